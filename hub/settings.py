@@ -1,0 +1,252 @@
+"""What the operator wrote, typed: TOML file, then `HUB_…` environment over it.
+
+Decides nothing at run time. Invariant: a value that reaches the rest of Hub has passed its type, and every
+refusal is one line that names the key. Secrets are `Secret`, whose text never shows in a repr or a log.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import msgspec
+
+from hub.errors import ConfigError
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+
+
+class Secret(str):
+    """A string that hides itself: `repr` and format print `***`; `reveal()` gives the text."""
+
+    __slots__ = ()
+
+    def reveal(self) -> str:
+        return str.__str__(self)
+
+    def __repr__(self) -> str:
+        return "'***'" if self else "''"
+
+    def __str__(self) -> str:
+        return "***" if len(self) else ""
+
+    def __format__(self, spec: str) -> str:
+        return str(self)
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class HubSection(_Section, frozen=True, kw_only=True):
+    """`[hub]`: where things live and how people are spoken to."""
+
+    database: str = "sqlite:///var/hub.db"
+    redis: str = ""
+    data_dir: str = "var"
+    default_region: Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")] = "RU"
+    language: Literal["ru", "en"] = "ru"
+
+
+class WebSection(_Section, frozen=True, kw_only=True):
+    """`[web]`: the address Hub listens on, and the address people type (for links and the Origin check)."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    public_url: str = ""
+    """What stands in the browser's address bar, e.g. https://hub.example.com; https makes cookies Secure."""
+
+
+class PbxTeam(_Section, frozen=True, kw_only=True):
+    """`[[pbx.team]]`: the queue of the PBX whose callers this team takes."""
+
+    queue: Name
+    team: Name
+
+
+class Pbx(_Section, frozen=True, kw_only=True):
+    """`[[pbx]]`: one Asterisk and its AMI user."""
+
+    name: Name
+    host: str = "127.0.0.1"
+    port: Port = 5038
+    username: str
+    secret: Secret = Secret("")
+    secret_file: str = ""
+    internal_contexts: tuple[str, ...] = ("internal",)
+    own_numbers: tuple[str, ...] = ()
+    """Numbers and trunks of the company itself: never a client."""
+    phone_tech: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_]{1,20}$")] = "PJSIP"
+    """Channel technology of the managers' phones: extension 101 is rung as `PJSIP/101`."""
+    dial_context: Name = "hub-out"
+    """Context of the shipped dialplan that click-to-call goes through."""
+    region: Annotated[str, msgspec.Meta(pattern="^([A-Z]{2})?$")] = ""
+    team: tuple[PbxTeam, ...] = ()
+
+
+class MailServer(_Section, frozen=True, kw_only=True):
+    """One IMAP or SMTP sign-in."""
+
+    host: str
+    port: Port
+    tls: Literal["tls", "starttls", "none"] = "tls"
+    username: str = ""
+    password: Secret = Secret("")
+    password_file: str = ""
+    ca_file: str = ""
+    """A CA of the operator's own, beside the system's."""
+
+
+class Mailbox(_Section, frozen=True, kw_only=True):
+    """`[[mailbox]]`: one address Hub reads and writes for a team."""
+
+    address: str
+    team: Name
+    name: str = ""
+    """The display name that recipients see."""
+    history_days: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """How far back the first load goes; 0 is everything."""
+    imap: MailServer
+    smtp: MailServer
+
+
+class Settings(_Section, frozen=True, kw_only=True):
+    """The whole configuration."""
+
+    hub: HubSection = HubSection()
+    web: WebSection = WebSection()
+    pbx: tuple[Pbx, ...] = ()
+    mailbox: tuple[Mailbox, ...] = ()
+
+    @property
+    def data_dir(self) -> Path:
+        return Path(self.hub.data_dir)
+
+
+def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read `path` (None: defaults only), lay `HUB_…` over it, read every `…_file`.
+
+    Raises ConfigError whose message is one line.
+    """
+    raw: dict[str, Any] = {}
+    if path is not None:
+        try:
+            raw = tomllib.loads(path.read_text("utf-8"))
+        except FileNotFoundError:
+            raise ConfigError("config_missing", f"{path}: no such file") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError("config_unreadable", f"{path}: cannot be read: {error}") from None
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError("config_syntax", f"{path}: {error}") from None
+    _overlay(raw, os.environ if environ is None else environ)
+    try:
+        settings = msgspec.convert(raw, Settings, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        raise ConfigError("config_invalid", _name_the_key(str(error))) from None
+    settings = _with_secrets(settings, path.parent if path else Path())
+    _check(settings)
+    return settings
+
+
+def _decode(kind: type, value: object) -> object:
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    raise NotImplementedError(kind)
+
+
+def _overlay(raw: dict[str, Any], environ: Mapping[str, str]) -> None:
+    """Lay `HUB_WEB__PORT=8081` over `raw["web"]["port"]`; list items go by number: `HUB_PBX__0__HOST`."""
+    for variable in sorted(v for v in environ if v.startswith("HUB_")):
+        path = variable.removeprefix("HUB_").lower().split("__")
+        node: Any = raw
+        kind: Any = Settings
+        for depth, part in enumerate(path):
+            last = depth == len(path) - 1
+            if get_origin(kind) is tuple:
+                kind = get_args(kind)[0]
+                if not part.isdigit() or not isinstance(node, list) or int(part) >= len(node):
+                    raise ConfigError("config_unknown_key", f"{variable}: there is no entry {part!r}")
+                key: Any = int(part)
+            else:
+                fields = {f.name: f.type for f in msgspec.structs.fields(kind)} if _is_section(kind) else {}
+                if part not in fields:
+                    raise ConfigError("config_unknown_key", f"{variable}: unknown key {'.'.join(path)!r}")
+                kind, key = fields[part], part
+            if last:
+                is_list = get_origin(kind) is tuple
+                node[key] = [x for x in environ[variable].split(",") if x] if is_list else environ[variable]
+            elif isinstance(node, dict):
+                node = node.setdefault(key, {})
+            else:
+                node = node[key]
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _name_the_key(message: str) -> str:
+    """Turn msgspec's `… - at `$.pbx[0].port`` into `pbx[0].port: …`."""
+    what, _, where = message.partition(" - at ")
+    place = where.strip("`").removeprefix("$").removeprefix(".")
+    if unknown := re.match(r"Object contains unknown field `(.+)`", what):
+        return f"unknown key {'.'.join(filter(None, (place, unknown[1])))!r}"
+    if missing := re.match(r"Object missing required field `(.+)`", what):
+        return f"{'.'.join(filter(None, (place, missing[1])))}: is required"
+    return f"{place}: {what[0].lower()}{what[1:]}" if place else what
+
+
+def _with_secrets(settings: Settings, base: Path) -> Settings:
+    def server(one: MailServer, place: str) -> MailServer:
+        if not one.password_file:
+            return one
+        text = _read_secret(base, one.password_file, f"{place}.password_file")
+        return msgspec.structs.replace(one, password=text)
+
+    pbxs = []
+    for i, pbx in enumerate(settings.pbx):
+        if pbx.secret_file:
+            secret = _read_secret(base, pbx.secret_file, f"pbx[{i}].secret_file")
+            pbx = msgspec.structs.replace(pbx, secret=secret)
+        pbxs.append(pbx)
+    mailboxes = [
+        msgspec.structs.replace(
+            box, imap=server(box.imap, f"mailbox[{i}].imap"), smtp=server(box.smtp, f"mailbox[{i}].smtp")
+        )
+        for i, box in enumerate(settings.mailbox)
+    ]
+    return msgspec.structs.replace(settings, pbx=tuple(pbxs), mailbox=tuple(mailboxes))
+
+
+def _read_secret(base: Path, name: str, key: str) -> Secret:
+    try:
+        return Secret((base / name).read_text("utf-8").rstrip("\r\n"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8"
+        raise ConfigError("secret_unreadable", f"{key}: {name}: {reason}") from None
+
+
+def _check(settings: Settings) -> None:
+    """Refuse what the types alone cannot: the same name twice, a URL that no engine takes."""
+    url = settings.hub.database
+    if not re.match(r"^(sqlite:///.+|postgres(ql)?://.*)$", url):
+        raise ConfigError(
+            "config_invalid", "hub.database: must be sqlite:///PATH or postgresql://USER@HOST/NAME"
+        )
+    if settings.hub.redis and not re.match(r"^(redis|rediss|unix)://", settings.hub.redis):
+        raise ConfigError("config_invalid", "hub.redis: must be redis://HOST:PORT/N, or empty")
+    for key, names in (
+        ("pbx[].name", [p.name for p in settings.pbx]),
+        ("mailbox[].address", [b.address.lower() for b in settings.mailbox]),
+    ):
+        twice = {n for n in names if names.count(n) > 1}
+        if twice:
+            raise ConfigError("config_invalid", f"{key}: {min(twice)!r} is there twice")
+    for i, box in enumerate(settings.mailbox):
+        if not re.fullmatch(r"[^@\s]+@[^@\s]+", box.address):
+            raise ConfigError("config_invalid", f"mailbox[{i}].address: {box.address!r} is not an address")
