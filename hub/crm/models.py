@@ -1,0 +1,201 @@
+"""Tables of people, clients, leads, the queue and the timeline. Shapes only; what they mean is in the modules beside.
+
+Invariants that the database itself holds: one open lead per address, one queue item per thing, one timeline entry
+per thing, an owner on every claimed item and on no waiting one.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from hub.store.schema import BigId, Json, id_column, link, metadata, moment
+
+teams = sa.Table(
+    "teams",
+    metadata,
+    id_column(),
+    sa.Column("name", sa.String(63), nullable=False, unique=True),
+    moment("created_at", nullable=False),
+)
+
+users = sa.Table(
+    "users",
+    metadata,
+    id_column(),
+    sa.Column("email", sa.String(254), nullable=False, unique=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("role", sa.String(20), nullable=False),
+    sa.Column("password_hash", sa.String(200), nullable=False),
+    sa.Column("extension", sa.String(10), unique=True),
+    sa.Column("language", sa.String(5)),
+    moment("created_at", nullable=False),
+    moment("disabled_at"),
+    sa.CheckConstraint("role IN ('admin', 'manager')", name="role"),
+)
+
+team_members = sa.Table(
+    "team_members",
+    metadata,
+    sa.Column("team_id", BigId, sa.ForeignKey("teams.id"), primary_key=True),
+    sa.Column("user_id", BigId, sa.ForeignKey("users.id"), primary_key=True, index=True),
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    id_column(),
+    sa.Column("token_hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("csrf", sa.String(64), nullable=False),
+    link("user_id", "users", nullable=False),
+    moment("created_at", nullable=False),
+    moment("seen_at", nullable=False),
+    moment("expires_at", nullable=False),
+    moment("revoked_at"),
+    sa.Column("user_agent", sa.String(300), nullable=False, server_default=""),
+)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    id_column(),
+    sa.Column("token_hash", sa.String(64), nullable=False, unique=True),
+    link("user_id", "users", nullable=False),
+    moment("created_at", nullable=False),
+    moment("revoked_at"),
+)
+
+clients = sa.Table(
+    "clients",
+    metadata,
+    id_column(),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("name", sa.String(300), nullable=False, index=True),
+    sa.Column("name_folded", sa.String(300), nullable=False, index=True),
+    sa.Column("note", sa.Text(), nullable=False, server_default=""),
+    link("owner_id", "users"),
+    moment("created_at", nullable=False),
+    moment("archived_at"),
+    sa.CheckConstraint("kind IN ('organisation', 'person')", name="kind"),
+)
+
+contacts = sa.Table(
+    "contacts",
+    metadata,
+    id_column(),
+    link("client_id", "clients"),
+    sa.Column("name", sa.String(300), nullable=False),
+    sa.Column("position", sa.String(200), nullable=False, server_default=""),
+    moment("created_at", nullable=False),
+    moment("archived_at"),
+)
+
+addresses = sa.Table(
+    "addresses",
+    metadata,
+    id_column(),
+    sa.Column("kind", sa.String(10), nullable=False),
+    sa.Column("value", sa.String(254), nullable=False),
+    sa.Column("raw", sa.String(254), nullable=False),
+    sa.Column("extension", sa.String(20), nullable=False, server_default=""),
+    link("client_id", "clients"),
+    link("contact_id", "contacts"),
+    moment("created_at", nullable=False),
+    sa.Index("ix_addresses_kind_value", "kind", "value"),
+    sa.CheckConstraint("kind IN ('phone', 'email', 'domain')", name="kind"),
+    sa.CheckConstraint("client_id IS NOT NULL OR contact_id IS NOT NULL", name="owner"),
+)
+
+_open_lead = sa.text("state = 'open'")
+
+leads = sa.Table(
+    "leads",
+    metadata,
+    id_column(),
+    link("team_id", "teams", nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("reason", sa.String(10), nullable=False),
+    sa.Column("name", sa.String(300), nullable=False),
+    sa.Column("address_kind", sa.String(10), nullable=False),
+    sa.Column("address", sa.String(254), nullable=False),
+    link("client_id", "clients"),
+    link("contact_id", "contacts"),
+    sa.Column("times", sa.Integer(), nullable=False),
+    moment("created_at", nullable=False),
+    moment("last_at", nullable=False),
+    moment("closed_at"),
+    sa.Index(
+        "uq_leads_open",
+        "team_id",
+        "address_kind",
+        "address",
+        unique=True,
+        sqlite_where=_open_lead,
+        postgresql_where=_open_lead,
+    ),
+    sa.CheckConstraint("state IN ('open', 'converted', 'closed')", name="state"),
+    sa.CheckConstraint("reason IN ('new', 'callback')", name="reason"),
+)
+
+queue_items = sa.Table(
+    "queue_items",
+    metadata,
+    id_column(),
+    link("team_id", "teams", nullable=False, index=False),
+    sa.Column("kind", sa.String(10), nullable=False),
+    sa.Column("ref_id", sa.BigInteger(), nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    link("owner_id", "users", index=False),
+    sa.Column("claim_id", sa.String(16)),
+    moment("claimed_at"),
+    moment("lease_until"),
+    link("client_id", "clients"),
+    sa.Column("title", sa.String(300), nullable=False),
+    sa.Column("address", sa.String(254), nullable=False, server_default=""),
+    sa.Column("data", Json, nullable=False),
+    sa.Column("version", sa.Integer(), nullable=False),
+    moment("queued_at", nullable=False),
+    moment("done_at"),
+    sa.UniqueConstraint("kind", "ref_id", name="uq_queue_items_thing"),
+    sa.Index("ix_queue_items_waiting", "team_id", "state", "queued_at", "id"),
+    sa.Index("ix_queue_items_owner", "owner_id", "state"),
+    sa.CheckConstraint("state IN ('waiting', 'claimed', 'done')", name="state"),
+    sa.CheckConstraint("kind IN ('call', 'message', 'lead')", name="kind"),
+    sa.CheckConstraint("(state = 'waiting') = (owner_id IS NULL) OR state = 'done'", name="owner"),
+)
+
+timeline_entries = sa.Table(
+    "timeline_entries",
+    metadata,
+    id_column(),
+    sa.Column("kind", sa.String(10), nullable=False),
+    sa.Column("ref_id", sa.BigInteger(), nullable=False),
+    link("client_id", "clients", nullable=False, index=False),
+    link("contact_id", "contacts"),
+    moment("at", nullable=False),
+    sa.Column("data", Json, nullable=False),
+    sa.UniqueConstraint("kind", "ref_id", name="uq_timeline_entries_thing"),
+    sa.Index("ix_timeline_entries_client", "client_id", "at", "id"),
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    id_column(),
+    moment("at", nullable=False),
+    link("user_id", "users"),
+    sa.Column("action", sa.String(60), nullable=False),
+    sa.Column("object_kind", sa.String(40), nullable=False),
+    sa.Column("object_id", sa.BigInteger()),
+    sa.Column("details", Json, nullable=False),
+)
+
+idempotency_keys = sa.Table(
+    "idempotency_keys",
+    metadata,
+    sa.Column("user_id", BigId, sa.ForeignKey("users.id"), primary_key=True),
+    sa.Column("key", sa.String(200), primary_key=True),
+    moment("created_at", nullable=False),
+    sa.Column("request_hash", sa.String(64), nullable=False),
+    sa.Column("status", sa.Integer()),
+    sa.Column("answer", Json),
+)

@@ -1,0 +1,155 @@
+"""Tables of mailboxes, folders, messages and the outbox. Shapes only.
+
+Invariants that the database holds: a message of a server (folder, UIDVALIDITY, UID) has one location row, the same
+bytes in one mailbox are one message, a recipient of an outgoing message has one outcome.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from hub.store.schema import BigId, Json, id_column, link, metadata, moment
+
+mailboxes = sa.Table(
+    "mailboxes",
+    metadata,
+    id_column(),
+    sa.Column("address", sa.String(254), nullable=False, unique=True),
+    sa.Column("name", sa.String(200), nullable=False, server_default=""),
+    link("team_id", "teams", nullable=False),
+    sa.Column("state", sa.String(15), nullable=False, server_default="connecting"),
+    sa.Column("error", sa.String(300), nullable=False, server_default=""),
+    moment("seen_at"),
+    moment("first_synced_at"),
+    moment("created_at", nullable=False),
+)
+
+folders = sa.Table(
+    "mail_folders",
+    metadata,
+    id_column(),
+    link("mailbox_id", "mailboxes", nullable=False, index=False),
+    sa.Column("name", sa.String(500), nullable=False),
+    sa.Column("role", sa.String(10), nullable=False),
+    sa.Column("uidvalidity", sa.BigInteger()),
+    sa.Column("high_uid", sa.BigInteger(), nullable=False, server_default="0"),
+    sa.Column("low_uid", sa.BigInteger()),
+    sa.Column("highestmodseq", sa.BigInteger()),
+    sa.Column("gaps", Json, nullable=False),
+    sa.UniqueConstraint("mailbox_id", "name", name="uq_mail_folders_name"),
+)
+
+threads = sa.Table(
+    "threads",
+    metadata,
+    id_column(),
+    link("mailbox_id", "mailboxes", nullable=False),
+    sa.Column("subject", sa.String(1000), nullable=False),
+    link("client_id", "clients"),
+    link("contact_id", "contacts"),
+    moment("last_at", nullable=False),
+)
+
+thread_ids = sa.Table(
+    "thread_ids",
+    metadata,
+    id_column(),
+    link("mailbox_id", "mailboxes", nullable=False, index=False),
+    sa.Column("message_id", sa.String(500), nullable=False),
+    link("thread_id", "threads", nullable=False),
+    sa.UniqueConstraint("mailbox_id", "message_id", name="uq_thread_ids_id"),
+)
+
+messages = sa.Table(
+    "messages",
+    metadata,
+    id_column(),
+    link("mailbox_id", "mailboxes", nullable=False, index=False),
+    link("thread_id", "threads"),
+    sa.Column("direction", sa.String(3), nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("message_id", sa.String(500), nullable=False),
+    sa.Column("in_reply_to", sa.String(500), nullable=False, server_default=""),
+    sa.Column("references", Json, nullable=False),
+    sa.Column("subject", sa.String(1000), nullable=False),
+    sa.Column("from_name", sa.String(300), nullable=False),
+    sa.Column("from_address", sa.String(254), nullable=False),
+    sa.Column("to", Json, nullable=False),
+    sa.Column("cc", Json, nullable=False),
+    sa.Column("bcc", Json, nullable=False),
+    sa.Column("reply_to", Json, nullable=False),
+    moment("date"),
+    moment("received_at", nullable=False),
+    sa.Column("text", sa.Text(), nullable=False),
+    sa.Column("html", sa.Text()),
+    sa.Column("snippet", sa.String(300), nullable=False),
+    sa.Column("auto", sa.String(12), nullable=False),
+    sa.Column("raw_sha256", sa.String(64), nullable=False),
+    sa.Column("size", sa.BigInteger(), nullable=False),
+    sa.Column("parse_state", sa.String(10), nullable=False),
+    sa.Column("defects", Json, nullable=False),
+    sa.Column("flags", Json, nullable=False),
+    link("author_id", "users"),
+    link("client_id", "clients"),
+    link("contact_id", "contacts"),
+    sa.Column("link_reason", sa.String(20)),
+    sa.Column("link_confidence", sa.String(10)),
+    sa.Column("link_manual", sa.Boolean(), nullable=False),
+    sa.Column("candidates", Json, nullable=False),
+    sa.UniqueConstraint("mailbox_id", "raw_sha256", name="uq_messages_content"),
+    sa.Index("ix_messages_received", "received_at", "id"),
+    sa.Index("ix_messages_message_id", "mailbox_id", "message_id"),
+)
+
+locations = sa.Table(
+    "mail_locations",
+    metadata,
+    id_column(),
+    link("folder_id", "mail_folders", nullable=False, index=False),
+    sa.Column("uidvalidity", sa.BigInteger(), nullable=False),
+    sa.Column("uid", sa.BigInteger(), nullable=False),
+    link("message_id", "messages", nullable=False),
+    sa.UniqueConstraint("folder_id", "uidvalidity", "uid", name="uq_mail_locations_place"),
+)
+
+attachments = sa.Table(
+    "attachments",
+    metadata,
+    id_column(),
+    link("message_id", "messages", nullable=False),
+    sa.Column("name", sa.String(300), nullable=False),
+    sa.Column("type", sa.String(200), nullable=False),
+    sa.Column("size", sa.BigInteger(), nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("inline", sa.Boolean(), nullable=False),
+    sa.Column("cid", sa.String(300)),
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    id_column(),
+    sa.Column("message_id", BigId, sa.ForeignKey("messages.id"), nullable=False, unique=True),
+    link("mailbox_id", "mailboxes", nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    moment("not_before", nullable=False),
+    moment("sending_since"),
+    sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"),
+    sa.Column("reason", sa.String(300), nullable=False, server_default=""),
+    sa.Column("copy_state", sa.String(10), nullable=False, server_default="none"),
+    sa.Index("ix_outbox_due", "state", "not_before"),
+    sa.CheckConstraint("state IN ('queued', 'sending', 'sent', 'refused', 'deferred', 'unknown')", name="state"),
+    sa.CheckConstraint("copy_state IN ('none', 'wanted', 'done')", name="copy"),
+)
+
+outbox_recipients = sa.Table(
+    "outbox_recipients",
+    metadata,
+    id_column(),
+    link("outbox_id", "outbox", nullable=False, index=False),
+    sa.Column("address", sa.String(254), nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("code", sa.Integer()),
+    sa.Column("reply", sa.String(300), nullable=False, server_default=""),
+    sa.UniqueConstraint("outbox_id", "address", name="uq_outbox_recipients_address"),
+)

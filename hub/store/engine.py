@@ -1,0 +1,131 @@
+"""The door to the database: `Database.begin()` to change it, `Database.read()` to look.
+
+On SQLite all writers share one connection that starts with BEGIN IMMEDIATE, so a read that is followed by a
+write in one transaction can neither lose an update nor meet "database is locked" within this process; readers
+have their own connections and never wait for a writer (WAL). On PostgreSQL both come from one pool.
+Invariant: after a commit that told changes, the bus has been hinted; after a rollback it has not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from hub.errors import ConfigError, Unavailable
+from hub.store.bus import Bus, LocalBus
+
+Dialect = Literal["sqlite", "postgresql"]
+HINTS = "hub.hints"
+
+
+@dataclass(slots=True)
+class Database:
+    """One database and the bus its commits are hinted on. Make it with `open_database`."""
+
+    dialect: Dialect
+    writer: AsyncEngine
+    reader: AsyncEngine
+    bus: Bus = field(default_factory=LocalBus)
+
+    @contextlib.asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """A write transaction: committed at the end of the block, rolled back on any exception.
+
+        Raises Unavailable (503) where the database does not answer. A lost answer to COMMIT is Unavailable too:
+        every statement Hub writes is safe to repeat by its unique keys.
+        """
+        hints: set[str] = set()
+        try:
+            async with self.writer.begin() as conn:
+                conn.info[HINTS] = hints
+                yield conn
+        except (OperationalError, InterfaceError) as error:
+            raise _unavailable(error) from error
+        for topic in sorted(hints):
+            await self.bus.hint(topic)
+
+    @contextlib.asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A read transaction with one consistent view. Raises Unavailable where the database does not answer."""
+        try:
+            async with self.reader.connect() as conn:
+                yield conn
+        except (OperationalError, InterfaceError) as error:
+            raise _unavailable(error) from error
+
+    async def close(self) -> None:
+        await self.writer.dispose()
+        if self.reader is not self.writer:
+            await self.reader.dispose()
+        await self.bus.close()
+
+
+def hint_after_commit(conn: AsyncConnection, topic: str) -> None:
+    """Have `topic` hinted on the bus once the transaction of `conn` has committed."""
+    conn.info[HINTS].add(topic)
+
+
+def open_database(url: str, *, bus: Bus | None = None) -> Database:
+    """Open `sqlite:///PATH` or `postgresql://…`. Connects lazily. Raises ConfigError on a URL no driver takes."""
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise ConfigError("config_invalid", "hub.database: not a database address") from None
+    if parsed.get_backend_name() == "sqlite":
+        return _open_sqlite(parsed, bus or LocalBus())
+    engine = create_async_engine(
+        parsed.set(drivername="postgresql+asyncpg"),
+        pool_size=10,
+        max_overflow=10,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        connect_args={
+            "timeout": 10,
+            "command_timeout": 60,
+            "server_settings": {"application_name": "hub", "lock_timeout": "10s", "jit": "off"},
+        },
+    )
+    return Database("postgresql", engine, engine, bus or LocalBus())
+
+
+def _open_sqlite(url: sa.URL, bus: Bus) -> Database:
+    assert url.database
+    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    url = url.set(drivername="sqlite+aiosqlite")
+    writer = create_async_engine(url, poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0, pool_timeout=30)
+    reader = create_async_engine(url, poolclass=AsyncAdaptedQueuePool, pool_size=4, max_overflow=4, pool_timeout=30)
+    _tame_sqlite(writer, begin="BEGIN IMMEDIATE", read_only=False)
+    _tame_sqlite(reader, begin="BEGIN", read_only=True)
+    return Database("sqlite", writer, reader, bus)
+
+
+def _tame_sqlite(engine: AsyncEngine, *, begin: str, read_only: bool) -> None:
+    """Take transactions out of the driver's hands (it would begin late and in silence) and set the pragmas."""
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def connect(dbapi: Any, _record: Any) -> None:
+        dbapi.isolation_level = None
+        cursor = dbapi.cursor()
+        pragmas = ["busy_timeout = 10000", "foreign_keys = ON", "synchronous = FULL", "temp_store = MEMORY"]
+        pragmas.insert(1, "query_only = ON" if read_only else "journal_mode = WAL")
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def start(conn: sa.Connection) -> None:
+        conn.exec_driver_sql(begin)
+
+
+def _unavailable(error: DBAPIError) -> Unavailable:
+    first = str(error.orig).strip().splitlines() or ["no answer"]
+    return Unavailable("database_unavailable", f"the database does not answer: {first[0][:200]}")

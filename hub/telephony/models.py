@@ -1,0 +1,112 @@
+"""Tables of calls, their legs, and what Hub asks of a PBX. Shapes only.
+
+Invariants that the database holds: one row per call of a PBX's run, one dial per `channel_id`, and an intent's
+`sent` never turns back to `new`.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from hub.store.schema import Json, id_column, link, metadata, moment
+
+calls = sa.Table(
+    "calls",
+    metadata,
+    id_column(),
+    sa.Column("pbx", sa.String(63), nullable=False),
+    sa.Column("boot", sa.String(40), nullable=False),
+    sa.Column("linked_id", sa.String(150), nullable=False),
+    sa.Column("direction", sa.String(10), nullable=False),
+    sa.Column("state", sa.String(12), nullable=False),
+    sa.Column("outcome", sa.String(10)),
+    sa.Column("estimated", sa.Boolean(), nullable=False),
+    sa.Column("from_raw", sa.String(200), nullable=False),
+    sa.Column("from_number", sa.String(32)),
+    sa.Column("from_name", sa.String(200), nullable=False),
+    sa.Column("from_extension", sa.String(10)),
+    sa.Column("to_raw", sa.String(200), nullable=False),
+    sa.Column("to_number", sa.String(32)),
+    sa.Column("to_extension", sa.String(10)),
+    sa.Column("did", sa.String(64)),
+    moment("started_at", nullable=False),
+    moment("answered_at"),
+    moment("ended_at"),
+    sa.Column("wait_s", sa.Float(), nullable=False),
+    sa.Column("talk_s", sa.Float(), nullable=False),
+    sa.Column("queue", sa.String(80)),
+    sa.Column("queue_channel", sa.String(150)),
+    sa.Column("manager_channel", sa.String(150)),
+    sa.Column("answered_extension", sa.String(10)),
+    link("answered_user_id", "users"),
+    link("team_id", "teams"),
+    link("client_id", "clients"),
+    link("contact_id", "contacts"),
+    sa.Column("link_reason", sa.String(20)),
+    sa.Column("link_confidence", sa.String(10)),
+    sa.Column("link_manual", sa.Boolean(), nullable=False),
+    sa.Column("candidates", Json, nullable=False),
+    sa.Column("dial_id", sa.String(40), unique=True),
+    sa.Column("transfers", Json, nullable=False),
+    sa.Column("note", sa.Text()),
+    sa.UniqueConstraint("pbx", "boot", "linked_id", name="uq_calls_identity"),
+    sa.Index("ix_calls_started", "started_at", "id"),
+    sa.Index("ix_calls_open", "pbx", "state"),
+)
+
+call_legs = sa.Table(
+    "call_legs",
+    metadata,
+    id_column(),
+    link("call_id", "calls", nullable=False, index=False),
+    sa.Column("channel", sa.String(150), nullable=False),
+    sa.Column("uniqueid", sa.String(150), nullable=False),
+    sa.Column("extension", sa.String(10)),
+    sa.Column("number", sa.String(64)),
+    link("user_id", "users"),
+    sa.Column("role", sa.String(10), nullable=False),
+    moment("rang_at"),
+    moment("answered_at"),
+    moment("left_at"),
+    sa.Column("result", sa.String(10)),
+    sa.UniqueConstraint("call_id", "uniqueid", name="uq_call_legs_leg"),
+)
+
+call_intents = sa.Table(
+    "call_intents",
+    metadata,
+    id_column(),
+    sa.Column("pbx", sa.String(63), nullable=False),
+    sa.Column("kind", sa.String(10), nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    link("user_id", "users", nullable=False),
+    link("call_id", "calls"),
+    link("queue_item_id", "queue_items"),
+    link("client_id", "clients"),
+    link("contact_id", "contacts"),
+    sa.Column("claim_id", sa.String(16), unique=True),
+    sa.Column("channel_id", sa.String(40), unique=True),
+    sa.Column("extension", sa.String(10)),
+    sa.Column("number", sa.String(32)),
+    sa.Column("channel", sa.String(150)),
+    sa.Column("queue", sa.String(80)),
+    moment("created_at", nullable=False),
+    moment("deadline", nullable=False),
+    moment("sent_at"),
+    moment("settled_at"),
+    sa.Column("reason", sa.String(200), nullable=False, server_default=""),
+    sa.CheckConstraint("kind IN ('take', 'dial', 'hangup')", name="kind"),
+    sa.CheckConstraint("state IN ('new', 'sending', 'sent', 'refused', 'deferred', 'unknown')", name="state"),
+    sa.Index("ix_call_intents_due", "pbx", "state", "id"),
+)
+
+pbx_states = sa.Table(
+    "pbx_states",
+    metadata,
+    sa.Column("pbx", sa.String(63), primary_key=True),
+    sa.Column("state", sa.String(15), nullable=False),
+    sa.Column("boot", sa.String(40), nullable=False, server_default=""),
+    moment("since", nullable=False),
+    moment("seen_at"),
+    sa.Column("error", sa.String(300), nullable=False, server_default=""),
+)

@@ -1,0 +1,92 @@
+"""Fixtures that every kind of test may ask for: a migrated database of either kind, Valkey, a blob store."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from hub.store.blobs import BlobStore
+from hub.store.bus import Bus, LocalBus
+from hub.store.engine import Database, open_database
+from hub.store.migrate import upgrade
+from tests.testbed.postgres import Postgres, running_postgres
+from tests.testbed.valkey import Valkey, running_valkey
+
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Valkey]:
+    with running_valkey() as server:
+        yield server
+
+
+def _run_aside(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end on a loop of its own, also when this thread already has one running."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
+async def _migrated(url: str) -> None:
+    db = open_database(url)
+    try:
+        await upgrade(db)
+    finally:
+        await db.close()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "hub.db"
+    _run_aside(_migrated(f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: Postgres) -> str:
+    async def make() -> str:
+        url = await postgres.new_database()
+        await _migrated(url)
+        return url.split("?")[0].rpartition("/")[2]
+
+    return _run_aside(make())
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def db_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty, migrated database; the test runs once on each kind."""
+    if request.param == "sqlite":
+        path = tmp_path / "hub.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        return f"sqlite:///{path}"
+    server: Postgres = request.getfixturevalue("postgres")
+    return await server.new_database(template=request.getfixturevalue("postgres_template"))
+
+
+@pytest.fixture
+def bus() -> Bus:
+    return LocalBus()
+
+
+@pytest.fixture
+async def db(db_url: str, bus: Bus) -> AsyncIterator[Database]:
+    database = open_database(db_url, bus=bus)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> BlobStore:
+    return BlobStore(tmp_path / "blobs")
