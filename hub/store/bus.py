@@ -95,7 +95,6 @@ class RedisBus:
     def __init__(self, url: str) -> None:
         self._local = LocalBus()
         self._redis = redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2, decode_responses=True)
-        # Pub/sub waits for messages on its own connection, which must not time out while nothing happens.
         self._listen = redis.Redis.from_url(url, socket_connect_timeout=2, decode_responses=True)
         self._outgoing: asyncio.Queue[str] = asyncio.Queue(maxsize=1000)
         self.connected = asyncio.Event()
@@ -122,6 +121,7 @@ class RedisBus:
                 await self._redis.publish(self.CHANNEL, topic)
             except (redis.RedisError, OSError) as error:
                 log.warning("redis: a hint was not sent: %s", error)
+            _heed_cancellation()
 
     async def _receive(self) -> None:
         delay_s = 0.2
@@ -139,7 +139,11 @@ class RedisBus:
     async def _messages(self) -> AsyncIterator[str]:
         async with self._listen.pubsub() as channel:
             await channel.subscribe(self.CHANNEL)
-            async for message in channel.listen():
+            while True:
+                message = await channel.get_message(timeout=1.0)
+                _heed_cancellation()
+                if message is None:
+                    continue
                 if message["type"] == "subscribe":
                     self._local.wake_all()
                     self.connected.set()
@@ -150,3 +154,10 @@ class RedisBus:
         await self._redis.aclose()
         await self._listen.aclose()
         await self._local.close()
+
+
+def _heed_cancellation() -> None:
+    """Raise the CancelledError that redis-py 8.1 swallows when it is cancelled while it connects."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
