@@ -119,6 +119,7 @@ leads = sa.Table(
     sa.Column("address", sa.String(254), nullable=False),
     link("client_id", "clients"),
     link("contact_id", "contacts"),
+    link("owner_id", "users"),
     sa.Column("times", sa.Integer(), nullable=False),
     moment("created_at", nullable=False),
     moment("last_at", nullable=False),

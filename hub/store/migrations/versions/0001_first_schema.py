@@ -320,6 +320,7 @@ def upgrade() -> None:
         sa.Column("address", sa.String(length=254), nullable=False),
         sa.Column("client_id", BigId, nullable=True),
         sa.Column("contact_id", BigId, nullable=True),
+        sa.Column("owner_id", BigId, nullable=True),
         sa.Column("times", sa.Integer(), nullable=False),
         sa.Column("created_at", Moment(), nullable=False),
         sa.Column("last_at", Moment(), nullable=False),
@@ -328,12 +329,14 @@ def upgrade() -> None:
         sa.CheckConstraint("state IN ('open', 'converted', 'closed')", name=op.f("ck_leads_state")),
         sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_leads_client_id")),
         sa.ForeignKeyConstraint(["contact_id"], ["contacts.id"], name=op.f("fk_leads_contact_id")),
+        sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_leads_owner_id")),
         sa.ForeignKeyConstraint(["team_id"], ["teams.id"], name=op.f("fk_leads_team_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_leads")),
     )
     with op.batch_alter_table("leads", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_leads_client_id"), ["client_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_leads_contact_id"), ["contact_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_leads_owner_id"), ["owner_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_leads_team_id"), ["team_id"], unique=False)
         batch_op.create_index(
             "uq_leads_open",

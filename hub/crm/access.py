@@ -1,0 +1,77 @@
+"""Who may see and do what: the one place that every list, card, search, export, API call and stream asks.
+
+An `Actor` is a signed-in person with role and teams, read fresh for each request. Predicates are SQL conditions,
+so a list and a card cannot differ. Invariant: nothing here answers "yes" for a disabled user or a foreign team.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.crm.models import queue_items, team_members, users
+from hub.errors import Forbidden
+from hub.store.changes import Change
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A person as access knows them."""
+
+    user_id: int
+    name: str
+    email: str
+    role: Literal["admin", "manager"]
+    team_ids: frozenset[int]
+    extension: str | None
+    language: str | None
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role == "admin"
+
+
+async def load_actor(conn: AsyncConnection, user_id: int) -> Actor | None:
+    """Return the actor for an enabled user, None otherwise."""
+    user = (await conn.execute(sa.select(users).where(users.c.id == user_id, users.c.disabled_at.is_(None)))).first()
+    if user is None:
+        return None
+    teams = await conn.execute(sa.select(team_members.c.team_id).where(team_members.c.user_id == user_id))
+    return Actor(user.id, user.name, user.email, user.role, frozenset(teams.scalars()), user.extension, user.language)
+
+
+def require_admin(actor: Actor) -> None:
+    """Raise Forbidden unless `actor` is an administrator."""
+    if not actor.is_admin:
+        raise Forbidden("forbidden", "only an administrator may do this")
+
+
+def of_my_teams(actor: Actor, team_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+    """Rows of the actor's teams; an administrator's teams are all."""
+    if actor.is_admin:
+        return sa.true()
+    return team_id.in_(sorted(actor.team_ids)) if actor.team_ids else sa.false()
+
+
+def queue_visible(actor: Actor) -> sa.ColumnElement[bool]:
+    """Queue items the actor may see: those of their teams, and those they hold."""
+    return sa.or_(of_my_teams(actor, queue_items.c.team_id), queue_items.c.owner_id == actor.user_id)
+
+
+def talk_visible(
+    actor: Actor, *, team_id: sa.ColumnElement[int], client_id: sa.ColumnElement[int]
+) -> sa.ColumnElement[bool]:
+    """Calls and messages the actor may see: of their teams, or of a client, whose cards are open to all managers."""
+    return sa.or_(of_my_teams(actor, team_id), client_id.is_not(None))
+
+
+def may_hear_of(actor: Actor, change: Change) -> bool:
+    """Tell whether a change may reach the actor's stream: the same rule as for lists, on the change's own facts."""
+    if actor.is_admin or change.user_id == actor.user_id or change.client_id is not None:
+        return True
+    if change.team_id is not None:
+        return change.team_id in actor.team_ids
+    return change.user_id is None and change.kind in ("pbx", "mailbox")

@@ -1,0 +1,199 @@
+"""Leads: a caller or sender nobody knows yet, or somebody to be called back. Once per address and team while open.
+
+A second call or mail of the same address joins the open lead. Invariant: the database holds at most one open lead
+for a team and an address; turning a lead into a client happens in one transaction with its address.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.crm import access, clients, queue
+from hub.crm.access import Actor
+from hub.crm.addresses import AddressKind
+from hub.crm.audit import record
+from hub.crm.models import leads, teams, users
+from hub.errors import Conflict, NotFound
+from hub.store.changes import tell
+from hub.store.upsert import insert
+
+LeadReason = Literal["new", "callback"]
+_OPEN = sa.text("state = 'open'")
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """A lead as a list shows it. `times` counts the calls and mails that came to it."""
+
+    id: int
+    team_id: int
+    team_name: str
+    state: Literal["open", "converted", "closed"]
+    reason: LeadReason
+    name: str
+    address_kind: AddressKind
+    address: str
+    client_id: int | None
+    contact_id: int | None
+    owner_id: int | None
+    owner_name: str | None
+    times: int
+    created_at: datetime
+    last_at: datetime
+
+
+async def join_or_open(
+    conn: AsyncConnection,
+    *,
+    team_id: int,
+    reason: LeadReason,
+    name: str,
+    address_kind: AddressKind,
+    address: str,
+    client_id: int | None = None,
+    contact_id: int | None = None,
+    now: datetime,
+) -> int:
+    """Return the id of the open lead of this address, opening it where there is none.
+
+    A call-back wish stays on the lead until it is closed, whatever else joins.
+    """
+    fresh = {
+        "team_id": team_id,
+        "state": "open",
+        "reason": reason,
+        "name": (name or address)[:300],
+        "address_kind": address_kind,
+        "address": address,
+        "client_id": client_id,
+        "contact_id": contact_id,
+        "times": 1,
+        "created_at": now,
+        "last_at": now,
+    }
+    statement = insert(conn, leads).values(**fresh)
+    statement = statement.on_conflict_do_update(
+        index_elements=["team_id", "address_kind", "address"],
+        index_where=_OPEN,
+        set_={
+            "times": leads.c.times + 1,
+            "last_at": now,
+            "reason": sa.case((leads.c.reason == "callback", "callback"), else_=reason),
+            "client_id": sa.func.coalesce(leads.c.client_id, client_id),
+        },
+    ).returning(leads.c.id, leads.c.times)
+    lead_id, times = (await conn.execute(statement)).one()
+    await tell(conn, "lead", lead_id, at=now, team_id=team_id, data={"times": times})
+    return int(lead_id)
+
+
+async def offer(
+    conn: AsyncConnection, lead_id: int, *, title: str, data: dict[str, Any], now: datetime
+) -> queue.ItemId:
+    """Put a lead into its team's queue."""
+    row = (await conn.execute(sa.select(leads).where(leads.c.id == lead_id))).one()
+    return await queue.offer(
+        conn,
+        team_id=row.team_id,
+        kind="lead",
+        ref_id=lead_id,
+        title=title or row.name,
+        address=row.address,
+        client_id=row.client_id,
+        data={"reason": row.reason, "times": row.times, **data},
+        now=now,
+    )
+
+
+def _visible(actor: Actor) -> sa.ColumnElement[bool]:
+    return sa.or_(access.of_my_teams(actor, leads.c.team_id), leads.c.owner_id == actor.user_id)
+
+
+def _query(actor: Actor) -> sa.Select[Any]:
+    return (
+        sa.select(leads, users.c.name.label("owner_name"), teams.c.name.label("team_name"))
+        .join(teams, teams.c.id == leads.c.team_id)
+        .outerjoin(users, users.c.id == leads.c.owner_id)
+        .where(_visible(actor))
+    )
+
+
+def _lead(row: sa.RowMapping) -> Lead:
+    return Lead(**{name: row[name] for name in Lead.__slots__})
+
+
+async def find(conn: AsyncConnection, lead_id: int, *, actor: Actor) -> Lead:
+    """Return a lead the actor may see. Raises NotFound."""
+    row = (await conn.execute(_query(actor).where(leads.c.id == lead_id))).mappings().first()
+    if row is None:
+        raise NotFound("lead_missing", "no such lead")
+    return _lead(row)
+
+
+async def listed(
+    conn: AsyncConnection, actor: Actor, *, state: str | None = "open", before: tuple[datetime, int] | None, limit: int
+) -> list[Lead]:
+    """Return leads, the latest first; `before` is (last_at, id) of the last one of the page before."""
+    query = _query(actor).order_by(leads.c.last_at.desc(), leads.c.id.desc()).limit(limit)
+    if state is not None:
+        query = query.where(leads.c.state == state)
+    if before is not None:
+        at = sa.literal(before[0], leads.c.last_at.type)
+        query = query.where(sa.tuple_(leads.c.last_at, leads.c.id) < sa.tuple_(at, before[1]))
+    return [_lead(row) for row in (await conn.execute(query)).mappings()]
+
+
+async def convert(
+    conn: AsyncConnection, actor: Actor, lead_id: int, *, kind: clients.ClientKind, name: str, now: datetime
+) -> int:
+    """Make a client of an open lead and give it the lead's address; return the client's id.
+
+    Raises Conflict where the lead is not open. Earlier calls and mails are linked by the caller, in this transaction.
+    """
+    lead = await find(conn, lead_id, actor=actor)
+    client_id = await clients.create(conn, actor, kind=kind, name=name, now=now)
+    await clients.add_address(conn, actor, client_id, kind=lead.address_kind, raw=lead.address, now=now)
+    await _end(conn, actor, lead, "converted", client_id=client_id, now=now)
+    return client_id
+
+
+async def close(conn: AsyncConnection, actor: Actor, lead_id: int, *, now: datetime) -> None:
+    """Close an open lead that comes to nothing. Raises Conflict where it is not open."""
+    await _end(conn, actor, await find(conn, lead_id, actor=actor), "closed", client_id=None, now=now)
+
+
+async def _end(
+    conn: AsyncConnection, actor: Actor, lead: Lead, state: str, *, client_id: int | None, now: datetime
+) -> None:
+    update = sa.update(leads).where(leads.c.id == lead.id, leads.c.state == "open")
+    done = await conn.execute(
+        update.values(state=state, closed_at=now, client_id=sa.func.coalesce(client_id, leads.c.client_id))
+    )
+    if done.rowcount != 1:
+        raise Conflict("lead_not_open", "this lead is no longer open", state=lead.state)
+    await queue.settle(conn, "lead", lead.id, now=now)
+    await record(conn, f"lead.{state}", at=now, user_id=actor.user_id, object_kind="lead", object_id=lead.id)
+    await tell(conn, "lead", lead.id, at=now, team_id=lead.team_id, data={"state": state})
+
+
+async def close_callback(conn: AsyncConnection, *, address: str, now: datetime) -> None:
+    """Close call-back leads of a number that has just been spoken with; a new caller's lead stays for its manager."""
+    wanted = sa.select(leads.c.id, leads.c.team_id).where(
+        leads.c.address_kind == "phone",
+        leads.c.address == address,
+        leads.c.state == "open",
+        leads.c.reason == "callback",
+    )
+    for lead_id, team_id in (await conn.execute(wanted)).all():
+        known = (await conn.execute(sa.select(leads.c.client_id).where(leads.c.id == lead_id))).scalar_one()
+        if known is not None:
+            await conn.execute(sa.update(leads).where(leads.c.id == lead_id).values(state="closed", closed_at=now))
+        else:
+            await conn.execute(sa.update(leads).where(leads.c.id == lead_id).values(reason="new"))
+        await queue.settle(conn, "lead", lead_id, now=now)
+        await tell(conn, "lead", lead_id, at=now, team_id=team_id)

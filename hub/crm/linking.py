@@ -1,0 +1,121 @@
+"""Whose is this? From a phone or an e-mail to the client and contact it belongs to.
+
+The answer is a list of candidates, each with a reason and a confidence; one best candidate links by itself.
+Knows nothing of calls and messages. Invariants: the company's own numbers and mailboxes are never a client, a
+public provider's domain is never a reason, and the question is one indexed look-up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.crm.addresses import is_public_provider, parse_email, parse_phone
+from hub.crm.models import addresses, clients, contacts
+
+Reason = Literal["contact", "client", "domain", "thread", "manual"]
+Confidence = Literal["exact", "likely"]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One possible answer. `contact_id` is None where only the client is known."""
+
+    client_id: int | None
+    client_name: str
+    contact_id: int | None
+    contact_name: str
+    reason: Reason
+    confidence: Confidence
+
+    @property
+    def shown_name(self) -> str:
+        """The name a waiting call or message goes by."""
+        return self.client_name or self.contact_name
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """The outcome: the best candidate or None, all candidates, and the address in its normal form (or None)."""
+
+    best: Candidate | None
+    candidates: tuple[Candidate, ...]
+    address: str | None
+    is_own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Linker:
+    """Linking with what the configuration says: the region of bare numbers and what the company itself owns."""
+
+    region: str
+    own_phones: frozenset[str] = frozenset()
+    own_emails: frozenset[str] = frozenset()
+
+    async def by_phone(self, conn: AsyncConnection, raw: str, *, region: str = "") -> Linked:
+        """Find whose phone `raw` is, however it is written. `address` is E.164 or None."""
+        phone = parse_phone(raw, region or self.region)
+        if phone is None:
+            return Linked(None, (), None)
+        if phone.value in self.own_phones:
+            return Linked(None, (), phone.value, is_own=True)
+        found = await _look_up(conn, "phone", phone.value)
+        return Linked(best_of(found), found, phone.value)
+
+    async def by_email(self, conn: AsyncConnection, raw: str) -> Linked:
+        """Find whose e-mail `raw` is, else whose company's domain. `address` is the normal form or None."""
+        email = parse_email(raw)
+        if email is None:
+            return Linked(None, (), None)
+        if email in self.own_emails:
+            return Linked(None, (), email, is_own=True)
+        found = await _look_up(conn, "email", email)
+        domain = email.rpartition("@")[2]
+        if not found and not is_public_provider(domain):
+            found = await _look_up(conn, "domain", domain)
+        return Linked(best_of(found), found, email)
+
+
+def best_of(found: Sequence[Candidate]) -> Candidate | None:
+    """Return the one candidate to link by itself: None where several clients (or none) are equally likely.
+
+    Several contacts of one client link to the client with no contact.
+    """
+    surest = [c for c in found if c.confidence == "exact"] or list(found)
+    if not surest:
+        return None
+    if len({(c.client_id, c.client_id is None and c.contact_id) for c in surest}) > 1:
+        return None
+    persons = [c for c in surest if c.contact_id is not None]
+    if len(persons) == 1:
+        return persons[0]
+    first = surest[0]
+    reason: Reason = "client" if first.reason == "contact" else first.reason
+    return Candidate(first.client_id, first.client_name, None, "", reason, first.confidence)
+
+
+async def _look_up(conn: AsyncConnection, kind: str, value: str) -> tuple[Candidate, ...]:
+    of_contact = contacts.alias()
+    client_id = sa.func.coalesce(addresses.c.client_id, of_contact.c.client_id)
+    query = (
+        sa.select(clients.c.id, clients.c.name, of_contact.c.id, of_contact.c.name)
+        .select_from(addresses)
+        .outerjoin(of_contact, of_contact.c.id == addresses.c.contact_id)
+        .outerjoin(clients, clients.c.id == client_id)
+        .where(addresses.c.kind == kind, addresses.c.value == value)
+        .where(clients.c.archived_at.is_(None), of_contact.c.archived_at.is_(None))
+        .order_by(addresses.c.id)
+        .limit(20)
+    )
+    found: list[Candidate] = []
+    for client, client_name, contact, contact_name in await conn.execute(query):
+        reason: Reason = "domain" if kind == "domain" else "contact" if contact is not None else "client"
+        confidence: Confidence = "likely" if kind == "domain" else "exact"
+        candidate = Candidate(client, client_name or "", contact, contact_name or "", reason, confidence)
+        if (client is not None or contact is not None) and candidate not in found:
+            found.append(candidate)
+    return tuple(found)

@@ -1,0 +1,333 @@
+"""The team's queue: what waits, who takes it, and what comes back.
+
+An item goes `waiting → claimed → done`, or back to `waiting`. The database decides the race in one statement; no
+row means that somebody else was first, and the loser is told who and when. Items keep their place (`queued_at`)
+when they come back. Invariant: a claimed item has exactly one owner and one claim id; no call to a peer happens here.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, NewType
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.clock import rfc3339
+from hub.crm import access
+from hub.crm.access import Actor
+from hub.crm.audit import record
+from hub.crm.models import leads, queue_items, users
+from hub.errors import Conflict, Forbidden, NotFound
+from hub.store.changes import tell
+from hub.store.upsert import insert
+
+ItemId = NewType("ItemId", int)
+Kind = Literal["call", "message", "lead"]
+State = Literal["waiting", "claimed", "done"]
+
+CALL_LEASE = timedelta(seconds=45)
+"""A taken call must be talked within this: ringing the manager's phone (20 s) and the PBX's own delays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A queue item as the database has it. `ref_id` is the call's, thread's or lead's id; `data` what a row shows."""
+
+    id: ItemId
+    team_id: int
+    kind: Kind
+    ref_id: int
+    state: State
+    owner_id: int | None
+    owner_name: str | None
+    claim_id: str | None
+    claimed_at: datetime | None
+    client_id: int | None
+    title: str
+    address: str
+    data: dict[str, Any]
+    version: int
+    queued_at: datetime
+
+
+_COLUMNS = [queue_items.c[name] for name in Item.__slots__ if name != "owner_name"]
+
+
+def _item(row: sa.RowMapping, owner_name: str | None) -> Item:
+    return Item(owner_name=owner_name, **{c.name: row[c.name] for c in _COLUMNS})
+
+
+async def offer(
+    conn: AsyncConnection,
+    *,
+    team_id: int,
+    kind: Kind,
+    ref_id: int,
+    title: str,
+    address: str,
+    client_id: int | None,
+    data: dict[str, Any],
+    now: datetime,
+) -> ItemId:
+    """Put a thing into the team's queue, or bring what is shown of it up to date.
+
+    A waiting or claimed item keeps its state, owner and place; a done one waits again with a new place.
+    """
+    shown = {"team_id": team_id, "title": title[:300], "address": address[:254], "client_id": client_id, "data": data}
+    fresh = {"state": "waiting", "version": 1, "queued_at": now, **shown}
+    was_done = queue_items.c.state == "done"
+    statement = insert(conn, queue_items).values(kind=kind, ref_id=ref_id, **fresh)
+    statement = statement.on_conflict_do_update(
+        index_elements=["kind", "ref_id"],
+        set_={
+            **{name: statement.excluded[name] for name in shown},
+            "state": sa.case((was_done, "waiting"), else_=queue_items.c.state),
+            "queued_at": sa.case((was_done, statement.excluded.queued_at), else_=queue_items.c.queued_at),
+            "owner_id": sa.case((was_done, None), else_=queue_items.c.owner_id),
+            "claim_id": sa.case((was_done, None), else_=queue_items.c.claim_id),
+            "done_at": None,
+            "version": queue_items.c.version + 1,
+        },
+    ).returning(*_COLUMNS)
+    row = (await conn.execute(statement)).mappings().one()
+    await _tell(conn, row, now=now)
+    return ItemId(row["id"])
+
+
+async def find(conn: AsyncConnection, item_id: int, *, actor: Actor) -> Item:
+    """Return an item the actor may see. Raises NotFound."""
+    query = (
+        sa.select(*_COLUMNS, users.c.name.label("owner_name"))
+        .outerjoin(users, users.c.id == queue_items.c.owner_id)
+        .where(queue_items.c.id == item_id, access.queue_visible(actor))
+    )
+    row = (await conn.execute(query)).mappings().first()
+    if row is None:
+        raise NotFound("queue_item_missing", "no such queue item")
+    return _item(row, row["owner_name"])
+
+
+async def find_by_thing(conn: AsyncConnection, kind: Kind, ref_id: int) -> Item | None:
+    """Return the item of a call, thread or lead, for Hub's own machinery."""
+    query = (
+        sa.select(*_COLUMNS, users.c.name.label("owner_name"))
+        .outerjoin(users, users.c.id == queue_items.c.owner_id)
+        .where(queue_items.c.kind == kind, queue_items.c.ref_id == ref_id)
+    )
+    row = (await conn.execute(query)).mappings().first()
+    return _item(row, row["owner_name"]) if row else None
+
+
+async def listed(
+    conn: AsyncConnection, actor: Actor, *, state: State, mine: bool = False, after: int | None = None, limit: int = 50
+) -> list[Item]:
+    """Return items in the order they are to be taken: calls before all else, then the longest waiting.
+
+    `mine` gives what the actor holds, whatever the team. `after` is the id of the last item of the page before.
+    """
+    rank = sa.case((queue_items.c.kind == "call", 0), else_=1)
+    query = (
+        sa.select(*_COLUMNS, users.c.name.label("owner_name"))
+        .outerjoin(users, users.c.id == queue_items.c.owner_id)
+        .where(queue_items.c.state == state)
+        .order_by(rank, queue_items.c.queued_at, queue_items.c.id)
+        .limit(limit)
+    )
+    query = query.where(queue_items.c.owner_id == actor.user_id if mine else access.queue_visible(actor))
+    if after is not None:
+        place = sa.select(rank, queue_items.c.queued_at, queue_items.c.id).where(queue_items.c.id == after)
+        if (last := (await conn.execute(place)).first()) is not None:
+            at = sa.literal(last[1], queue_items.c.queued_at.type)
+            query = query.where(
+                sa.tuple_(rank, queue_items.c.queued_at, queue_items.c.id) > sa.tuple_(last[0], at, last[2])
+            )
+    return [_item(row, row["owner_name"]) for row in (await conn.execute(query)).mappings()]
+
+
+async def count_waiting(conn: AsyncConnection, actor: Actor, *, at_most: int = 1000) -> int:
+    """Count what waits in the actor's teams, never further than `at_most`."""
+    some = sa.select(queue_items.c.id).where(
+        queue_items.c.state == "waiting", access.of_my_teams(actor, queue_items.c.team_id)
+    )
+    return (await conn.execute(sa.select(sa.func.count()).select_from(some.limit(at_most).subquery()))).scalar_one()
+
+
+async def claim(conn: AsyncConnection, actor: Actor, item_id: int, *, now: datetime) -> Item:
+    """Take an item for the actor. Repeated by the winner it answers the same item again.
+
+    Raises Conflict `already_claimed` with the owner's name and the moment, or `not_waiting` for what is done;
+    Forbidden for a team the actor is not in; NotFound.
+    """
+    claim_id = secrets.token_hex(8)
+    won = (
+        sa.update(queue_items)
+        .where(
+            queue_items.c.id == item_id,
+            queue_items.c.state == "waiting",
+            queue_items.c.owner_id.is_(None),
+            access.of_my_teams(actor, queue_items.c.team_id),
+        )
+        .values(
+            state="claimed",
+            owner_id=actor.user_id,
+            claim_id=claim_id,
+            claimed_at=now,
+            lease_until=sa.case(
+                (queue_items.c.kind == "call", sa.literal(now + CALL_LEASE, queue_items.c.lease_until.type))
+            ),
+            version=queue_items.c.version + 1,
+        )
+        .returning(*_COLUMNS)
+    )
+    row = (await conn.execute(won)).mappings().first()
+    if row is None:
+        return await _explain_loss(conn, actor, item_id)
+    await _own_lead(conn, row, actor.user_id)
+    await record(conn, "queue_item.claimed", at=now, user_id=actor.user_id, object_kind="queue_item", object_id=item_id)
+    await _tell(conn, row, now=now)
+    return _item(row, actor.name)
+
+
+async def _explain_loss(conn: AsyncConnection, actor: Actor, item_id: int) -> Item:
+    item = await find(conn, item_id, actor=actor)
+    if item.state == "claimed" and item.owner_id == actor.user_id:
+        return item
+    if item.state == "claimed":
+        raise Conflict(
+            "already_claimed",
+            f"{item.owner_name} has already taken this",
+            owner={"id": item.owner_id, "name": item.owner_name},
+            claimed_at=rfc3339(item.claimed_at),
+        )
+    if item.state == "done":
+        raise Conflict("not_waiting", "this is no longer waiting", state=item.state)
+    raise Forbidden("forbidden", "this is another team's queue")
+
+
+async def release(conn: AsyncConnection, actor: Actor, item_id: int, *, now: datetime) -> Item:
+    """Give an item back to the team, at the place it had. Raises Conflict unless the actor holds it."""
+    return await _leave(conn, actor, item_id, to="waiting", now=now)
+
+
+async def finish(conn: AsyncConnection, actor: Actor, item_id: int, *, now: datetime) -> Item:
+    """Mark a held item as done. Raises Conflict unless the actor holds it."""
+    return await _leave(conn, actor, item_id, to="done", now=now)
+
+
+async def _leave(conn: AsyncConnection, actor: Actor, item_id: int, *, to: State, now: datetime) -> Item:
+    held = queue_items.c.owner_id == actor.user_id
+    update = (
+        sa.update(queue_items)
+        .where(queue_items.c.id == item_id, queue_items.c.state == "claimed", held)
+        .values(**_freed(to, now))
+        .returning(*_COLUMNS)
+    )
+    row = (await conn.execute(update)).mappings().first()
+    if row is None:
+        item = await find(conn, item_id, actor=actor)
+        raise Conflict("not_yours", "you do not hold this", owner={"id": item.owner_id, "name": item.owner_name})
+    if to == "waiting":
+        await _own_lead(conn, row, None)
+    word = "queue_item.released" if to == "waiting" else "queue_item.done"
+    await record(conn, word, at=now, user_id=actor.user_id, object_kind="queue_item", object_id=item_id)
+    await _tell(conn, row, now=now)
+    return _item(row, actor.name if to == "done" else None)
+
+
+def _freed(to: State, now: datetime) -> dict[str, Any]:
+    common = {"state": to, "lease_until": None, "version": queue_items.c.version + 1}
+    if to == "waiting":
+        return common | {"owner_id": None, "claim_id": None, "claimed_at": None}
+    return common | {"done_at": now}
+
+
+async def take_back(conn: AsyncConnection, claim_id: str, *, reason: str, now: datetime) -> bool:
+    """Bring the item of a claim that failed back to the team, at its place; False where the claim is over already."""
+    update = (
+        sa.update(queue_items)
+        .where(queue_items.c.claim_id == claim_id, queue_items.c.state == "claimed")
+        .values(**_freed("waiting", now))
+        .returning(*_COLUMNS)
+    )
+    row = (await conn.execute(update)).mappings().first()
+    if row is None:
+        return False
+    await record(
+        conn,
+        "queue_item.claim_failed",
+        at=now,
+        user_id=None,
+        object_kind="queue_item",
+        object_id=row["id"],
+        details={"reason": reason},
+    )
+    await _tell(conn, row, now=now, extra={"claim_failed": reason})
+    return True
+
+
+async def hold(conn: AsyncConnection, claim_id: str, *, now: datetime) -> None:
+    """Turn a live call's lease into a plain hold: manager and caller are talking."""
+    update = (
+        sa.update(queue_items)
+        .where(queue_items.c.claim_id == claim_id, queue_items.c.state == "claimed")
+        .values(lease_until=None, version=queue_items.c.version + 1)
+        .returning(*_COLUMNS)
+    )
+    if row := (await conn.execute(update)).mappings().first():
+        await _tell(conn, row, now=now)
+
+
+async def settle(conn: AsyncConnection, kind: Kind, ref_id: int, *, now: datetime) -> None:
+    """Close the item of a thing that is over, whoever holds it; nothing where it is closed or was never offered."""
+    update = (
+        sa.update(queue_items)
+        .where(queue_items.c.kind == kind, queue_items.c.ref_id == ref_id, queue_items.c.state != "done")
+        .values(**_freed("done", now))
+        .returning(*_COLUMNS)
+    )
+    if row := (await conn.execute(update)).mappings().first():
+        await _tell(conn, row, now=now)
+
+
+async def assign(conn: AsyncConnection, kind: Kind, ref_id: int, user_id: int, *, now: datetime) -> None:
+    """Give a waiting item to a person, as when its caller was answered by them."""
+    update = (
+        sa.update(queue_items)
+        .where(queue_items.c.kind == kind, queue_items.c.ref_id == ref_id, queue_items.c.state == "waiting")
+        .values(
+            state="claimed",
+            owner_id=user_id,
+            claim_id=secrets.token_hex(8),
+            claimed_at=now,
+            version=queue_items.c.version + 1,
+        )
+        .returning(*_COLUMNS)
+    )
+    if row := (await conn.execute(update)).mappings().first():
+        await _own_lead(conn, row, user_id)
+        await _tell(conn, row, now=now)
+
+
+async def _own_lead(conn: AsyncConnection, row: sa.RowMapping, user_id: int | None) -> None:
+    """Whoever holds the item of a lead, or the call or mail that a lead came by, holds the lead."""
+    lead_id = row["ref_id"] if row["kind"] == "lead" else row["data"].get("lead_id")
+    if lead_id is not None:
+        await conn.execute(sa.update(leads).where(leads.c.id == lead_id).values(owner_id=user_id))
+
+
+async def _tell(
+    conn: AsyncConnection, row: sa.RowMapping, *, now: datetime, extra: dict[str, Any] | None = None
+) -> None:
+    data = {"state": row["state"], "item_kind": row["kind"], "version": row["version"], **(extra or {})}
+    await tell(
+        conn,
+        "queue_item",
+        row["id"],
+        at=now,
+        team_id=row["team_id"],
+        user_id=row["owner_id"],
+        data=data,
+    )

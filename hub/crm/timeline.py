@@ -1,0 +1,73 @@
+"""The client's one timeline: everything that was said and written, newest first.
+
+An entry is a snapshot of what the card shows of a call or message, written by the intake that knows it, so that
+the card is one indexed query and needs no other package. Invariant: one entry per thing; writing it again brings
+it up to date, and a thing that changes its client moves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.crm.models import timeline_entries
+from hub.store.changes import tell
+from hub.store.upsert import insert
+
+EntryKind = Literal["call", "message"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry; `data` is what the intake put there (`telephony.intake` and `mail.intake` say its shape)."""
+
+    id: int
+    kind: EntryKind
+    ref_id: int
+    client_id: int
+    contact_id: int | None
+    at: datetime
+    data: dict[str, Any]
+
+
+async def put(
+    conn: AsyncConnection,
+    kind: EntryKind,
+    ref_id: int,
+    *,
+    client_id: int,
+    contact_id: int | None,
+    at: datetime,
+    data: dict[str, Any],
+    now: datetime,
+) -> None:
+    """Write or renew the entry of a thing and tell the card's watchers."""
+    values = {"client_id": client_id, "contact_id": contact_id, "at": at, "data": data}
+    statement = insert(conn, timeline_entries).values(kind=kind, ref_id=ref_id, **values)
+    statement = statement.on_conflict_do_update(index_elements=["kind", "ref_id"], set_=values)
+    entry_id = (await conn.execute(statement.returning(timeline_entries.c.id))).scalar_one()
+    await tell(conn, "timeline", entry_id, at=now, client_id=client_id, data={"entry_kind": kind, "ref_id": ref_id})
+
+
+async def remove(conn: AsyncConnection, kind: EntryKind, ref_id: int, *, now: datetime) -> None:
+    """Take an entry off its card, as when a link was wrong."""
+    gone = timeline_entries.delete().where(timeline_entries.c.kind == kind, timeline_entries.c.ref_id == ref_id)
+    returned = (await conn.execute(gone.returning(timeline_entries.c.id, timeline_entries.c.client_id))).first()
+    if returned:
+        await tell(conn, "timeline", returned.id, at=now, client_id=returned.client_id, data={"removed": True})
+
+
+async def page(
+    conn: AsyncConnection, client_id: int, *, before: tuple[datetime, int] | None = None, limit: int = 30
+) -> list[Entry]:
+    """Return a page of a client's entries, newest first; `before` is (at, id) of the last of the page before."""
+    table = timeline_entries.c
+    query = sa.select(timeline_entries).where(table.client_id == client_id)
+    if before is not None:
+        query = query.where(sa.tuple_(table.at, table.id) < sa.tuple_(sa.literal(before[0], table.at.type), before[1]))
+    rows = await conn.execute(query.order_by(table.at.desc(), table.id.desc()).limit(limit))
+    return [Entry(**{name: row[name] for name in Entry.__slots__}) for row in rows.mappings()]
