@@ -235,9 +235,7 @@ def _check(settings: Settings) -> None:
     """Refuse what the types alone cannot: the same name twice, a URL that no engine takes."""
     url = settings.hub.database
     if not re.match(r"^(sqlite:///.+|postgres(ql)?://.*)$", url):
-        raise ConfigError(
-            "config_invalid", "hub.database: must be sqlite:///PATH or postgresql://USER@HOST/NAME"
-        )
+        raise ConfigError("config_invalid", "hub.database: must be sqlite:///PATH or postgresql://USER@HOST/NAME")
     if settings.hub.redis and not re.match(r"^(redis|rediss|unix)://", settings.hub.redis):
         raise ConfigError("config_invalid", "hub.redis: must be redis://HOST:PORT/N, or empty")
     for key, names in (

@@ -268,6 +268,14 @@ async def take_back(conn: AsyncConnection, claim_id: str, *, reason: str, now: d
     return True
 
 
+async def expired(conn: AsyncConnection, *, now: datetime) -> list[str]:
+    """Return the claims whose lease has run out: taken calls that were never talked."""
+    query = sa.select(queue_items.c.claim_id).where(
+        queue_items.c.state == "claimed", queue_items.c.lease_until < now, queue_items.c.claim_id.is_not(None)
+    )
+    return list((await conn.execute(query)).scalars())
+
+
 async def hold(conn: AsyncConnection, claim_id: str, *, now: datetime) -> None:
     """Turn a live call's lease into a plain hold: manager and caller are talking."""
     update = (

@@ -1,0 +1,50 @@
+"""When an address gets an owner: earlier calls of that number go onto the client's card.
+
+Works on the indexed numbers of the register, a bounded number of the latest calls at a time. Invariant: a link that
+a person made stays.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.crm import timeline
+from hub.crm.models import users
+from hub.telephony.models import call_legs, calls
+from hub.telephony.register import timeline_data
+
+AT_MOST = 500
+
+
+async def relink(conn: AsyncConnection, *, client_id: int, contact_id: int | None, number: str, now: datetime) -> int:
+    """Put the latest unlinked calls of `number` (E.164) on a client's card; return how many."""
+    query = (
+        sa.select(calls, users.c.name.label("manager"))
+        .outerjoin(users, users.c.id == calls.c.answered_user_id)
+        .where(sa.or_(calls.c.from_number == number, calls.c.to_number == number))
+        .where(calls.c.client_id.is_(None), calls.c.link_manual.is_(False))
+        .order_by(calls.c.started_at.desc())
+        .limit(AT_MOST)
+    )
+    found = (await conn.execute(query)).mappings().all()
+    owner = {"client_id": client_id, "contact_id": contact_id}
+    for call in found:
+        reason = {"link_reason": "client", "link_confidence": "exact"}
+        await conn.execute(sa.update(calls).where(calls.c.id == call["id"]).values(**owner, **reason))
+        of_call = sa.select(call_legs).where(call_legs.c.call_id == call["id"]).order_by(call_legs.c.id)
+        legs = (await conn.execute(of_call)).mappings().all()
+        data = timeline_data(call, legs, call["manager"])
+        await timeline.put(
+            conn,
+            "call",
+            call["id"],
+            client_id=client_id,
+            contact_id=contact_id,
+            at=call["started_at"],
+            data=data,
+            now=now,
+        )
+    return len(found)
