@@ -1,0 +1,52 @@
+"""What a wire, a file or a person says goes through a door, or not at all."""
+
+from __future__ import annotations
+
+import pytest
+
+from hub import guard
+from hub.errors import Refused
+
+
+@pytest.mark.parametrize("value", ["a\rb", "a\nb", "a\r\nAction: Originate", "a\0b", "a\x1bb", "a\u2028b", "x" * 901])
+def test_what_could_end_a_line_never_stands_in_one(value: str) -> None:
+    with pytest.raises(Refused):
+        guard.one_line(value, field="name")
+
+
+def test_an_ordinary_text_stands_in_a_line_unchanged() -> None:
+    assert guard.one_line("ООО «Ромашка», доб. 12", field="name") == "ООО «Ромашка», доб. 12"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("evil\u202egnp.exe", "evilgnp.exe"),
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("a\r\n b\tc", "a b c"),
+        ("x" * 300, "x" * 199 + "…"),
+        ("lone \udc80 surrogate", "lone ? surrogate"),
+        ("<b>", "<b>"),
+    ],
+)
+def test_a_strangers_text_is_shown_on_one_line_without_tricks(said: str, shown: str) -> None:
+    assert guard.shown(said) == shown
+
+
+@pytest.mark.parametrize("value", ["PJSIP/1&PJSIP/2", "1,2", "", "+", "12 34", "１２３", "9" * 21, "*8"])
+def test_only_digits_are_dialled(value: str) -> None:
+    with pytest.raises(Refused):
+        guard.dial_digits(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["javascript:alert(1)", "java\nscript:x", "//host", "http://", "ftp://x", "http://u:p@h", "data:text/html,x"],
+)
+def test_only_http_addresses_are_links(value: str) -> None:
+    with pytest.raises(Refused):
+        guard.http_url(value)
+
+
+def test_an_http_address_is_kept() -> None:
+    assert guard.http_url(" https://пример.рф/путь?x=1 ") == "https://пример.рф/путь?x=1"

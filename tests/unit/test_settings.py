@@ -1,0 +1,93 @@
+"""A configuration that cannot work is refused in one line that names the key."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from hub.errors import ConfigError
+from hub.settings import Mailbox, Pbx, Secret, Settings, load
+
+MAILBOX = """
+[[mailbox]]
+address = "sales@example.com"
+team = "sales"
+imap = { host = "i", port = 993, username = "u", password_file = "pw" }
+smtp = { host = "s", port = 465 }
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "hub.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_without_a_file_the_defaults_hold() -> None:
+    assert load(None, {}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[web]\nprt = 1\n", "unknown key 'web.prt'"),
+        ("[webb]\nport = 1\n", "unknown key 'webb'"),
+        ("[web]\nport = 'x'\n", "web.port: "),
+        ("[web]\nport = 70000\n", "web.port: "),
+        ("[[pbx]]\nname = 'office'\n", "pbx[0].username: is required"),
+        ("[[pbx]]\nname = 'a'\nusername = 'h'\n[[pbx]]\nname = 'a'\nusername = 'h'\n", "'a' is there twice"),
+        ("[[pbx]]\nname = 'a'\nusername = 'h'\nsecret_file = 'gone'\n", "pbx[0].secret_file: gone: No such file"),
+        ("[hub]\ndatabase = 'mysql://x'\n", "hub.database: "),
+        ("[hub]\nredis = 'localhost'\n", "hub.redis: "),
+        ("[hub]\nlanguage = 'de'\n", "hub.language: "),
+        ("[hub\n", "hub.toml: "),
+        (MAILBOX.replace("sales@example.com", "sales"), "mailbox[0]"),
+    ],
+)
+def test_what_is_wrong_is_named_in_one_line(tmp_path: Path, text: str, named: str) -> None:
+    (tmp_path / "pw").write_text("secret\n")
+    with pytest.raises(ConfigError) as refusal:
+        load(written(tmp_path, text), {})
+    assert named in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_the_environment_lies_over_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path, "[web]\nport = 1\n[[pbx]]\nname = 'a'\nusername = 'h'\n")
+    settings = load(path, {"HUB_WEB__PORT": "8081", "HUB_PBX__0__HOST": "10.0.0.5", "OTHER": "x"})
+    assert (settings.web.port, settings.pbx[0].host) == (8081, "10.0.0.5")
+
+
+@pytest.mark.parametrize("variable", ["HUB_WEB__PRT", "HUB_NOTHING", "HUB_PBX__0__HOST", "HUB_WEB__PORT__X"])
+def test_an_unknown_variable_is_refused_by_its_name(variable: str) -> None:
+    with pytest.raises(ConfigError, match=variable):
+        load(None, {variable: "1"})
+
+
+def test_secrets_come_from_files_and_never_show(tmp_path: Path) -> None:
+    (tmp_path / "pw").write_text("hunter2\n")
+    settings = load(written(tmp_path, MAILBOX), {})
+    password = settings.mailbox[0].imap.password
+    assert password.reveal() == "hunter2"
+    assert "hunter2" not in f"{settings!r} {password} {password!r} {password:>10}"
+
+
+def test_a_secret_compares_and_hides() -> None:
+    assert Secret("a") == "a"
+    assert (str(Secret("a")), str(Secret(""))) == ("***", "")
+
+
+def test_the_example_names_every_key_and_loads(tmp_path: Path) -> None:
+    example = Path("config/hub.example.toml").read_text("utf-8")
+    for name in ("ami.secret", "sales.secret"):
+        (tmp_path / name).write_text("x")
+    load(written(tmp_path, example), {})
+    for section in (Settings, Pbx, Mailbox):
+        for field in msgspec.structs.fields(section):
+            if not (field.name.endswith("secret") or field.name == "password"):
+                assert re.search(rf"\b{field.name}\b", example), (
+                    f"{section.__name__}.{field.name} is not in the example"
+                )
