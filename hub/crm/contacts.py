@@ -1,0 +1,98 @@
+"""People at clients as a list of their own: finding and showing them. Making one is `clients.add_contact`.
+
+Cards are open to every manager, so nothing is hidden here. Invariant: an archived contact, or one of an archived
+client, is neither listed nor found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.crm.addresses import parse_email, parse_phone
+from hub.crm.clients import Address
+from hub.crm.models import addresses, clients, contacts
+from hub.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class ContactRow:
+    id: int
+    name: str
+    position: str
+    client_id: int | None
+    client_name: str | None
+    created_at: datetime
+    addresses: tuple[Address, ...]
+
+
+def _query() -> sa.Select[Any]:
+    return (
+        sa.select(contacts, clients.c.name.label("client_name"))
+        .outerjoin(clients, clients.c.id == contacts.c.client_id)
+        .where(contacts.c.archived_at.is_(None), clients.c.archived_at.is_(None))
+    )
+
+
+async def listed(
+    conn: AsyncConnection,
+    text: str,
+    *,
+    region: str,
+    client_id: int | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> list[ContactRow]:
+    """Return contacts by the beginning of the name, by phone or by e-mail; the newest first, all for an empty text.
+
+    `before` is the id of the last row of the page before.
+    """
+    query = _query().order_by(contacts.c.id.desc()).limit(limit)
+    if client_id is not None:
+        query = query.where(contacts.c.client_id == client_id)
+    if text.strip():
+        query = query.where(_matches(text.strip(), region))
+    if before is not None:
+        query = query.where(contacts.c.id < before)
+    return await _rows(conn, query)
+
+
+async def find(conn: AsyncConnection, contact_id: int) -> ContactRow:
+    """Return a contact. Raises NotFound."""
+    found = await _rows(conn, _query().where(contacts.c.id == contact_id))
+    if not found:
+        raise NotFound("contact_missing", "no such contact")
+    return found[0]
+
+
+def _matches(text: str, region: str) -> sa.ColumnElement[bool]:
+    phone = parse_phone(text, region)
+    values = [value for value in (parse_email(text), phone.value if phone else None) if value]
+    if values:
+        return contacts.c.id.in_(sa.select(addresses.c.contact_id).where(addresses.c.value.in_(values)))
+    # SQLite folds only Latin letters, so a Cyrillic name is looked for as written and with a capital as well.
+    ways = {text, text.lower(), text.capitalize(), text.title()}
+    return sa.or_(*(contacts.c.name.startswith(way, autoescape=True) for way in sorted(ways)))
+
+
+async def _rows(conn: AsyncConnection, query: sa.Select[Any]) -> list[ContactRow]:
+    rows = (await conn.execute(query)).all()
+    of_these = addresses.c.contact_id.in_([row.id for row in rows])
+    found = (await conn.execute(sa.select(addresses).where(of_these).order_by(addresses.c.id))).all()
+    every = [Address(a.id, a.kind, a.value, a.raw, a.extension, a.contact_id) for a in found]
+    return [
+        ContactRow(
+            row.id,
+            row.name,
+            row.position,
+            row.client_id,
+            row.client_name,
+            row.created_at,
+            tuple(a for a in every if a.contact_id == row.id),
+        )
+        for row in rows
+    ]
