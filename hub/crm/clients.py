@@ -6,6 +6,7 @@ linking (that is `linking`). Invariant: an address is kept raw and in its normal
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -22,6 +23,8 @@ from hub.errors import NotFound, Refused
 from hub.store.changes import tell
 
 ClientKind = Literal["organisation", "person"]
+
+_BETWEEN_WORDS = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,8 @@ class Found:
 
 
 def fold(name: str) -> str:
-    """The form in which names are searched: case and ё/е do not count."""
-    return " ".join(name.casefold().replace("ё", "е").split())[:300]
+    """The form in which names are searched: case, ё/е and what stands between words («, -, .) do not count."""
+    return " ".join(_BETWEEN_WORDS.sub(" ", name.casefold().replace("ё", "е")).split())[:300]
 
 
 async def create(conn: AsyncConnection, actor: Actor | None, *, kind: ClientKind, name: str, now: datetime) -> int:
