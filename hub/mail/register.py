@@ -92,7 +92,10 @@ class MessageRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageFilters:
-    """What a list of messages may be narrowed by; None is "any". `since` and `until` bound `received_at`."""
+    """What a list of messages may be narrowed by; None is "any". `since` and `until` bound `received_at`.
+
+    `sender` and `recipient` are whole addresses in their normal form; a recipient stands in To or Cc.
+    """
 
     client_id: int | None = None
     mailbox_id: int | None = None
@@ -102,6 +105,8 @@ class MessageFilters:
     state: str | None = None
     team_id: int | None = None
     text: str | None = None
+    sender: str | None = None
+    recipient: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -160,6 +165,12 @@ async def listed(
         part = f"%{_escape(filters.text)}%"
         wanted_in = (messages.c.subject, messages.c.from_address, messages.c.from_name)
         query = query.where(sa.or_(*(column.ilike(part, escape="\\") for column in wanted_in)))
+    if filters.sender is not None:
+        query = query.where(messages.c.from_address == filters.sender)
+    if filters.recipient is not None:
+        quoted = f'"{filters.recipient}"'
+        places = (sa.cast(messages.c[name], sa.Text).contains(quoted, autoescape=True) for name in ("to", "cc"))
+        query = query.where(sa.or_(*places))
     if filters.since is not None:
         query = query.where(messages.c.received_at >= filters.since)
     if filters.until is not None:

@@ -79,7 +79,10 @@ class CallRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFilters:
-    """What a list of calls may be narrowed by; None is "any". `since` and `until` bound `started_at`."""
+    """What a list of calls may be narrowed by; None is "any". `since` and `until` bound `started_at`.
+
+    `from_number` and `to_number` are E.164, an extension, or what the PBX itself said.
+    """
 
     client_id: int | None = None
     user_id: int | None = None
@@ -90,6 +93,8 @@ class CallFilters:
     outcome: str | None = None
     linked_id: str | None = None
     number: str | None = None
+    from_number: str | None = None
+    to_number: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -141,6 +146,10 @@ async def listed(
         query = query.where(calls.c.answered_user_id == filters.user_id)
     if filters.number is not None:
         query = query.where(sa.or_(calls.c.from_number == filters.number, calls.c.to_number == filters.number))
+    for side in ("from", "to"):
+        if (wanted := getattr(filters, f"{side}_number")) is not None:
+            ways = [calls.c[f"{side}_{way}"] == wanted for way in ("number", "extension", "raw")]
+            query = query.where(sa.or_(*ways))
     if filters.since is not None:
         query = query.where(calls.c.started_at >= filters.since)
     if filters.until is not None:
