@@ -1,0 +1,138 @@
+"""Calls over the API: the register, one call, and what is asked of a PBX (dial, take, hang up).
+
+What is asked is an intent: the answer is 202 with the intent's id, and the feed tells how it went.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.crm import queue
+from hub.errors import Conflict
+from hub.telephony import control, register
+from hub.telephony.register import CallFilters
+from hub.web.api import shapes
+from hub.web.api.endpoint import Endpoint, Id, Nothing, Page
+from hub.web.api.filters import party_or_moment
+from hub.web.telephone import chosen_pbx, looked_up_number
+from hub.web.visit import Visit, read_time_cursor, write_cursor
+
+
+class CallQuery(Page, frozen=True, kw_only=True):
+    """`from` and `to` are numbers in any way of writing, or moments that `started_at` lies between."""
+
+    client: Id | None = None
+    user: Id | None = None
+    team: Id | None = None
+    pbx: str | None = None
+    direction: Literal["inbound", "outbound", "internal"] | None = None
+    state: Literal["ringing", "waiting", "connecting", "talking", "held", "ended"] | None = None
+    outcome: Literal["answered", "missed", "abandoned", "busy", "rejected", "failed", "voicemail"] | None = None
+    from_: str | None = msgspec.field(default=None, name="from")
+    to: str | None = None
+    linked_id: str | None = None
+
+
+class Dial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whom to call from the asker's phone."""
+
+    to: str
+    client: Id | None = None
+    contact: Id | None = None
+    pbx: str | None = None
+
+
+class Asked(shapes.Shape, frozen=True, kw_only=True):
+    """What was asked of the PBX; `call_intent` changes of this id tell how it went."""
+
+    intent: int
+
+
+async def listed(conn: AsyncConnection, visit: Visit, query: CallQuery) -> shapes.Calls:
+    region = visit.services.linker.region
+    from_number, since = party_or_moment(query.from_, field="from")
+    to_number, until = party_or_moment(query.to, field="to")
+    filters = CallFilters(
+        client_id=query.client,
+        user_id=query.user,
+        team_id=query.team,
+        pbx=query.pbx,
+        direction=query.direction,
+        state=query.state,
+        outcome=query.outcome,
+        linked_id=query.linked_id,
+        from_number=looked_up_number(from_number, region),
+        to_number=looked_up_number(to_number, region),
+        since=since,
+        until=until,
+    )
+    before = read_time_cursor(query.cursor)
+    rows = await register.listed(conn, visit.actor, filters, before=before, limit=query.limit, with_legs=True)
+    last = rows[-1] if len(rows) == query.limit else None
+    items = [shapes.call(row) for row in rows]
+    return shapes.Calls(items=items, next=write_cursor(last.started_at, last.id) if last else None)
+
+
+async def found(conn: AsyncConnection, visit: Visit, _query: Any) -> shapes.Call:
+    return shapes.call(await register.find(conn, visit.actor, visit.id()))
+
+
+async def dial(conn: AsyncConnection, visit: Visit, body: Dial) -> Asked:
+    pbx = chosen_pbx(visit, body.pbx)
+    intent = await control.dial(
+        conn,
+        visit.actor,
+        to=body.to,
+        client_id=body.client,
+        contact_id=body.contact,
+        request_id=visit.request.headers.get("Idempotency-Key") or secrets.token_hex(16),
+        pbx=pbx.name,
+        region=pbx.region or visit.services.linker.region,
+        now=visit.now,
+    )
+    return Asked(intent=intent)
+
+
+async def take(conn: AsyncConnection, visit: Visit, _body: Nothing) -> Asked:
+    call = await register.find(conn, visit.actor, visit.id())
+    waiting = await queue.find_by_thing(conn, "call", call.id)
+    if waiting is None:
+        raise Conflict("not_waiting", "this call stands in no queue")
+    item = await queue.claim(conn, visit.actor, waiting.id, now=visit.now)
+    return Asked(intent=await control.take(conn, visit.actor, item, now=visit.now))
+
+
+async def hang_up(conn: AsyncConnection, visit: Visit, _body: Nothing) -> Asked:
+    return Asked(intent=await control.hang_up(conn, visit.actor, visit.id(), now=visit.now))
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="GET", path="/calls", summary="Calls, newest first", reads=listed, query=CallQuery, answer=shapes.Calls
+    ),
+    Endpoint(method="GET", path="/calls/{id}", summary="One call with its legs", reads=found, answer=shapes.Call),
+    Endpoint(
+        method="POST",
+        path="/calls",
+        summary="Ring your phone, then call a number",
+        writes=dial,
+        body=Dial,
+        answer=Asked,
+        status=202,
+    ),
+    Endpoint(
+        method="POST",
+        path="/calls/{id}/take",
+        summary="Take a waiting call to your phone",
+        writes=take,
+        answer=Asked,
+        status=202,
+    ),
+    Endpoint(
+        method="POST", path="/calls/{id}/hangup", summary="Hang your call up", writes=hang_up, answer=Asked, status=202
+    ),
+)

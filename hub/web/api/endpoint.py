@@ -1,0 +1,122 @@
+"""How the API is written down once: each endpoint's path, query, body and answer as types.
+
+From this table come the routes, the checks of what is sent, the JSON that is answered, and `openapi.json`, so the
+document cannot say anything else than the code does. Invariant: a write runs in one transaction together with its
+Idempotency-Key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.crm import idempotency
+from hub.errors import Refused
+from hub.web.routes import Route, Who
+from hub.web.visit import MAX_ID, Visit, read_body
+
+PREFIX = "/api/v1"
+Id = Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)]
+MAX_LIMIT = 200
+MAX_BODY_BYTES = 36 * 1024 * 1024  # 25 MB of files in base64, and the text
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A query without parameters; the root of the others."""
+
+
+class Page(Query, frozen=True, kw_only=True):
+    """What every list takes."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)] = 50
+    cursor: str | None = None
+
+
+class Nothing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A body without fields."""
+
+
+Reads = Callable[[AsyncConnection, Visit, Any], Awaitable[Any]]
+Writes = Callable[[AsyncConnection, Visit, Any], Awaitable[Any]]
+Streams = Callable[[Visit, Any], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One call of the API. Exactly one of `reads`, `writes` and `streams` says what it does.
+
+    `prepare` runs before a write's transaction and may replace its body: what must not happen inside of one.
+    """
+
+    method: Literal["GET", "POST"]
+    path: str
+    summary: str
+    reads: Reads | None = None
+    writes: Writes | None = None
+    streams: Streams | None = None
+    prepare: Callable[[Visit, Any], Awaitable[Any]] | None = None
+    query: type[Query] = Query
+    body: type[msgspec.Struct] = Nothing
+    answer: type[Any] | None = None
+    content_type: str = "application/json"
+    status: int = 200
+    who: Who = "signed_in"
+
+    def route(self) -> Route:
+        handler = self._read if self.reads else self._write if self.writes else self._stream
+        return Route(self.method, PREFIX + self.path, handler, self.who, "token")
+
+    async def _read(self, visit: Visit) -> web.StreamResponse:
+        assert self.reads is not None
+        query = read_query(visit, self.query)
+        async with visit.db.read() as conn:
+            return json_response(await self.reads(conn, visit, query), status=self.status)
+
+    async def _stream(self, visit: Visit) -> web.StreamResponse:
+        assert self.streams is not None
+        return await self.streams(visit, read_query(visit, self.query))
+
+    async def _write(self, visit: Visit) -> web.StreamResponse:
+        assert self.writes is not None
+        raw = await read_body(visit.request, at_most=MAX_BODY_BYTES)
+        body = read_json(visit.request, raw, self.body)
+        if self.prepare is not None:
+            body = await self.prepare(visit, body)
+        key = visit.request.headers.get("Idempotency-Key")
+        async with visit.db.begin() as conn:
+            if key:
+                request_hash = hashlib.sha256(f"{self.method} {visit.request.path}\n".encode() + raw).hexdigest()
+                known = await idempotency.first(conn, visit.actor, key, request_hash=request_hash, now=visit.now)
+                if known is not None:
+                    return json_response(known.answer, status=known.status)
+            answer = msgspec.to_builtins(await self.writes(conn, visit, body))
+            if key:
+                await idempotency.keep(conn, visit.actor, key, status=self.status, answer=answer)
+        return json_response(answer, status=self.status)
+
+
+def read_query(visit: Visit, kind: type[Query]) -> Any:
+    """Read the query; an unknown parameter is refused, for a filter that is not heeded shows too much."""
+    return visit.query(kind)
+
+
+def read_json(request: web.Request, raw: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
+    """Read a JSON body as `kind`; an empty one is an empty object. Raises Refused that names the field."""
+    if raw and request.content_type != "application/json":
+        raise Refused("bad_content_type", "the body must be application/json")
+    if b"\\u0000" in raw:
+        raise Refused("control_character", "text must not contain U+0000")
+    try:
+        return msgspec.json.decode(raw or b"{}", type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refused("bad_request", str(error)) from None
+
+
+def json_response(answer: Any, *, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(answer), status=status, content_type="application/json")

@@ -1,0 +1,56 @@
+"""The feed over the API: one event per change, named by its kind, resumed at Last-Event-ID."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from hub.clock import rfc3339
+from hub.crm.access import Actor
+from hub.web import door, sse
+from hub.web.api.endpoint import Endpoint, Query
+from hub.web.door import LIVE
+from hub.web.live import Told
+from hub.web.visit import Visit
+
+
+class EventQuery(Query, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """`from` is a position, for a first start; a reconnect says Last-Event-ID."""
+
+    from_: str | None = None
+
+
+def encode(told: Told, _actor: Actor) -> bytes:
+    change = told.change
+    if "api" not in told.drawn:
+        data = {
+            "kind": change.kind,
+            "id": change.object_id,
+            "at": rfc3339(change.at),
+            "team": change.team_id,
+            "user": change.user_id,
+            "client": change.client_id,
+            "data": change.data,
+        }
+        told.drawn["api"] = sse.event(change.kind, change.position, data)
+    return told.drawn["api"]
+
+
+async def events(visit: Visit, _query: Any) -> web.StreamResponse:
+    async def who_now() -> Actor | None:
+        return await door.bearer(visit.request, visit.services)
+
+    return await sse.pump(visit, visit.request.app[LIVE], encode=encode, who_now=who_now)
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="GET",
+        path="/events",
+        summary="Changes as they happen: `id`, `event` (the kind, or `reset`), `data`",
+        streams=events,
+        query=EventQuery,
+        content_type="text/event-stream",
+    ),
+)

@@ -1,0 +1,74 @@
+"""`openapi.json`, made from the table of endpoints. Pure; decides nothing that the table does not say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from hub.web.api.endpoint import PREFIX, Endpoint, Nothing
+
+
+class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong. `code` is stable, `message` is English, `details` are facts."""
+
+    code: str
+    message: str
+    details: dict[str, Any]
+
+
+class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Every error has this shape."""
+
+    error: ErrorBody
+
+
+def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of these endpoints."""
+    types: list[Any] = [ErrorAnswer]
+    types += [e.body for e in endpoints if e.method == "POST" and e.body is not Nothing]
+    types += [e.answer for e in endpoints if e.answer is not None]
+    schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    schema_of = {id(kind): schema for kind, schema in zip(types, schemas, strict=True)}
+    paths: dict[str, dict[str, Any]] = {}
+    for endpoint in endpoints:
+        operation = _operation(endpoint, schema_of, schema_of[id(ErrorAnswer)])
+        paths.setdefault(PREFIX + endpoint.path, {})[endpoint.method.lower()] = operation
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Hub", "version": "1"},
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {"schemas": components, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+    }
+
+
+def _operation(endpoint: Endpoint, schema_of: dict[int, Any], error: Any) -> dict[str, Any]:
+    operation: dict[str, Any] = {"summary": endpoint.summary, "parameters": _parameters(endpoint)}
+    if endpoint.who == "anyone":
+        operation["security"] = []
+    if endpoint.method == "POST" and endpoint.body is not Nothing:
+        content = {"application/json": {"schema": schema_of[id(endpoint.body)]}}
+        operation["requestBody"] = {"required": True, "content": content}
+    answer: dict[str, Any] = {"schema": schema_of[id(endpoint.answer)]} if endpoint.answer is not None else {}
+    operation["responses"] = {
+        str(endpoint.status): {"description": "done", "content": {endpoint.content_type: answer}},
+        "default": {"description": "refused", "content": {"application/json": {"schema": error}}},
+    }
+    return operation
+
+
+def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "integer"}}
+        for name in re.findall(r"\{(\w+)\}", endpoint.path)
+    ]
+    _, components = msgspec.json.schema_components([endpoint.query])
+    for name, schema in components[endpoint.query.__name__].get("properties", {}).items():
+        found.append({"name": name, "in": "query", "required": False, "schema": schema})
+    if endpoint.method == "POST":
+        schema = {"type": "string", "maxLength": 200}
+        found.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": schema})
+    return found

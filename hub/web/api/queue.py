@@ -1,0 +1,187 @@
+"""The queue and leads over the API: the same claim as on the desk, with the same single winner."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.clock import rfc3339
+from hub.crm import leads, queue
+from hub.errors import Refused
+from hub.telephony import control
+from hub.web import belongings
+from hub.web.api.clients import ClientShape, client_shape
+from hub.web.api.endpoint import Endpoint, Nothing, Page
+from hub.web.api.shapes import Cursor, Moment, Ref, Shape, at, one_of, ref
+from hub.web.visit import Visit, read_cursor, read_time_cursor, write_cursor
+
+
+class ItemShape(Shape, frozen=True, kw_only=True):
+    """What a team can take. `ref` is the call's, thread's or lead's id."""
+
+    id: int
+    team: int
+    kind: Annotated[str, one_of("call", "message", "lead")]
+    ref: int
+    state: Annotated[str, one_of("waiting", "claimed", "done")]
+    owner: Ref | None
+    claimed_at: Moment | None
+    client: int | None
+    title: str
+    address: str
+    data: dict[str, Any]
+    version: int
+    queued_at: Moment
+
+
+class Items(Shape, frozen=True, kw_only=True):
+    items: list[ItemShape]
+    next: Cursor | None
+
+
+class QueueQuery(Page, frozen=True, kw_only=True):
+    """`mine` gives what the asker holds, whatever its team."""
+
+    state: Literal["waiting", "claimed", "done"] = "waiting"
+    mine: bool = False
+
+
+class LeadShape(Shape, frozen=True, kw_only=True):
+    id: int
+    team: Ref
+    state: Annotated[str, one_of("open", "converted", "closed")]
+    reason: Annotated[str, one_of("new", "callback")]
+    name: str
+    address_kind: Annotated[str, one_of("phone", "email")]
+    address: str
+    client: int | None
+    contact: int | None
+    owner: Ref | None
+    times: int
+    created_at: Moment
+    last_at: Moment
+
+
+class Leads(Shape, frozen=True, kw_only=True):
+    items: list[LeadShape]
+    next: Cursor | None
+
+
+class LeadQuery(Page, frozen=True, kw_only=True):
+    state: Literal["open", "converted", "closed", "any"] = "open"
+
+
+class Conversion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What becomes of a lead; without a name it keeps its own."""
+
+    name: str | None = None
+    kind: Literal["organisation", "person"] = "person"
+
+
+def item_shape(row: queue.Item) -> ItemShape:
+    return ItemShape(
+        id=row.id,
+        team=row.team_id,
+        kind=row.kind,
+        ref=row.ref_id,
+        state=row.state,
+        owner=ref(row.owner_id, row.owner_name),
+        claimed_at=rfc3339(row.claimed_at),
+        client=row.client_id,
+        title=row.title,
+        address=row.address,
+        data=row.data,
+        version=row.version,
+        queued_at=at(row.queued_at),
+    )
+
+
+def lead_shape(row: leads.Lead) -> LeadShape:
+    return LeadShape(
+        id=row.id,
+        team=Ref(id=row.team_id, name=row.team_name),
+        state=row.state,
+        reason=row.reason,
+        name=row.name,
+        address_kind=row.address_kind,
+        address=row.address,
+        client=row.client_id,
+        contact=row.contact_id,
+        owner=ref(row.owner_id, row.owner_name),
+        times=row.times,
+        created_at=at(row.created_at),
+        last_at=at(row.last_at),
+    )
+
+
+async def listed(conn: AsyncConnection, visit: Visit, query: QueueQuery) -> Items:
+    after = read_cursor(query.cursor)[1] if query.cursor else None
+    rows = await queue.listed(conn, visit.actor, state=query.state, mine=query.mine, after=after, limit=query.limit)
+    last = rows[-1] if len(rows) == query.limit else None
+    return Items(items=[item_shape(r) for r in rows], next=write_cursor("", last.id) if last else None)
+
+
+async def claim(conn: AsyncConnection, visit: Visit, _body: Nothing) -> ItemShape:
+    item = await queue.claim(conn, visit.actor, visit.id(), now=visit.now)
+    if item.kind == "call":
+        await control.take(conn, visit.actor, item, now=visit.now)
+    return item_shape(item)
+
+
+async def release(conn: AsyncConnection, visit: Visit, _body: Nothing) -> ItemShape:
+    return item_shape(await queue.release(conn, visit.actor, visit.id(), now=visit.now))
+
+
+async def finish(conn: AsyncConnection, visit: Visit, _body: Nothing) -> ItemShape:
+    return item_shape(await queue.finish(conn, visit.actor, visit.id(), now=visit.now))
+
+
+async def leads_listed(conn: AsyncConnection, visit: Visit, query: LeadQuery) -> Leads:
+    state = None if query.state == "any" else query.state
+    before = read_time_cursor(query.cursor)
+    rows = await leads.listed(conn, visit.actor, state=state, before=before, limit=query.limit)
+    last = rows[-1] if len(rows) == query.limit else None
+    return Leads(items=[lead_shape(r) for r in rows], next=write_cursor(last.last_at, last.id) if last else None)
+
+
+async def lead_convert(conn: AsyncConnection, visit: Visit, body: Conversion) -> ClientShape:
+    lead = await leads.find(conn, visit.id(), actor=visit.actor)
+    name = lead.name if body.name is None else body.name
+    if not name.strip():
+        raise Refused("name_missing", "a client needs a name", field="name")
+    client_id = await belongings.convert_lead(conn, visit.actor, lead.id, kind=body.kind, name=name, now=visit.now)
+    return await client_shape(conn, client_id)
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="GET",
+        path="/queue",
+        summary="What waits, calls first, then the longest waiting",
+        reads=listed,
+        query=QueueQuery,
+        answer=Items,
+    ),
+    Endpoint(
+        method="POST",
+        path="/queue/{id}/claim",
+        summary="Take an item; 409 `already_claimed` names the winner",
+        writes=claim,
+        answer=ItemShape,
+    ),
+    Endpoint(method="POST", path="/queue/{id}/release", summary="Give an item back", writes=release, answer=ItemShape),
+    Endpoint(method="POST", path="/queue/{id}/done", summary="Finish an item", writes=finish, answer=ItemShape),
+    Endpoint(
+        method="GET", path="/leads", summary="Leads, latest first", reads=leads_listed, query=LeadQuery, answer=Leads
+    ),
+    Endpoint(
+        method="POST",
+        path="/leads/{id}/convert",
+        summary="Make a client of a lead",
+        writes=lead_convert,
+        body=Conversion,
+        answer=ClientShape,
+    ),
+)

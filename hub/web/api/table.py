@@ -1,0 +1,27 @@
+"""All endpoints of `/api/v1` in one table, and the document made from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from hub.web.api import calls, clients, directory, events, messages, openapi, queue
+from hub.web.api.endpoint import Endpoint, json_response
+from hub.web.visit import Visit
+
+
+async def described(_visit: Visit, _query: Any) -> web.StreamResponse:
+    return json_response(openapi.document(ENDPOINTS))
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *calls.ENDPOINTS,
+    *messages.ENDPOINTS,
+    *queue.ENDPOINTS,
+    *clients.ENDPOINTS,
+    *directory.ENDPOINTS,
+    *events.ENDPOINTS,
+    Endpoint(method="GET", path="/openapi.json", summary="This document", streams=described, who="anyone"),
+)
+API_ROUTES = tuple(endpoint.route() for endpoint in ENDPOINTS)

@@ -1,0 +1,95 @@
+"""The door: who is asking, did our own page send it, may they come in.
+
+Pages know a person by the session cookie, the API by a bearer token, and neither takes the other's. Invariant: a
+handler runs only after this module let the request in by the rule of its route.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from hub.clock import utc_now
+from hub.crm import access, people
+from hub.crm.access import Actor
+from hub.crm.people import Session
+from hub.errors import NotSignedIn
+from hub.web import security
+from hub.web.live import LiveFeed
+from hub.web.routes import Route
+from hub.web.visit import Form, Services, Visit, read_form
+
+SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
+LIVE: web.AppKey[LiveFeed] = web.AppKey("live", LiveFeed)
+LANGUAGES = ("ru", "en")
+CSRF_HEADER = "X-CSRF-Token"
+CSRF_FIELD = "csrf"
+
+
+def session_cookie(services: Services) -> str:
+    """The cookie's name; over https browsers themselves keep a sibling domain from setting a `__Host-` one."""
+    return "__Host-hub_session" if is_https(services) else "hub_session"
+
+
+def is_https(services: Services) -> bool:
+    return services.settings.web.public_url.startswith("https://")
+
+
+def behind_door(route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """Return what aiohttp calls for a route: the checks of its rule, then its own handler."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await route.handler(await let_in(route, request))
+
+    return handle
+
+
+async def let_in(route: Route, request: web.Request) -> Visit:
+    """Check a request by its route's rule. Raises NotSignedIn, Forbidden, Refused, Unavailable."""
+    services = request.app[SERVICES]
+    now = utc_now()
+    session: Session | None = None
+    actor: Actor | None = None
+    if route.by == "token":
+        actor = await bearer(request, services)
+    elif route.by == "cookie":
+        if not route.is_safe:
+            security.refuse_foreign(request, public_url=services.settings.web.public_url)
+        session = await find_session(request, services)
+        actor = session.actor if session else None
+    if route.who != "anyone" and actor is None:
+        raise NotSignedIn("not_signed_in", "sign in first")
+    if route.who == "admin" and actor is not None:
+        access.require_admin(actor)
+    form = Form({})
+    if route.by == "cookie" and not route.is_safe:
+        form = await read_form(request, may_have_files=actor is not None)
+        if session is not None and route.who != "anyone":
+            given = request.headers.get(CSRF_HEADER) or form.fields.get(CSRF_FIELD, "")
+            security.refuse_wrong_token(given, session.csrf)
+    return Visit(request, services, now, language_of(request, services, actor), actor, session, form)
+
+
+async def find_session(request: web.Request, services: Services) -> Session | None:
+    """Return the browser's live session, None where there is none."""
+    secret = request.cookies.get(session_cookie(services), "")
+    if not secret or len(secret) > 100:
+        return None
+    async with services.db.read() as conn:
+        return await people.find_session(conn, secret, now=utc_now())
+
+
+async def bearer(request: web.Request, services: Services) -> Actor | None:
+    """Return whose API token the request carries, None where it carries none that is good."""
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not token.strip() or len(token) > 200:
+        return None
+    async with services.db.read() as conn:
+        return await people.actor_of_token(conn, token.strip())
+
+
+def language_of(request: web.Request, services: Services, actor: Actor | None) -> str:
+    """The person's own language, else the browser's choice here, else the company's."""
+    chosen = (actor.language if actor else None) or request.cookies.get("lang")
+    return chosen if chosen in LANGUAGES else services.settings.hub.language

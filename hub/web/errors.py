@@ -1,0 +1,70 @@
+"""From an error to an answer: the API's one JSON shape. Pages have theirs from `render`.
+
+Decides the status and what a stranger may read of it: a bug says nothing of itself but a number to find it by.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from aiohttp import web
+
+from hub.errors import Forbidden, HubError, NotFound, NotSignedIn, Refused, Unavailable
+from hub.web.api.endpoint import json_response
+
+
+class TooLarge(Refused):
+    """More was sent than is taken."""
+
+    status = 413
+
+
+class WrongMethod(Refused):
+    """The path is there, this method of it is not."""
+
+    status = 405
+
+
+class TooMany(Refused):
+    """Too often; to be tried later."""
+
+    status = 429
+
+
+class Bug(HubError):
+    """Something else than a HubError was raised: our fault, and in the log under this number."""
+
+    status = 500
+
+    @classmethod
+    def numbered(cls) -> Bug:
+        return cls("internal_error", "Hub met an error of its own", number=secrets.token_hex(4))
+
+
+def as_hub_error(error: web.HTTPException) -> HubError:
+    """Say what aiohttp itself refused in Hub's words."""
+    kinds: dict[int, tuple[type[HubError], str, str]] = {
+        401: (NotSignedIn, "not_signed_in", "sign in first"),
+        403: (Forbidden, "forbidden", "not allowed"),
+        404: (NotFound, "page_missing", "there is nothing here"),
+        405: (WrongMethod, "wrong_method", "this method is not for this address"),
+        413: (TooLarge, "too_large", "too large"),
+    }
+    kind, code, message = kinds.get(error.status, (Refused, "bad_request", "the request cannot be read"))
+    return kind(code, message)
+
+
+def json_error(error: HubError) -> web.Response:
+    """Answer in the API's shape."""
+    body: dict[str, Any] = {"code": error.code, "message": error.message, "details": error.details}
+    return with_headers(json_response({"error": body}, status=error.status), error)
+
+
+def with_headers(response: web.Response, error: HubError) -> web.Response:
+    """Add what the status asks for: when to come again, how to sign in."""
+    if isinstance(error, Unavailable | TooMany):
+        response.headers["Retry-After"] = str(error.details.get("retry_after_s", 5))
+    if isinstance(error, NotSignedIn):
+        response.headers["WWW-Authenticate"] = 'Bearer realm="hub"'
+    return response

@@ -1,0 +1,47 @@
+"""From a template and facts to a page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from aiohttp import web
+
+from hub.errors import HubError
+from hub.web.visit import Services, Visit
+
+
+def find_templates() -> Path:
+    """Return the folder of templates: beside the package in a checkout, inside of it when installed."""
+    package = Path(__file__).resolve().parent
+    for place in (package / "templates", package.parents[1] / "templates"):
+        if place.is_dir():
+            return place
+    raise RuntimeError("the templates are not there")
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    env: jinja2.Environment
+
+    @classmethod
+    def of(cls, services: Services) -> Pages:
+        loader = jinja2.FileSystemLoader(find_templates())
+        return cls(jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined))
+
+
+PAGES: web.AppKey[Pages] = web.AppKey("pages", Pages)
+
+
+async def page(visit: Visit, name: str, *, status: int = 200, **context: Any) -> web.Response:
+    return web.Response(text=name, status=status, content_type="text/html")
+
+
+async def error_page(request: web.Request, error: HubError) -> web.Response:
+    return web.Response(text=f"{error.code}: {error.message}", status=error.status)
+
+
+def add_static(app: web.Application) -> None:
+    pass

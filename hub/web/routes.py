@@ -1,0 +1,33 @@
+"""The one table of what Hub answers: method, path, handler, and who may come.
+
+Every route of the server is one of these, so a test can walk them all and nothing is reachable by accident.
+Decides nothing itself; the door (`door.py`) holds to what stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from aiohttp import web
+
+from hub.web.visit import Visit
+
+Handler = Callable[[Visit], Awaitable[web.StreamResponse]]
+Who = Literal["anyone", "signed_in", "admin"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path. `by` says how the asker shows who they are; by "nothing" nobody is looked up."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    handler: Handler
+    who: Who = "signed_in"
+    by: Literal["cookie", "token", "nothing"] = "cookie"
+
+    @property
+    def is_safe(self) -> bool:
+        return self.method == "GET"

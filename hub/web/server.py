@@ -1,0 +1,105 @@
+"""The web application: its routes, what wraps every request, and the life of the feed's reader.
+
+Decides no page and no answer. Invariants: every route goes through the door; every error becomes a page or the API's
+shape; every response is hardened; and at shutdown the streams end before the server waits for its connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from urllib.parse import quote
+
+from aiohttp import web
+
+from hub.errors import HubError, NotSignedIn
+from hub.web import auth, health, render, security
+from hub.web.api import endpoint
+from hub.web.api.table import API_ROUTES
+from hub.web.door import LIVE, SERVICES, behind_door
+from hub.web.errors import Bug, as_hub_error, json_error, with_headers
+from hub.web.live import LiveFeed
+from hub.web.pages.table import PAGE_ROUTES
+from hub.web.routes import Route
+from hub.web.visit import MAX_UPLOAD_BYTES, Services
+
+__all__ = ["ROUTES", "Services", "make_app"]
+
+log = logging.getLogger(__name__)
+
+ROUTES: tuple[Route, ...] = (*health.ROUTES, *auth.ROUTES, *PAGE_ROUTES, *API_ROUTES)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def make_app(services: Services) -> web.Application:
+    """Build the application. It reads the feed from its start-up to its clean-up; run both in one task."""
+    app = web.Application(middlewares=[_count, _answer_errors], client_max_size=MAX_UPLOAD_BYTES)
+    app[SERVICES] = services
+    app[LIVE] = LiveFeed(services.db)
+    app[health.COUNTS] = health.Counts()
+    app[auth.LIMITS] = auth.Limits()
+    app[render.PAGES] = render.Pages.of(services)
+    app.on_response_prepare.append(security.harden)
+    app.on_shutdown.append(_end_streams)
+    app.cleanup_ctx.append(_read_feed)
+    for route in ROUTES:
+        app.router.add_route(route.method, route.path, behind_door(route))
+    render.add_static(app)
+    return app
+
+
+async def _read_feed(app: web.Application) -> AsyncIterator[None]:
+    # Should the reader meet a bug, the task group cancels the task that started the server: loud, not silent.
+    async with asyncio.TaskGroup() as tasks:
+        reader = tasks.create_task(app[LIVE].run())
+        yield
+        reader.cancel()
+
+
+async def _end_streams(app: web.Application) -> None:
+    app[LIVE].close()
+
+
+@web.middleware
+async def _count(request: web.Request, handler: Handler) -> web.StreamResponse:
+    response = await handler(request)
+    request.app[health.COUNTS].add(response.status)
+    return response
+
+
+@web.middleware
+async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        refusal: HubError = as_hub_error(error)
+    except HubError as error:
+        refusal = error
+    except Exception:
+        bug = Bug.numbered()
+        # The one place where a bug does not stop its task further: the request ends here, and its number is logged.
+        log.exception("bug %s in %s %r", bug.details["number"], request.method, request.path)
+        refusal = bug
+    return await _answer(request, refusal)
+
+
+async def _answer(request: web.Request, error: HubError) -> web.StreamResponse:
+    if request.path.startswith(endpoint.PREFIX + "/") or request.path in health.PATHS:
+        return json_error(error)
+    if isinstance(error, NotSignedIn) and request.path != "/live":
+        return _to_sign_in(request)
+    return with_headers(await render.error_page(request, error), error)
+
+
+def _to_sign_in(request: web.Request) -> web.Response:
+    """Send a person whose session is over to the sign-in page, and back to where they were after it."""
+    target = "/login"
+    if request.method == "GET" and request.path != "/" and "HX-Request" not in request.headers:
+        target += f"?next={quote(request.path_qs, safe='')}"
+    if "HX-Request" in request.headers:
+        return web.Response(status=401, headers={"HX-Redirect": target})
+    return web.Response(status=303, headers={"Location": target})

@@ -1,0 +1,221 @@
+"""One request with who asks: what every handler is given, and the only way it reads what a stranger sent.
+
+Turns path pieces, query, form and JSON into typed values or raises `Refused`; decides nothing about rights beyond
+"is somebody signed in". Invariant: a handler never touches a raw query, form or body.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from aiohttp import BodyPartReader, web
+
+from hub.crm.access import Actor
+from hub.crm.linking import Linker
+from hub.crm.people import Session
+from hub.errors import NotFound, NotSignedIn, Refused
+from hub.settings import Settings
+from hub.store.blobs import BlobStore
+from hub.store.engine import Database
+
+T = TypeVar("T")
+MAX_FORM_BYTES = 1024 * 1024
+MAX_UPLOAD_BYTES = 25 * 1024 * 1024
+MAX_FILES = 20
+MAX_ID = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the pages stand on. `is_demo` says on every page that nothing here is real."""
+
+    db: Database
+    blobs: BlobStore
+    settings: Settings
+    linker: Linker
+    is_demo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that came with a form. `name` is the sender's word, kept only as a label."""
+
+    name: str
+    type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form's fields, the last of each name, and its files."""
+
+    fields: Mapping[str, str]
+    files: tuple[Upload, ...] = ()
+
+    def text(self, name: str, *, max_chars: int = 1000) -> str:
+        """Return a field without surrounding space, empty where it is not there. Raises Refused when too long."""
+        value = self.fields.get(name, "").strip()
+        if len(value) > max_chars:
+            raise Refused("too_long", f"{name} is longer than {max_chars} characters", field=name)
+        return value
+
+    def number(self, name: str) -> int | None:
+        """Return an id, or None where the field is empty. Raises Refused."""
+        value = self.text(name, max_chars=20)
+        return parse_id(value, field=name) if value else None
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A request of a known or unknown person. `session` is the browser's; a token's bearer has none."""
+
+    request: web.Request
+    services: Services
+    now: datetime
+    language: str
+    visitor: Actor | None
+    session: Session | None
+    form: Form
+
+    @property
+    def actor(self) -> Actor:
+        """Who asks. Raises NotSignedIn."""
+        if self.visitor is None:
+            raise NotSignedIn("not_signed_in", "sign in first")
+        return self.visitor
+
+    @property
+    def db(self) -> Database:
+        return self.services.db
+
+    @property
+    def is_fragment(self) -> bool:
+        """Whether a piece of a page is wanted, not a page (htmx says so)."""
+        return "HX-Request" in self.request.headers
+
+    def id(self, name: str = "id") -> int:
+        """Return the id in the path. Raises NotFound for what cannot be one."""
+        try:
+            return parse_id(self.request.match_info[name], field=name)
+        except Refused:
+            raise NotFound("page_missing", "there is nothing here") from None
+
+    def query(self, kind: type[T]) -> T:
+        """Return the query as `kind`, empty values left out. Raises Refused that names the parameter."""
+        given = {name: value for name, value in self.request.query.items() if value != ""}
+        _refuse_nul(given)
+        try:
+            return msgspec.convert(given, kind, strict=False)
+        except msgspec.ValidationError as error:
+            raise Refused("bad_request", str(error)) from None
+
+
+def parse_id(text: str, *, field: str) -> int:
+    """Read a row's id. Raises Refused."""
+    if not re.fullmatch(r"[0-9]{1,19}", text) or int(text) > MAX_ID:
+        raise Refused("bad_id", f"{field} is not an id", field=field)
+    return int(text)
+
+
+def parse_moment(text: str, *, field: str) -> datetime:
+    """Read an RFC 3339 moment or a date (its beginning in UTC). Raises Refused."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise Refused("bad_time", f"{field} is not an RFC 3339 time", field=field) from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def write_cursor(*parts: str | int | datetime) -> str:
+    """Write the place behind the last row of a page: opaque to the asker, plain to us."""
+    texts = [part.astimezone(UTC).isoformat() if isinstance(part, datetime) else str(part) for part in parts]
+    return msgspec.json.encode(texts).hex()
+
+
+def read_cursor(text: str) -> tuple[str, int]:
+    """Read (key, id) of a cursor. Raises Refused."""
+    try:
+        key, row_id = msgspec.json.decode(bytes.fromhex(text), type=tuple[str, str])
+    except (ValueError, msgspec.DecodeError):
+        raise Refused("bad_cursor", "not a cursor of this list", field="cursor") from None
+    return key, parse_id(row_id, field="cursor")
+
+
+def read_time_cursor(text: str | None) -> tuple[datetime, int] | None:
+    """Read (moment, id) of a cursor; None for None. Raises Refused."""
+    if not text:
+        return None
+    key, row_id = read_cursor(text)
+    return parse_moment(key, field="cursor"), row_id
+
+
+async def read_body(request: web.Request, *, at_most: int) -> bytes:
+    """Read the body. Raises Refused `too_large` before more than `at_most` bytes are held."""
+    body = bytearray()
+    async for chunk in request.content.iter_chunked(64 * 1024):
+        body += chunk
+        if len(body) > at_most:
+            raise Refused("too_large", f"at most {at_most} bytes")
+    return bytes(body)
+
+
+async def read_form(request: web.Request, *, may_have_files: bool) -> Form:
+    """Read a form of either encoding within the bounds above. Raises Refused."""
+    if may_have_files and request.content_type == "multipart/form-data":
+        return await _read_multipart(request)
+    body = await read_body(request, at_most=MAX_FORM_BYTES)
+    if not body:
+        return Form({})
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise Refused("bad_content_type", "a form is expected")
+    try:
+        fields = dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=200))
+    except ValueError:
+        raise Refused("bad_request", "the form cannot be read") from None
+    _refuse_nul(fields)
+    return Form(fields)
+
+
+async def _read_multipart(request: web.Request) -> Form:
+    fields: dict[str, str] = {}
+    files: list[Upload] = []
+    left = MAX_UPLOAD_BYTES
+    try:
+        reader = await request.multipart()
+        while (part := await reader.next()) is not None:
+            if not isinstance(part, BodyPartReader):
+                raise Refused("bad_request", "a form within a form")
+            content = await _read_part(part, at_most=left)
+            left -= len(content)
+            if part.filename is None:
+                fields[part.name or ""] = content.decode("utf-8", "replace")
+            elif content or part.filename:
+                files.append(Upload(part.filename, part.headers.get("Content-Type", ""), content))
+            if len(files) > MAX_FILES or len(fields) > 100:
+                raise Refused("too_many", f"at most {MAX_FILES} files")
+    except ValueError:
+        raise Refused("bad_request", "the form cannot be read") from None
+    _refuse_nul(fields)
+    return Form(fields, tuple(files))
+
+
+def _refuse_nul(fields: Mapping[str, str]) -> None:
+    """Text with U+0000 has no place in PostgreSQL, nor anywhere else."""
+    for name, value in fields.items():
+        if "\x00" in value:
+            raise Refused("control_character", "text must not contain U+0000", field=name)
+
+
+async def _read_part(part: BodyPartReader, *, at_most: int) -> bytes:
+    content = bytearray()
+    while chunk := await part.read_chunk(64 * 1024):
+        content += chunk
+        if len(content) > at_most:
+            raise Refused("too_large", f"at most {MAX_UPLOAD_BYTES // 1024 // 1024} MB together", field="files")
+    return bytes(content)

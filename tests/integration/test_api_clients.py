@@ -1,0 +1,196 @@
+"""Clients, contacts, leads, people and the document over the API."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import pytest
+
+from hub.clock import utc_now
+from hub.crm import leads
+from hub.web.api.table import ENDPOINTS
+from tests.testbed.site import Site
+
+ROMASHKA = {
+    "name": "ООО «Ромашка»",
+    "phones": ["8 (495) 123-45-67"],
+    "emails": ["Info@Romashka.example"],
+    "contacts": [{"name": "Иванова Анна", "position": "бухгалтер", "phones": ["+7 916 123-45-67"]}],
+}
+
+
+async def made(api: aiohttp.ClientSession, body: dict[str, Any] = ROMASHKA) -> dict[str, Any]:
+    async with api.post("clients", json=body) as answer:
+        assert answer.status == 201, await answer.text()
+        found: dict[str, Any] = await answer.json()
+        return found
+
+
+async def got(api: aiohttp.ClientSession, path: str, status: int = 200, **params: str) -> dict[str, Any]:
+    async with api.get(path, params=params) as answer:
+        assert answer.status == status, await answer.text()
+        found: dict[str, Any] = await answer.json()
+        return found
+
+
+async def test_a_client_is_made_with_contacts_and_found_however_its_number_is_written(site: Site) -> None:
+    api = await site.api("olga")
+    client = await made(api)
+    assert [a["value"] for a in client["addresses"]] == ["+74951234567", "info@romashka.example"]
+    assert client["contacts"][0]["addresses"][0]["value"] == "+79161234567"
+    for words in ("ромашка", "8 495 123 45 67", "info@romashka.example", "8(916)1234567"):
+        found = (await got(api, "clients", q=words))["items"]
+        assert [one["id"] for one in found] == [client["id"]], words
+    assert (await got(api, f"clients/{client['id']}")) == client
+    assert (await got(api, f"clients/{client['id']}/timeline")) == {"items": [], "next": None}
+    contacts = await got(api, "contacts", q="иванова")
+    assert [one["client"] for one in contacts["items"]] == [{"id": client["id"], "name": client["name"]}]
+    assert (await got(api, f"contacts/{contacts['items'][0]['id']}")) == contacts["items"][0]
+
+
+async def test_a_match_names_the_candidates_with_reason_and_confidence(site: Site) -> None:
+    api = await site.api("olga")
+    client = await made(api)
+    matched = await got(api, "match", phone="89161234567")
+    assert matched["address"] == "+79161234567"
+    assert matched["candidates"] == [
+        {
+            "client": {"id": client["id"], "name": client["name"]},
+            "contact": {"id": client["contacts"][0]["id"], "name": "Иванова Анна"},
+            "reason": "contact",
+            "confidence": "exact",
+        }
+    ]
+    assert (await got(api, "match", email="nobody@gmail.com"))["candidates"] == []
+    assert (await got(api, "match", 400))["error"]["code"] == "bad_request"
+
+
+async def test_a_list_is_walked_by_its_cursor_and_each_row_comes_once(site: Site) -> None:
+    api = await site.api("olga")
+    names = [f"Клиент {n}" for n in range(5)] + ["клиент 2"]
+    for name in names:
+        await made(api, {"name": name})
+    seen: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = await got(api, "clients", limit="2", **({"cursor": cursor} if cursor else {}))
+        seen += [one["name"] for one in page["items"]]
+        if (cursor := page["next"]) is None:
+            break
+    assert sorted(seen) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        ("clients", {"limit": "0"}),
+        ("clients", {"limit": "1000000"}),
+        ("clients", {"sort": "name; DROP TABLE clients"}),
+        ("clients", {"cursor": "zz"}),
+        ("clients", {"cursor": "5b2231222c2261225d"}),
+        ("calls", {"state": "x' OR 1=1 --"}),
+        ("calls", {"client": "99999999999999999999"}),
+        ("calls", {"from": "2026-13-40"}),
+        ("leads", {"cursor": "5b226e6f74696d65222c2231225d"}),
+        ("queue", {"mine": "perhaps"}),
+        ("clients", {"q": "a\x00b"}),
+    ],
+)
+async def test_a_parameter_that_is_none_is_refused_and_named(site: Site, path: str, params: dict[str, str]) -> None:
+    error = (await got(await site.api("olga"), path, 400, **params))["error"]
+    assert error["code"].startswith("bad_") or error["code"] == "control_character"
+    assert error["message"]
+
+
+async def test_a_repeated_request_with_its_key_makes_one_client_and_a_key_is_for_one_request(site: Site) -> None:
+    api = await site.api("olga")
+    headers = {"Idempotency-Key": "k1"}
+
+    async def post(name: str) -> tuple[int, dict[str, Any]]:
+        async with api.post("clients", json={"name": name}, headers=headers) as answer:
+            return answer.status, await answer.json()
+
+    answers = await asyncio.gather(*(post("Ромашка") for _ in range(10)))
+    assert {status for status, _ in answers} == {201}
+    assert len({body["id"] for _, body in answers}) == 1
+    assert len((await got(api, "clients"))["items"]) == 1
+    status, body = await post("Василёк")
+    assert (status, body["error"]["code"]) == (400, "idempotency_key_reused")
+
+
+async def test_a_refused_request_leaves_its_key_free(site: Site) -> None:
+    api = await site.api("olga")
+    headers = {"Idempotency-Key": "k1"}
+    async with api.post("clients", json={"name": "Ромашка", "phones": ["12"]}, headers=headers) as answer:
+        assert (answer.status, (await answer.json())["error"]["code"]) == (400, "bad_phone")
+    assert (await got(api, "clients"))["items"] == []
+    async with api.post("clients", json={"name": "Ромашка"}, headers=headers) as answer:
+        assert answer.status == 201
+
+
+async def test_a_lead_becomes_a_client_once(site: Site) -> None:
+    api, stranger = await site.api("olga"), await site.person("stranger", team="support")
+    async with site.db.begin() as conn:
+        lead_id = await leads.join_or_open(
+            conn,
+            team_id=min(site.actors["olga"].team_ids),
+            reason="new",
+            name="Пётр",
+            address_kind="phone",
+            address="+79161234567",
+            now=utc_now(),
+        )
+    assert [one["id"] for one in (await got(api, "leads"))["items"]] == [lead_id]
+    foreign = await site.api(stranger.name.lower())
+    assert (await got(foreign, "leads"))["items"] == []
+    async with foreign.post(f"leads/{lead_id}/convert", json={}) as answer:
+        assert answer.status == 404
+    async with api.post(f"leads/{lead_id}/convert", json={"name": "Пётр Петров"}) as answer:
+        client = await answer.json()
+        assert client["addresses"][0]["value"] == "+79161234567"
+    async with api.post(f"leads/{lead_id}/convert", json={}) as answer:
+        assert (answer.status, (await answer.json())["error"]["code"]) == (409, "lead_not_open")
+
+
+async def test_a_manager_knows_their_team_and_an_administrator_everybody(site: Site) -> None:
+    olga = await site.api("olga")
+    await site.person("stranger", team="support")
+    await site.person("chief", team=None, role="admin")
+    assert [one["name"] for one in (await got(olga, "users"))["items"]] == ["Olga"]
+    assert [one["name"] for one in (await got(olga, "teams"))["items"]] == ["sales"]
+    chief = await site.api("chief")
+    assert [one["name"] for one in (await got(chief, "users"))["items"]] == ["Olga", "Stranger", "Chief"]
+    assert [one["name"] for one in (await got(chief, "teams"))["items"]] == ["sales", "support"]
+
+
+async def test_the_document_has_exactly_the_routes_that_answer(site: Site) -> None:
+    async with aiohttp.ClientSession() as nobody, nobody.get(f"{site.url}/api/v1/openapi.json") as answer:
+        document = await answer.json()
+    described = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
+    served = {
+        (route.method, route.resource.canonical)
+        for route in site.app.router.routes()
+        if route.resource is not None and route.resource.canonical.startswith("/api/v1/")
+    }
+    assert described == served
+    assert len(served) == len(ENDPOINTS)
+    calls = document["paths"]["/api/v1/calls"]["get"]["parameters"]
+    wanted = "client user team pbx direction state outcome from to linked_id limit cursor".split()
+    assert {one["name"] for one in calls} == set(wanted)
+    assert "from" in document["components"]["schemas"]["Call"]["properties"]
+
+
+async def test_without_a_token_the_api_says_so_in_its_own_shape(site: Site) -> None:
+    await site.person("olga")
+    for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic b2xnYTp4"}):
+        async with aiohttp.ClientSession(headers=headers) as client, client.get(f"{site.url}/api/v1/calls") as answer:
+            body = await answer.json()
+            assert (answer.status, body["error"]["code"]) == (401, "not_signed_in")
+            assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    browser = await site.browser("olga")
+    async with browser.get("/api/v1/calls") as answer:
+        assert answer.status == 401, "a page's cookie is no token"
+    async with browser.get("/api/v1/nothing") as answer:
+        assert (answer.status, (await answer.json())["error"]["code"]) == (404, "page_missing")
