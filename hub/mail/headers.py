@@ -1,0 +1,276 @@
+"""The head of a message: fields, encoded words, addresses, parameters, ids, dates — as strangers write them.
+
+Decides how broken header text is read; pure, never raises. Everything is one pass over the text, because a `To`
+with 20,000 quotes or encoded words is a known way to stop a mail program. Invariants: a decoded value holds no
+control character, is cut to what its column takes, and an address is never taken out of an encoded word.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from hub.mail.charsets import decode
+
+MAX_HEAD_BYTES = 2_000_000
+MAX_FIELDS = 2_000
+MAX_VALUE_BYTES = 512_000
+MAX_ADDRESSES = 1_000
+MAX_REFERENCES = 100
+
+_FIELD = re.compile(rb"([!-9;-~]{1,200})[ \t]*:")
+_ENCODED_WORD = re.compile(r"=\?([^?\s*]{1,60})(?:\*[^?\s]{0,40})?\?([bBqQ])\?([^?]*)\?=")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_ADDRESS_TOKEN = re.compile(
+    r"""(?P<word>=\?[^?\s]{1,100}\?[bBqQ]\?[^?\r\n]*\?=)
+      | (?P<quoted>"(?:[^"\\]|\\.)*"?)
+      | (?P<angle><[^<>]*>?)
+      | (?P<open>\() | (?P<close>\)) | (?P<comma>,) | (?P<semicolon>;) | (?P<colon>:)
+      | (?P<text>[^\s"<>(),;:=]+ | =)
+      | (?P<space>\s+) | (?P<other>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*("(?:[^"\\]|\\.)*"?|[^;]*)', re.DOTALL)
+_ID = re.compile(r"<([^<>]*)>")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A name as it is shown and an address as it was written (`""` where there is only a name)."""
+
+    name: str
+    address: str
+
+
+class Head:
+    """The fields of one part in their order; a field's value is unfolded raw bytes."""
+
+    __slots__ = ("_fields", "defects")
+
+    def __init__(self, fields: list[tuple[str, bytes]], defects: tuple[str, ...] = ()) -> None:
+        self._fields = fields
+        self.defects = defects
+
+    def raw(self, name: str) -> bytes | None:
+        return next((value for field, value in self._fields if field == name), None)
+
+    def all(self, name: str) -> list[bytes]:
+        return [value for field, value in self._fields if field == name]
+
+    def text(self, name: str, *, max_chars: int) -> str:
+        """Return a field's decoded value in one line, `""` where there is none."""
+        value = self.raw(name)
+        return "" if value is None else unstructured(value, max_chars=max_chars)
+
+    def has(self, name: str) -> bool:
+        return self.raw(name) is not None
+
+
+def read_head(raw: bytes) -> Head:
+    """Split a header block into fields. Lines that are no field are left out and told as a defect."""
+    fields: list[tuple[str, bytes]] = []
+    defects: list[str] = []
+    if len(raw) > MAX_HEAD_BYTES:
+        raw, defects = raw[:MAX_HEAD_BYTES], ["headers_cut"]
+    name, pieces = "", list[bytes]()
+    for number, line in enumerate(raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")):
+        if line[:1] in (b" ", b"\t") and name:
+            pieces.append(line)
+            continue
+        if name:
+            fields.append((name, b"".join(pieces)[:MAX_VALUE_BYTES]))
+            name = ""
+            if len(fields) >= MAX_FIELDS:
+                defects.append("too_many_headers")
+                break
+        if match := _FIELD.match(line):
+            name, pieces = match[1].decode("ascii").lower(), [line[match.end() :]]
+        elif line.strip() and not (number == 0 and line.startswith((b"From ", b">From "))):
+            defects.append("bad_header_line")
+    if name:
+        fields.append((name, b"".join(pieces)[:MAX_VALUE_BYTES]))
+    return Head(fields, tuple(dict.fromkeys(defects)))
+
+
+def unstructured(value: bytes, *, max_chars: int) -> str:
+    """Decode free text such as a subject: 8-bit bytes and encoded words, in one line, cut."""
+    return one_line(decode_words(_eight_bit(value)), max_chars=max_chars)
+
+
+def one_line(text: str, *, max_chars: int) -> str:
+    """Put stranger's text in one line without control characters, cut to `max_chars`."""
+    text = " ".join(_CONTROL.sub(" ", text).split())
+    return text if len(text) <= max_chars else text[: max_chars - 1] + "…"
+
+
+def _eight_bit(value: bytes) -> str:
+    return decode(value, None)[0]
+
+
+def decode_words(text: str) -> str:
+    """Decode RFC 2047 encoded words wherever they stand; neighbours of one charset are joined before decoding."""
+    if "=?" not in text:
+        return text
+    out: list[str] = []
+    waiting, charset, end = bytearray(), "", 0
+    for match in _ENCODED_WORD.finditer(text):
+        between = text[end : match.start()]
+        content = _word_bytes(match[2], match[3])
+        if waiting and not between.strip() and charset == match[1].lower():
+            waiting += content
+        else:
+            if waiting:
+                out.append(decode(bytes(waiting), charset)[0])
+            if between.strip() or not waiting:
+                out.append(between)
+            waiting, charset = bytearray(content), match[1].lower()
+        end = match.end()
+    if waiting:
+        out.append(decode(bytes(waiting), charset)[0])
+    out.append(text[end:])
+    return "".join(out)
+
+
+def _word_bytes(encoding: str, payload: str) -> bytes:
+    raw = payload.encode("utf-8", "replace")
+    if encoding in "qQ":
+        return binascii.a2b_qp(raw.replace(b" ", b"_"), header=True)
+    return base64_lenient(raw)
+
+
+def base64_lenient(raw: bytes) -> bytes:
+    """Decode base64, ignoring what is not of its alphabet and mending the padding. Never raises."""
+    clean = re.sub(rb"[^A-Za-z0-9+/]", b"", raw.split(b"=", 1)[0] if b"=" in raw[-4:] else raw)
+    clean = clean[:-1] if len(clean) % 4 == 1 else clean
+    return binascii.a2b_base64(clean + b"=" * (-len(clean) % 4))
+
+
+def addresses(values: list[bytes]) -> tuple[tuple[Address, ...], bool]:
+    """Read the address lists of a field; returns them and whether there were more than `MAX_ADDRESSES`."""
+    found: list[Address] = []
+    for value in values:
+        for address in _address_list(_eight_bit(value)):
+            if len(found) >= MAX_ADDRESSES:
+                return tuple(found), True
+            found.append(address)
+    return tuple(found), False
+
+
+def _address_list(text: str) -> Iterator[Address]:
+    """Yield the addresses of RFC 5322 text, lenient: groups are flattened, comments serve as names."""
+    phrase, comment, angle, depth = list[str](), list[str](), None, 0
+    # A lone parenthesis ("Ivan :( <a@b>") opens no comment, else it would swallow the address.
+    has_comments = text.count("(") == text.count(")")
+    for match in _ADDRESS_TOKEN.finditer(text):
+        kind, token = match.lastgroup, match[0]
+        if kind == "open" and has_comments:
+            depth += 1
+        elif kind == "close" and has_comments:
+            depth = max(0, depth - 1)
+        elif depth:
+            comment.append(token)
+        elif kind in ("comma", "semicolon"):
+            yield from _one_address(phrase, comment, angle)
+            phrase, comment, angle = [], [], None
+        elif kind == "colon":
+            # Up to here it was a group's name; inside an address a colon is nobody's.
+            phrase, comment = [], []
+        elif kind == "angle":
+            angle = token.strip("<>") if angle is None else angle
+        elif kind == "quoted":
+            phrase.append(_unquoted(token))
+        else:
+            phrase.append(token)
+    yield from _one_address(phrase, comment, angle)
+
+
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)', re.DOTALL)
+
+
+def _unquoted(token: str) -> str:
+    match = _QUOTED.match(token)
+    return re.sub(r"\\(.)", r"\1", match[1], flags=re.DOTALL) if match else token
+
+
+def _one_address(phrase: list[str], comment: list[str], angle: str | None) -> Iterator[Address]:
+    words = "".join(phrase).strip()
+    if angle is None and "@" in words and "=?" not in words:
+        *before, address = words.split()
+        if "@" not in address:
+            address, before = words, []
+        words = " ".join(before) or "".join(comment)
+        angle = address
+    address = _CONTROL.sub("", "".join((angle or "").split()))
+    # A source route (RFC 5321 §4.1.2) is not part of the address.
+    address = address.rpartition(":")[2] if address.startswith("@") else address
+    name = one_line(decode_words(words or "".join(comment)), max_chars=300)
+    if name or address:
+        yield Address(name, address if len(address) <= 254 else "")
+
+
+def parameters(value: str) -> dict[str, str]:
+    """Return the parameters of a structured field, RFC 2231 pieces joined and decoded. Names in lower case."""
+    plain: dict[str, str] = {}
+    pieces: dict[str, dict[int, tuple[str, bool]]] = {}
+    for match in _PARAMETER.finditer(";" + value.partition(";")[2]):
+        name, text = match[1].lower(), match[2].strip()
+        text = _unquoted(text) if text.startswith('"') else text
+        base, star, number = name.partition("*")
+        if not star:
+            plain.setdefault(name, decode_words(text))
+            continue
+        index, is_encoded = number.rstrip("*"), number == "" or number.endswith("*")
+        if len(index) < 5 and (index.isdecimal() or not index):
+            pieces.setdefault(base, {}).setdefault(int(index or 0), (text, is_encoded))
+    return plain | {name: _joined(parts) for name, parts in pieces.items()}
+
+
+def _joined(parts: dict[int, tuple[str, bool]]) -> str:
+    """Join the pieces `name*0*=utf-8'ru'%D0…; name*1=…` (RFC 2231 §4.1)."""
+    charset, raw = "utf-8", bytearray()
+    for position, index in enumerate(sorted(parts)):
+        text, is_encoded = parts[index]
+        if position == 0 and is_encoded and text.count("'") >= 2:
+            charset, _, text = text.split("'", 2)
+        content = text.encode("utf-8", "replace")
+        raw += re.sub(rb"%([0-9A-Fa-f]{2})", lambda m: bytes([int(m[1], 16)]), content) if is_encoded else content
+    return decode(bytes(raw), charset or "utf-8")[0]
+
+
+def message_ids(value: bytes | None) -> tuple[str, ...]:
+    """Return the ids of Message-ID, In-Reply-To or References, each `<…>`, no doubles, in their order.
+
+    An id without brackets counts if it is the only word with an `@`. One that no column takes is replaced by a
+    digest, the same wherever it is met. Of more than `MAX_REFERENCES` the first and the latest are kept.
+    """
+    if value is None:
+        return ()
+    text = _eight_bit(value)
+    found = _ID.findall(text) or [word for word in text.split()[:50] if "@" in word][:1]
+    ids = dict.fromkeys(filter(None, (_one_id(one) for one in found)))
+    kept = list(ids)
+    return tuple(kept if len(kept) <= MAX_REFERENCES else [kept[0], *kept[1 - MAX_REFERENCES :]])
+
+
+def _one_id(text: str) -> str:
+    clean = "".join(_CONTROL.sub("", text).split())
+    if len(clean) > 498:
+        clean = hashlib.sha256(clean.encode("utf-8", "replace")).hexdigest() + "@too-long.invalid"
+    return f"<{clean}>" if clean else ""
+
+
+def date(value: bytes | None) -> datetime | None:
+    """Return an aware UTC time, None where the field makes no sense."""
+    if value is None:
+        return None
+    try:
+        at = parsedate_to_datetime(value[:200].decode("ascii", "replace"))
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError, AttributeError):
+        return None
+    return at if 1970 <= at.year <= 2200 else None
