@@ -1,0 +1,80 @@
+"""A real Chromium (Debian's), driven by Playwright: the eyes and hands of the end-to-end tests."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+
+from tests.testbed.hub import PASSWORD, Hub
+from tests.testbed.packages import ensure_packages
+
+# As root without a sandbox, and without the services that Chromium would call home for.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SHOTS = Path(__file__).parents[2] / "build" / "shots"
+
+
+@asynccontextmanager
+async def running_chromium() -> AsyncIterator[Browser]:
+    """Start the browser; skip the test where there is none and none can be installed."""
+    reason = None if shutil.which("chromium") else ensure_packages(["chromium"])
+    if reason:
+        pytest.skip(reason)
+    async with async_playwright() as playwright:
+        path = shutil.which("chromium")
+        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+async def new_person(
+    browser: Browser,
+    *,
+    language: str = "en",
+    scheme: Literal["light", "dark"] = "light",
+    width: int = 1440,
+    height: int = 900,
+) -> BrowserContext:
+    """A browser profile of its own: a person at another desk."""
+    return await browser.new_context(
+        locale="ru-RU" if language == "ru" else "en-GB",
+        timezone_id="Europe/Moscow",
+        color_scheme=scheme,
+        viewport={"width": width, "height": height},
+    )
+
+
+async def sign_in(person: BrowserContext, hub: Hub, email: str, password: str = PASSWORD) -> Page:
+    """Sign a person in; return the page they land on. A script error on any page fails the test."""
+    page = await person.new_page()
+    await page.goto(f"{hub.url}/login")
+    await page.fill("input[name=email]", email)
+    await page.fill("input[name=password]", password)
+    await page.click("button[type=submit]")
+    await page.wait_for_url(lambda url: "/login" not in url)
+    return page
+
+
+async def shoot(page: Page, name: str) -> Path:
+    """Take a screenshot into build/shots, in light and in dark."""
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    for scheme in ("light", "dark"):
+        await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        await page.screenshot(path=SHOTS / f"{name}-{scheme}.png")
+    await page.emulate_media(color_scheme="light")
+    return SHOTS / f"{name}-light.png"

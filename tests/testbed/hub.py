@@ -1,0 +1,136 @@
+"""Hub itself as its operator runs it: the command, a configuration file, people added by the command."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from tests.testbed.valkey import free_port
+from tests.testbed.waiting import wait_for
+
+HUB = [sys.executable, "-m", "hub.cli"]
+PASSWORD = "correct horse battery"
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without anything that would configure Hub."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
+
+
+async def run_command(*words: str, stdin: str = "", deadline_s: float = 30) -> tuple[int, str, str]:
+    """Run `hub WORDS…`; return exit code, stdout and stderr."""
+    process = await asyncio.create_subprocess_exec(
+        *HUB,
+        *words,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=clean_environment(),
+    )
+    try:
+        async with asyncio.timeout(deadline_s):
+            out, err = await process.communicate(stdin.encode())
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+@dataclass
+class Hub:
+    """One `hub serve`. `restart` and `kill` are for fault tests; the log is in `log`."""
+
+    folder: Path
+    config: Path
+    port: int
+    log: Path
+    roles: str = "web,telephony,mail,jobs"
+    process: asyncio.subprocess.Process | None = None
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *HUB, "serve", "--config", str(self.config), "--roles", self.roles, stdout=log, stderr=log,
+                env=clean_environment(),
+            )  # fmt: skip
+        await wait_for(self.is_ready, what=f"hub answers; its log:\n{self.log.read_text()}", deadline_s=30)
+
+    async def is_ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.returncode is None, f"hub ended: {self.log.read_text()}"
+        try:
+            async with aiohttp.ClientSession() as http, http.get(f"{self.url}/readyz") as answer:
+                return answer.status == 200
+        except aiohttp.ClientError:
+            return False
+
+    async def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(how)
+            try:
+                async with asyncio.timeout(30):
+                    await self.process.wait()
+            except TimeoutError:
+                self.process.kill()
+                await self.process.wait()
+                raise AssertionError("hub did not stop within 30 s") from None
+
+    async def add_user(
+        self, email: str, name: str, role: str, teams: Sequence[str] = (), extension: str | None = None
+    ) -> None:
+        words = ["user", "add", email, "--config", str(self.config), "--name", name, "--role", role, "--password-stdin"]
+        for team in teams:
+            words += ["--team", team]
+        if extension:
+            words += ["--extension", extension]
+        code, _, err = await run_command(*words, stdin=PASSWORD + "\n")
+        assert code == 0, err
+
+    async def token(self, email: str) -> str:
+        if email not in self.tokens:
+            code, out, err = await run_command("token", "create", email, "--config", str(self.config))
+            assert code == 0, err
+            self.tokens[email] = out.strip()
+        return self.tokens[email]
+
+    async def api(self, email: str, method: str, path: str, **keywords: object) -> tuple[int, object]:
+        """Call the REST interface as a person; return status and JSON."""
+        headers = {"Authorization": f"Bearer {await self.token(email)}"}
+        async with (
+            aiohttp.ClientSession() as http,
+            http.request(method, f"{self.url}/api/v1{path}", headers=headers, **keywords) as answer,  # type: ignore[arg-type]
+        ):
+            return answer.status, await answer.json()
+
+
+@asynccontextmanager
+async def running_hub(folder: Path, toml: str, *, database: str = "", redis: str = "") -> AsyncIterator[Hub]:
+    """Write a configuration (`toml` adds PBXs and mailboxes) and give a Hub that is not started yet."""
+    port = free_port()
+    config = folder / "hub.toml"
+    database = database or f"sqlite:///{folder}/hub.db"
+    config.write_text(
+        f'[hub]\ndatabase = "{database}"\nredis = "{redis}"\ndata_dir = "{folder}/data"\nlanguage = "en"\n'
+        f"[web]\nport = {port}\n{toml}",
+        "utf-8",
+    )
+    hub = Hub(folder, config, port, folder / "hub.log")
+    try:
+        yield hub
+    finally:
+        await hub.stop()
