@@ -46,7 +46,7 @@ class Timing:
 
     connect_within: timedelta = timedelta(seconds=10)
     login_within: timedelta = timedelta(seconds=10)
-    booted_within: timedelta = timedelta(seconds=2)
+    booted_within: timedelta = timedelta(seconds=0.5)
     ping_every: timedelta = timedelta(seconds=5)
     pong_within: timedelta = timedelta(seconds=7)
     first_pause: timedelta = timedelta(seconds=1)

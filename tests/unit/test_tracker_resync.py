@@ -1,0 +1,144 @@
+"""After a gap: what vanished ends as estimated, what lives on keeps its identity, its claim and its place."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from hub.telephony.calls import CallChanged, CallEnded, CallOffered, ClaimConnected, ClaimFailed
+from hub.telephony.tracker import CallTracker
+from tests.unit.ami_script import BOOT, CHANNELS, RULES, START, Play
+from tests.unit.test_tracker import CLAIM, TAKEN, WAITING
+
+AFTER = "2026-11-24T10:30:00"
+
+
+def row(name: str, **more: str) -> dict[str, str]:
+    shown = {"Event": "CoreShowChannel", "ChannelStateDesc": "Up", "Duration": "00:00:30", "BridgeId": ""}
+    return {**shown, **CHANNELS[name].headers(), **more}
+
+
+IN_QUEUE = {"Application": "Queue", "ApplicationData": "hub-sales,,,,300"}
+
+
+def kinds(effects: list[object]) -> list[str]:
+    return [type(effect).__name__ for effect in effects]
+
+
+def test_a_call_that_vanished_ends_as_estimated() -> None:
+    play = Play()
+    play.script(WAITING)
+    (end,) = play.tracker.resync([], boot=BOOT, now=play.now + timedelta(seconds=10))
+    assert isinstance(end, CallEnded)
+    assert (end.call.outcome, end.call.estimated) == ("abandoned", True)
+
+
+def test_a_caller_who_still_waits_is_not_offered_twice() -> None:
+    play = Play()
+    before = play.script(WAITING)
+    assert play.tracker.resync([row("caller", **IN_QUEUE)], boot=BOOT, now=play.now) == []
+    assert play.tracker.open_calls() == [before]
+
+
+def test_a_claim_that_was_connected_in_the_gap_is_told() -> None:
+    play = Play()
+    play.script(WAITING + TAKEN)
+    rows = [row("caller", BridgeId="b1"), row("phone", BridgeId="b1")]
+    changed, connected = play.tracker.resync(rows, boot=BOOT, now=play.now)
+    assert isinstance(changed, CallChanged)
+    assert changed.call.state == "talking"
+    assert isinstance(connected, ClaimConnected)
+    assert connected.claim_id == CLAIM
+
+
+def test_a_claim_that_failed_in_the_gap_is_told_and_the_caller_offered_again() -> None:
+    play = Play()
+    play.script(WAITING + TAKEN)
+    effects = play.tracker.resync([row("caller", **IN_QUEUE)], boot=BOOT, now=play.now)
+    failed, offered = effects[-2:]
+    assert isinstance(failed, ClaimFailed)
+    assert isinstance(offered, CallOffered)
+    assert offered.again
+    assert offered.call.state == "waiting"
+
+
+def test_calls_that_hub_never_saw_begin_are_taken_up_with_the_age_that_asterisk_tells() -> None:
+    tracker = CallTracker(RULES)
+    rows = [row("caller", **IN_QUEUE, Context="hub-in", Exten="sales"), row("desk", Duration="00:01:00")]
+    effects = tracker.resync(rows, boot=BOOT, now=START)
+    assert kinds(list(effects)) == ["CallChanged", "CallChanged", "CallOffered"]
+    waiting, desk = effects[0].call, effects[1].call
+    assert (waiting.direction, waiting.state, waiting.queue) == ("inbound", "waiting", "hub-sales")
+    assert waiting.started_at == START - timedelta(seconds=30)
+    assert waiting.estimated
+    assert (desk.direction, desk.from_extension) == ("outbound", "101")
+
+
+def test_a_restart_of_the_pbx_ends_all_its_calls_even_if_uniqueids_come_again() -> None:
+    play = Play()
+    play.script(WAITING)
+    effects = play.tracker.resync([row("caller", **IN_QUEUE)], boot=AFTER, now=play.now)
+    assert isinstance(effects[0], CallEnded)
+    assert effects[0].call.boot == BOOT
+    assert effects[0].call.estimated
+    assert {effect.call.boot for effect in effects[1:]} == {AFTER}
+    assert kinds(list(effects[1:])) == ["CallChanged", "CallOffered"]
+
+
+def test_events_older_than_the_snapshot_do_not_wind_it_back() -> None:
+    play = Play()
+    play.script(WAITING + TAKEN)
+    rows = [row("caller", BridgeId="b1"), row("phone", BridgeId="b1")]
+    play.tracker.resync(rows, boot=BOOT, now=play.now + timedelta(seconds=1))
+    play.script("""
+        >> QueueCallerJoin @caller Queue=hub-sales
+        >> BridgeLeave @caller BridgeUniqueid=b1
+        ++ 2
+        >> BridgeLeave @caller BridgeUniqueid=b1
+        << CallChanged talk_s=1.0
+    """)
+
+
+def test_a_call_that_began_and_ended_before_the_snapshot_is_told_all_the_same() -> None:
+    play = Play()
+    play.tracker.resync([], boot=BOOT, now=play.now + timedelta(seconds=1))
+    play.script("""
+        >> Newchannel @caller
+        << CallChanged
+        >> Hangup @caller
+        << CallEnded outcome=missed
+    """)
+
+
+def test_a_birth_that_the_snapshot_outran_is_taken_from_the_event() -> None:
+    play = Play()
+    play.tracker.resync([row("caller", Exten="sales")], boot=BOOT, now=play.now + timedelta(seconds=1))
+    play.script("""
+        >> Newchannel @caller
+        << CallChanged estimated=False did=74950000100
+    """)
+
+
+def test_a_call_that_a_former_process_stored_is_taken_up_where_it_stood() -> None:
+    play = Play()
+    stored = play.script(WAITING + TAKEN)
+    tracker = CallTracker(RULES, known_calls=[stored])
+    rows = [row("caller", Exten="sales", BridgeId="b1"), row("phone", BridgeId="b1")]
+    effects = tracker.resync(rows, boot=BOOT, now=play.now + timedelta(seconds=5))
+    assert kinds(list(effects)) == ["CallChanged", "ClaimConnected"]
+    call = effects[-1].call
+    assert (call.linked_id, call.did, call.started_at) == (stored.linked_id, "74950000100", stored.started_at)
+    assert (call.queue, call.claim_id) == ("hub-sales", CLAIM)
+
+
+def test_a_stored_caller_who_waits_again_after_a_claim_is_offered_again() -> None:
+    play = Play()
+    stored = play.script(WAITING + TAKEN)
+    tracker = CallTracker(RULES, known_calls=[stored])
+    effects = tracker.resync([row("caller", **IN_QUEUE)], boot=BOOT, now=play.now)
+    assert kinds(list(effects)) == ["CallChanged", "ClaimFailed", "CallOffered"]
+
+
+def test_a_trunk_named_by_its_number_is_no_phone_when_its_birth_was_not_seen() -> None:
+    tracker = CallTracker(RULES)
+    (told,) = tracker.resync([row("caller", Channel="PJSIP/74950000100-0000000a")], boot=BOOT, now=START)
+    assert told.call.direction == "inbound"
