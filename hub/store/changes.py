@@ -55,7 +55,7 @@ class Position:
     @classmethod
     def parse(cls, text: str) -> Position:
         """Read what `str` wrote. Raises Refused."""
-        if not (match := re.fullmatch(r"(\d{1,19})\.(\d{1,19})", text)):
+        if not (match := re.fullmatch(r"([0-9]{1,18})\.([0-9]{1,18})", text)):
             raise Refused("bad_position", "not a position of this feed")
         return cls(int(match[1]), int(match[2]))
 
