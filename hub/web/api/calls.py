@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm import queue
+from hub.crm import clients, contacts, queue
 from hub.errors import Conflict
 from hub.telephony import control, register
 from hub.telephony.register import CallFilters
@@ -83,6 +83,10 @@ async def found(conn: AsyncConnection, visit: Visit, _query: Any) -> shapes.Call
 
 async def dial(conn: AsyncConnection, visit: Visit, body: Dial) -> Asked:
     pbx = chosen_pbx(visit, body.pbx)
+    if body.client is not None:
+        await clients.find(conn, body.client)
+    if body.contact is not None:
+        await contacts.find(conn, body.contact)
     intent = await control.dial(
         conn,
         visit.actor,

@@ -1,0 +1,82 @@
+"""Messages over the API: the register, the raw bytes, attachments that cannot do harm."""
+
+from __future__ import annotations
+
+from tests.integration.test_api_clients import got, made
+from tests.testbed import talk
+from tests.testbed.site import Site
+
+
+async def test_a_message_has_the_contracts_shape(site: Site) -> None:
+    api = await site.api("olga")
+    client = await made(api)
+    files = (("счёт.pdf", "application/pdf", b"%PDF"),)
+    message_id = await talk.message(site.db, site.blobs, client_id=client["id"], html="<p>Добрый</p>", files=files)
+    message = await got(api, f"messages/{message_id}")
+    assert message["mailbox"] == "sales@hub.test"
+    assert message["from"] == {"name": "Иван", "address": "ivan@romashka.example"}
+    assert message["to"] == [{"name": "", "address": "sales@hub.test"}]
+    assert (message["direction"], message["state"], message["auto"]) == ("in", "received", "none")
+    assert (message["text"], message["html"]) == ("Добрый день", "<p>Добрый</p>")
+    assert message["client"] == {"id": client["id"], "name": client["name"]}
+    assert [(one["name"], one["size"], one["inline"], one["cid"]) for one in message["attachments"]] == [
+        ("счёт.pdf", 4, False, None)
+    ]
+    fields = (
+        "id mailbox folder direction state message_id thread subject from to cc reply_to date received_at text html"
+    )
+    fields += " quoted_from auto attachments client contact link flags defects"
+    assert set(fields.split()) <= set(message)
+    entries = (await got(api, f"clients/{client['id']}/timeline"))["items"]
+    assert [(one["kind"], one["ref"]) for one in entries] == [("message", message_id)]
+
+
+async def test_the_register_is_narrowed_by_each_filter(site: Site) -> None:
+    api = await site.api("olga")
+    client = await made(api)
+    first = await talk.message(site.db, site.blobs, client_id=client["id"], subject="100% скидка")
+    second = await talk.message(site.db, site.blobs, sender="boss@other.example", direction="out", subject="Ответ")
+
+    async def ids(**params: str) -> list[int]:
+        return [one["id"] for one in (await got(api, "messages", **params))["items"]]
+
+    assert await ids() == [second, first]
+    assert await ids(client=str(client["id"])) == [first]
+    assert await ids(direction="out", state="sent") == [second]
+    assert await ids(**{"from": "Boss@OTHER.example"}) == [second]
+    assert await ids(to="sales@hub.test") == [second, first]
+    assert await ids(to="ales@hub.test") == []
+    assert await ids(mailbox="Sales@hub.test") == [second, first]
+    assert await ids(q="0% с") == [first]
+    assert await ids(q="%") == [first]
+    assert await ids(**{"from": "2026-01-01T00:00:00+03:00"}) == [second, first]
+    page = await got(api, "messages", limit="1")
+    assert [one["id"] for one in (await got(api, "messages", limit="1", cursor=page["next"]))["items"]] == [first]
+
+
+async def test_bytes_a_stranger_sent_are_a_download_under_a_tame_name(site: Site) -> None:
+    api = await site.api("olga")
+    nasty = '../../etc/pass"wd\r\nSet-Cookie: a=b\u202egnp.html'
+    message_id = await talk.message(site.db, site.blobs, files=((nasty, "text/html", b"<script>alert(1)</script>"),))
+    attachment = (await got(api, f"messages/{message_id}"))["attachments"][0]
+    async with api.get(f"attachments/{attachment['id']}") as answer:
+        assert await answer.read() == b"<script>alert(1)</script>"
+        assert answer.headers["Content-Type"] == "application/octet-stream"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "sandbox" in answer.headers["Content-Security-Policy"]
+        assert "Set-Cookie" not in answer.headers
+        disposition = answer.headers["Content-Disposition"]
+        assert disposition.startswith("attachment; filename=\"pass_wd Set-Cookie_ a_bgnp.html\"; filename*=UTF-8''pass")
+    async with api.get(f"messages/{message_id}/raw") as answer:
+        assert (await answer.read()).endswith("Добрый день".encode())
+        assert answer.headers["Content-Disposition"].startswith("attachment")
+
+
+async def test_a_foreign_teams_message_is_not_found_however_it_is_asked_for(site: Site) -> None:
+    await site.person("stranger", team="support")
+    api, foreign = await site.api("olga"), await site.api("stranger")
+    message_id = await talk.message(site.db, site.blobs, files=(("a.txt", "text/plain", b"a"),))
+    attachment = (await got(api, f"messages/{message_id}"))["attachments"][0]
+    assert (await got(foreign, "messages"))["items"] == []
+    for path in (f"messages/{message_id}", f"messages/{message_id}/raw", f"attachments/{attachment['id']}"):
+        assert (await got(foreign, path, 404))["error"]["code"].endswith("_missing")
