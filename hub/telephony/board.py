@@ -1,0 +1,169 @@
+"""Which channel belongs to which call. Pure.
+
+Decides by uniqueid and linkedid alone: what begins a call, what joins one, what a changed linkedid means, and which
+late events must not bring a call back. Invariant: a channel belongs to one call, and a call that ended is forgotten
+under all its linkedids for as long as events of it can still come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from hub.telephony.calls import Call
+from hub.telephony.directions import Party, PbxRules, known, party_of
+from hub.telephony.livecall import LiveCall, LiveChannel
+from hub.telephony.remembered import Remembered, Shelf
+
+MAX_CHANNELS = 20_000
+"""More at once is no PBX but a flood; what comes past it is not tracked."""
+
+Frame = Mapping[str, str]
+
+
+class Board:
+    """The channels and calls of one PBX. `touched` gathers the calls that may look different now."""
+
+    def __init__(self, rules: PbxRules, *, boot: str, known_calls: Iterable[Call]) -> None:
+        self.boot = boot
+        self.channels: dict[str, LiveChannel] = {}
+        self.touched: dict[int, LiveCall] = {}
+        self._rules = rules
+        self._shelf = Shelf(known_calls)
+        self._calls: dict[str, LiveCall] = {}
+        """By every linkedid that leads to them."""
+        self._born_in: dict[str, str] = {}
+        """The context that channels of an endpoint are born in, for those whose birth was not seen."""
+        self._gone = Remembered(20_000)
+        """Uniqueids that hung up and linkedids that ended."""
+
+    def calls(self) -> list[LiveCall]:
+        """Return each open call once."""
+        return list({id(call): call for call in self._calls.values()}.values())
+
+    def touch(self, call: LiveCall) -> None:
+        self.touched[id(call)] = call
+
+    def reboot(self, boot: str) -> None:
+        """Forget what the PBX's former run named: its uniqueids may come again."""
+        self.boot = boot
+        self._gone.clear()
+        self._born_in.clear()
+
+    def find(self, frame: Frame, *, prefix: str = "") -> LiveChannel | None:
+        """Return the channel that a frame is about, if it is known."""
+        channel = self.channels.get(frame.get(prefix + "Uniqueid", ""))
+        if channel is not None:
+            linked_id = frame.get(prefix + "Linkedid", "")
+            if linked_id and self._calls.get(linked_id) is not channel.call:
+                self._relink(channel, linked_id)
+        return channel
+
+    def find_or_adopt(
+        self, frame: Frame, *, now: datetime, prefix: str = "", is_birth: bool = False
+    ) -> LiveChannel | None:
+        """The same, and begin with a channel that is new, or whose birth was missed."""
+        channel = self.find(frame, prefix=prefix)
+        if channel is not None or len(self.channels) >= MAX_CHANNELS:
+            return channel
+        uniqueid, linked_id = frame.get(prefix + "Uniqueid", ""), frame.get(prefix + "Linkedid", "")
+        if not uniqueid or not linked_id or not frame.get(prefix + "Channel"):
+            return None
+        if uniqueid in self._gone or "call " + linked_id in self._gone:
+            return None
+        return self._adopt(frame, now=now, prefix=prefix, is_birth=is_birth)
+
+    def find_leg(self, frame: Frame, *, prefix: str) -> LiveChannel | None:
+        """Return a channel even after it hung up, as long as its call lives."""
+        uniqueid = frame.get(prefix + "Uniqueid", "")
+        call = self._calls.get(frame.get(prefix + "Linkedid", ""))
+        return self.channels.get(uniqueid) or (call.legs.get(uniqueid) if call else None)
+
+    def _adopt(self, frame: Frame, *, now: datetime, prefix: str, is_birth: bool) -> LiveChannel:
+        linked_id, uniqueid = frame[prefix + "Linkedid"], frame[prefix + "Uniqueid"]
+        call = self._calls.get(linked_id)
+        if call is None:
+            seen_whole = is_birth and uniqueid == linked_id
+            call = LiveCall(self._rules.pbx, self.boot, linked_id, started_at=now, estimated=not seen_whole)
+            self._calls[linked_id] = call
+        party = self._party(frame, prefix=prefix, is_birth=is_birth)
+        channel = LiveChannel(uniqueid, frame[prefix + "Channel"], party, call)
+        self.channels[uniqueid] = channel
+        call.add(channel)
+        if call.root is channel:
+            self._describe_caller(call, frame, prefix=prefix)
+        elif call.root is None and channel.is_person and len(call.legs) == 1:
+            number, name = frame.get(prefix + "ConnectedLineNum"), frame.get(prefix + "ConnectedLineName")
+            call.describe_callee(channel, number=known(number), name=known(name))
+            self._shelf.restore(call, boot=self.boot)
+        self.touch(call)
+        return channel
+
+    def _party(self, frame: Frame, *, prefix: str = "", is_birth: bool) -> Party:
+        name = frame[prefix + "Channel"]
+        endpoint = name.rpartition("-")[0]
+        context: str | None = frame.get(prefix + "Context", "")
+        if not is_birth:
+            # Where it is in the dialplan now says nothing: a caller on a trunk may stand in an internal context.
+            context = self._born_in.get(endpoint)
+        elif len(self._born_in) < MAX_CHANNELS:
+            self._born_in[endpoint] = context or ""
+        return party_of(name, self._rules, context=context, caller_id=known(frame.get(prefix + "CallerIDNum")))
+
+    def _describe_caller(self, call: LiveCall, frame: Frame, *, prefix: str = "") -> None:
+        number, name = known(frame.get(prefix + "CallerIDNum")), known(frame.get(prefix + "CallerIDName"))
+        call.describe_caller(number=number, name=name, dialled=known(frame.get(prefix + "Exten")))
+        self._shelf.restore(call, boot=self.boot)
+
+    def name_caller(self, channel: LiveChannel | None, frame: Frame) -> None:
+        """Take who dials or queues for the caller where the first channel of the call was never seen."""
+        if channel is not None and channel.call.root is None and channel.is_person:
+            channel.call.set_root(channel)
+            self._describe_caller(channel.call, frame)
+
+    def see_birth(self, channel: LiveChannel, frame: Frame, *, now: datetime) -> None:
+        """Correct by its Newchannel a caller whom a snapshot showed before that event came."""
+        call = channel.call
+        if not call.estimated or call.root is not channel or call.answered_at is not None or call.told is None:
+            return
+        channel.party = self._party(frame, is_birth=True)
+        call.started_at, call.estimated = now, False
+        self._describe_caller(call, frame)
+        channel.changed()
+        self.touch(call)
+
+    def _relink(self, channel: LiveChannel, linked_id: str) -> None:
+        """Follow a linkedid that Asterisk changed when bridges met: the call it names takes the channel over."""
+        target = self._calls.get(linked_id)
+        if target is None:
+            if "call " + linked_id not in self._gone:
+                self._calls[linked_id] = channel.call
+                channel.call.has_aliases = True
+            return
+        self.touch(channel.call)
+        self.touch(target)
+        channel.call.channels.pop(channel.uniqueid, None)
+        channel.changed()
+        target.add(channel)
+
+    def remove(self, channel: LiveChannel) -> None:
+        """Take a channel that hung up off the board."""
+        channel.call.channels.pop(channel.uniqueid, None)
+        self.channels.pop(channel.uniqueid, None)
+        self.bury(channel.uniqueid)
+        if channel.other_half is not None:
+            channel.other_half.other_half = None
+        self.touch(channel.call)
+
+    def bury(self, uniqueid: str) -> None:
+        """Remember that a channel is gone, also one that was never seen."""
+        self._gone.add(uniqueid)
+
+    def forget(self, call: LiveCall) -> None:
+        """Take a call that ended off the board."""
+        linked_ids = [call.linked_id]
+        if call.has_aliases:
+            linked_ids = [key for key, other in self._calls.items() if other is call]
+        for linked_id in linked_ids:
+            self._calls.pop(linked_id, None)
+            self._gone.add("call " + linked_id)
