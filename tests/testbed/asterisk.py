@@ -184,7 +184,7 @@ class Asterisk:
         text = "[global]\ntype = global\nendpoint_identifier_order = username,ip\n"
         text += "[trunk-identify]\ntype = identify\nendpoint = trunk\nmatch = 127.0.0.1\n"
         text += f"[udp]\ntype = transport\nprotocol = udp\nbind = 127.0.0.1:{self.sip_port}\n"
-        contexts = {extension: "internal" for extension in self.phone_ports} | {"trunk": "from-trunk"}
+        contexts = dict.fromkeys(self.phone_ports, "internal") | {"trunk": "from-trunk"}
         for name, port in {**self.phone_ports, "trunk": self.trunk_port}.items():
             text += (
                 f"[{name}]\ntype = endpoint\ncontext = {contexts[name]}\ndisallow = all\nallow = ulaw,alaw\n"

@@ -99,9 +99,11 @@ async def caller(
     name: str = "",
     did: str = "74950000100",
     hold_ms: int = 60_000,
+    line: str = "trunk",
 ) -> AsyncIterator[SippCall]:
-    """A stranger from outside who dials `did` and holds for `hold_ms`, or until Asterisk hangs up."""
-    words = ["-p", str(asterisk.trunk_port), "-s", did, "-d", str(hold_ms), "-m", "1"]
+    """Somebody who dials `did` and holds for `hold_ms`, or until Asterisk hangs up; from outside, or from a phone."""
+    port = asterisk.trunk_port if line == "trunk" else asterisk.phone_ports[line]
+    words = ["-p", str(port), "-s", did, "-d", str(hold_ms), "-m", "1"]
     words += ["-key", "number", number]
     call = await _start("caller.xml", asterisk, *words, "-key", "shown", name or number, with_media=True)
     try:
