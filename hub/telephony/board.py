@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from hub.telephony.calls import Call
-from hub.telephony.directions import Party, PbxRules, known, party_of
+from hub.telephony.directions import Party, PbxRules, known, name_beside, party_of
 from hub.telephony.livecall import LiveCall, LiveChannel
 from hub.telephony.remembered import Remembered, Shelf
 
@@ -93,8 +93,9 @@ class Board:
         if call.root is channel:
             self._describe_caller(call, frame, prefix=prefix)
         elif call.root is None and channel.is_person and len(call.legs) == 1:
-            number, name = frame.get(prefix + "ConnectedLineNum"), frame.get(prefix + "ConnectedLineName")
-            call.describe_callee(channel, number=known(number), name=known(name))
+            number = known(frame.get(prefix + "ConnectedLineNum"))
+            name = name_beside(number, frame.get(prefix + "ConnectedLineName"))
+            call.describe_callee(channel, number=number, name=name)
             self._shelf.restore(call, boot=self.boot)
         self.touch(call)
         return channel
@@ -111,7 +112,8 @@ class Board:
         return party_of(name, self._rules, context=context, caller_id=known(frame.get(prefix + "CallerIDNum")))
 
     def _describe_caller(self, call: LiveCall, frame: Frame, *, prefix: str = "") -> None:
-        number, name = known(frame.get(prefix + "CallerIDNum")), known(frame.get(prefix + "CallerIDName"))
+        number = known(frame.get(prefix + "CallerIDNum"))
+        name = name_beside(number, frame.get(prefix + "CallerIDName"))
         call.describe_caller(number=number, name=name, dialled=known(frame.get(prefix + "Exten")))
         self._shelf.restore(call, boot=self.boot)
 

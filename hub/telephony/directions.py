@@ -68,6 +68,12 @@ def known(word: str | None) -> str:
     return "" if word is None or word.lower() in UNKNOWN_WORDS else word
 
 
+def name_beside(number: str, name: str | None) -> str:
+    """Return a caller's name, or nothing where the trunk only repeats the number there."""
+    shown = known(name)
+    return "" if shown == number else shown
+
+
 def dial_id_of(linked_id: str) -> str | None:
     """Return the dial that made a call, since a click-to-call's channel carries it as its uniqueid."""
     return linked_id if _DIAL_ID.fullmatch(linked_id) else None

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from hub.telephony.board import Board
 from hub.telephony.bridges import Bridges
 from hub.telephony.calls import Call, CallChanged, CallEnded, CallOffered, ClaimConnected, ClaimFailed, Effect
-from hub.telephony.directions import PbxRules, dialled_number, known
+from hub.telephony.directions import PbxRules, dialled_number, known, name_beside
 from hub.telephony.livecall import LiveCall, LiveChannel
 
 __all__ = ["CallTracker", "PbxRules"]
@@ -23,6 +23,7 @@ Frame = Mapping[str, str]
 
 _CLAIM = re.compile(r"[0-9a-f]{16}")
 _EXTENSION = re.compile(r"[0-9]{1,10}")
+_NUMBER = re.compile(r"\+?[0-9]{1,20}")
 
 
 class CallTracker:
@@ -40,6 +41,7 @@ class CallTracker:
             "Newchannel": self._on_new_channel,
             "Newstate": self._on_new_state,
             "NewCallerid": self._on_new_caller_id,
+            "OriginateResponse": self._on_originate_response,
             "Rename": self._on_rename,
             "DialBegin": self._on_dial_begin,
             "DialState": self._on_dial_state,
@@ -203,16 +205,32 @@ class CallTracker:
         self._board.touch(call)
 
     def _on_new_caller_id(self, frame: Frame, now: datetime) -> None:
-        """Take the number of a caller who had none at birth: some trunks tell it late."""
+        """Take the number of a caller who had none at birth: some trunks tell it late.
+
+        A click-to-call shows the manager whom it will call: on the way there that is the only word of the number.
+        """
         channel = self._board.find(frame)
-        if channel is None or channel.call.root is not channel or channel.call.from_raw or channel.call.dial_id:
+        if channel is None or channel.call.root is not channel:
             return
-        call = channel.call
-        call.from_raw = known(frame.get("CallerIDNum"))
-        call.from_name = call.from_name or known(frame.get("CallerIDName"))
-        channel.number = call.from_raw or None
-        channel.changed()
-        self._board.touch(call)
+        call, number = channel.call, known(frame.get("CallerIDNum"))
+        if call.dial_id is not None:
+            self._note_dialled(call, number)
+        elif not call.from_raw and number:
+            call.from_raw = number
+            call.from_name = call.from_name or name_beside(number, frame.get("CallerIDName"))
+            channel.number = number
+            channel.changed()
+            self._board.touch(call)
+
+    def _on_originate_response(self, frame: Frame, now: datetime) -> None:
+        """Take the number from the answer to a click-to-call, which names it even where nobody picked up."""
+        if channel := self._board.channels.get(frame.get("Uniqueid", "")):
+            self._note_dialled(channel.call, frame.get("Exten", ""))
+
+    def _note_dialled(self, call: LiveCall, number: str) -> None:
+        if call.dial_id is not None and not call.to_raw and _NUMBER.fullmatch(number):
+            call.to_raw = number
+            self._board.touch(call)
 
     # Dials: who is rung, and how that went
 

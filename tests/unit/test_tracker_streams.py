@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hub.telephony.calls import CallEnded, CallOffered, ClaimConnected, ClaimFailed
 from hub.telephony.tracker import CallTracker
 from tests.unit.ami_script import BOOT, RULES, START, ended, holds_for_every_call, read_stream, replay
 
@@ -28,6 +29,58 @@ def test_plain_calls_of_a_real_asterisk_are_told_right() -> None:
             ("callee", "101", "answered"),
         ]
         assert call.talk_s > 0
+
+
+TAKEN = "offered connected ended"
+TAKEN_SECOND = "offered failed:{} offered connected ended"
+
+RECORDED = {
+    # stream: what happened, direction, outcome, who answered, to, legs
+    "abandoned_while_waiting": ("offered ended", "inbound abandoned -", "74950000100", "cancelled"),
+    "abandoned_while_phone_rings": (
+        "offered failed:caller_gone ended", "inbound abandoned -", "74950000100", "cancelled 101:cancelled"
+    ),
+    "taken_and_caller_hangs_up": (TAKEN, "inbound answered 101", "74950000100", "answered 101:answered"),
+    "taken_and_manager_hangs_up": (TAKEN, "inbound answered 101", "74950000100", "answered 101:answered"),
+    "two_take_at_once": (TAKEN, "inbound answered 101", "74950000100", "answered 101:answered"),
+    "phone_busy_then_taken": (
+        TAKEN_SECOND.format("BUSY"), "inbound answered 102", "74950000100", "answered 101:busy 102:answered"
+    ),
+    "phone_does_not_answer_then_taken": (
+        TAKEN_SECOND.format("NOANSWER"), "inbound answered 102", "74950000100", "answered 101:no_answer 102:answered"
+    ),
+    "phone_rejects_then_taken": (
+        TAKEN_SECOND.format("CHANUNAVAIL"), "inbound answered 102", "74950000100", "answered 101:rejected 102:answered"
+    ),
+    "nobody_takes_and_the_fallback_answers": (
+        "offered ended", "inbound answered 101", "74950000100", "answered 101:answered 102:cancelled"
+    ),
+    "dialled_and_talked": ("ended", "outbound answered -", "+74951234567", "101:answered answered"),
+    "dialled_and_client_is_busy": ("ended", "outbound busy -", "+74951234567", "101:answered busy"),
+    "dialled_and_manager_is_busy": ("ended", "outbound failed -", "+74951234567", "101:busy"),
+    "dialled_and_manager_does_not_answer": ("ended", "outbound failed -", "+74951234567", "101:no_answer"),
+    "from_one_phone_to_another": ("ended", "internal answered 102", "102", "101:answered 102:answered"),
+    "from_outside_straight_to_a_phone": ("ended", "inbound answered 101", "74950000101", "answered 101:answered"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(RECORDED))
+def test_what_a_real_asterisk_did_is_told_right(name: str) -> None:
+    story, verdict, to_raw, legs = RECORDED[name]
+    effects = replay(read_stream(TWO_PARTY.with_name(f"{name}.txt")))
+    words = {CallOffered: "offered", ClaimConnected: "connected", ClaimFailed: "failed", CallEnded: "ended"}
+    told = [
+        words[type(e)] + (f":{e.reason}" if isinstance(e, ClaimFailed) else "") for e in effects if type(e) in words
+    ]
+    assert " ".join(told) == story
+    (call,) = ended(effects)
+    assert f"{call.direction} {call.outcome} {call.answered_extension or '-'}" == verdict
+    assert call.to_raw == to_raw
+    assert " ".join(":".join(filter(None, (leg.extension, leg.result))) for leg in call.legs) == legs
+    assert not call.estimated
+    assert (call.talk_s > 0) == (call.outcome == "answered")
+    assert 0 < call.wait_s < 10
+    assert (call.dial_id is not None) == name.startswith("dialled")
 
 
 @streams
