@@ -1,0 +1,157 @@
+"""A stranger's HTML made safe to show, and texts taken out of it.
+
+Decides which elements, attributes, styles and addresses of a mail reach a page; the page still shows them apart
+from its own (a frame or `contain: content`). Pure. Invariants: nothing in the output runs, loads from elsewhere
+unless `allow_remote`, leaves its own box, or looks like an attribute that Hub's own scripts read; the server itself
+never fetches anything a mail names.
+"""
+
+from __future__ import annotations
+
+import html as std_html
+import re
+from collections.abc import Callable
+
+import nh3
+from inscriptis import get_text  # type: ignore[import-untyped]
+from inscriptis.css_profiles import CSS_PROFILES  # type: ignore[import-untyped]
+from inscriptis.model.config import ParserConfig  # type: ignore[import-untyped]
+
+from hub.mail.markup import bounded
+
+REMOTE_ATTRIBUTE = "data-remote-src"
+"""Where the address of a picture goes that was not loaded; the page may put it back when a person asks."""
+
+_TAGS = set(
+    "a abbr address article aside b bdi big blockquote br caption center cite code col colgroup dd del dfn div dl dt "
+    "em figcaption figure font footer h1 h2 h3 h4 h5 h6 header hr i img ins kbd li main mark nav ol p pre q s samp "
+    "section small span strike strong sub sup table tbody td tfoot th thead time tr tt u ul var wbr".split()
+)
+_EVERYWHERE = {"align", "dir", "lang", "style", "title", "bgcolor", "valign"}
+_CELL = {"colspan", "rowspan", "width", "height", "nowrap"}
+_ATTRIBUTES = {
+    "*": _EVERYWHERE,
+    "a": {"href"},
+    "col": {"span", "width"},
+    "colgroup": {"span", "width"},
+    "font": {"color", "size", "face"},
+    "hr": {"size", "width"},
+    "img": {"src", "alt", "width", "height"},
+    "li": {"value"},
+    "ol": {"start", "type"},
+    "table": {"border", "cellpadding", "cellspacing", "width", "height"},
+    "td": _CELL,
+    "th": _CELL,
+}
+_FIXED = {
+    "a": {"target": "_blank"},
+    "img": {"loading": "lazy", "referrerpolicy": "no-referrer", "decoding": "async"},
+}
+_LINK = re.compile(r"(?:https?://[^\s/?#]|mailto:|tel:)[^\x00-\x1f\x7f]*", re.IGNORECASE)
+_REMOTE = re.compile(r"https?://[^\s/?#\\][^\s]*", re.IGNORECASE)
+_DATA_IMAGE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]{1,400000}", re.IGNORECASE)
+_BLOCKED = "hub-blocked:"
+
+_STYLES = re.compile(
+    r"(?:background-color|color|font(?:-(?:family|size|style|weight|variant))?|line-height|letter-spacing|"
+    r"text-(?:align|decoration|indent|transform)|vertical-align|white-space|word-(?:break|spacing|wrap)|overflow-wrap|"
+    r"(?:min-|max-)?(?:width|height)|(?:margin|padding)(?:-(?:top|right|bottom|left))?|"
+    r"border(?:-(?:top|right|bottom|left))?(?:-(?:color|style|width))?|border-(?:radius|collapse|spacing)|"
+    r"list-style-type|table-layout|float|clear|display|direction)"
+)
+_STYLE_VALUE = re.compile(
+    r"""(?!.*(?:^|[\s,(])-\s*[\d.])   # nothing negative: no overlay by margins
+        (?!.*/[/*])                     # no comment that hides the rest
+        (?:[\w\s.,%\#!'"/-]|rgba?\([\d\s.,%/]{1,40}\)|hsla?\([\d\s.,%/deg]{1,40}\)){1,200}""",
+    re.VERBOSE,
+)
+_DISPLAY = {"block", "inline", "inline-block", "none", "table", "table-cell", "table-row", "list-item"}
+
+
+def safe_html(html: str, *, cid_url: Callable[[str], str | None], allow_remote: bool) -> str:
+    """Return `html` as it may stand in a page.
+
+    `cid_url` gives the address of an attached picture by its Content-ID, or None. Pictures from elsewhere lose their
+    `src` to `REMOTE_ATTRIBUTE` unless `allow_remote`. Links open outside and tell nothing of where they were.
+    """
+
+    def attribute(element: str, name: str, value: str) -> str | None:
+        if name == "style":
+            return safe_style(value) or None
+        if name == "src":
+            return _image_source(value, cid_url=cid_url, allow_remote=allow_remote)
+        if name == "href":
+            return value.strip() if _LINK.fullmatch(value.strip()) else None
+        return value[:1000]
+
+    clean = nh3.clean(
+        bounded(html),
+        tags=_TAGS,
+        attributes=_ATTRIBUTES,
+        attribute_filter=attribute,
+        clean_content_tags={"script", "style", "title", "svg", "math", "object", "audio", "video"},
+        url_schemes={"http", "https", "mailto", "tel", "cid", "data"},
+        set_tag_attribute_values=_FIXED,
+        link_rel="noopener noreferrer nofollow",
+    )
+    return clean.replace(f' src="{_BLOCKED}', f' {REMOTE_ATTRIBUTE}="')
+
+
+def _image_source(value: str, *, cid_url: Callable[[str], str | None], allow_remote: bool) -> str | None:
+    value = value.strip()
+    if value[:4].lower() == "cid:":
+        return cid_url(value[4:].strip("<> ")[:300])
+    if _DATA_IMAGE.fullmatch(value):
+        return value
+    if not _REMOTE.fullmatch(value) or len(value) > 2000:
+        return None
+    return value if allow_remote else _BLOCKED + value
+
+
+def safe_style(style: str) -> str:
+    """Return the harmless declarations of a style attribute: nothing loads, nothing is placed over other things."""
+    kept = []
+    for declaration in style[:10_000].split(";")[:60]:
+        name, _, value = declaration.partition(":")
+        name, value = name.strip().lower(), " ".join(value.split())
+        if name == "background":
+            name = "background-color"
+        if not _STYLES.fullmatch(name) or not _STYLE_VALUE.fullmatch(value):
+            continue
+        if name == "display" and value.lower().removesuffix("!important").strip() not in _DISPLAY:
+            continue
+        kept.append(f"{name}: {value}")
+    return "; ".join(kept)
+
+
+_URL_IN_TEXT = re.compile(
+    r"https?://[^\s<>\"'«»]{1,1000}[^\s<>\"'«»).,;:!?\]]|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}"
+)
+
+
+def text_to_html(text: str) -> str:
+    """Return plain text as HTML: escaped, line breaks kept, web and mail addresses as links."""
+    pieces: list[str] = []
+    position = 0
+    for match in _URL_IN_TEXT.finditer(text):
+        found = match[0]
+        href = found if found.startswith("http") else f"mailto:{found}"
+        pieces.append(std_html.escape(text[position : match.start()]))
+        rel = 'target="_blank" rel="noopener noreferrer nofollow"'
+        pieces.append(f'<a href="{std_html.escape(href)}" {rel}>{std_html.escape(found)}</a>')
+        position = match.end()
+    pieces.append(std_html.escape(text[position:]))
+    return "".join(pieces).replace("\r\n", "\n").replace("\n", "<br>\n")
+
+
+_LAYOUT = ParserConfig(css=CSS_PROFILES["strict"].copy())
+
+
+def html_to_text(html: str) -> str:
+    """Return what a person would read of an HTML body: lists, tables and paragraphs laid out."""
+    balanced = bounded(html)
+    if not balanced.strip():
+        return ""
+    text: str = get_text(f"<div>{balanced}</div>", _LAYOUT)
+    lines = [line.rstrip() for line in text.replace("\xa0", " ").split("\n")]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
