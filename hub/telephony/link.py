@@ -56,6 +56,11 @@ class Timing:
     steady_after: timedelta = timedelta(seconds=30)
     """A line that was up this long starts its pauses anew."""
 
+    def pause_s(self, failures: int, chance: float) -> float:
+        """Return how long to wait after so many failures in a row: doubling to a bound, and half of it jitter."""
+        grown = self.first_pause.total_seconds() * 2.0 ** min(failures - 1, 20)
+        return min(grown, self.longest_pause.total_seconds()) * (0.5 + chance / 2)
+
 
 class PbxLink:
     """Keep the line to one PBX. Run `run()` in a TaskGroup; one consumer reads `incoming()`."""
@@ -88,7 +93,7 @@ class PbxLink:
 
     async def run(self) -> None:
         """Connect, sign in, read and watch, again and again, until cancelled. Pauses grow and are jittered."""
-        pause = self._timing.first_pause
+        failures = 0
         while True:
             self._turn("connecting")
             began = self._monotonic()
@@ -96,11 +101,10 @@ class PbxLink:
             self._turn("auth_refused" if down.auth_refused else "down", down.reason)
             log.warning("pbx %s: %s", self.pbx.name, down.reason)
             self._stream.put_always(down)
-            if self._monotonic() - began >= self._timing.steady_after.total_seconds():
-                pause = self._timing.first_pause
-            wait = self._timing.auth_pause if down.auth_refused else pause
-            await asyncio.sleep(wait.total_seconds() * (0.5 + self._jitter() / 2))
-            pause = min(pause * 2, self._timing.longest_pause)
+            is_steady = self._monotonic() - began >= self._timing.steady_after.total_seconds()
+            failures = 1 if is_steady else failures + 1
+            pause_s = self._timing.pause_s(failures, self._jitter())
+            await asyncio.sleep(self._timing.auth_pause.total_seconds() if down.auth_refused else pause_s)
             # A consumer that fell behind catches up first, or the next burst would cut the line again.
             await self._stream.until_half_empty()
 
@@ -254,7 +258,7 @@ class _Protocol(ami_protocol.AMIProtocol):  # type: ignore[misc]
         """Grows whenever anything arrives."""
         self._pbx = pbx
         self._receiver = receiver
-        self._cut_reason = ""
+        self.cut_reason = ""
         self._prefix = f"hub-{secrets.token_hex(4)}-"
         self._sent = 0
 
@@ -292,7 +296,7 @@ class _Protocol(ami_protocol.AMIProtocol):  # type: ignore[misc]
         return response, action.rows
 
     def data_received(self, data: bytes) -> None:
-        if self._cut_reason:
+        if self.cut_reason:
             return
         self.heard += 1
         try:
@@ -316,13 +320,13 @@ class _Protocol(ami_protocol.AMIProtocol):  # type: ignore[misc]
 
     def cut(self, reason: str) -> None:
         """End the connection now, unsent bytes and all."""
-        self._cut_reason = self._cut_reason or reason
+        self.cut_reason = self.cut_reason or reason
         self.transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.closed = True
         if not self.lost.done():
-            self.lost.set_result(self._cut_reason or (f"connection lost: {exc}" if exc else "the PBX hung up"))
+            self.lost.set_result(self.cut_reason or (f"connection lost: {exc}" if exc else "the PBX hung up"))
         for action in list(self.responses.values()):
             if not action.future.done():
                 text = f"the connection to PBX {self._pbx} was lost before it answered {action['Action']}"
@@ -362,7 +366,9 @@ class _Manager(Manager):  # type: ignore[misc]
 
     @property
     def lost_because(self) -> str:
-        return self.protocol.lost.result() if self.protocol and self.protocol.lost.done() else ""
+        if self.protocol is None:
+            return ""
+        return self.live_protocol.cut_reason or (self.live_protocol.lost.result() if self.protocol.lost.done() else "")
 
     def connection_made(self, f: asyncio.Future[tuple[asyncio.Transport, _Protocol]]) -> None:
         if f.cancelled() or f.exception() is not None:
