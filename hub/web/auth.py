@@ -75,14 +75,14 @@ async def root(visit: Visit) -> web.StreamResponse:
 async def login_page(visit: Visit) -> web.StreamResponse:
     if visit.visitor is not None:
         raise web.HTTPSeeOther(safe_next(visit.request.query.get("next", "")) or home_of(visit.visitor))
-    return await _form(visit, next_path=visit.request.query.get("next", ""))
+    return _form(visit, next_path=visit.request.query.get("next", ""))
 
 
-async def _form(
+def _form(
     visit: Visit, *, next_path: str, email: str = "", error: str | None = None, status: int = 200
 ) -> web.Response:
     context = {"next": safe_next(next_path), "email": email, "error": error}
-    return await render.page(visit, "login.html", status=status, **context)
+    return render.page(visit, "login.html", context, status=status)
 
 
 async def login(visit: Visit) -> web.StreamResponse:
@@ -94,11 +94,11 @@ async def login(visit: Visit) -> web.StreamResponse:
         _count_try(limits, peer_of(visit.request), email.lower())
         user_id = await _checked(visit, limits, email, password)
     except TooMany as error:
-        response = await _form(visit, next_path=next_path, email=email, error="too_many", status=error.status)
+        response = _form(visit, next_path=next_path, email=email, error="too_many", status=error.status)
         response.headers["Retry-After"] = str(error.details["retry_after_s"])
         return response
     if user_id is None:
-        return await _form(visit, next_path=next_path, email=email, error="wrong", status=401)
+        return _form(visit, next_path=next_path, email=email, error="wrong", status=401)
     limits.by_email.forgive(email.lower())
     async with visit.db.begin() as conn:
         if visit.session is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import jinja2
 from aiohttp import web
 
 from hub.errors import HubError
+from hub.store.changes import Position
 from hub.web.visit import Services, Visit
 
 
@@ -35,11 +37,20 @@ class Pages:
 PAGES: web.AppKey[Pages] = web.AppKey("pages", Pages)
 
 
-async def page(visit: Visit, name: str, *, status: int = 200, **context: Any) -> web.Response:
+def page(
+    visit: Visit, name: str, context: Mapping[str, Any], *, feed: Position | None = None, status: int = 200
+) -> web.Response:
     return web.Response(text=name, status=status, content_type="text/html")
 
 
-async def error_page(request: web.Request, error: HubError) -> web.Response:
+def go(visit: Visit, path: str) -> web.Response:
+    """Send the browser on to another page of ours after a deed."""
+    if visit.is_fragment:
+        return web.Response(status=204, headers={"HX-Redirect": path})
+    return web.Response(status=303, headers={"Location": path})
+
+
+def error_page(request: web.Request, error: HubError) -> web.Response:
     return web.Response(text=f"{error.code}: {error.message}", status=error.status)
 
 

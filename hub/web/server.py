@@ -84,15 +84,15 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
         # The one place where a bug does not stop its task further: the request ends here, and its number is logged.
         log.exception("bug %s in %s %r", bug.details["number"], request.method, request.path)
         refusal = bug
-    return await _answer(request, refusal)
+    return _answer(request, refusal)
 
 
-async def _answer(request: web.Request, error: HubError) -> web.StreamResponse:
+def _answer(request: web.Request, error: HubError) -> web.StreamResponse:
     if request.path.startswith(endpoint.PREFIX + "/") or request.path in health.PATHS:
         return json_error(error)
     if isinstance(error, NotSignedIn) and request.path != "/live":
         return _to_sign_in(request)
-    return with_headers(await render.error_page(request, error), error)
+    return with_headers(render.error_page(request, error), error)
 
 
 def _to_sign_in(request: web.Request) -> web.Response:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 
 from hub.clock import rfc3339
+from hub.mail.quotes import quoted_from
 from hub.mail.register import AttachmentRow, MessageRow
 from hub.telephony.register import CallRow, LegRow
 
@@ -270,7 +271,7 @@ def message(row: MessageRow) -> Message:
         snippet=row.snippet,
         text=row.text,
         html=row.html,
-        quoted_from=None,
+        quoted_from=quoted_from(row.text) if row.text else None,
         auto=row.auto,
         attachments=[attachment(one) for one in row.attachments],
         recipients=[Recipient(address=r.address, state=r.state, code=r.code, reply=r.reply) for r in row.recipients],

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from hub.web.pages import calls, clients, desk, leads, live, messages, registers
 from hub.web.routes import Route
 
-PAGE_ROUTES: tuple[Route, ...] = ()
+PAGE_ROUTES: tuple[Route, ...] = (
+    *desk.ROUTES,
+    *clients.ROUTES,
+    *calls.ROUTES,
+    *messages.ROUTES,
+    *registers.ROUTES,
+    *leads.ROUTES,
+    *live.ROUTES,
+)

@@ -1,0 +1,63 @@
+"""The browser's one stream: which topics changed, and the rows that are drawn already.
+
+A row of the queue is pushed as HTML, so that a call is on the desk without another request; all else is named by
+topic and asked for by whichever page shows it. Invariant: what is drawn is drawn for this reader's rights and language.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from hub.crm.access import Actor
+from hub.store.changes import Change
+from hub.web import door, security, sse
+from hub.web.door import LIVE
+from hub.web.live import Told
+from hub.web.routes import Route
+from hub.web.visit import Visit
+
+
+def topics_of(change: Change) -> list[str]:
+    """The names under which pages listen for a change."""
+    match change.kind:
+        case "queue_item":
+            return ["queue", f"queue:{change.object_id}"]
+        case "call":
+            return ["calls", f"call:{change.object_id}"]
+        case "call_intent":
+            call_id = change.data.get("call_id")
+            return ["intents", f"intent:{change.object_id}", *([f"call:{call_id}"] if call_id else [])]
+        case "message":
+            return ["messages", f"message:{change.object_id}"]
+        case "lead":
+            return ["leads", f"lead:{change.object_id}"]
+        case "timeline" | "client":
+            return [f"client:{change.client_id}"] + (["clients"] if change.kind == "client" else [])
+        case "pbx" | "mailbox":
+            return [change.kind]
+    return []
+
+
+async def live(visit: Visit) -> web.StreamResponse:
+    security.refuse_foreign(visit.request, public_url=visit.services.settings.web.public_url)
+
+    async def who_now() -> Actor | None:
+        session = await door.find_session(visit.request, visit.services)
+        return session.actor if session else None
+
+    def encode(told: Told, actor: Actor) -> bytes | None:
+        topics = topics_of(told.change)
+        if not topics:
+            return None
+        key = ("page", visit.language, told.item is not None and told.item.owner_id == actor.user_id)
+        if key not in told.drawn:
+            data: dict[str, Any] = {"topics": topics, "html": []}
+            told.drawn[key] = sse.event("change", told.change.position, data)
+        return told.drawn[key]
+
+    return await sse.pump(visit, visit.request.app[LIVE], encode=encode, who_now=who_now)
+
+
+ROUTES = (Route("GET", "/live", live),)

@@ -1,0 +1,204 @@
+"""Every route with every kind of asker and a foreign object: a route without a rule here fails the test.
+
+The cast: `nobody` has no session, `stranger` is a manager of another team, `olga` a manager of the team whose things
+these are. For each route stands what the stranger and olga get; nobody never gets anything but the public routes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import aiohttp
+import pytest
+
+from hub.store.blobs import BlobStore
+from hub.store.engine import Database
+from hub.web.server import ROUTES
+from tests.integration.test_api_clients import got
+from tests.testbed import talk
+from tests.testbed.site import Site, running_site
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a stranger to the team and a manager of it get. `of` names the object whose id stands in the path."""
+
+    stranger: int
+    olga: int
+    of: str = ""
+    form: str = ""
+    json: str = ""
+
+
+PUBLIC = {
+    ("GET", "/healthz"): 200,
+    ("GET", "/readyz"): 200,
+    ("GET", "/metrics"): 200,
+    ("GET", "/login"): 200,
+    ("POST", "/login"): 401,
+    ("POST", "/language"): 400,
+    ("GET", "/api/v1/openapi.json"): 200,
+}
+
+CLIENT = '{"name": "Ромашка"}'
+RULES: dict[tuple[str, str], Rule] = {
+    ("GET", "/"): Rule(303, 303),
+    ("POST", "/logout"): Rule(303, 303),
+    ("GET", "/live"): Rule(200, 200),
+    ("GET", "/desk"): Rule(200, 200),
+    ("GET", "/desk/call"): Rule(200, 200),
+    # the team's own things: to a stranger they do not exist
+    ("POST", "/queue/{id}/take"): Rule(404, 200, of="item"),
+    ("POST", "/queue/{id}/release"): Rule(404, 200, of="item"),
+    ("POST", "/queue/{id}/done"): Rule(404, 409, of="item"),
+    ("POST", "/calls/{id}/hangup"): Rule(404, 204, of="call"),
+    ("GET", "/messages/{id}"): Rule(404, 200, of="message"),
+    ("GET", "/messages/{id}/body"): Rule(404, 200, of="message"),
+    ("GET", "/messages/{id}/raw"): Rule(404, 200, of="message"),
+    ("GET", "/attachments/{id}"): Rule(404, 200, of="attachment"),
+    ("GET", "/leads"): Rule(200, 200),
+    ("POST", "/leads/{id}/close"): Rule(404, 204, of="lead"),
+    ("POST", "/leads/{id}/convert"): Rule(404, 204, of="lead"),
+    # the registers of all are the administrator's
+    ("GET", "/calls"): Rule(403, 403),
+    ("GET", "/messages"): Rule(403, 403),
+    # cards are open to every manager
+    ("GET", "/clients"): Rule(200, 200),
+    ("GET", "/clients/new"): Rule(200, 200),
+    ("POST", "/clients"): Rule(303, 303, form="name=x"),
+    ("GET", "/clients/{id}"): Rule(200, 200, of="client"),
+    ("GET", "/clients/{id}/timeline"): Rule(200, 200, of="client"),
+    ("POST", "/clients/{id}/call"): Rule(200, 200, of="client", form="to=%2B74951234567&request_id=12345678"),
+}
+API_RULES: dict[tuple[str, str], Rule] = {
+    ("GET", "/calls"): Rule(200, 200),
+    ("POST", "/calls"): Rule(202, 202, json='{"to": "+74951234567"}'),
+    ("GET", "/calls/{id}"): Rule(404, 200, of="call"),
+    ("POST", "/calls/{id}/take"): Rule(404, 202, of="call"),
+    ("POST", "/calls/{id}/hangup"): Rule(404, 202, of="call"),
+    ("GET", "/messages"): Rule(200, 200),
+    ("GET", "/messages/{id}"): Rule(404, 200, of="message"),
+    ("GET", "/messages/{id}/raw"): Rule(404, 200, of="message"),
+    ("GET", "/attachments/{id}"): Rule(404, 200, of="attachment"),
+    ("GET", "/queue"): Rule(200, 200),
+    ("POST", "/queue/{id}/claim"): Rule(404, 200, of="item"),
+    ("POST", "/queue/{id}/release"): Rule(404, 200, of="item"),
+    ("POST", "/queue/{id}/done"): Rule(404, 409, of="item"),
+    ("GET", "/leads"): Rule(200, 200),
+    ("POST", "/leads/{id}/convert"): Rule(404, 200, of="lead"),
+    ("GET", "/clients"): Rule(200, 200),
+    ("POST", "/clients"): Rule(201, 201, json=CLIENT),
+    ("GET", "/clients/{id}"): Rule(200, 200, of="client"),
+    ("GET", "/clients/{id}/timeline"): Rule(200, 200, of="client"),
+    ("GET", "/contacts"): Rule(200, 200),
+    ("POST", "/contacts"): Rule(404, 404, json='{"name": "x", "client": 999}'),
+    ("GET", "/contacts/{id}"): Rule(200, 200, of="contact"),
+    ("GET", "/match"): Rule(400, 400),
+    ("GET", "/teams"): Rule(200, 200),
+    ("GET", "/users"): Rule(200, 200),
+    ("GET", "/events"): Rule(200, 200),
+}
+EVERY = {**RULES, **{(method, f"/api/v1{path}"): rule for (method, path), rule in API_RULES.items()}}
+
+
+@pytest.fixture
+async def site(db: Database, blobs: BlobStore) -> AsyncIterator[Site]:
+    async with running_site(db, blobs) as running:
+        yield running
+
+
+@pytest.fixture
+async def ids(site: Site) -> dict[str, int]:
+    """The team's own things that the stranger tries to reach; none of them is on a client's card."""
+    await site.person("olga", extension="101")
+    await site.person("stranger", team="support", extension="201")
+    api = await site.api("olga")
+    call_id, item_id, _ = await talk.waiting_call(site.db, number="89031112233")
+    message_id = await talk.message(site.db, site.blobs, files=(("a.txt", "text/plain", b"a"),))
+    async with api.post("clients", json={"name": "Ромашка", "contacts": [{"name": "Анна"}]}) as answer:
+        client = await answer.json()
+    return {
+        "call": call_id,
+        "item": item_id,
+        "message": message_id,
+        "attachment": (await got(api, f"messages/{message_id}"))["attachments"][0]["id"],
+        "lead": (await got(api, "leads"))["items"][0]["id"],
+        "client": client["id"],
+        "contact": client["contacts"][0]["id"],
+    }
+
+
+async def ask(client: aiohttp.ClientSession, key: tuple[str, str], ids: dict[str, int]) -> tuple[int, str]:
+    method, path = key
+    rule = EVERY.get(key, Rule(0, 0))
+    path = path.replace("{id}", str(ids.get(rule.of, 1)))
+    headers = {"HX-Request": "true"} if not path.startswith("/api") and path != "/logout" else {}
+    data: str | None = None
+    if rule.form:
+        headers["Content-Type"], data = "application/x-www-form-urlencoded", rule.form
+    if rule.json:
+        headers["Content-Type"], data = "application/json", rule.json
+    async with client.request(method, path, headers=headers, data=data, allow_redirects=False) as answer:
+        location = answer.headers.get("Location", "") or answer.headers.get("HX-Redirect", "")
+        return answer.status, location
+
+
+def test_every_route_of_the_router_has_a_rule_here(site: Site) -> None:
+    routes = {(r.method, r.resource.canonical) for r in site.app.router.routes() if r.resource is not None}
+    routes -= {key for key in routes if key[1].startswith("/static")}
+    assert routes == set(PUBLIC) | set(EVERY)
+    assert {(r.method, r.path) for r in ROUTES} == set(PUBLIC) | set(EVERY)
+
+
+async def test_nobody_gets_nothing_but_the_public_routes(site: Site, ids: dict[str, int]) -> None:
+    nobody = await site.browser(None)
+    for key, status in PUBLIC.items():
+        assert (await ask(nobody, key, ids))[0] == status, key
+    for key in EVERY:
+        status, location = await ask(nobody, key, ids)
+        assert status in (401, 303), key
+        assert status == 401 or location.startswith("/login"), key
+
+
+async def test_a_stranger_to_the_team_reaches_none_of_its_things(site: Site, ids: dict[str, int]) -> None:
+    api, browser = await site.api("stranger"), await site.browser("stranger")
+    for key, rule in EVERY.items():
+        if key != ("POST", "/logout"):
+            client = api if key[1].startswith("/api") else browser
+            assert (await ask(client, key, ids))[0] == rule.stranger, key
+
+
+async def test_a_manager_of_the_team_does_reach_them(site: Site, ids: dict[str, int]) -> None:
+    """The other half: the answers above come from the rule, not from a path that leads nowhere."""
+    api, browser = await site.api("olga"), await site.browser("olga")
+    for client, rules in ((browser, RULES), (api, API_RULES)):
+        if client is api:
+            call_id, item_id, _ = await talk.waiting_call(site.db, number="89034445566")
+            ids |= {"call": call_id, "item": item_id}
+            ids |= {"lead": (await got(api, "leads"))["items"][0]["id"]}
+        for method, path in rules:
+            if path in ("/logout", "/leads/{id}/close") and client is browser:
+                continue
+            key = (method, f"/api/v1{path}" if client is api else path)
+            status, _ = await ask(client, key, ids)
+            assert status == EVERY[key].olga, key
+
+
+async def test_each_list_keeps_the_teams_things_from_a_stranger(site: Site, ids: dict[str, int]) -> None:
+    """List, search and filters leak nothing that the direct address hides."""
+    foreign = await site.api("stranger")
+    for path, params in (
+        ("calls", {}),
+        ("calls", {"linked_id": "1795461316.1"}),
+        ("calls", {"from": "89031112233"}),
+        ("calls", {"team": str(min(site.actors["olga"].team_ids))}),
+        ("messages", {}),
+        ("messages", {"q": "Счёт"}),
+        ("messages", {"mailbox": "sales@hub.test"}),
+        ("queue", {}),
+        ("queue", {"state": "claimed"}),
+        ("leads", {}),
+        ("leads", {"state": "any"}),
+    ):
+        assert (await got(foreign, path, **params))["items"] == [], (path, params)
