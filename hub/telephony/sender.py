@@ -115,5 +115,5 @@ def action_of(intent: Intent, pbx: Pbx) -> tuple[str, dict[str, str | Sequence[s
         "CallerID": number,
         "Timeout": str(RING_MANAGER_MS),
         "Async": "true",
-        "Variable": [f"HUB_DIAL={intent.channel_id}"],
+        "Variable": [f"HUB_DIAL={intent.channel_id}", f"HUB_EXTENSION={intent.extension}"],
     }

@@ -60,7 +60,7 @@ class Ami:
             CallerID=number,
             Timeout="4000",
             Async="true",
-            Variable=f"HUB_DIAL=hub-{CLAIM}",
+            Variable=f"HUB_DIAL=hub-{CLAIM}\r\nVariable: HUB_EXTENSION={extension}",
         )
 
     def header(self, event: bytes, name: bytes) -> str:

@@ -1,0 +1,58 @@
+"""The channels and frames of the scripted PBX: what a real Asterisk 22 says of a channel, header for header.
+
+Pure: builds text, opens nothing. The headers and their order are those of the recorded streams in tests/data/ami.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+STATES = {"0": "Down", "4": "Ring", "5": "Ringing", "6": "Up"}
+UNKNOWN = "<unknown>"
+
+
+@dataclass(slots=True)
+class ScriptedChannel:
+    """One live channel."""
+
+    name: str
+    uniqueid: str
+    linkedid: str
+    context: str
+    exten: str
+    caller_number: str = UNKNOWN
+    caller_name: str = UNKNOWN
+    state: str = "0"
+    connected_number: str = UNKNOWN
+    connected_name: str = UNKNOWN
+    bridge: str = ""
+    application: str = ""
+    started_s: float = field(default=0.0)
+
+    def headers(self, prefix: str = "") -> dict[str, str]:
+        """The snapshot that every channel event carries; `Dest` as prefix for the called side."""
+        return {
+            f"{prefix}Channel": self.name,
+            f"{prefix}ChannelState": self.state,
+            f"{prefix}ChannelStateDesc": STATES[self.state],
+            f"{prefix}CallerIDNum": self.caller_number,
+            f"{prefix}CallerIDName": self.caller_name,
+            f"{prefix}ConnectedLineNum": self.connected_number,
+            f"{prefix}ConnectedLineName": self.connected_name,
+            f"{prefix}Language": "en",
+            f"{prefix}AccountCode": "",
+            f"{prefix}Context": self.context,
+            f"{prefix}Exten": self.exten,
+            f"{prefix}Priority": "1",
+            f"{prefix}Uniqueid": self.uniqueid,
+            f"{prefix}Linkedid": self.linkedid,
+        }
+
+
+def packet(headers: Mapping[str, str]) -> bytes:
+    """Write one AMI packet."""
+    return ("".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n").encode()
+
+
+CAUSES = {"16": "Normal Clearing", "17": "User busy", "21": "Call Rejected", "0": "Unknown", "26": "Answered elsewhere"}
