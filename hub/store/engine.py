@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
@@ -44,29 +44,42 @@ class Database:
         every statement Hub writes is safe to repeat by its unique keys.
         """
         hints: set[str] = set()
-        try:
-            async with self.writer.begin() as conn:
-                conn.info[HINTS] = hints
-                yield conn
-        except (OperationalError, InterfaceError) as error:
-            raise _unavailable(error) from error
+        async with _connected(self.writer.begin()) as conn:
+            conn.info[HINTS] = hints
+            yield conn
         for topic in sorted(hints):
             await self.bus.hint(topic)
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A read transaction with one consistent view. Raises Unavailable where the database does not answer."""
-        try:
-            async with self.reader.connect() as conn:
-                yield conn
-        except (OperationalError, InterfaceError) as error:
-            raise _unavailable(error) from error
+        async with _connected(self.reader.connect()) as conn:
+            yield conn
 
     async def close(self) -> None:
         await self.writer.dispose()
         if self.reader is not self.writer:
             await self.reader.dispose()
         await self.bus.close()
+
+
+@contextlib.asynccontextmanager
+async def _connected(
+    opening: contextlib.AbstractAsyncContextManager[AsyncConnection],
+) -> AsyncIterator[AsyncConnection]:
+    """Open a connection and close it; say Unavailable where the server is gone, slow, or has no connection left."""
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                conn = await stack.enter_async_context(opening)
+            except OSError as error:
+                # asyncpg lets the socket's own error through, a refused or timed-out connection among them.
+                raise _unavailable(error) from error
+            yield conn
+    except (OperationalError, InterfaceError) as error:
+        raise _unavailable(error.orig or error) from error
+    except sa.exc.TimeoutError as error:
+        raise _unavailable(error) from error
 
 
 def hint_after_commit(conn: AsyncConnection, topic: str) -> None:
@@ -126,6 +139,6 @@ def _tame_sqlite(engine: AsyncEngine, *, begin: str, read_only: bool) -> None:
         conn.exec_driver_sql(begin)
 
 
-def _unavailable(error: DBAPIError) -> Unavailable:
-    first = str(error.orig).strip().splitlines() or ["no answer"]
+def _unavailable(error: BaseException) -> Unavailable:
+    first = str(error).strip().splitlines() or ["no answer"]
     return Unavailable("database_unavailable", f"the database does not answer: {first[0][:200]}")
