@@ -21,7 +21,8 @@ from hub.settings import Pbx
 from hub.store.changes import tell
 from hub.store.engine import Database
 from hub.store.upsert import insert
-from hub.telephony.calls import Effect
+from hub.telephony import recall
+from hub.telephony.calls import Call, Effect
 from hub.telephony.intake import CallIntake, latest_snapshots_only
 from hub.telephony.link import Down, FrameReceived, PbxLink, Up
 from hub.telephony.models import pbx_states
@@ -31,7 +32,8 @@ from hub.telephony.tracker import CallTracker, PbxRules
 log = logging.getLogger(__name__)
 
 MAX_BUFFERED = 20_000
-SNAPSHOT_WITHIN = timedelta(seconds=10)
+SNAPSHOT_WITHIN = timedelta(seconds=5)
+SNAPSHOT_TRIES = 3
 
 
 class PbxService:
@@ -42,45 +44,57 @@ class PbxService:
         self._pbx = pbx
         self._intake = intake
         self._now = now
-        self.link = PbxLink(pbx)
-        rules = PbxRules(
-            pbx=pbx.name,
-            internal_contexts=frozenset(pbx.internal_contexts),
-            hub_queues=frozenset(team.queue for team in pbx.team),
-            own_numbers=frozenset(pbx.own_numbers),
-        )
-        self._tracker = CallTracker(rules)
-        self._sender = IntentSender(db, pbx, self.link)
         self._effects: list[Effect] = []
         self._told = asyncio.Event()
         self._sweep_wanted = False
 
     async def run(self) -> None:
+        boot, known = await self._recall()
+        link, tracker = (
+            PbxLink(self._pbx, known_boot=boot),
+            CallTracker(_rules(self._pbx), boot=boot, known_calls=known),
+        )
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.link.run())
-            tasks.create_task(self._read())
-            tasks.create_task(self._store())
-            tasks.create_task(self._sender.run())
+            tasks.create_task(link.run())
+            tasks.create_task(self._read(link, tracker))
+            tasks.create_task(self._store(tracker))
+            tasks.create_task(IntentSender(self._db, self._pbx, link).run())
 
-    async def _read(self) -> None:
-        async for incoming in self.link.incoming():
+    async def _recall(self) -> tuple[str, list[Call]]:
+        """What the process before knew: waits for the database as long as it takes."""
+        while True:
+            try:
+                async with self._db.read() as conn:
+                    return await recall.last_boot(conn, self._pbx.name), await recall.open_calls(conn, self._pbx.name)
+            except Unavailable as error:
+                log.warning("pbx %s waits for the database: %s", self._pbx.name, error)
+                await asyncio.sleep(1)
+
+    async def _read(self, link: PbxLink, tracker: CallTracker) -> None:
+        async for incoming in link.incoming():
             match incoming:
                 case FrameReceived(frame=frame, at=at):
-                    self._add(self._tracker.handle(frame, now=at))
+                    self._add(tracker.handle(frame, now=at))
                 case Up(boot=boot):
-                    await self._resync(boot)
+                    await self._resync(link, tracker, boot)
                 case Down(reason=reason, auth_refused=auth_refused):
                     await self._show_state("auth_refused" if auth_refused else "down", error=reason)
 
-    async def _resync(self, boot: str) -> None:
+    async def _resync(self, link: PbxLink, tracker: CallTracker, boot: str) -> None:
         """Take the state from Asterisk: what lives on keeps its identity, what vanished ends as estimated."""
-        try:
-            channels = await self.link.list_action("CoreShowChannels", {}, deadline=SNAPSHOT_WITHIN)
-        except HubError as error:
-            # The link has gone again: its next Up asks anew.
-            log.warning("pbx %s: no list of channels: %s", self._pbx.name, error)
+        for _attempt in range(SNAPSHOT_TRIES):
+            try:
+                channels = await link.list_action("CoreShowChannels", {}, deadline=SNAPSHOT_WITHIN)
+                break
+            except Unavailable:
+                # The line has gone again: its next Up asks anew.
+                return
+            except HubError as error:
+                log.warning("pbx %s: no list of channels: %s", self._pbx.name, error)
+        else:
+            await self._show_state("down", error="the PBX does not list its channels")
             return
-        self._add(self._tracker.resync(channels, boot=boot, now=self._now()))
+        self._add(tracker.resync(channels, boot=boot, now=self._now()))
         self._sweep_wanted = True
         self._told.set()
         await self._show_state("up", boot=boot)
@@ -93,7 +107,7 @@ class PbxService:
             self._effects = latest_snapshots_only(self._effects)
         self._told.set()
 
-    async def _store(self) -> None:
+    async def _store(self, tracker: CallTracker) -> None:
         delay_s = 0.1
         while True:
             await self._told.wait()
@@ -103,7 +117,7 @@ class PbxService:
                 if batch:
                     await self._intake.store(batch, now=self._now())
                 if self._sweep_wanted:
-                    alive = {(call.boot, call.linked_id) for call in self._tracker.open_calls()}
+                    alive = {(call.boot, call.linked_id) for call in tracker.open_calls()}
                     await self._intake.end_vanished(self._pbx.name, alive, now=self._now())
                     self._sweep_wanted = False
             except Unavailable as error:
@@ -123,10 +137,19 @@ class PbxService:
             log.warning("pbx %s is %s, and this could not be stored: %s", self._pbx.name, state, unavailable)
 
 
+def _rules(pbx: Pbx) -> PbxRules:
+    return PbxRules(
+        pbx=pbx.name,
+        internal_contexts=frozenset(pbx.internal_contexts),
+        hub_queues=frozenset(team.queue for team in pbx.team),
+        own_numbers=frozenset(pbx.own_numbers),
+    )
+
+
 async def _write_state(conn: AsyncConnection, pbx: str, state: str, *, boot: str, error: str, now: datetime) -> None:
-    values = {"state": state, "boot": boot, "since": now, "error": error[:300]}
+    values = {"state": state, "since": now, "error": error[:300]}
     if state == "up":
-        values["seen_at"] = now
+        values |= {"seen_at": now, "boot": boot}
     statement = insert(conn, pbx_states).values(pbx=pbx, **values)
     await conn.execute(statement.on_conflict_do_update(index_elements=["pbx"], set_=values))
     await tell(conn, "pbx", 0, at=now, data={"pbx": pbx, "state": state})

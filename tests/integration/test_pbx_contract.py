@@ -137,7 +137,8 @@ async def test_taken_talked_and_hung_up_by_the_manager(peer: Peer) -> None:
         joined = await peer.until("QueueCallerJoin")
         await peer.take(joined["Channel"], "101")
         await peer.until("Hangup", times=2)
-    assert peer.told() == [
+    told = peer.told()
+    assert told[:11] == [
         "Newchannel",
         "HubWaiting",
         "QueueCallerJoin",
@@ -149,11 +150,9 @@ async def test_taken_talked_and_hung_up_by_the_manager(peer: Peer) -> None:
         "DialEnd",
         "BridgeEnter",
         "BridgeEnter",
-        "BridgeLeave",
-        "BridgeLeave",
-        "Hangup",
-        "Hangup",
     ]
+    # Each channel leaves and hangs up on a thread of its own.
+    assert sorted(told[11:]) == ["BridgeLeave", "BridgeLeave", "Hangup", "Hangup"]
     waiting = await peer.until("UserEvent", UserEvent="HubWaiting")
     assert (waiting["Queue"], waiting["Did"], waiting["CallerIDNum"]) == ("hub-sales", "74950000100", "84951234567")
     assert waiting["Uniqueid"] == waiting["Linkedid"] == joined["Uniqueid"]

@@ -108,9 +108,11 @@ class Hub:
             self.tokens[email] = out.strip()
         return self.tokens[email]
 
-    async def api(self, email: str, method: str, path: str, **keywords: object) -> tuple[int, object]:
+    async def api(
+        self, email: str, method: str, path: str, *, headers_extra: dict[str, str] | None = None, **keywords: object
+    ) -> tuple[int, object]:
         """Call the REST interface as a person; return status and JSON."""
-        headers = {"Authorization": f"Bearer {await self.token(email)}"}
+        headers = {"Authorization": f"Bearer {await self.token(email)}", **(headers_extra or {})}
         async with (
             aiohttp.ClientSession() as http,
             http.request(method, f"{self.url}/api/v1{path}", headers=headers, **keywords) as answer,  # type: ignore[arg-type]

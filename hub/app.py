@@ -1,0 +1,181 @@
+"""The composition root: settings become running parts, and one task group holds them all.
+
+Decides only what is wired to what. Invariants: a part that fails with a bug takes the process down loudly (the
+operator's supervisor restarts it); SIGTERM drains within 30 s; nothing listens before the schema fits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Coroutine
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+import sqlalchemy as sa
+from aiohttp import web
+
+from hub.clock import utc_now
+from hub.crm import leases, people
+from hub.crm.addresses import parse_email, parse_phone
+from hub.crm.linking import Linker
+from hub.errors import ConfigError, Unavailable
+from hub.mail.models import mailboxes
+from hub.settings import Settings
+from hub.store import changes
+from hub.store.blobs import BlobStore
+from hub.store.bus import Bus, LocalBus, RedisBus
+from hub.store.engine import Database, open_database
+from hub.store.migrate import require_head, upgrade
+from hub.store.upsert import insert
+from hub.telephony.intake import CallIntake
+from hub.telephony.service import PbxService
+from hub.web.server import Services, make_app
+
+log = logging.getLogger(__name__)
+
+ROLES = ("web", "telephony", "mail", "jobs")
+TRIM_EVERY_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every role is built from."""
+
+    settings: Settings
+    db: Database
+    blobs: BlobStore
+    linker: Linker
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Parts]:
+    """Open database and stores, bring the schema to head (SQLite) or check it (PostgreSQL), seed what is configured.
+
+    Raises ConfigError with one line that names the host or the key.
+    """
+    bus: Bus = RedisBus(settings.hub.redis) if settings.hub.redis else LocalBus()
+    db = open_database(settings.hub.database, bus=bus)
+    try:
+        try:
+            await (upgrade(db) if db.dialect == "sqlite" else require_head(db))
+        except (Unavailable, OSError, sa.exc.DBAPIError) as error:
+            raise ConfigError("database_unreachable", f"hub.database: {one_line_of(error)}") from error
+        await _seed(db, settings)
+        yield Parts(settings, db, BlobStore(settings.data_dir / "blobs"), make_linker(settings))
+    finally:
+        await db.close()
+
+
+def one_line_of(error: BaseException) -> str:
+    """The first line of what a driver says, fit for an operator."""
+    cause = getattr(error, "orig", None) or error
+    return (str(cause).strip() or type(cause).__name__).splitlines()[0][:300]
+
+
+def make_linker(settings: Settings) -> Linker:
+    """Linking that knows what the configuration says is the company's own."""
+    own_phones = {
+        phone.value
+        for pbx in settings.pbx
+        for raw in pbx.own_numbers
+        if (phone := parse_phone(raw, pbx.region or settings.hub.default_region))
+    }
+    own_emails = {email for box in settings.mailbox if (email := parse_email(box.address))}
+    return Linker(settings.hub.default_region, frozenset(own_phones), frozenset(own_emails))
+
+
+async def _seed(db: Database, settings: Settings) -> None:
+    """Make the teams and mailboxes that the configuration names."""
+    now = utc_now()
+    async with db.begin() as conn:
+        for pbx in settings.pbx:
+            for team in pbx.team:
+                await people.ensure_team(conn, team.team, now=now)
+        for box in settings.mailbox:
+            values = {"name": box.name, "team_id": await people.ensure_team(conn, box.team, now=now)}
+            statement = insert(conn, mailboxes).values(address=box.address.lower(), created_at=now, **values)
+            await conn.execute(statement.on_conflict_do_update(index_elements=["address"], set_=values))
+
+
+async def _team_ids(db: Database) -> dict[str, int]:
+    async with db.read() as conn:
+        return {name: team_id for team_id, name in (await people.team_names(conn)).items()}
+
+
+async def serve(settings: Settings, *, roles: frozenset[str], ready: asyncio.Event | None = None) -> None:
+    """Run the roles until SIGTERM or SIGINT, or until cancelled. `ready` is set once the page answers."""
+    async with opened(settings) as parts:
+        await run_roles(parts, roles=roles, ready=ready)
+
+
+async def run_roles(parts: Parts, *, roles: frozenset[str], ready: asyncio.Event | None = None) -> None:
+    """Run the roles on opened parts until a signal or cancellation."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            loop.add_signal_handler(name, stop.set)
+    with contextlib.ExitStack() as stack:
+        parsers = (
+            stack.enter_context(ProcessPoolExecutor(1, mp_context=get_context("spawn"))) if "mail" in roles else None
+        )
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(parts.db.bus.run())]
+            if "telephony" in roles:
+                teams = await _team_ids(parts.db)
+                for pbx in parts.settings.pbx:
+                    by_queue = {team.queue: teams[team.team] for team in pbx.team}
+                    intake = CallIntake(parts.db, parts.linker, by_queue, pbx.region)
+                    running.append(tasks.create_task(PbxService(parts.db, pbx, intake).run()))
+                running.append(tasks.create_task(leases.watch(parts.db)))
+            if "mail" in roles:
+                assert parsers is not None
+                running += [tasks.create_task(work) for work in _mail_work(parts, parsers)]
+            if "jobs" in roles:
+                running.append(tasks.create_task(_keep_feed_short(parts.db)))
+            if "web" in roles:
+                running.append(tasks.create_task(_serve_pages(parts, stop, ready)))
+            elif ready is not None:
+                ready.set()
+            await stop.wait()
+            log.info("stopping")
+            for task in running:
+                task.cancel()
+
+
+async def _serve_pages(parts: Parts, stop: asyncio.Event, ready: asyncio.Event | None) -> None:
+    services = Services(settings=parts.settings, db=parts.db, blobs=parts.blobs, linker=parts.linker)
+    runner = web.AppRunner(make_app(services), access_log=None, shutdown_timeout=10)
+    await runner.setup()
+    try:
+        section = parts.settings.web
+        site = web.TCPSite(runner, section.host, section.port, backlog=512)
+        try:
+            await site.start()
+        except OSError as error:
+            place = f"web.host, web.port: cannot listen on {section.host}:{section.port}"
+            raise ConfigError("port_taken", f"{place}: {error.strerror}") from error
+        log.info("listening on http://%s:%d", section.host, section.port)
+        if ready is not None:
+            ready.set()
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
+
+
+async def _keep_feed_short(db: Database) -> None:
+    while True:
+        try:
+            await changes.trim(db, now=utc_now())
+        except Unavailable as error:
+            log.warning("the feed was not trimmed: %s", error)
+        await asyncio.sleep(TRIM_EVERY_S)
+
+
+def _mail_work(parts: Parts, parsers: ProcessPoolExecutor) -> list[Coroutine[None, None, None]]:
+    """The readers and the outbox of every configured mailbox."""
+    return []

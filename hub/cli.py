@@ -1,0 +1,164 @@
+"""The `hub` command. Parses words, builds parts, and turns every refusal into one line on stderr.
+
+Exit codes: 0 done; 1 a deed was refused; 2 the configuration or the call of the
+command is wrong. Invariant: no traceback for what an operator can mend.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from hub import app
+from hub.clock import utc_now
+from hub.crm import people
+from hub.errors import ConfigError, HubError, Refused, Unavailable
+from hub.settings import Settings, load
+from hub.store.engine import open_database
+from hub.store.migrate import upgrade
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    logging.getLogger("aiosqlite").setLevel(logging.WARNING)
+    try:
+        return _run(arguments.run(arguments))
+    except KeyboardInterrupt:
+        return 130
+    except BaseExceptionGroup as group:
+        known, rest = group.split(HubError)
+        if known is None or rest is not None:
+            raise
+        return _say(next(_leaves(known)))
+    except HubError as error:
+        return _say(error)
+
+
+def _run(work: Awaitable[int]) -> int:
+    async def finish() -> int:
+        return await work
+
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(finish())
+    return uvloop.run(finish())
+
+
+def _leaves(group: BaseExceptionGroup[HubError]) -> Iterator[HubError]:
+    for one in group.exceptions:
+        yield from _leaves(one) if isinstance(one, BaseExceptionGroup) else (one,)
+
+
+def _say(error: HubError) -> int:
+    sys.stderr.write(f"hub: {error.message}\n")
+    return 2 if isinstance(error, ConfigError) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="hub", description="Calls, mail and people of a company in one place.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(
+        words: argparse._SubParsersAction[argparse.ArgumentParser],
+        name: str,
+        run: Callable[[argparse.Namespace], Awaitable[int]],
+        text: str,
+        *,
+        config: bool = True,
+    ) -> argparse.ArgumentParser:
+        made = words.add_parser(name, help=text, description=text)
+        made.set_defaults(run=run)
+        if config:
+            made.add_argument("--config", type=Path, required=True, metavar="FILE", help="the TOML configuration")
+        return made
+
+    demo = command(commands, "demo", _demo, "a working day with sample data; needs nothing else", config=False)
+    demo.add_argument("--port", type=int, default=8080)
+    demo.add_argument("--host", default="127.0.0.1")
+    demo.add_argument(
+        "--data-dir", type=Path, default=None, help="where the sample data goes (default: anew, in var/demo)"
+    )
+    serve = command(commands, "serve", _serve, "the service")
+    serve.add_argument("--roles", default=",".join(app.ROLES), help="any of web,telephony,mail,jobs")
+    command(commands, "migrate", _migrate, "bring the database schema to head")
+
+    user = commands.add_parser("user", help="people").add_subparsers(required=True, metavar="COMMAND")
+    add = command(user, "add", _user_add, "add a person; the password is read from standard input")
+    add.add_argument("email")
+    add.add_argument("--name", required=True)
+    add.add_argument("--role", choices=["admin", "manager"], required=True)
+    add.add_argument("--team", action="append", default=[], metavar="T")
+    add.add_argument("--extension", metavar="X")
+    add.add_argument("--password-stdin", action="store_true", required=True)
+    token = commands.add_parser("token", help="API tokens").add_subparsers(required=True, metavar="COMMAND")
+    create = command(token, "create", _token_create, "make an API token for a person and print it")
+    create.add_argument("email")
+    return parser
+
+
+async def _serve(arguments: argparse.Namespace) -> int:
+    roles = frozenset(filter(None, arguments.roles.split(",")))
+    if unknown := roles - frozenset(app.ROLES):
+        raise ConfigError("config_invalid", f"--roles: unknown role {min(unknown)!r}: any of {','.join(app.ROLES)}")
+    await app.serve(load(arguments.config), roles=roles)
+    return 0
+
+
+async def _demo(arguments: argparse.Namespace) -> int:
+    from hub.demo.day import run_demo
+
+    await run_demo(host=arguments.host, port=arguments.port, data_dir=arguments.data_dir)
+    return 0
+
+
+async def _migrate(arguments: argparse.Namespace) -> int:
+    settings = load(arguments.config)
+    db = open_database(settings.hub.database)
+    try:
+        await upgrade(db)
+    except (Unavailable, OSError, sa.exc.DBAPIError) as error:
+        raise ConfigError("database_unreachable", f"hub.database: {app.one_line_of(error)}") from error
+    finally:
+        await db.close()
+    sys.stdout.write("the schema is at head\n")
+    return 0
+
+
+async def _user_add(arguments: argparse.Namespace) -> int:
+    settings: Settings = load(arguments.config)
+    password = sys.stdin.readline().rstrip("\r\n")
+    if not password:
+        raise Refused("bad_password", "no password on standard input")
+    hashed = await people.hash_password(password)
+    async with app.opened(settings) as parts, parts.db.begin() as conn:
+        await people.add_user(
+            conn,
+            email=arguments.email,
+            name=arguments.name,
+            role=arguments.role,
+            password_hash=hashed,
+            team_names=arguments.team,
+            extension=arguments.extension,
+            now=utc_now(),
+        )
+    return 0
+
+
+async def _token_create(arguments: argparse.Namespace) -> int:
+    async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
+        token = await people.make_token(conn, arguments.email, now=utc_now())
+    sys.stdout.write(f"{token}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""What an earlier process stored of calls that were open when it ended: where a new tracker starts from.
+
+Reads only. Invariant: a call that lives on in the PBX is taken up under the identity, claim and legs it had.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.crm.models import queue_items
+from hub.telephony.calls import Call, Channel, Leg
+from hub.telephony.models import call_legs, calls, pbx_states
+
+_PLAIN = [name for name in Call.__slots__ if name not in ("claim_id", "claim_extension", "legs", "transfers")]
+
+
+async def last_boot(conn: AsyncConnection, pbx: str) -> str:
+    """Return the boot under which the PBX was last seen, empty where it never was."""
+    query = sa.select(pbx_states.c.boot).where(pbx_states.c.pbx == pbx)
+    return (await conn.execute(query)).scalar() or ""
+
+
+async def open_calls(conn: AsyncConnection, pbx: str) -> list[Call]:
+    """Return the stored snapshots of the PBX's calls that have no end yet."""
+    claim = sa.and_(queue_items.c.kind == "call", queue_items.c.ref_id == calls.c.id, queue_items.c.state == "claimed")
+    query = sa.select(calls, queue_items.c.claim_id).outerjoin(queue_items, claim)
+    rows = (await conn.execute(query.where(calls.c.pbx == pbx, calls.c.state != "ended"))).mappings().all()
+    return [await _snapshot(conn, row) for row in rows]
+
+
+async def _snapshot(conn: AsyncConnection, row: sa.RowMapping) -> Call:
+    of_call = sa.select(call_legs).where(call_legs.c.call_id == row["id"]).order_by(call_legs.c.id)
+    legs = [_leg(leg) for leg in (await conn.execute(of_call)).mappings()]
+    plain: dict[str, Any] = {name: row[name] for name in _PLAIN}
+    return Call(**plain, claim_id=row["claim_id"], legs=tuple(legs))
+
+
+def _leg(row: sa.RowMapping) -> Leg:
+    values = {name: row[name] for name in Leg.__slots__}
+    return Leg(**values | {"channel": Channel(row["channel"])})

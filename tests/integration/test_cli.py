@@ -1,0 +1,67 @@
+"""The command as an operator types it: one clear line and the right exit code for whatever is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.testbed.hub import PASSWORD, run_command, running_hub
+from tests.testbed.valkey import free_port
+
+
+@pytest.mark.parametrize(
+    ("toml", "named"),
+    [
+        ("[web]\nprt = 1\n", "web.prt"),
+        ('[hub]\ndatabase = "mysql://x"\n', "hub.database"),
+        ('[hub]\ndatabase = "sqlite:////proc/nowhere/hub.db"\n', "hub.database"),
+    ],
+)
+async def test_a_wrong_configuration_is_one_line_and_exit_code_2(tmp_path: Path, toml: str, named: str) -> None:
+    config = tmp_path / "hub.toml"
+    config.write_text(toml)
+    code, out, err = await run_command("serve", "--config", str(config))
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert named in err
+    assert "Traceback" not in err
+
+
+async def test_a_database_that_does_not_answer_is_named_with_its_host(tmp_path: Path) -> None:
+    config = tmp_path / "hub.toml"
+    config.write_text(f'[hub]\ndatabase = "postgresql://hub@127.0.0.1:{free_port()}/hub"\n')
+    code, _, err = await run_command("serve", "--config", str(config))
+    assert code == 2, err
+    assert "hub.database" in err.splitlines()[-1]
+    assert "127.0.0.1" in err
+    assert "Traceback" not in err
+
+
+async def test_a_missing_file_is_named() -> None:
+    code, _, err = await run_command("serve", "--config", "/nonexistent/hub.toml")
+    assert (code, err) == (2, "hub: /nonexistent/hub.toml: no such file\n")
+
+
+async def test_people_and_tokens_are_made_by_the_command(tmp_path: Path) -> None:
+    async with running_hub(tmp_path, "") as hub:
+        await hub.add_user("anna@hub.test", "Анна", "manager", ["sales"], "101")
+        token = await hub.token("anna@hub.test")
+        assert token.startswith("hub_")
+        words = ["user", "add", "anna@hub.test", "--config", str(hub.config), "--name", "X", "--role", "admin"]
+        code, _, err = await run_command(*words, "--password-stdin", stdin=PASSWORD)
+        assert (code, "already taken" in err, "Traceback" in err) == (1, True, False)
+        code, _, err = await run_command("token", "create", "nobody@hub.test", "--config", str(hub.config))
+        assert (code, "no user" in err) == (1, True)
+
+
+async def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    async with running_hub(tmp_path, "") as hub:
+        await hub.start()
+        other = tmp_path / "other"
+        other.mkdir()
+        config = other / "hub.toml"
+        config.write_text(hub.config.read_text().replace(str(tmp_path), str(other)))
+        code, _, err = await run_command("serve", "--config", str(config))
+        assert code == 2, err
+        assert "web.port" in err.splitlines()[-1]
+        assert "Traceback" not in err
