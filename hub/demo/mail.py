@@ -20,8 +20,8 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from proxyprotocol.reader import ProxyProtocolReader
 from pymap.backend.dict import Config, DictBackend, Identity, Login
 from pymap.backend.dict.mailbox import MailboxData
-from pymap.imap import IMAPServer
 from pymap.flags import FlagOp
+from pymap.imap import IMAPServer
 from pymap.parsing.message import AppendMessage
 from pymap.parsing.specials.flag import Flag
 from pymap.user import Passwords, UserMetadata
@@ -176,7 +176,7 @@ class _SmtpPeer(SMTP):
         assert isinstance(self.transport, asyncio.WriteTransport)
         self.transport.abort()
 
-    async def handle_MAIL(  # noqa: N802 - aiosmtpd finds its hooks by these names
+    async def handle_MAIL(
         self, _server: SMTP, session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         if self._faults.cut == "mail":
@@ -188,7 +188,7 @@ class _SmtpPeer(SMTP):
         envelope.mail_from = address
         return "250 OK"
 
-    async def handle_RCPT(  # noqa: N802
+    async def handle_RCPT(
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         if self._faults.cut == "rcpt":
@@ -198,7 +198,7 @@ class _SmtpPeer(SMTP):
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
+    async def smtp_DATA(self, arg: str) -> None:
         if self._faults.cut == "data":
             self._abort()
         if self._faults.cut == "body":
@@ -207,7 +207,7 @@ class _SmtpPeer(SMTP):
             self._abort()
         await super().smtp_DATA(arg)
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
         assert isinstance(envelope.content, bytes)
         if self._faults.data_answer:
             return self._faults.data_answer
