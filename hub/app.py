@@ -49,10 +49,11 @@ class Parts:
     db: Database
     blobs: BlobStore
     linker: Linker
+    is_demo: bool = False
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Parts]:
+async def opened(settings: Settings, *, is_demo: bool = False) -> AsyncIterator[Parts]:
     """Open database and stores, bring the schema to head (SQLite) or check it (PostgreSQL), seed what is configured.
 
     Raises ConfigError with one line that names the host or the key.
@@ -65,7 +66,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
         except (Unavailable, OSError, sa.exc.DBAPIError) as error:
             raise ConfigError("database_unreachable", f"hub.database: {one_line_of(error)}") from error
         await _seed(db, settings)
-        yield Parts(settings, db, BlobStore(settings.data_dir / "blobs"), make_linker(settings))
+        yield Parts(settings, db, BlobStore(settings.data_dir / "blobs"), make_linker(settings), is_demo)
     finally:
         await db.close()
 
@@ -148,7 +149,7 @@ async def run_roles(parts: Parts, *, roles: frozenset[str], ready: asyncio.Event
 
 
 async def _serve_pages(parts: Parts, stop: asyncio.Event, ready: asyncio.Event | None) -> None:
-    services = Services(settings=parts.settings, db=parts.db, blobs=parts.blobs, linker=parts.linker)
+    services = Services(parts.db, parts.blobs, parts.settings, parts.linker, parts.is_demo)
     runner = web.AppRunner(make_app(services), access_log=None, shutdown_timeout=10)
     await runner.setup()
     try:

@@ -20,6 +20,7 @@ from hub.telephony.intake import CallIntake
 PASSWORD = "demo-demo"  # noqa: S105 - printed at start, on sample data only
 PBX = "office"
 MAILBOX = "sales@hub.example"
+SUPPORT_MAILBOX = "support@hub.example"
 OWN_NUMBER = "+74950000100"
 
 
@@ -179,7 +180,7 @@ LETTERS = (
         "ershov@transline.example",
         "Акт сверки",
         "Высылаю акт сверки за третий квартал. Проверьте и верните с подписью.",
-        "акт сверки.xlsx",
+        "акт сверки.pdf",
     ),
     Letter(
         "James Carter",
