@@ -178,7 +178,7 @@ class ScriptedPbx:
         """Stand in the queue; return `claim-extension` once withdrawn, None when the caller hangs up."""
         call.claim = asyncio.get_running_loop().create_future()
         standing = {"Queue": call.queue, "Position": "1"}
-        call.caller.application = "Queue"
+        call.caller.application, call.caller.application_data = "Queue", f"{call.queue},,,,300"
         self._event("QueueCallerJoin", call.caller, **standing, Count="1")
         claim = call.claim
         try:
@@ -190,7 +190,7 @@ class ScriptedPbx:
             call.claim = None
         self._event("QueueCallerAbandon", call.caller, **standing, OriginalPosition="1", HoldTime="1")
         self._event("QueueCallerLeave", call.caller, **standing, Count="0")
-        call.caller.application = ""
+        call.caller.application = call.caller.application_data = ""
         return None if hung_up else claim.result()
 
     async def _dial(
@@ -307,7 +307,7 @@ class ScriptedPbx:
         more = {
             "BridgeId": channel.bridge,
             "Application": channel.application,
-            "ApplicationData": "",
+            "ApplicationData": channel.application_data,
             "Duration": "00:00:01",
         }
         return {"Event": "CoreShowChannel", **channel.headers(), **more}

@@ -6,7 +6,7 @@ Pure: builds text, opens nothing. The headers and their order are those of the r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 STATES = {"0": "Down", "4": "Ring", "5": "Ringing", "6": "Up"}
 UNKNOWN = "<unknown>"
@@ -28,7 +28,7 @@ class ScriptedChannel:
     connected_name: str = UNKNOWN
     bridge: str = ""
     application: str = ""
-    started_s: float = field(default=0.0)
+    application_data: str = ""
 
     def headers(self, prefix: str = "") -> dict[str, str]:
         """The snapshot that every channel event carries; `Dest` as prefix for the called side."""

@@ -265,6 +265,7 @@ async def test_a_waiting_caller_stands_in_the_lists_of_channels(peer: Peer) -> N
         (row,) = await peer.link.list_action("CoreShowChannels", {}, deadline=SOON)
         for header in ("Channel", "Uniqueid", "Linkedid", "CallerIDNum", "Context", "Exten"):
             assert row[header] == joined[header], header
+        assert (row["Application"], row["ApplicationData"].split(",")[0]) == ("Queue", "hub-sales")
         (entry,) = [
             row
             for row in await peer.link.list_action("QueueStatus", {"Queue": "hub-sales"}, deadline=SOON)
