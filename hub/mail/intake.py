@@ -1,0 +1,317 @@
+"""From the raw bytes of a mailbox to what is stored: each batch of messages is one transaction.
+
+The bytes go to the blob store first; then location, message, thread, link, timeline, lead, queue item and the
+folder's cursor in one transaction, so a batch whose commit was lost may be fetched again. What cannot be parsed is
+stored all the same and shown raw. Invariants: a location is stored once; the same bytes are one message of a mailbox;
+mail from before Hub's first look makes no lead and nothing to do; what a person linked is never overwritten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub import guard
+from hub.crm import leads, queue, timeline
+from hub.crm.linking import Linked, Linker
+from hub.crm.models import clients
+from hub.mail import mime, threads
+from hub.mail.headers import Address
+from hub.mail.mime import ParsedMessage
+from hub.mail.models import attachments, folders, locations, messages, outbox, thread_ids
+from hub.mail.models import threads as thread_table
+from hub.mail.register import timeline_data
+from hub.mail.sanitize import html_to_text, safe_html
+from hub.store.blobs import BlobStore
+from hub.store.changes import tell
+from hub.store.engine import Database
+from hub.store.upsert import insert
+
+SMALL_BYTES = 64 * 1024
+PARSE_WITHIN = timedelta(seconds=60)
+FolderRole = Literal["inbox", "sent", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """One message as the server gave it."""
+
+    uid: int
+    raw: bytes
+    flags: tuple[str, ...]
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FolderPlace:
+    """Where a batch lies: the folder's row, what it is for, and its epoch."""
+
+    folder_id: int
+    role: FolderRole
+    uidvalidity: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A message whose bytes are stored and parsed; `parsed` None where that failed."""
+
+    arrived: Arrived
+    sha256: str
+    parsed: ParsedMessage | None
+    file_hashes: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MailIntake:
+    """The intake of one mailbox. `parsers` runs what is too big for the event loop."""
+
+    db: Database
+    blobs: BlobStore
+    linker: Linker
+    mailbox_id: int
+    team_id: int
+    parsers: Executor
+
+    async def store(
+        self, place: FolderPlace, batch: Sequence[Arrived], *, cursor: Mapping[str, Any], is_new: bool, now: datetime
+    ) -> int:
+        """Store a batch and move the folder's `cursor` (columns of `mail_folders`) with it; return how many are new.
+
+        `is_new` False is history: linked and on the card, but nothing to do. Raises Unavailable; then nothing moved.
+        """
+        ready = [await self._prepare(arrived) for arrived in batch]
+        stored = 0
+        async with self.db.begin() as conn:
+            for one in ready:
+                stored += await self._store_one(conn, place, one, is_new=is_new, now=now)
+            if cursor:
+                await conn.execute(sa.update(folders).where(folders.c.id == place.folder_id).values(**cursor))
+        return stored
+
+    async def _prepare(self, arrived: Arrived) -> _Ready:
+        sha256 = await self.blobs.put(arrived.raw)
+        parsed, text = await self._parse(arrived.raw)
+        files = parsed.attachments if parsed else ()
+        hashes = tuple([await self.blobs.put(file.content) for file in files])
+        return _Ready(arrived, sha256, parsed, hashes, text)
+
+    async def _parse(self, raw: bytes) -> tuple[ParsedMessage | None, str]:
+        """Parse here when small, else in a worker that may die of it: then the message stays raw."""
+        if len(raw) <= SMALL_BYTES:
+            return parsed_with_text(raw)
+        try:
+            async with asyncio.timeout(PARSE_WITHIN.total_seconds()):
+                return await asyncio.get_running_loop().run_in_executor(self.parsers, parsed_with_text, raw)
+        except (TimeoutError, BrokenProcessPool):
+            return None, ""
+
+    async def _store_one(
+        self, conn: AsyncConnection, place: FolderPlace, one: _Ready, *, is_new: bool, now: datetime
+    ) -> bool:
+        if await self._has_location(conn, place, one.arrived.uid):
+            return False
+        known = await self._known(conn, place, one)
+        if known is not None:
+            await self._add_location(conn, place, one.arrived.uid, known)
+            return False
+        message_id = await self._store_new(conn, place, one, is_new=is_new, now=now)
+        await self._add_location(conn, place, one.arrived.uid, message_id)
+        return True
+
+    async def _has_location(self, conn: AsyncConnection, place: FolderPlace, uid: int) -> bool:
+        here = (locations.c.folder_id == place.folder_id, locations.c.uidvalidity == place.uidvalidity)
+        query = sa.select(locations.c.id).where(*here, locations.c.uid == uid)
+        return (await conn.execute(query)).first() is not None
+
+    async def _add_location(self, conn: AsyncConnection, place: FolderPlace, uid: int, message_id: int) -> None:
+        values = {"folder_id": place.folder_id, "uidvalidity": place.uidvalidity, "uid": uid, "message_id": message_id}
+        await conn.execute(insert(conn, locations).values(**values).on_conflict_do_nothing())
+
+    async def _known(self, conn: AsyncConnection, place: FolderPlace, one: _Ready) -> int | None:
+        """The same bytes seen elsewhere in this mailbox, or the copy in Sent of what Hub itself sent."""
+        of_mailbox = messages.c.mailbox_id == self.mailbox_id
+        same = sa.select(messages.c.id).where(of_mailbox, messages.c.raw_sha256 == one.sha256)
+        if (found := (await conn.execute(same)).scalar()) is not None:
+            return int(found)
+        if place.role != "sent" or one.parsed is None or not one.parsed.message_id:
+            return None
+        own = (
+            sa.select(messages.c.id)
+            .join(outbox, outbox.c.message_id == messages.c.id)
+            .where(of_mailbox, messages.c.message_id == one.parsed.message_id[:500])
+        )
+        found = (await conn.execute(own)).scalar()
+        return int(found) if found is not None else None
+
+    async def _store_new(
+        self, conn: AsyncConnection, place: FolderPlace, one: _Ready, *, is_new: bool, now: datetime
+    ) -> int:
+        parsed = one.parsed or _unreadable()
+        is_out = place.role == "sent"
+        thread = await self._thread(conn, parsed, one.arrived.received_at)
+        linked = await self._link(conn, parsed, is_out=is_out)
+        owner = await self._owner(conn, linked, thread)
+        values = self._values(one, parsed, is_out=is_out) | owner | {"thread_id": thread}
+        values["candidates"] = [asdict(candidate) for candidate in linked.candidates]
+        row = (await conn.execute(messages.insert().values(**values).returning(messages))).mappings().one()
+        await self._store_files(conn, row["id"], parsed, one.file_hashes)
+        client_id, contact_id = owner["client_id"], owner["contact_id"]
+        newer = sa.update(thread_table).where(thread_table.c.id == thread)
+        await conn.execute(newer.where(thread_table.c.last_at < row["received_at"]).values(last_at=row["received_at"]))
+        if client_id is not None:
+            unowned = newer.where(thread_table.c.client_id.is_(None))
+            await conn.execute(unowned.values(client_id=client_id, contact_id=contact_id))
+            at, data = row["received_at"], timeline_data(row)
+            await timeline.put(
+                conn, "message", row["id"], client_id=client_id, contact_id=contact_id, at=at, data=data, now=now
+            )
+        data = {"direction": row["direction"], "state": row["state"]}
+        await tell(conn, "message", row["id"], at=now, team_id=self.team_id, client_id=client_id, data=data)
+        if is_out:
+            await queue.settle(conn, "message", thread, now=now)
+        elif is_new and parsed.auto == "none" and not linked.is_own:
+            await self._offer(conn, row, linked, now=now)
+        return int(row["id"])
+
+    def _values(self, one: _Ready, parsed: ParsedMessage, *, is_out: bool) -> dict[str, Any]:
+        sender = parsed.from_ or Address("", "")
+        return {
+            "mailbox_id": self.mailbox_id,
+            "direction": "out" if is_out else "in",
+            "state": "sent" if is_out else "received",
+            "message_id": parsed.message_id[:500],
+            "in_reply_to": parsed.in_reply_to[:500],
+            "references": list(parsed.references),
+            "subject": guard.shown(parsed.subject, max_chars=1000),
+            "from_name": guard.shown(sender.name, max_chars=300),
+            "from_address": sender.address.lower()[:254],
+            **{name: [asdict(a) for a in getattr(parsed, name)] for name in ("to", "cc", "bcc", "reply_to")},
+            "date": parsed.date,
+            "received_at": one.arrived.received_at,
+            "text": one.text.replace("\0", ""),
+            "html": None,
+            "snippet": mime.first_line(one.text, max_chars=200),
+            "auto": parsed.auto,
+            "raw_sha256": one.sha256,
+            "size": len(one.arrived.raw),
+            "parse_state": "parsed" if one.parsed else "failed",
+            "defects": list(parsed.defects),
+            "flags": sorted(flag.lstrip("\\").lower() for flag in one.arrived.flags),
+            "link_manual": False,
+        }
+
+    async def _thread(self, conn: AsyncConnection, parsed: ParsedMessage, at: datetime) -> int:
+        about = {"message_id": parsed.message_id, "in_reply_to": parsed.in_reply_to, "references": parsed.references}
+        ids = [one[:500] for one in threads.ids_to_look_up(**about)]  # type: ignore[arg-type]
+        mine = thread_ids.c.mailbox_id == self.mailbox_id
+        query = sa.select(thread_ids.c.message_id, thread_ids.c.thread_id).where(mine, thread_ids.c.message_id.in_(ids))
+        known = {row.message_id: row.thread_id for row in await conn.execute(query)}
+        placed = threads.place(**about, subject=parsed.subject, known=known)  # type: ignore[arg-type]
+        thread = placed.thread_id
+        if thread is None:
+            values = {"mailbox_id": self.mailbox_id, "subject": guard.shown(parsed.subject, max_chars=1000)}
+            made = thread_table.insert().values(**values, last_at=at).returning(thread_table.c.id)
+            thread = (await conn.execute(made)).scalar_one()
+        for absorbed in placed.absorbs:
+            await conn.execute(sa.update(thread_ids).where(thread_ids.c.thread_id == absorbed).values(thread_id=thread))
+            await conn.execute(sa.update(messages).where(messages.c.thread_id == absorbed).values(thread_id=thread))
+        for claimed in placed.claims:
+            row = {"mailbox_id": self.mailbox_id, "message_id": claimed[:500], "thread_id": thread}
+            await conn.execute(insert(conn, thread_ids).values(**row).on_conflict_do_nothing())
+        return int(thread)
+
+    async def _link(self, conn: AsyncConnection, parsed: ParsedMessage, *, is_out: bool) -> Linked:
+        """Whose mail is it: the sender's, or for our own mail the first recipient's that somebody knows."""
+        if not is_out:
+            return await self.linker.by_email(conn, parsed.from_.address if parsed.from_ else "")
+        linked = Linked(None, (), None)
+        for recipient in (*parsed.to, *parsed.cc)[:20]:
+            linked = await self.linker.by_email(conn, recipient.address)
+            if linked.best is not None:
+                break
+        return linked
+
+    async def _owner(self, conn: AsyncConnection, linked: Linked, thread: int) -> dict[str, Any]:
+        """The client and contact: by the address; else the thread's, as likely only, since ids can be forged."""
+        best = linked.best
+        if best is not None:
+            who = {"client_id": best.client_id, "contact_id": best.contact_id}
+            return {**who, "link_reason": best.reason, "link_confidence": best.confidence}
+        query = sa.select(thread_table.c.client_id, thread_table.c.contact_id).where(thread_table.c.id == thread)
+        client_id = None if linked.is_own else (await conn.execute(query)).one().client_id
+        if client_id is None:
+            return {"client_id": None, "contact_id": None, "link_reason": None, "link_confidence": None}
+        return {"client_id": client_id, "contact_id": None, "link_reason": "thread", "link_confidence": "likely"}
+
+    async def _store_files(
+        self, conn: AsyncConnection, message_id: int, parsed: ParsedMessage, hashes: tuple[str, ...]
+    ) -> None:
+        """Store the attachments, and then the safe HTML that names its pictures by them."""
+        by_cid: dict[str, int] = {}
+        for file, sha256 in zip(parsed.attachments, hashes, strict=True):
+            values = {"name": file.name[:300], "type": file.type[:200], "size": file.size, "sha256": sha256}
+            values |= {"message_id": message_id, "inline": file.inline, "cid": (file.cid or None) and file.cid[:300]}
+            made = await conn.execute(attachments.insert().values(**values).returning(attachments.c.id))
+            if file.cid:
+                by_cid[file.cid] = made.scalar_one()
+        if parsed.html is None:
+            return
+
+        def picture(cid: str) -> str | None:
+            return f"/attachments/{by_cid[cid]}" if cid in by_cid else None
+
+        safe = safe_html(parsed.html, cid_url=picture, allow_remote=False).replace("\0", "")
+        await conn.execute(sa.update(messages).where(messages.c.id == message_id).values(html=safe))
+
+    async def _offer(self, conn: AsyncConnection, row: sa.RowMapping, linked: Linked, *, now: datetime) -> None:
+        client_id = row["client_id"]
+        name = await _client_name(conn, client_id) or row["from_name"] or row["from_address"] or "—"
+        lead_id = None
+        if client_id is None and linked.address:
+            lead_id = await leads.join_or_open(
+                conn,
+                team_id=self.team_id,
+                reason="new",
+                name=row["from_name"] or linked.address,
+                address_kind="email",
+                address=linked.address,
+                now=now,
+            )
+        data = {"subject": row["subject"], "snippet": row["snippet"], "message_id": row["id"], "lead_id": lead_id}
+        await queue.offer(
+            conn,
+            team_id=self.team_id,
+            kind="message",
+            ref_id=row["thread_id"],
+            title=name,
+            address=row["from_address"],
+            client_id=client_id,
+            data=data | {"from_name": row["from_name"]},
+            now=now,
+        )
+
+
+def parsed_with_text(raw: bytes) -> tuple[ParsedMessage, str]:
+    """Parse a message and find its text: its own, or what a person would read of its HTML. Runs in any process."""
+    parsed = mime.parse(raw)
+    return parsed, parsed.text if parsed.text is not None else html_to_text(parsed.html or "")
+
+
+def _unreadable() -> ParsedMessage:
+    """What is known of a message that no parser got through: nothing but that it is there."""
+    return replace(mime.parse(b""), defects=("unparsed",))
+
+
+async def _client_name(conn: AsyncConnection, client_id: int | None) -> str | None:
+    if client_id is None:
+        return None
+    return (await conn.execute(sa.select(clients.c.name).where(clients.c.id == client_id))).scalar()
