@@ -24,6 +24,9 @@ from hub.crm.addresses import parse_email, parse_phone
 from hub.crm.linking import Linker
 from hub.errors import ConfigError, Unavailable
 from hub.mail.models import mailboxes
+from hub.mail.reader import MailboxReader
+from hub.mail.sender import Sender
+from hub.mail.sent_folder import ImapSentFolder
 from hub.settings import Settings
 from hub.store import changes
 from hub.store.blobs import BlobStore
@@ -135,7 +138,7 @@ async def run_roles(parts: Parts, *, roles: frozenset[str], ready: asyncio.Event
                 running.append(tasks.create_task(leases.watch(parts.db)))
             if "mail" in roles:
                 assert parsers is not None
-                running += [tasks.create_task(work) for work in _mail_work(parts, parsers)]
+                running += [tasks.create_task(work) for work in await _mail_work(parts, parsers)]
             if "jobs" in roles:
                 running.append(tasks.create_task(_keep_feed_short(parts.db)))
             if "web" in roles:
@@ -177,6 +180,13 @@ async def _keep_feed_short(db: Database) -> None:
         await asyncio.sleep(TRIM_EVERY_S)
 
 
-def _mail_work(parts: Parts, parsers: ProcessPoolExecutor) -> list[Coroutine[None, None, None]]:
-    """The readers and the outbox of every configured mailbox."""
-    return []
+async def _mail_work(parts: Parts, parsers: ProcessPoolExecutor) -> list[Coroutine[None, None, None]]:
+    """The reader and the outbox of every configured mailbox."""
+    async with parts.db.read() as conn:
+        ids = {row.address: row.id for row in await conn.execute(sa.select(mailboxes.c.address, mailboxes.c.id))}
+    work: list[Coroutine[None, None, None]] = []
+    for box in parts.settings.mailbox:
+        mailbox_id = ids[box.address.lower()]
+        work.append(MailboxReader(parts.db, parts.blobs, parts.linker, box, mailbox_id, parsers).run())
+        work.append(Sender(parts.db, parts.blobs, box, mailbox_id, ImapSentFolder(box.imap)).run())
+    return work

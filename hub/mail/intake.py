@@ -23,11 +23,10 @@ from hub import guard
 from hub.crm import leads, queue, timeline
 from hub.crm.linking import Linked, Linker
 from hub.crm.models import clients
-from hub.mail import mime, threads
+from hub.mail import conversations, mime
 from hub.mail.headers import Address
 from hub.mail.mime import ParsedMessage
-from hub.mail.models import attachments, folders, locations, messages, outbox, thread_ids
-from hub.mail.models import threads as thread_table
+from hub.mail.models import attachments, folders, locations, messages, outbox, threads
 from hub.mail.register import timeline_data
 from hub.mail.sanitize import html_to_text, safe_html
 from hub.store.blobs import BlobStore
@@ -157,19 +156,26 @@ class MailIntake:
     ) -> int:
         parsed = one.parsed or _unreadable()
         is_out = place.role == "sent"
-        thread = await self._thread(conn, parsed, one.arrived.received_at)
         linked = await self._link(conn, parsed, is_out=is_out)
+        thread = await conversations.join(
+            conn,
+            mailbox_id=self.mailbox_id,
+            message_id=parsed.message_id[:500],
+            in_reply_to=parsed.in_reply_to[:500],
+            references=[one_id[:500] for one_id in parsed.references],
+            subject=guard.shown(parsed.subject, max_chars=1000),
+            at=one.arrived.received_at,
+            now=now,
+            client_id=linked.best.client_id if linked.best else None,
+            contact_id=linked.best.contact_id if linked.best else None,
+        )
         owner = await self._owner(conn, linked, thread)
         values = self._values(one, parsed, is_out=is_out) | owner | {"thread_id": thread}
         values["candidates"] = [asdict(candidate) for candidate in linked.candidates]
         row = (await conn.execute(messages.insert().values(**values).returning(messages))).mappings().one()
         await self._store_files(conn, row["id"], parsed, one.file_hashes)
         client_id, contact_id = owner["client_id"], owner["contact_id"]
-        newer = sa.update(thread_table).where(thread_table.c.id == thread)
-        await conn.execute(newer.where(thread_table.c.last_at < row["received_at"]).values(last_at=row["received_at"]))
         if client_id is not None:
-            unowned = newer.where(thread_table.c.client_id.is_(None))
-            await conn.execute(unowned.values(client_id=client_id, contact_id=contact_id))
             at, data = row["received_at"], timeline_data(row)
             await timeline.put(
                 conn, "message", row["id"], client_id=client_id, contact_id=contact_id, at=at, data=data, now=now
@@ -209,26 +215,6 @@ class MailIntake:
             "link_manual": False,
         }
 
-    async def _thread(self, conn: AsyncConnection, parsed: ParsedMessage, at: datetime) -> int:
-        about = {"message_id": parsed.message_id, "in_reply_to": parsed.in_reply_to, "references": parsed.references}
-        ids = [one[:500] for one in threads.ids_to_look_up(**about)]  # type: ignore[arg-type]
-        mine = thread_ids.c.mailbox_id == self.mailbox_id
-        query = sa.select(thread_ids.c.message_id, thread_ids.c.thread_id).where(mine, thread_ids.c.message_id.in_(ids))
-        known = {row.message_id: row.thread_id for row in await conn.execute(query)}
-        placed = threads.place(**about, subject=parsed.subject, known=known)  # type: ignore[arg-type]
-        thread = placed.thread_id
-        if thread is None:
-            values = {"mailbox_id": self.mailbox_id, "subject": guard.shown(parsed.subject, max_chars=1000)}
-            made = thread_table.insert().values(**values, last_at=at).returning(thread_table.c.id)
-            thread = (await conn.execute(made)).scalar_one()
-        for absorbed in placed.absorbs:
-            await conn.execute(sa.update(thread_ids).where(thread_ids.c.thread_id == absorbed).values(thread_id=thread))
-            await conn.execute(sa.update(messages).where(messages.c.thread_id == absorbed).values(thread_id=thread))
-        for claimed in placed.claims:
-            row = {"mailbox_id": self.mailbox_id, "message_id": claimed[:500], "thread_id": thread}
-            await conn.execute(insert(conn, thread_ids).values(**row).on_conflict_do_nothing())
-        return int(thread)
-
     async def _link(self, conn: AsyncConnection, parsed: ParsedMessage, *, is_out: bool) -> Linked:
         """Whose mail is it: the sender's, or for our own mail the first recipient's that somebody knows."""
         if not is_out:
@@ -246,7 +232,7 @@ class MailIntake:
         if best is not None:
             who = {"client_id": best.client_id, "contact_id": best.contact_id}
             return {**who, "link_reason": best.reason, "link_confidence": best.confidence}
-        query = sa.select(thread_table.c.client_id, thread_table.c.contact_id).where(thread_table.c.id == thread)
+        query = sa.select(threads.c.client_id, threads.c.contact_id).where(threads.c.id == thread)
         client_id = None if linked.is_own else (await conn.execute(query)).one().client_id
         if client_id is None:
             return {"client_id": None, "contact_id": None, "link_reason": None, "link_confidence": None}

@@ -1,0 +1,169 @@
+"""IMAP responses as bytes: lines with literals in them become nested tokens. Pure and iterative (RFC 3501, 9).
+
+Decides where a response ends and what its pieces are. Invariants: bytes split anywhere give the same responses;
+no nesting, number of lines or literal can exhaust the stack or hold more than the bounds; a parenthesis or a brace
+inside of a quoted string is text.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from hub.errors import Unavailable
+
+MAX_LINE_BYTES = 8 * 1024 * 1024
+"""A SEARCH answer with half a million numbers is 4 MB; nothing honest is longer."""
+MAX_LITERAL_BYTES = 256 * 1024 * 1024
+MAX_DEPTH = 50
+
+Token: TypeAlias = "bytes | Quoted | list[Token] | None"  # noqa: S105 - no password
+
+
+class Quoted(bytes):
+    """A string or literal, told from an atom: `"NIL"` is not NIL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One response: the text between literals, and the literals. `parts` begins and ends with text."""
+
+    parts: tuple[bytes, ...]
+
+    @property
+    def line(self) -> bytes:
+        """The text up to the first literal."""
+        return self.parts[0]
+
+
+class BadServer(Unavailable):
+    """The server breaks the protocol or a bound: the connection is of no use."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("imap_protocol", f"the mail server {message}")
+
+
+_LITERAL = re.compile(rb"\{(\d{1,12})\+?\}$")
+
+
+class ResponseReader:
+    """Bytes in, responses out."""
+
+    def __init__(self, *, max_literal_bytes: int = MAX_LITERAL_BYTES) -> None:
+        self._buffer = bytearray()
+        self._searched = 0
+        self._parts: list[bytes] = []
+        self._literal_bytes: int | None = None
+        self._max_literal_bytes = max_literal_bytes
+
+    def feed(self, data: bytes) -> list[Response]:
+        """Return the responses that are whole now. Raises BadServer on a broken bound."""
+        self._buffer += data
+        found: list[Response] = []
+        position = 0
+        while True:
+            if self._literal_bytes is not None:
+                if len(self._buffer) - position < self._literal_bytes:
+                    break
+                self._parts.append(bytes(self._buffer[position : position + self._literal_bytes]))
+                position += self._literal_bytes
+                self._literal_bytes, self._searched = None, position
+            end = self._buffer.find(b"\n", max(self._searched, position))
+            if end < 0:
+                self._searched = len(self._buffer)
+                if len(self._buffer) - position > MAX_LINE_BYTES:
+                    raise BadServer("sends a line without end")
+                break
+            line = bytes(self._buffer[position:end]).removesuffix(b"\r")
+            position = self._searched = end + 1
+            self._parts.append(line)
+            if literal := _LITERAL.search(line):
+                self._literal_bytes = int(literal[1])
+                if self._literal_bytes > self._max_literal_bytes:
+                    raise BadServer(f"announces a literal of {self._literal_bytes} bytes")
+                continue
+            found.append(Response(tuple(self._parts)))
+            self._parts = []
+        del self._buffer[:position]
+        self._searched = max(0, self._searched - position)
+        return found
+
+
+_PIECE = re.compile(rb'\s*(?:([()])|"((?:[^"\\]|\\.)*)"|(\{\d+\+?\})$|((?:[^\s()"\[{]|\[[^\]]*\]|\{)+))')
+
+
+def tokens(response: Response) -> list[Token]:
+    """Return the response's tokens: atoms as bytes, strings and literals as Quoted, NIL as None, lists nested.
+
+    Raises BadServer for what cannot be read.
+    """
+    stack: list[list[Token]] = [[]]
+    texts, literals = response.parts[::2], response.parts[1::2]
+    for number, text in enumerate(texts):
+        position = 0
+        while text[position:].strip():
+            piece = _PIECE.match(text, position)
+            if piece is None:
+                raise BadServer(f"says what cannot be read: {text[position : position + 40]!r}")
+            position = piece.end()
+            bracket, quoted, literal, atom = piece.groups()
+            if bracket == b"(":
+                stack.append([])
+                if len(stack) > MAX_DEPTH:
+                    raise BadServer("nests lists too deep")
+            elif bracket == b")":
+                if len(stack) == 1:
+                    raise BadServer("closes a list that is not open")
+                done = stack.pop()
+                stack[-1].append(done)
+            elif quoted is not None:
+                stack[-1].append(Quoted(re.sub(rb"\\(.)", rb"\1", quoted)))
+            elif literal is not None:
+                if number >= len(literals):
+                    raise BadServer("announces a literal that does not come")
+                stack[-1].append(Quoted(literals[number]))
+            else:
+                stack[-1].append(None if atom.upper() == b"NIL" else atom)
+    if len(stack) != 1:
+        raise BadServer("leaves a list open")
+    return stack[0]
+
+
+def quoted(text: str) -> bytes | None:
+    """Return `text` as a quoted string, or None where it must go as a literal (not ASCII, or control characters)."""
+    if not text.isascii() or any(ord(c) < 32 or ord(c) == 127 for c in text):
+        return None
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'.encode("ascii")
+
+
+def folder_bytes(name: str) -> bytes:
+    """Return a folder's name as it goes over the wire: modified UTF-7 (RFC 3501, 5.1.3), quoted."""
+    pieces: list[str] = []
+    for run in re.findall(r"[\x20-\x7e]+|[^\x20-\x7e]+", name):
+        if run.isascii() and run.isprintable():
+            pieces.append(run.replace("&", "&-"))
+        else:
+            coded = base64.b64encode(run.encode("utf-16-be")).decode().rstrip("=").replace("/", ",")
+            pieces.append(f"&{coded}-")
+    wire = quoted("".join(pieces))
+    assert wire is not None
+    return wire
+
+
+def folder_name(wire: bytes) -> str:
+    """Return the readable name of a folder; what is no modified UTF-7 comes back as it is."""
+    text = wire.decode("utf-8", "replace")
+
+    def decode(match: re.Match[str]) -> str:
+        coded = match[1].replace(",", "/")
+        if not coded:
+            return "&"
+        try:
+            return base64.b64decode(coded + "=" * (-len(coded) % 4), validate=True).decode("utf-16-be")
+        except ValueError:
+            return match[0]
+
+    return re.sub(r"&([A-Za-z0-9+,]*)-", decode, text)

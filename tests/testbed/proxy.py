@@ -1,0 +1,56 @@
+"""A TCP proxy on loopback that cuts the line after so many bytes: what a bad network does to a conversation."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+
+class CuttingProxy:
+    """Forwards to `target_port`; the n-th connection is cut once the server has said `cut_after_bytes[n]` bytes."""
+
+    def __init__(self, target_port: int, cut_after_bytes: Sequence[int]) -> None:
+        self.port = 0
+        self.cuts = 0
+        self._target_port = target_port
+        self._limits = list(cut_after_bytes)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        limit = self._limits.pop(0) if self._limits else None
+        with contextlib.suppress(ConnectionError):
+            peer_reader, peer_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    up = tasks.create_task(self._forward(reader, peer_writer, None))
+                    tasks.create_task(self._forward(peer_reader, writer, limit)).add_done_callback(
+                        lambda _: up.cancel()
+                    )
+            finally:
+                peer_writer.transport.abort()
+                writer.transport.abort()
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: int | None) -> None:
+        passed = 0
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(4096):
+                if limit is not None and passed + len(data) > limit:
+                    writer.write(data[: limit - passed])
+                    await writer.drain()
+                    self.cuts += 1
+                    return
+                passed += len(data)
+                writer.write(data)
+                await writer.drain()
+
+
+@asynccontextmanager
+async def running_proxy(target_port: int, *, cut_after_bytes: Sequence[int]) -> AsyncIterator[CuttingProxy]:
+    proxy = CuttingProxy(target_port, cut_after_bytes)
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    proxy.port = server.sockets[0].getsockname()[1]
+    try:
+        yield proxy
+    finally:
+        server.close()
