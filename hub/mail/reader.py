@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 120.0
 AUTH_PAUSE_S = 900.0
 SENT_EVERY = timedelta(seconds=60)
+LOOK_EVERY_S = 15.0
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 MAX_MESSAGE_BYTES = 200 * 1024 * 1024
 
@@ -83,8 +84,9 @@ class MailboxReader:
         loop = asyncio.get_running_loop()
         until = loop.time() + SENT_EVERY.total_seconds()
         while (left_s := until - loop.time()) > 0:
-            if await imap.idle(at_most=timedelta(seconds=left_s)):
-                await self._sync_selected(imap, intake, "INBOX", "inbox")
+            # Some servers do not tell in IDLE what came just before it began, so silence is not believed for long.
+            await imap.idle(at_most=timedelta(seconds=min(left_s, LOOK_EVERY_S)))
+            await self._sync_selected(imap, intake, "INBOX", "inbox")
 
     async def _intake(self) -> MailIntake:
         async with self._db.read() as conn:
@@ -109,13 +111,16 @@ class MailboxReader:
         place = FolderPlace(folder_id, role, cursor.uidvalidity)
         first_look = await self._first_look()
         oldest = await self._oldest_wanted(imap) if cursor.low_uid > 1 else 1
-        uids = await imap.uids()
+        uids = await imap.uids(_criteria(cursor))
         while (batch := next_batch(cursor, uids, oldest_uid=oldest)) is not None:
             await self._store(imap, intake, place, batch, first_look)
             cursor = batch.after
             if batch.is_history:
                 # New mail goes first, also while history is still coming.
                 uids = await imap.uids()
+        if cursor.low_uid > 1:
+            all_there = FolderCursor(cursor.uidvalidity, cursor.high_uid)
+            await intake.store(place, [], cursor=_columns(all_there), is_new=False, now=utc_now())
 
     async def _store(
         self, imap: ImapConnection, intake: MailIntake, place: FolderPlace, batch: Batch, first_look: datetime
@@ -179,6 +184,11 @@ class MailboxReader:
 
 def _columns(cursor: FolderCursor) -> dict[str, int | None]:
     return {"uidvalidity": cursor.uidvalidity, "high_uid": cursor.high_uid, "low_uid": cursor.low_uid}
+
+
+def _criteria(cursor: FolderCursor) -> bytes:
+    """Ask for all only while history is missing: in a large mailbox that answer is megabytes."""
+    return b"ALL" if cursor.low_uid > 1 else b"UID %d:*" % (cursor.high_uid + 1)
 
 
 def by_bytes(sizes: Sequence[Size]) -> Iterator[list[int]]:
