@@ -146,6 +146,7 @@ class ImapConnection:
         self._server = server
         self._protocol = _Protocol()
         self.capabilities: frozenset[str] = frozenset()
+        self._is_open = False
 
     # Open and close
 
@@ -167,6 +168,7 @@ class ImapConnection:
                 if server.tls == "starttls":
                     await self._start_tls()
                 await self._sign_in()
+                self._is_open = True
         except ssl.SSLError as error:
             raise Unavailable("imap_tls", f"{server.host}: TLS: {error.reason or error}") from error
         except TimeoutError as error:
@@ -206,12 +208,14 @@ class ImapConnection:
 
     async def close(self) -> None:
         """Say goodbye if the server still listens; the line is closed in any case."""
-        if self._protocol.transport is None:
+        transport = self._protocol.transport
+        if transport is None:
             return
-        with contextlib.suppress(HubError, TimeoutError):
-            async with asyncio.timeout(2):
-                await self._command(b"LOGOUT")
-        self._protocol.transport.abort()
+        if self._is_open and self._protocol.ended is None and self._protocol.pending is None:
+            with contextlib.suppress(HubError, TimeoutError):
+                async with asyncio.timeout(2):
+                    await self._command(b"LOGOUT")
+        transport.abort()
 
     # Folders
 
