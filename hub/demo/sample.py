@@ -241,10 +241,10 @@ async def seed(db: Database, intake: CallIntake, *, now: datetime) -> None:
 
 
 def past_calls(now: datetime) -> Iterator[Effect]:
-    """Yield some hundred finished calls of the last two weeks, oldest first."""
+    """Yield some seventy finished calls of the last two weeks, oldest first."""
     dice = random.Random(2026)  # noqa: S311
     numbers = [c.phone for c in CLIENTS] + [p.phone for c in CLIENTS for p in c.contacts]
-    moments = sorted(now - timedelta(minutes=dice.randint(40, 14 * 24 * 60)) for _ in range(140))
+    moments = sorted(now - timedelta(minutes=dice.randint(40, 14 * 24 * 60)) for _ in range(70))
     for n, started in enumerate(moments):
         number = dice.choice(numbers)
         outcome = dice.choices(_OUTCOMES, [12, 1, 1])[0]
