@@ -1,0 +1,13 @@
+// The pages' script: htmx and what Hub adds to it. Each part starts by itself and does nothing where it has no place.
+import "htmx.org";
+import { startClocks } from "./clock.js";
+import { startKeys } from "./keys.js";
+import { startLive } from "./live.js";
+import { startQueue } from "./queue.js";
+import { startShell } from "./shell.js";
+
+startShell();
+startClocks();
+startKeys();
+startQueue();
+startLive();
