@@ -22,6 +22,7 @@ from hub.web.visit import Form, Services, Visit, read_form
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 LIVE: web.AppKey[LiveFeed] = web.AppKey("live", LiveFeed)
+VISIT: web.RequestKey[Visit] = web.RequestKey("visit", Visit)
 LANGUAGES = ("ru", "en")
 CSRF_HEADER = "X-CSRF-Token"
 CSRF_FIELD = "csrf"
@@ -40,7 +41,8 @@ def behind_door(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRes
     """Return what aiohttp calls for a route: the checks of its rule, then its own handler."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        return await route.handler(await let_in(route, request))
+        visit = request[VISIT] = await let_in(route, request)
+        return await route.handler(visit)
 
     return handle
 

@@ -28,7 +28,7 @@ __all__ = ["ROUTES", "Services", "make_app"]
 
 log = logging.getLogger(__name__)
 
-ROUTES: tuple[Route, ...] = (*health.ROUTES, *auth.ROUTES, *PAGE_ROUTES, *API_ROUTES)
+ROUTES: tuple[Route, ...] = (*health.ROUTES, *render.ROUTES, *auth.ROUTES, *PAGE_ROUTES, *API_ROUTES)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -40,13 +40,12 @@ def make_app(services: Services) -> web.Application:
     app[LIVE] = LiveFeed(services.db)
     app[health.COUNTS] = health.Counts()
     app[auth.LIMITS] = auth.Limits()
-    app[render.PAGES] = render.Pages.of(services)
+    app[render.PAGES] = render.Pages.load()
     app.on_response_prepare.append(security.harden)
     app.on_shutdown.append(_end_streams)
     app.cleanup_ctx.append(_read_feed)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, behind_door(route))
-    render.add_static(app)
     return app
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+
+import pytest
+
+from tests.integration.test_api_calls import post
 from tests.integration.test_api_clients import got, made
 from tests.testbed import talk
 from tests.testbed.site import Site
@@ -80,3 +85,62 @@ async def test_a_foreign_teams_message_is_not_found_however_it_is_asked_for(site
     assert (await got(foreign, "messages"))["items"] == []
     for path in (f"messages/{message_id}", f"messages/{message_id}/raw", f"attachments/{attachment['id']}"):
         assert (await got(foreign, path, 404))["error"]["code"].endswith("_missing")
+
+
+async def test_a_message_is_queued_once_for_its_key_and_stands_on_the_card(site: Site) -> None:
+    api = await site.api("olga")
+    client = await made(api)
+    incoming = await talk.message(site.db, site.blobs, client_id=client["id"])
+    body = {
+        "mailbox": "sales@hub.test",
+        "to": ["Иван <ivan@romashka.example>", {"address": "petr@romashka.example", "name": "Пётр"}],
+        "cc": "a@b.example; b@b.example",
+        "bcc": "secret@b.example",
+        "subject": "Re: Счёт",
+        "text": "Здравствуйте!",
+        "in_reply_to": incoming,
+        "attachments": [{"name": "счёт.pdf", "type": "application/pdf", "content": base64.b64encode(b"%PDF").decode()}],
+    }
+    for _ in range(2):
+        status, message = await post(api, "messages", json=body, headers={"Idempotency-Key": "k"})
+        assert status == 202, message
+    assert (message["state"], message["direction"]) == ("queued", "out")
+    assert [one["address"] for one in message["to"]] == ["ivan@romashka.example", "petr@romashka.example"]
+    assert [one["address"] for one in message["cc"]] == ["a@b.example", "b@b.example"]
+    assert len(message["recipients"]) == 5
+    assert message["attachments"][0]["name"] == "счёт.pdf"
+    parent = await got(api, f"messages/{incoming}")
+    assert (message["thread"], message["in_reply_to"]) == (parent["thread"], parent["message_id"])
+    assert message["client"]["id"] == client["id"]
+    assert len((await got(api, "messages", direction="out"))["items"]) == 1
+    async with api.get(f"messages/{message['id']}/raw") as answer:
+        raw = await answer.read()
+    assert b"secret@b.example" not in raw, "Bcc never leaves"
+    entries = (await got(api, f"clients/{client['id']}/timeline"))["items"]
+    assert [one["ref"] for one in entries if one["kind"] == "message"] == [message["id"], incoming]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"mailbox": "support@hub.test"}, "mailbox_missing"),
+        ({"to": ""}, "no_recipient"),
+        ({"to": "no address"}, "bad_address"),
+        ({"to": "a@b.example\r\nBcc: c@d.example"}, "control_character"),
+        ({"to": [{"address": "a@b.example", "name": "x\r\nBcc: c@d.example"}]}, "control_character"),
+        ({"to": [{"address": "a@b.example>\nRCPT TO:<x@y.example"}]}, "control_character"),
+        ({"client": 999}, "client_missing"),
+        ({"in_reply_to": 999}, "message_missing"),
+        ({"text": None}, "empty_message"),
+        ({"attachments": [{"name": "a", "content": "not base64!"}]}, "bad_request"),
+    ],
+)
+async def test_what_cannot_be_sent_is_refused_and_nothing_is_queued(
+    site: Site, change: dict[str, object], code: str
+) -> None:
+    api = await site.api("olga")
+    await talk.message(site.db, site.blobs)
+    body = {"mailbox": "sales@hub.test", "to": "a@b.example", "subject": "x", "text": "y", **change}
+    status, answer = await post(api, "messages", json=body)
+    assert (status in (400, 404), answer["error"]["code"]) == (True, code)
+    assert (await got(api, "messages", direction="out"))["items"] == []

@@ -1,4 +1,8 @@
-"""Messages over the API: the register, one message, its raw bytes and attachments."""
+"""Messages over the API: the register, one message, its raw bytes and attachments, and sending.
+
+Sending answers 202 with the message as it stands in the outbox; its `state` tells how it went. Invariant: bytes are
+built and stored before the transaction, and queued in one together with the Idempotency-Key.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,20 @@ import msgspec
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub import guard
 from hub.crm.addresses import parse_email
-from hub.mail import register
+from hub.errors import Refused
+from hub.mail import register, submit
+from hub.mail.compose import OutgoingFile
+from hub.mail.headers import Address
 from hub.mail.register import MessageFilters
+from hub.mail.submit import Frozen, NewMessage
 from hub.web import files
 from hub.web.api import shapes
 from hub.web.api.endpoint import Endpoint, Id, Page, Query
 from hub.web.api.filters import party_or_moment
-from hub.web.visit import Visit, read_time_cursor, write_cursor
+from hub.web.recipients import read_addresses
+from hub.web.visit import MAX_FILES, MAX_UPLOAD_BYTES, Visit, read_time_cursor, write_cursor
 
 
 class MessageQuery(Page, frozen=True, kw_only=True):
@@ -61,6 +71,75 @@ async def found(conn: AsyncConnection, visit: Visit, _query: Query) -> shapes.Me
     return shapes.message(await register.find(conn, visit.actor, visit.id()))
 
 
+class Person(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A recipient by address, with the name that is shown."""
+
+    address: str
+    name: str = ""
+
+
+class NewFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file to send; `content` is base64."""
+
+    name: str
+    content: bytes
+    type: str = "application/octet-stream"
+
+
+Recipients = str | list[str | Person]
+
+
+class Send(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A message to send. `in_reply_to` is the id of a message in Hub, or a Message-ID."""
+
+    mailbox: str
+    to: Recipients
+    cc: Recipients = ""
+    bcc: Recipients = ""
+    subject: str = ""
+    text: str | None = None
+    html: str | None = None
+    in_reply_to: int | str | None = None
+    attachments: list[NewFile] = msgspec.field(default_factory=list)
+    client: Id | None = None
+    contact: Id | None = None
+
+
+def _recipients(given: Recipients, *, field: str) -> tuple[Address, ...]:
+    found: list[Address] = []
+    for one in [given] if isinstance(given, str) else given:
+        if isinstance(one, Person):
+            name = guard.one_line(one.name, field=field)
+            found.append(Address(name, guard.one_line(one.address, field=field)))
+        else:
+            found += read_addresses(one, field=field)
+    return tuple(found)
+
+
+async def freeze(visit: Visit, body: Send) -> Frozen:
+    if len(body.attachments) > MAX_FILES or sum(len(f.content) for f in body.attachments) > MAX_UPLOAD_BYTES:
+        raise Refused("too_large", f"at most {MAX_FILES} files of {MAX_UPLOAD_BYTES} bytes together")
+    new = NewMessage(
+        mailbox=body.mailbox,
+        to=_recipients(body.to, field="to"),
+        cc=_recipients(body.cc, field="cc"),
+        bcc=_recipients(body.bcc, field="bcc"),
+        subject=body.subject,
+        text=body.text,
+        html=body.html,
+        in_reply_to=body.in_reply_to,
+        files=tuple(OutgoingFile(f.name, f.type, f.content) for f in body.attachments),
+        client_id=body.client,
+        contact_id=body.contact,
+    )
+    return await submit.freeze(visit.db, visit.services.blobs, visit.actor, new, now=visit.now)
+
+
+async def send(conn: AsyncConnection, visit: Visit, frozen: Frozen) -> shapes.Message:
+    message_id = await submit.queue_message(conn, visit.actor, frozen, linker=visit.services.linker, now=visit.now)
+    return shapes.message(await register.find(conn, visit.actor, message_id))
+
+
 async def raw(visit: Visit, _query: Any) -> web.StreamResponse:
     """The bytes as the mailbox has them."""
     async with visit.db.read() as conn:
@@ -83,6 +162,16 @@ ENDPOINTS = (
         reads=listed,
         query=MessageQuery,
         answer=shapes.Messages,
+    ),
+    Endpoint(
+        method="POST",
+        path="/messages",
+        summary="Send a message",
+        prepare=freeze,
+        writes=send,
+        body=Send,
+        answer=shapes.Message,
+        status=202,
     ),
     Endpoint(method="GET", path="/messages/{id}", summary="One message", reads=found, answer=shapes.Message),
     Endpoint(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from hub.web.pages import calls, clients, desk, leads, live, messages, registers
+from hub.web.pages import calls, clients, compose, desk, leads, live, messages, registers
 from hub.web.routes import Route
 
 PAGE_ROUTES: tuple[Route, ...] = (
     *desk.ROUTES,
     *clients.ROUTES,
     *calls.ROUTES,
+    *compose.ROUTES,
     *messages.ROUTES,
     *registers.ROUTES,
     *leads.ROUTES,

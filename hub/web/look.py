@@ -1,0 +1,96 @@
+"""The jinja2 environment of a language: words, formats, icons' and files' addresses, and what an error says.
+
+`render` gives a template its facts; this gives it its voice. Invariants: everything is escaped unless it is our own
+markup, and a name that a template was not given is an error, not an empty place.
+
+Every page is rendered with: `actor` (Actor or None), `lang`, `csrf` ("" where nobody is signed in), `feed` (the
+feed's position as text, "" where the page is not live), `is_demo`, `path` (of this page, for coming back), `now`.
+A fragment needs `actor` and `now`, nothing of the session: rows are drawn once for many viewers.
+"""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+from pathlib import Path
+
+import jinja2
+
+from hub.web.assets import Assets
+from hub.web.i18n import LANGUAGES, N_, translator
+
+ERRORS = {
+    "already_claimed": N_("Somebody else took this first."),
+    "bad_address": N_("This is not an address Hub can write to."),
+    "bad_email": N_("This is not an e-mail address."),
+    "bad_number": N_("This is not a phone number."),
+    "bad_phone": N_("This is not a phone number."),
+    "bad_request": N_("Hub could not read this request."),
+    "call_ended": N_("The call is over."),
+    "channel_missing": N_("The call is over."),
+    "csrf": N_("The page has been open too long. Load it again."),
+    "forbidden": N_("This is not yours to do."),
+    "foreign_origin": N_("This request came from another site."),
+    "internal_error": N_("Something broke on our side. It is in the log."),
+    "lead_not_open": N_("This lead is closed already."),
+    "name_missing": N_("A name is needed."),
+    "no_extension": N_("You have no phone extension yet. Ask your administrator for one."),
+    "no_pbx": N_("There is no telephony to call through."),
+    "no_recipient": N_("Say whom this is for."),
+    "not_waiting": N_("The caller is not waiting any more."),
+    "not_yours": N_("You do not hold this any more."),
+    "page_missing": N_("There is nothing at this address. It may have been merged, or it is not yours to see."),
+    "too_large": N_("This is too large to send."),
+    "too_long": N_("This text is too long."),
+    "too_many": N_("These are too many files."),
+    "too_many_recipients": N_("These are too many recipients."),
+    "too_many_streams": N_("Hub is open in too many tabs."),
+    "too_many_tries": N_("Too many tries. Wait a few minutes."),
+}
+BY_STATUS = {
+    400: N_("Hub could not do this."),
+    401: N_("Sign in first."),
+    403: N_("This is not yours to do."),
+    404: N_("There is nothing at this address. It may have been merged, or it is not yours to see."),
+    409: N_("Somebody was faster. Look again."),
+    413: N_("This is too large to send."),
+    429: N_("Too many tries. Wait a few minutes."),
+    500: N_("Something broke on our side. It is in the log."),
+    502: N_("It is not known whether this was done. Look before you try again."),
+    503: N_("This cannot be reached right now. Try again in a moment."),
+}
+TITLES = {
+    403: N_("Not for you"),
+    404: N_("Nothing here"),
+    409: N_("Too late"),
+    429: N_("Too often"),
+    500: N_("Our mistake"),
+    502: N_("Not known"),
+    503: N_("Not reachable"),
+}
+
+
+def make_environment(folder: Path, language: str, assets: Assets, *, zone: tzinfo | None = None) -> jinja2.Environment:
+    """Return the environment that renders the templates of `folder` in one language."""
+    words = translator(language, zone)
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    env.install_gettext_callables(  # type: ignore[attr-defined]  # the extension adds it
+        words.gettext, words.ngettext, newstyle=True
+    )
+    env.filters.update(words.filters())
+
+    def error_text(code: str, status: int = 400) -> str:
+        return words.gettext(ERRORS.get(code) or BY_STATUS.get(status) or BY_STATUS[400])
+
+    def error_title(status: int) -> str:
+        return words.gettext(TITLES.get(status) or N_("This did not work"))
+
+    env.globals.update(asset=assets.url, languages=LANGUAGES, error_text=error_text, error_title=error_title)
+    return env
