@@ -180,7 +180,7 @@ def translator(language: str, zone: tzinfo | None = None) -> Translator:
         if isinstance(message.id, str):
             if message.id and message.string:
                 messages[message.id] = str(message.string)
-        elif all(message.string):
+        elif isinstance(message.string, (tuple, list)) and all(message.string):
             plurals[message.id[0]] = tuple(message.string)
-    plural_of: Callable[[int], int] = gnu.c2py(catalog.plural_expr)  # type: ignore[attr-defined]  # CPython's own
+    plural_of: Callable[[int], int] = gnu.c2py(catalog.plural_expr)
     return Translator(language, messages, plurals, plural_of, Locale(language), zone)
