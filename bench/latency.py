@@ -44,7 +44,7 @@ async def measure(calls: int) -> list[float]:
             await hub.start()
             async with running_chromium() as browser:
                 page = await sign_in(await new_person(browser), hub, "anna@hub.test")
-                await page.wait_for_selector("[data-live-state=live]", timeout=10_000)
+                await page.wait_for_selector("html[data-connection=live]", timeout=10_000)
                 await page.evaluate(WATCH)
                 for n in range(calls + 5):
                     began_ms = time.time() * 1000

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 import phonenumbers
 from babel import Locale, dates, numbers, units
@@ -94,7 +94,9 @@ class Translator:
         ]
         first = next((index for index, (count, _) in enumerate(parts) if count), 3)
         shown = [part for part in parts[first : first + 2] if part[0]] or [parts[3]]
-        return " ".join(units.format_unit(count, unit, length="narrow", locale=self.locale) for count, unit in shown)
+        # CLDR's narrow form has holes in Russian, where the short one is as short: 3 мин 5 с.
+        form: Literal["narrow", "short"] = "narrow" if self.locale.language == "en" else "short"
+        return " ".join(units.format_unit(count, unit, length=form, locale=self.locale) for count, unit in shown)
 
     def number(self, value: float) -> str:
         """A number with its groups."""

@@ -25,7 +25,7 @@ def take_buttons(page: Page) -> object:
 
 async def until_live(page: Page) -> None:
     """The stream is open: from here on the page needs no reload."""
-    await page.wait_for_selector("html[data-live-state=live]", timeout=10_000)
+    await page.wait_for_selector("html[data-connection=live]", timeout=10_000)
 
 
 @pytest.mark.asterisk

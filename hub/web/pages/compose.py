@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import secrets
 
 from aiohttp import web
 
@@ -26,26 +25,53 @@ MAX_TEXT_CHARS = 200_000
 
 
 async def send(visit: Visit) -> web.StreamResponse:
-    form, client_id = visit.form, visit.id()
+    """Write to a client from the card; an answer names the message it answers."""
+    async with visit.db.read() as conn:
+        client = await clients.find(conn, visit.id())
+    contact_id = visit.form.number("contact")
+    return await _send(
+        visit,
+        back=f"/clients/{client.id}",
+        client_id=client.id,
+        contact_id=contact_id,
+        in_reply_to=visit.form.number("in_reply_to"),
+    )
+
+
+async def reply(visit: Visit) -> web.StreamResponse:
+    """Answer a message from its own page, whether or not its sender is a client yet."""
+    async with visit.db.read() as conn:
+        message = await register.find(conn, visit.actor, visit.id())
+    return await _send(
+        visit,
+        back=f"/messages/{message.id}",
+        client_id=message.client_id,
+        contact_id=message.contact_id,
+        in_reply_to=message.id,
+    )
+
+
+async def _send(
+    visit: Visit, *, back: str, client_id: int | None, contact_id: int | None, in_reply_to: int | None
+) -> web.StreamResponse:
+    form = visit.form
     request_id = form.text("request_id", max_chars=64)
     if not re.fullmatch(r"[A-Za-z0-9-]{8,64}", request_id):
         raise Refused("bad_request", "the page is too old: load it again", field="request_id")
-    async with visit.db.read() as conn:
-        client = await clients.find(conn, client_id)
     new = NewMessage(
         mailbox=form.text("mailbox", max_chars=254),
         to=read_addresses(form.text("to", max_chars=8000), field="to"),
         cc=read_addresses(form.text("cc", max_chars=8000), field="cc"),
         subject=form.text("subject"),
         text=form.text("text", max_chars=MAX_TEXT_CHARS),
-        in_reply_to=form.number("in_reply_to"),
+        in_reply_to=in_reply_to,
         files=tuple(OutgoingFile(f.name, f.type, f.content) for f in form.files),
-        client_id=client.id,
-        contact_id=form.number("contact"),
+        client_id=client_id,
+        contact_id=contact_id,
     )
     frozen = await submit.freeze(visit.db, visit.services.blobs, visit.actor, new, now=visit.now)
     key = f"page:{request_id}"
-    request_hash = hashlib.sha256(f"compose {client_id}".encode()).hexdigest()
+    request_hash = hashlib.sha256(f"compose {back}".encode()).hexdigest()
     async with visit.db.begin() as conn:
         known = await idempotency.first(conn, visit.actor, key, request_hash=request_hash, now=visit.now)
         if known is None:
@@ -57,9 +83,8 @@ async def send(visit: Visit) -> web.StreamResponse:
             message_id = known.answer["message"]
         message = await register.find(conn, visit.actor, message_id)
     if not visit.is_fragment:
-        return render.go(visit, f"/clients/{client_id}")
-    context = {"client": client, "message": message, "request_id": secrets.token_hex(16)}
-    return render.page(visit, "client/sent.html", context)
+        return render.go(visit, back)
+    return render.page(visit, "client/sent.html", {"back": back, "message": message})
 
 
 async def send_again(visit: Visit) -> web.StreamResponse:
@@ -76,6 +101,7 @@ async def accept_as_sent(visit: Visit) -> web.StreamResponse:
 
 ROUTES = (
     Route("POST", "/clients/{id}/messages", send),
+    Route("POST", "/messages/{id}/reply", reply),
     Route("POST", "/messages/{id}/send-again", send_again),
     Route("POST", "/messages/{id}/accept-as-sent", accept_as_sent),
 )
