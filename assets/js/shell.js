@@ -10,6 +10,12 @@ export function startShell() {
   document.addEventListener("htmx:error", ({ detail }) => {
     if (detail.ctx?.sourceElement?.dataset?.live === undefined) toast(document.body.dataset.sayOffline);
   });
+  // Who lost a race may have seen the row go before the answer came: then the answer is said aloud.
+  document.addEventListener("htmx:response:error", ({ detail: { ctx } }) => {
+    if (ctx.target?.isConnected) return;
+    const said = new DOMParser().parseFromString(ctx.text, "text/html");
+    toast(said.querySelector(".row__title, .toast")?.textContent.trim() || document.body.dataset.sayFailed);
+  });
   new MutationObserver((changes) => changes.forEach(({ addedNodes }) => addedNodes.forEach(fade))).observe(
     document.querySelector("#toasts") ?? document.createElement("div"),
     { childList: true },
