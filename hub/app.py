@@ -67,11 +67,18 @@ async def opened(settings: Settings, *, is_demo: bool = False) -> AsyncIterator[
         try:
             await (upgrade(db) if db.dialect == "sqlite" else require_head(db))
         except (Unavailable, OSError, sa.exc.DBAPIError) as error:
-            raise ConfigError("database_unreachable", f"hub.database: {one_line_of(error)}") from error
+            raise unreachable(db, error) from error
         await _seed(db, settings)
         yield Parts(settings, db, BlobStore(settings.data_dir / "blobs"), make_linker(settings), is_demo)
     finally:
         await db.close()
+
+
+def unreachable(db: Database, error: BaseException) -> ConfigError:
+    """What an operator reads when the database does not let Hub in: where it is, and what it said."""
+    url = db.writer.url
+    where = f"{url.host}:{url.port or 5432}" if url.host else str(url.query.get("host", url.database))
+    return ConfigError("database_unreachable", f"hub.database: {where}: {one_line_of(error)}")
 
 
 def one_line_of(error: BaseException) -> str:

@@ -127,7 +127,7 @@ async def _migrate(arguments: argparse.Namespace) -> int:
     try:
         await upgrade(db)
     except (Unavailable, OSError, sa.exc.DBAPIError) as error:
-        raise ConfigError("database_unreachable", f"hub.database: {app.one_line_of(error)}") from error
+        raise app.unreachable(db, error) from error
     finally:
         await db.close()
     sys.stdout.write("the schema is at head\n")

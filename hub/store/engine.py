@@ -112,7 +112,10 @@ def open_database(url: str, *, bus: Bus | None = None) -> Database:
 
 def _open_sqlite(url: sa.URL, bus: Bus) -> Database:
     assert url.database
-    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError("config_invalid", f"hub.database: {url.database}: {error.strerror}") from error
     url = url.set(drivername="sqlite+aiosqlite")
     writer = create_async_engine(url, poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0, pool_timeout=30)
     reader = create_async_engine(url, poolclass=AsyncAdaptedQueuePool, pool_size=4, max_overflow=4, pool_timeout=30)

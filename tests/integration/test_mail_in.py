@@ -182,12 +182,12 @@ async def test_strangers_become_leads_once(db: Database, blobs: BlobStore, peer:
 async def test_what_was_there_before_is_history_and_what_comes_meanwhile_is_not(
     db: Database, blobs: BlobStore, peer: Peer
 ) -> None:
-    for n in range(230):
+    for n in range(120):
         await peer.deliver(mail(message_id=f"<old{n}@romashka.test>", subject=f"old {n}"))
     async with running_office(db, blobs, peer.imap) as office:
         await office.until_state("up")
         await peer.deliver(mail(message_id="<new@romashka.test>", subject="new"))
-        await office.until(lambda found: len(found) == 231, "all mails", deadline_s=40)
+        await office.until(lambda found: len(found) == 121, "all mails", deadline_s=40)
         (item,) = await office.waiting()
         assert item.data["subject"] == "new"
 
@@ -208,14 +208,14 @@ async def test_a_restarted_reader_takes_nothing_twice(db: Database, blobs: BlobS
 async def test_a_line_cut_again_and_again_loses_nothing_and_doubles_nothing(
     db: Database, blobs: BlobStore, peer: Peer
 ) -> None:
-    for n in range(150):
+    for n in range(60):
         await peer.deliver(mail(message_id=f"<{n}@romashka.test>", body="x" * 2000))
-    async with running_proxy(peer.imap.port, cut_after_bytes=[900, 4_000, 30_000, 120_000]) as proxy:
+    async with running_proxy(peer.imap.port, cut_after_bytes=[900, 3_000, 12_000, 40_000]) as proxy:
         imap = msgspec.structs.replace(peer.imap, port=proxy.port)
         async with running_office(db, blobs, imap) as office:
-            await office.until(lambda found: len(found) == 150, "all mails", deadline_s=60)
+            await office.until(lambda found: len(found) == 60, "all mails", deadline_s=60)
             assert proxy.cuts >= 3
-            assert len({m.message_id for m in await office.messages()}) == 150
+            assert len({m.message_id for m in await office.messages()}) == 60
 
 
 async def test_a_wrong_password_stops_and_says_so(db: Database, blobs: BlobStore, peer: Peer) -> None:
