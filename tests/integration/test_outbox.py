@@ -80,8 +80,8 @@ class Office:
     clock: Clock = field(default_factory=Clock)
 
     async def open(self) -> Office:
+        self.actor = await self.person("anna", "sales")
         async with self.db.begin() as conn:
-            self.actor = await self.person("anna", "sales")
             team_id = await people.ensure_team(conn, "sales", now=T0)
             row = {"address": SALES, "name": "Отдел продаж", "team_id": team_id, "created_at": T0}
             made = await conn.execute(mailboxes.insert().values(**row).returning(mailboxes.c.id))
