@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pytest
 
 from hub.store.blobs import BlobStore
-from hub.store.bus import Bus, LocalBus
+from hub.store.bus import Bus, LocalBus, RedisBus
 from hub.store.engine import Database, open_database
 from hub.store.migrate import upgrade
 from tests.testbed.postgres import Postgres, running_postgres
@@ -76,8 +76,22 @@ async def db_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def bus() -> Bus:
-    return LocalBus()
+async def bus(db_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Bus]:
+    """What a deployment of that kind has: hints within the process on SQLite, through Valkey on PostgreSQL."""
+    if db_url.startswith("sqlite"):
+        yield LocalBus()
+        return
+    server: Valkey = request.getfixturevalue("valkey")
+    redis_bus = RedisBus(server.url)
+    running = asyncio.ensure_future(redis_bus.run())
+    try:
+        async with asyncio.timeout(10):
+            await redis_bus.connected.wait()
+        yield redis_bus
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await redis_bus.close()
 
 
 @pytest.fixture
