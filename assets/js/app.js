@@ -1,6 +1,8 @@
 // The pages' script: htmx and what Hub adds to it. Each part starts by itself and does nothing where it has no place.
 import "htmx.org";
 import { startClocks } from "./clock.js";
+import { startForms } from "./forms.js";
+import { startKeep } from "./keep.js";
 import { startKeys } from "./keys.js";
 import { startLive } from "./live.js";
 import { startQueue } from "./queue.js";
@@ -8,6 +10,8 @@ import { startShell } from "./shell.js";
 
 startShell();
 startClocks();
+startForms();
+startKeep();
 startKeys();
 startQueue();
 startLive();

@@ -28,10 +28,16 @@ function act({ code, shiftKey, timeStamp }) {
   goes = code === "KeyG" ? timeStamp : 0;
   if (code === "Slash" && shiftKey) return open("keys");
   if (code === "Slash") return focus(document.querySelector("#find"));
-  if (code === "KeyT") return click(document.querySelector("#queue-waiting [data-take]"));
+  if (code === "KeyT") return click(firstToTake());
+  if (code === "Enter") return click(document.activeElement.matches("[data-row]") && document.activeElement.querySelector("a"));
   if (code === "KeyJ") return step(1);
   if (code === "KeyK") return step(-1);
   return false;
+}
+
+// Away from the desk only calls are shown: what is out of sight is not taken by a key.
+function firstToTake() {
+  return [...document.querySelectorAll("#queue-waiting [data-take]")].find((button) => button.checkVisibility());
 }
 
 function step(by) {
@@ -49,7 +55,7 @@ function focus(element) {
 }
 
 function click(element) {
-  element?.click();
+  if (element) element.click();
   return Boolean(element);
 }
 

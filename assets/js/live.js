@@ -65,11 +65,12 @@ function place({ target, swap, html }) {
   const parent = into ? document.querySelector(into) : null;
   if (!there && !parent) return false;
   const where = there ?? parent;
-  htmx.swap({ target: where, text: html, swap: there ? "outerMorph" : style, sourceElement: where });
+  htmx.swap({ target: where, text: html, swap: `${there ? "outerMorph" : style} ignoreTitle:true`, sourceElement: where });
   return true;
 }
 
-// At once, and once more after a pause when more came meanwhile: a burst costs two requests, not twenty.
+// At once, and once more after a pause when more came meanwhile: a burst costs two requests, not twenty. What only
+// looks on from another page (`data-gap`, ms) may be later.
 function refresh(element) {
   if (again.has(element)) {
     again.set(element, true);
@@ -81,5 +82,5 @@ function refresh(element) {
     const wanted = again.get(element);
     again.delete(element);
     if (wanted && element.isConnected) refresh(element);
-  }, GAP_MS);
+  }, Number(element.dataset.gap ?? GAP_MS));
 }

@@ -1,4 +1,4 @@
-// The desk in the corner of the eye: how many wait in the tab's title and the menu, a word for a screen reader and,
+// The queue in the corner of the eye, on every page: how many wait in the tab's title and the menu, a word for a screen reader and,
 // if switched on, a tone for whoever comes new.
 
 const title = document.title;
@@ -8,12 +8,17 @@ let sound = null;
 export function startQueue() {
   const list = document.querySelector("#queue-waiting");
   if (!list) return;
-  look(list);
-  new MutationObserver(() => look(list)).observe(list, { childList: true });
+  // Away from the desk the list is fetched: who stands there already is nobody new.
+  let isFetched = list.dataset.fetched === undefined;
+  if (isFetched) look();
+  document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
+    isFetched ||= ctx.sourceElement === list;
+    if (isFetched) look();
+  });
 }
 
-function look(list) {
-  const rows = [...list.querySelectorAll("[id^=queue-item-]")];
+function look() {
+  const rows = [...document.querySelectorAll("#queue-waiting > .row--waiting")];
   const ids = new Set(rows.map((row) => row.id));
   const fresh = known ? rows.filter((row) => !known.has(row.id)) : [];
   known = ids;

@@ -64,7 +64,8 @@ class Translator:
             return self.gettext(N_("Today"))
         if day == today - timedelta(days=1):
             return self.gettext(N_("Yesterday"))
-        return self._date(day, "EEEE, d MMMM", "d MMMM y", today)
+        text = self._date(day, "EEEE, d MMMM", "d MMMM y", today)
+        return text[:1].upper() + text[1:]
 
     def moment(self, at: datetime | str, *, now: datetime | None = None) -> str:
         """What is enough to place a moment: the time today, the day and time before, the date of another year."""
@@ -98,6 +99,18 @@ class Translator:
         form: Literal["narrow", "short"] = "narrow" if self.locale.language == "en" else "short"
         return " ".join(units.format_unit(count, unit, length=form, locale=self.locale) for count, unit in shown)
 
+    def roughly(self, seconds: float) -> str:
+        """A length in its largest unit, as one says how long somebody waits: now, 12 min, 3 hrs. As clock.js does."""
+        if seconds < 60:
+            return self.gettext(N_("now"))
+        steps = (("duration-day", 86400), ("duration-hour", 3600), ("duration-minute", 60))
+        unit, length_s = next(step for step in steps if seconds >= step[1])
+        return units.format_unit(int(seconds // length_s), unit, length="short", locale=self.locale)
+
+    def local_day(self, at: datetime | str) -> str:
+        """The reader's date, 2026-11-24: what entries of one day have in common."""
+        return self._local(at).date().isoformat()
+
     def number(self, value: float) -> str:
         """A number with its groups."""
         return str(numbers.format_decimal(value, locale=self.locale))
@@ -117,6 +130,8 @@ class Translator:
             "moment": self.moment,
             "full_moment": self.full_moment,
             "duration": self.length,
+            "roughly": self.roughly,
+            "local_day": self.local_day,
             "timer": timer,
             "number": self.number,
             "filesize": self.filesize,

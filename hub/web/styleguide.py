@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from hub.crm.clients import Address, Client, Contact
 from hub.crm.queue import Item, ItemId, Kind
 from hub.crm.timeline import Entry
-from hub.telephony.register import CallRow
+from hub.mail.register import AttachmentRow, MailboxRow, MessageRow
+from hub.telephony.register import CallRow, LegRow
 
 
 def facts(user_id: int, now: datetime) -> dict[str, Any]:
     """What `styleguide.html` is given, as seen by a person."""
-    return {"items": items(user_id, now), "call": call(now), "entries": entries(now), "now": now}
+    return {
+        "items": items(user_id, now),
+        "call": call(now),
+        "calls": [call(now), ended_call(now)],
+        "entries": entries(now),
+        "mailboxes": mailboxes(),
+        "now": now,
+    }
 
 
 def items(user_id: int, now: datetime) -> list[Item]:
@@ -44,7 +53,11 @@ def _item(
     number: int, kind: Kind, title: str, at: datetime, *, client_id: int | None = None, reason: str = "new"
 ) -> Item:
     data: dict[str, Any] = {"call_state": "waiting", "did": "74950000100", "reason": reason, "message_id": 1}
-    data |= {"subject": "Счёт на ноябрь", "snippet": "Добрый день! Пришлите, пожалуйста, счёт."}
+    data |= {
+        "subject": "Счёт на ноябрь",
+        "snippet": "Добрый день! Пришлите, пожалуйста, счёт.",
+        "from_name": "Мария Зуева",
+    }
     address = "zueva@severles.example" if kind == "message" else "+79162001102"
     return Item(
         ItemId(number), 1, kind, number, "waiting", None, None, None, None, client_id, title, address, data, 1, at
@@ -63,6 +76,74 @@ def call(now: datetime) -> CallRow:
     }
     times = {"started_at": now - timedelta(minutes=3), "answered_at": now - timedelta(minutes=2, seconds=8)}
     return CallRow(**empty | about | times | {"client_id": 1, "client_name": "ООО «Северный лес»", "legs": ()})
+
+
+def ended_call(now: datetime) -> CallRow:
+    """A call that two people talked, told by both its legs."""
+    began = now - timedelta(hours=1)
+    none: dict[str, Any] = dict.fromkeys(LegRow.__slots__)
+    legs = (
+        LegRow(**none | {"channel": "1", "number": "+79162001102", "role": "caller", "result": "answered"}),
+        LegRow(**none | {"channel": "2", "extension": "101", "role": "callee", "result": "answered"}),
+    )
+    return replace(
+        call(now),
+        id=2,
+        state="ended",
+        outcome="answered",
+        estimated=True,
+        started_at=began,
+        answered_at=began,
+        wait_s=8.0,
+        talk_s=187.0,
+        answered_user_name="Анна Иванова",
+        team_name="sales",
+        legs=legs,
+    )
+
+
+def client() -> Client:
+    """An organisation with one contact and every way to reach them."""
+    own = (
+        Address(1, "phone", "+74951201101", "8 (495) 120-11-01", "12", None),
+        Address(2, "email", "info@severles.example", "info@severles.example", "", None),
+        Address(3, "domain", "severles.example", "severles.example", "", None),
+    )
+    theirs = (Address(4, "phone", "+79162001102", "8-916-200-11-02", "", 1),)
+    contacts = (Contact(1, "Мария Зуева", "закупки", theirs),)
+    began = datetime(2026, 1, 12, tzinfo=UTC)
+    return Client(1, "organisation", "ООО «Северный лес»", "Звонить до обеда.", None, began, own, contacts)
+
+
+def mailboxes() -> list[MailboxRow]:
+    return [
+        MailboxRow(n, f"{name}@hub.example", name, n, "up", "", None) for n, name in enumerate(("sales", "support"), 1)
+    ]
+
+
+def message(now: datetime) -> MessageRow:
+    """A mail with a file that came in."""
+    empty: dict[str, Any] = dict.fromkeys(MessageRow.__slots__)
+    about: dict[str, Any] = {
+        "id": 1,
+        "mailbox_id": 1,
+        "mailbox_address": "sales@hub.example",
+        "direction": "in",
+        "state": "received",
+        "subject": "Счёт на ноябрь",
+        "from_name": "Мария Зуева",
+        "from_address": "zueva@severles.example",
+        "to": [{"name": "", "address": "sales@hub.example"}],
+        "received_at": now - timedelta(minutes=12),
+        "snippet": "Добрый день! Пришлите счёт.",
+        "text": "Добрый день!\nПришлите счёт: https://severles.example/118",
+        "parse_state": "ok",
+        "client_id": 1,
+        "client_name": "ООО «Северный лес»",
+        "attachments": (AttachmentRow(1, 1, "договор.pdf", "application/pdf", 48_213, "", False, None),),
+        "recipients": (),
+    }
+    return MessageRow(**empty | about)
 
 
 def entries(now: datetime) -> list[Entry]:

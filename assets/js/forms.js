@@ -1,0 +1,39 @@
+// Comforts of forms that work without them: a composer that opens when somebody turns to it, an address that is
+// written to by a click on it, filters that apply when they are chosen and leave nothing empty in the address bar.
+
+export function startForms() {
+  document.addEventListener("focusin", ({ target }) => open(target.closest?.(".composer--closed")));
+  document.addEventListener("click", ({ target }) => write(target.closest?.("[data-write-to]")));
+  document.addEventListener("change", ({ target }) => {
+    if (target.matches?.("[data-filters] select, [data-filters] [type=date]")) target.form.requestSubmit();
+  });
+  document.addEventListener("submit", ({ target }) => {
+    if (target.matches("[data-filters]")) for (const one of target.elements) one.disabled = one.value === "" && one.name !== "";
+  });
+  addEventListener("pageshow", () => {
+    for (const one of document.querySelectorAll("[data-filters] :disabled")) one.disabled = false;
+  });
+  document.addEventListener("change", ({ target }) => {
+    if (target.matches?.(".file-button input")) name(target);
+  });
+}
+
+function open(composer) {
+  composer?.classList.remove("composer--closed");
+}
+
+function write(button) {
+  const composer = button && document.querySelector("#composer");
+  if (!composer) return;
+  open(composer);
+  const { elements } = composer;
+  if (button.dataset.writeTo && elements?.to) elements.to.value = button.dataset.writeTo;
+  (elements?.text ?? composer).focus({ preventScroll: true });
+  composer.scrollIntoView({ block: "center" });
+}
+
+function name(input) {
+  const label = input.parentElement.querySelector("span");
+  label.dataset.empty ??= label.textContent;
+  label.textContent = [...input.files].map((file) => file.name).join(", ") || label.dataset.empty;
+}

@@ -1,0 +1,217 @@
+"""Every page, drawn with facts of the real types in both languages, and what holds for all of them.
+
+A page without a name for a control, with the same id twice, or with a script or style of its own (which the policy
+of the site forbids) fails here, not at a desk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import jinja2
+import pytest
+
+from hub.crm.access import Actor
+from hub.crm.clients import Found
+from hub.crm.directory import Person, Team
+from hub.crm.leads import Lead
+from hub.web import styleguide
+from hub.web.assets import Assets
+from hub.web.look import make_environment
+
+ROOT = Path(__file__).parents[2]
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+ANNA = Actor(5, "Анна Иванова", "anna@hub.test", "manager", frozenset({1}), "101", "ru")
+OLGA = Actor(1, "Ольга Соколова", "olga@hub.test", "admin", frozenset(), None, "ru")
+BUILT = "app.css app.js boot.js live-worker.js sprite.svg favicon.svg inter-latin-wght-normal.woff2".split()
+ASSETS = Assets(Path(), {name: name for name in [*BUILT, "inter-cyrillic-wght-normal.woff2"]})
+VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
+
+
+class Filters:
+    """A query of a register in which nothing is chosen."""
+
+    def __getattr__(self, name: str) -> None:
+        return None
+
+
+def _lead(number: int, **about: Any) -> Lead:
+    lead = Lead(
+        number, 1, "sales", "open", "new", "+79268112231", "phone", "+79268112231", None, None, None, None, 2, NOW, NOW
+    )
+    return replace(lead, **about)
+
+
+SAMPLE = styleguide.facts(ANNA.user_id, NOW)
+MAIL = styleguide.message(NOW)
+CARD = {"client": styleguide.client(), "entries": SAMPLE["entries"], "request_id": "r" * 32, "next_cursor": "abc"}
+PAGES: dict[str, dict[str, Any]] = {
+    "login.html": {"next": "/", "email": "", "error": "wrong"},
+    "desk.html": {"waiting": SAMPLE["items"][:4], "mine": SAMPLE["items"][4:6], "call": SAMPLE["call"]},
+    "clients.html": {
+        "clients": [Found(1, "person", "Татьяна Белова", "+79037001112", None, NOW)],
+        "q": "бел",
+        "next_cursor": "x",
+    },
+    "client.html": CARD | {"mailboxes": SAMPLE["mailboxes"]},
+    "client_new.html": {"values": {}, "error": None},
+    "client/timeline.html": {"client_id": 1, "entries": SAMPLE["entries"], "next_cursor": None},
+    "client/sent.html": {"back": "/clients/1", "message": MAIL},
+    "client/dialling.html": {},
+    "calls.html": {
+        "calls": SAMPLE["calls"],
+        "filters": Filters(),
+        "teams": [Team(1, "sales")],
+        "people": [Person(5, "Анна Иванова", "anna@hub.test", "manager", "101", (1,), False)],
+        "next_cursor": "x",
+    },
+    "messages.html": {
+        "messages": [MAIL, replace(MAIL, id=2, direction="out", state="unknown")],
+        "filters": Filters(),
+        "teams": [],
+        "mailboxes": SAMPLE["mailboxes"],
+        "next_cursor": None,
+    },
+    "message.html": {
+        "message": replace(MAIL, html='<p data-remote-src="x">Счёт</p>'),
+        "mailboxes": SAMPLE["mailboxes"][:1],
+        "may_answer": True,
+        "to": "zueva@severles.example",
+        "subject": "Re: Счёт",
+        "request_id": "r" * 32,
+    },
+    "leads.html": {
+        "leads": [_lead(1), _lead(2, reason="callback", client_id=1)],
+        "filters": type("Q", (), {"state": "open"})(),
+        "next_cursor": None,
+    },
+    "styleguide.html": SAMPLE,
+    "error.html": {"status": 404, "code": "page_missing", "number": ""},
+    "error_fragment.html": {"status": 409, "code": "already_claimed"},
+    "desk/row.html": {"item": SAMPLE["items"][0]},
+    "desk/current_call.html": {"call": None},
+    "desk/taken.html": {"item_id": 7, "owner": "Анна Иванова", "ago_s": 2},
+}
+
+
+@dataclass
+class Seen(HTMLParser):
+    """What a browser would find in a page."""
+
+    ids: list[str] = field(default_factory=list)
+    labels: set[str] = field(default_factory=set)
+    unnamed: list[str] = field(default_factory=list)
+    own_code: list[str] = field(default_factory=list)
+    open_tags: list[str] = field(default_factory=list)
+    wrongly_closed: list[str] = field(default_factory=list)
+    controls: list[dict[str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if "id" in given:
+            self.ids.append(given["id"])
+        if tag == "label" and "for" in given:
+            self.labels.add(given["for"])
+        if tag in ("input", "select", "textarea") and given.get("type") != "hidden":
+            self.controls.append(given | {"in_label": str("label" in self.open_tags)})
+        if tag == "iframe" and "title" not in given:
+            self.unnamed.append("iframe")
+        is_own = tag == "style" or (tag == "script" and "src" not in given) or "style" in given
+        if is_own or any(name.startswith(("on", "hx-on")) for name in given):
+            self.own_code.append(self.get_starttag_text() or tag)
+        if tag not in VOID:
+            self.open_tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open_tags or self.open_tags.pop() != tag:
+            self.wrongly_closed.append(f"{tag} at {self.getpos()}")
+
+    def unnamed_controls(self) -> list[str]:
+        return self.unnamed + [
+            one.get("name", "?")
+            for one in self.controls
+            if not (one.get("id") in self.labels or one["in_label"] == "True" or one.get("aria-label"))
+        ]
+
+
+def draw(name: str, language: str, actor: Actor, **facts: Any) -> str:
+    env = make_environment(ROOT / "templates", language, ASSETS, zone=ZoneInfo("Europe/Moscow"))
+    given = {"actor": actor, "lang": language, "csrf": "t", "feed": "0.1", "is_demo": True, "path": "/x", "now": NOW}
+    return env.get_template(name).render(given | PAGES[name] | facts)
+
+
+@pytest.mark.parametrize("actor", [ANNA, OLGA], ids=["manager", "admin"])
+@pytest.mark.parametrize("language", ["ru", "en"])
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_is_whole_named_and_free_of_code_of_its_own(name: str, language: str, actor: Actor) -> None:
+    seen = Seen()
+    seen.feed(draw(name, language, actor))
+    assert seen.wrongly_closed == []
+    assert seen.open_tags == []
+    assert seen.own_code == []
+    assert seen.unnamed_controls() == []
+    assert sorted(set(seen.ids)) == sorted(seen.ids), "an id stands twice"
+
+
+def test_every_template_is_drawn_by_a_page_here() -> None:
+    drawn: set[str] = set()
+
+    class Watch(jinja2.FileSystemLoader):
+        def get_source(self, environment: jinja2.Environment, template: str) -> Any:
+            drawn.add(template)
+            return super().get_source(environment, template)
+
+    env = make_environment(ROOT / "templates", "en", ASSETS)
+    env.loader = Watch(ROOT / "templates")
+    for name, facts in PAGES.items():
+        given = {"actor": ANNA, "lang": "en", "csrf": "t", "feed": "", "is_demo": True, "path": "/", "now": NOW}
+        env.get_template(name).render(given | facts)
+    there = {path.relative_to(ROOT / "templates").as_posix() for path in ROOT.glob("templates/**/*.html")}
+    assert there == drawn
+
+
+def test_a_strangers_words_are_never_markup() -> None:
+    evil = '"><script>alert(1)</script>'
+    item = replace(SAMPLE["items"][2], title=evil, data=SAMPLE["items"][2].data | {"subject": evil, "snippet": evil})
+    page = draw("desk.html", "ru", ANNA, waiting=[item])
+    page += draw("client.html", "ru", ANNA, client=replace(CARD["client"], name=evil, note=evil))
+    page += draw("message.html", "ru", ANNA, message=replace(MAIL, subject=evil, text=f"javascript:alert(1) {evil}"))
+    assert "<script>" not in page
+    assert 'href="javascript' not in page
+
+
+def test_a_mail_without_markup_needs_no_frame() -> None:
+    page = draw("message.html", "en", ANNA, message=MAIL)
+    assert "<iframe" not in page
+    assert 'href="https://severles.example/118"' in page
+
+
+def test_entries_of_one_day_stand_under_its_name_with_an_id_to_know_it_by() -> None:
+    page = draw("client/timeline.html", "ru", ANNA)
+    assert page.count('id="day-2026-11-24"') == 1
+    assert ">Сегодня</li>" in page
+    assert ">Вчера</li>" in page
+
+
+@pytest.mark.parametrize(
+    ("ago", "ru", "en"),
+    [(timedelta(seconds=50), "сейчас", "now"), (timedelta(minutes=12), "12 мин", "12 mins")],
+)
+def test_who_waits_without_holding_the_line_is_told_roughly(ago: timedelta, ru: str, en: str) -> None:
+    item = replace(SAMPLE["items"][2], queued_at=NOW - ago)
+    assert f">{ru}</time>" in draw("desk/row.html", "ru", ANNA, item=item)
+    assert f">{en}</time>" in draw("desk/row.html", "en", ANNA, item=item)
+
+
+def test_a_caller_is_offered_on_every_page_of_who_has_a_phone_and_on_no_other() -> None:
+    assert 'class="dock"' in draw("client.html", "en", ANNA)
+    assert 'class="dock"' not in draw("desk.html", "en", ANNA)
+    assert 'class="dock"' not in draw("client.html", "en", OLGA)
