@@ -189,7 +189,7 @@ async def search(
 
 
 def _one_address(kind: AddressKind) -> sa.ScalarSelect[str]:
-    persons = sa.select(contacts.c.id).where(contacts.c.client_id == clients.c.id)
+    persons = sa.select(contacts.c.id).where(contacts.c.client_id == clients.c.id).correlate(clients)
     whose = sa.or_(addresses.c.client_id == clients.c.id, addresses.c.contact_id.in_(persons))
     first = sa.select(addresses.c.value).where(addresses.c.kind == kind, whose).order_by(addresses.c.id).limit(1)
     return first.correlate(clients).scalar_subquery()

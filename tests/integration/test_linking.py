@@ -102,3 +102,19 @@ async def test_search_finds_by_word_of_the_name_by_phone_and_by_mail(db: Databas
             assert [c.id for c in await clients.search(conn, text, region="RU")] == [one], text
         assert len(await clients.search(conn, "", region="RU")) == 2
         assert await clients.search(conn, "100%", region="RU") == []
+
+
+async def test_the_list_shows_each_client_its_own_address_and_nobody_elses(db: Database) -> None:
+    first = await client(db, "А", email="a@a.test")
+    async with db.begin() as conn:
+        contact_id = await clients.add_contact(conn, None, first, name="Анна", now=utc_now())
+        await clients.add_address(
+            conn, None, first, kind="phone", raw="89161234567", contact_id=contact_id, now=utc_now()
+        )
+    await client(db, "Б", phone="84951234567")
+    async with db.read() as conn:
+        found = await clients.search(conn, "", region="RU")
+    assert [(c.name, c.phone, c.email) for c in found] == [
+        ("А", "+79161234567", "a@a.test"),
+        ("Б", "+74951234567", None),
+    ]
