@@ -22,15 +22,18 @@ from aioimaplib import IMAP4ClientProtocol
 from hub import guard
 from hub.errors import HubError, Refused, Unavailable, Unknown
 from hub.mail.imap_grammar import (
+    MAX_RESPONSE_BYTES,
     BadServer,
-    Quoted,
     Response,
     ResponseReader,
     Token,
     folder_bytes,
     folder_name,
+    moment,
+    number,
     quoted,
     tokens,
+    uid_set,
 )
 from hub.settings import MailServer
 
@@ -39,6 +42,8 @@ ANSWER_WITHIN = timedelta(seconds=60)
 FETCH_WITHIN = timedelta(minutes=5)
 IDLE_AT_MOST = timedelta(minutes=9)
 """Servers and NATs forget a silent line after 10 to 30 minutes."""
+_FOR_NOW = re.compile(r"\[(UNAVAILABLE|INUSE|LIMIT|SERVERBUG)\]|too many (simultaneous )?connections", re.IGNORECASE)
+"""A sign-in refused for what passes (RFC 5530), not for the password: trying again locks nobody out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ class _Pending:
     done: asyncio.Future[Response]
     go_on: asyncio.Future[None]
     untagged: list[Response] = field(default_factory=list)
+    held_bytes: int = 0
 
 
 class _Protocol(IMAP4ClientProtocol):  # type: ignore[misc]
@@ -121,6 +127,9 @@ class _Protocol(IMAP4ClientProtocol):  # type: ignore[misc]
     def _take_untagged(self, response: Response) -> None:
         if self.pending:
             self.pending.untagged.append(response)
+            self.pending.held_bytes += 200 + sum(map(len, response.parts))
+            if self.pending.held_bytes > MAX_RESPONSE_BYTES:
+                raise BadServer("sends an answer without end")
         if re.match(rb"\* (\d+ (EXISTS|EXPUNGE|RECENT|FETCH)|VANISHED)", response.line, re.IGNORECASE):
             self.changed.set()
         elif response.line[:5].upper() == b"* BYE":
@@ -156,7 +165,7 @@ class ImapConnection:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_WITHIN.total_seconds()):
-                context = _tls(server) if server.tls == "tls" else None
+                context = tls_context(server) if server.tls == "tls" else None
                 await loop.create_connection(
                     lambda: self._protocol,
                     server.host,
@@ -164,7 +173,7 @@ class ImapConnection:
                     ssl=context,
                     server_hostname=server.host if context else None,
                 )
-                await self._protocol.greeting
+                _require_greeting(await self._protocol.greeting)
                 if server.tls == "starttls":
                     await self._start_tls()
                 await self._sign_in()
@@ -175,6 +184,8 @@ class ImapConnection:
             raise Unavailable("imap_silent", f"{server.host}:{server.port} does not answer") from error
         except OSError as error:
             raise Unavailable("imap_unreachable", f"{server.host}:{server.port}: {error.strerror or error}") from error
+        except UnicodeError as error:
+            raise Unavailable("imap_unreachable", f"{server.host!r} is no host name") from error
 
     async def _start_tls(self) -> None:
         if "STARTTLS" not in await self._ask_capabilities():
@@ -183,7 +194,7 @@ class ImapConnection:
         self._protocol.forget_what_came()
         loop = asyncio.get_running_loop()
         transport = await loop.start_tls(
-            self._protocol.transport, self._protocol, _tls(self._server), server_hostname=self._server.host
+            self._protocol.transport, self._protocol, tls_context(self._server), server_hostname=self._server.host
         )
         self._protocol.transport = transport
 
@@ -195,7 +206,7 @@ class ImapConnection:
         try:
             await self._command(b"LOGIN", user, secret)
         except Refused as error:
-            if "UNAVAILABLE" in error.message.upper():
+            if _FOR_NOW.search(error.message):
                 raise Unavailable("imap_unavailable", error.message) from None
             raise Refused("auth_refused", f"{self._server.host} refused the sign-in: {error.message}") from None
         await self._ask_capabilities()
@@ -238,9 +249,9 @@ class ImapConnection:
         self._protocol.changed.clear()
         text = b"\n".join(response.line for response in untagged)
         return Selected(
-            _number(rb"\[UIDVALIDITY (\d+)", text),
-            _number(rb"\[UIDNEXT (\d+)", text),
-            _number(rb"\* (\d+) EXISTS", text),
+            _told(rb"\[UIDVALIDITY (\d+)", text),
+            _told(rb"\[UIDNEXT (\d+)", text),
+            _told(rb"\* (\d+) EXISTS", text),
         )
 
     async def uids(self, criteria: bytes = b"ALL") -> list[int]:
@@ -249,7 +260,8 @@ class ImapConnection:
         found: set[int] = set()
         for response in untagged:
             if response.line[:8].upper() == b"* SEARCH":
-                found.update(int(word) for word in response.line.split()[2:] if word.isdigit())
+                # Where CONDSTORE is on, the numbers may end with (MODSEQ …).
+                found.update(number(word) for word in response.line.split(b"(")[0].split()[2:])
         return sorted(found)
 
     async def with_message_id(self, message_id: str) -> list[int]:
@@ -272,7 +284,7 @@ class ImapConnection:
             if isinstance(raw, bytes):
                 words = flags if isinstance(flags, list) else []
                 names = tuple(word.decode("ascii", "replace") for word in words if isinstance(word, bytes))
-                found.append(Fetched(uid, names, _moment(at), bytes(raw)))
+                found.append(Fetched(uid, names, moment(at), bytes(raw)))
         return sorted(found, key=lambda one: one.uid)
 
     async def _fetch(self, uids: Sequence[int], what: bytes) -> list[tuple[int, dict[bytes, Token]]]:
@@ -308,39 +320,47 @@ class ImapConnection:
     async def idle(self, *, at_most: timedelta) -> bool:
         """Wait until the server says that something changed; False when `at_most` has passed in silence.
 
-        Where the server has no IDLE it is asked once, by NOOP, after the wait. Raises Unavailable when the line ends.
+        Where the server has no IDLE, or refuses it, it is asked once, by NOOP, after the wait. Raises Unavailable when
+        the line ends.
         """
         protocol = self._protocol
         if protocol.changed.is_set():
             protocol.changed.clear()
             self._raise_if_ended()
             return True
-        if "IDLE" not in self.capabilities:
-            await asyncio.sleep(at_most.total_seconds())
+        if "IDLE" not in self.capabilities or not await self._idle(min(at_most, IDLE_AT_MOST)):
+            await self._news(at_most)
             await self._command(b"NOOP")
-        else:
-            await self._idle(min(at_most, IDLE_AT_MOST))
         self._raise_if_ended()
         changed = protocol.changed.is_set()
         protocol.changed.clear()
         return changed
 
-    async def _idle(self, at_most: timedelta) -> None:
+    async def _idle(self, at_most: timedelta) -> bool:
+        """Wait in IDLE; False where the server refuses it, and then it is not asked again."""
         pending = self._write(b"IDLE")
         try:
             async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
-                await pending.go_on
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(at_most.total_seconds()):
-                    await self._protocol.changed.wait()
-            self._raise_if_ended()
+                await _go_on_or_refused(pending)
+            await self._news(at_most)
             self._protocol.transport.write(b"DONE\r\n")
             async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
                 _require_ok(await pending.done)
+            return True
+        except Refused:
+            self.capabilities -= {"IDLE"}
+            return False
         except TimeoutError as error:
             raise self._dead() from error
         finally:
             self._protocol.pending = None
+
+    async def _news(self, at_most: timedelta) -> None:
+        """Wait for a word of the server, for `at_most`; hear at once when the line ends."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(at_most.total_seconds()):
+                await self._protocol.changed.wait()
+        self._raise_if_ended()
 
     # Commands
 
@@ -365,10 +385,10 @@ class ImapConnection:
     async def _send_literals(self, pending: _Pending, literals: list[bytes]) -> None:
         """Send arguments one by one, each when the server asks for it."""
         loop = asyncio.get_running_loop()
-        for number, literal in enumerate(literals):
+        for at, literal in enumerate(literals):
             await _go_on_or_refused(pending)
             pending.go_on = loop.create_future()
-            following = literals[number + 1 : number + 2]
+            following = literals[at + 1 : at + 2]
             self._protocol.transport.write(literal + (b" {%d}\r\n" % len(following[0]) if following else b"\r\n"))
 
     async def _command_with_literal(self, head: bytes, literal: bytes) -> Response:
@@ -437,32 +457,27 @@ def _require_ok(response: Response) -> None:
         raise Refused("imap_refused", guard.shown(text))
 
 
-def _tls(server: MailServer) -> ssl.SSLContext:
+def _require_greeting(greeting: Response) -> None:
+    text = greeting.line[:200].decode("utf-8", "replace")
+    if text.upper().startswith("* BYE"):
+        raise Unavailable("imap_bye", f"the mail server turns us away: {guard.shown(text[5:])}")
+    if not text.upper().startswith("* OK"):
+        raise BadServer(f"does not greet as IMAP: {guard.shown(text, max_chars=80)!r}")
+
+
+def tls_context(server: MailServer) -> ssl.SSLContext:
+    """Trust the system's authorities, and `ca_file` beside them. Raises Unavailable that names a bad file."""
     context = ssl.create_default_context()
     if server.ca_file:
-        context.load_verify_locations(server.ca_file)
+        try:
+            context.load_verify_locations(server.ca_file)
+        except OSError as error:
+            reason = getattr(error, "reason", None) or error.strerror
+            raise Unavailable("imap_ca_file", f"ca_file {server.ca_file}: {reason}") from error
     return context
 
 
-def _number(pattern: bytes, text: bytes) -> int:
+def _told(pattern: bytes, text: bytes) -> int:
+    """The number that the server tells by `pattern`, 0 where it tells none."""
     match = re.search(pattern, text, re.IGNORECASE)
-    return int(match[1]) if match else 0
-
-
-def _moment(at: Token) -> datetime:
-    """Read an INTERNALDATE; a server that tells none gives the epoch, which is history."""
-    if isinstance(at, Quoted):
-        with contextlib.suppress(ValueError):
-            return datetime.strptime(at.decode("ascii", "replace").strip(), "%d-%b-%Y %H:%M:%S %z").astimezone(UTC)
-    return datetime.fromtimestamp(0, UTC)
-
-
-def uid_set(uids: Sequence[int]) -> bytes:
-    """Write UIDs as IMAP does: runs as `first:last`."""
-    runs: list[list[int]] = []
-    for uid in sorted(uids):
-        if runs and uid == runs[-1][1] + 1:
-            runs[-1][1] = uid
-        else:
-            runs.append([uid, uid])
-    return ",".join(str(a) if a == b else f"{a}:{b}" for a, b in runs).encode("ascii")
+    return number(match[1]) if match else 0

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 from hub.errors import Unavailable
@@ -17,7 +19,9 @@ from hub.errors import Unavailable
 MAX_LINE_BYTES = 8 * 1024 * 1024
 """A SEARCH answer with half a million numbers is 4 MB; nothing honest is longer."""
 MAX_LITERAL_BYTES = 256 * 1024 * 1024
+MAX_RESPONSE_BYTES = MAX_LITERAL_BYTES + MAX_LINE_BYTES
 MAX_DEPTH = 50
+MAX_NUMBER = 2**32 - 1
 
 Token: TypeAlias = "bytes | Quoted | list[Token] | None"  # noqa: S105 - no password
 
@@ -46,6 +50,8 @@ class BadServer(Unavailable):
 
 
 _LITERAL = re.compile(rb"\{(\d{1,12})\+?\}$")
+_PROSE = re.compile(rb"(?:\+|\S+ (?:OK|NO|BAD|BYE|PREAUTH))(?: |$)", re.IGNORECASE)
+"""A status is text for people: a `{5}` at its end announces nothing."""
 
 
 class ResponseReader:
@@ -55,6 +61,7 @@ class ResponseReader:
         self._buffer = bytearray()
         self._searched = 0
         self._parts: list[bytes] = []
+        self._held_bytes = 0
         self._literal_bytes: int | None = None
         self._max_literal_bytes = max_literal_bytes
 
@@ -79,16 +86,23 @@ class ResponseReader:
             line = bytes(self._buffer[position:end]).removesuffix(b"\r")
             position = self._searched = end + 1
             self._parts.append(line)
-            if literal := _LITERAL.search(line):
-                self._literal_bytes = int(literal[1])
-                if self._literal_bytes > self._max_literal_bytes:
-                    raise BadServer(f"announces a literal of {self._literal_bytes} bytes")
+            literal = _LITERAL.search(line)
+            if literal and not (len(self._parts) == 1 and _PROSE.match(line)):
+                self._announced(int(literal[1]), len(line))
                 continue
             found.append(Response(tuple(self._parts)))
-            self._parts = []
+            self._parts, self._held_bytes = [], 0
         del self._buffer[:position]
         self._searched = max(0, self._searched - position)
         return found
+
+    def _announced(self, literal_bytes: int, line_bytes: int) -> None:
+        if literal_bytes > self._max_literal_bytes:
+            raise BadServer(f"announces a literal of {literal_bytes} bytes")
+        self._held_bytes += literal_bytes + line_bytes
+        if self._held_bytes > MAX_RESPONSE_BYTES:
+            raise BadServer("sends a response without end")
+        self._literal_bytes = literal_bytes
 
 
 _PIECE = re.compile(rb'\s*(?:([()])|"((?:[^"\\]|\\.)*)"|(\{\d+\+?\})$|((?:[^\s()"\[{]|\[[^\]]*\]|\{)+))')
@@ -102,8 +116,8 @@ def tokens(response: Response) -> list[Token]:
     stack: list[list[Token]] = [[]]
     texts, literals = response.parts[::2], response.parts[1::2]
     for number, text in enumerate(texts):
-        position = 0
-        while text[position:].strip():
+        position, end = 0, len(text.rstrip())
+        while position < end:
             piece = _PIECE.match(text, position)
             if piece is None:
                 raise BadServer(f"says what cannot be read: {text[position : position + 40]!r}")
@@ -167,3 +181,32 @@ def folder_name(wire: bytes) -> str:
             return match[0]
 
     return re.sub(r"&([A-Za-z0-9+,]*)-", decode, text)
+
+
+def number(digits: bytes) -> int:
+    """Return a number of the protocol, 32 bits (RFC 3501, 9). Raises BadServer beyond: it would fit no column."""
+    if not digits.isdigit() or len(digits) > 10 or int(digits) > MAX_NUMBER:
+        raise BadServer(f"names a number that is none: {digits[:20]!r}")
+    return int(digits)
+
+
+def moment(at: Token) -> datetime:
+    """Read an INTERNALDATE; a server that tells none gives the epoch, which is history."""
+    if isinstance(at, Quoted):
+        text = at.decode("ascii", "replace").strip()
+        try:
+            return datetime.strptime(text, "%d-%b-%Y %H:%M:%S %z").astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+    return datetime.fromtimestamp(0, UTC)
+
+
+def uid_set(uids: Sequence[int]) -> bytes:
+    """Write UIDs as IMAP does: runs as `first:last`."""
+    runs: list[list[int]] = []
+    for uid in sorted(uids):
+        if runs and uid == runs[-1][1] + 1:
+            runs[-1][1] = uid
+        else:
+            runs.append([uid, uid])
+    return ",".join(str(a) if a == b else f"{a}:{b}" for a, b in runs).encode("ascii")

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.mail.imap_grammar import (
     BadServer,
+    Quoted,
     Response,
     ResponseReader,
     folder_bytes,
     folder_name,
+    moment,
+    number,
     quoted,
     tokens,
+    uid_set,
 )
 
 STREAM = (
@@ -98,3 +105,38 @@ def test_any_folder_name_stays_on_its_line(name: str) -> None:
 @pytest.mark.parametrize("text", ["пароль", "a\nb", "a\r\nb LOGOUT"])
 def test_what_is_no_quoted_string_is_never_written_as_one(text: str) -> None:
     assert quoted(text) is None
+
+
+@pytest.mark.parametrize("status", [b"* OK [ALERT] quota {5}", b"a1 NO why {12}", b"* BYE {3}", b"+ go on {7}"])
+def test_a_brace_at_the_end_of_a_text_for_people_announces_nothing(status: bytes) -> None:
+    assert len(read(status + b"\r\na2 OK done\r\n")) == 2
+
+
+def test_a_response_of_endless_literals_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.mail.imap_grammar.MAX_RESPONSE_BYTES", 1000)
+    with pytest.raises(BadServer, match="without end"):
+        read(b"* 1 FETCH (" + b"A {5}\r\nhello " * 200)
+
+
+def test_a_line_of_a_hundred_thousand_words_is_read_in_linear_time() -> None:
+    (one,) = read(b"* 1 FETCH (" + b"x " * 100_000 + b")\r\n")
+    began = time.perf_counter()
+    assert len(tokens(one)[3] or b"") == 100_000
+    assert time.perf_counter() - began < 3
+
+
+@pytest.mark.parametrize("digits", [b"4294967296", b"9" * 30, b"", b"-1", b"x"])
+def test_a_number_that_fits_no_column_is_the_servers_fault(digits: bytes) -> None:
+    with pytest.raises(BadServer):
+        number(digits)
+    assert number(b"4294967295") == 2**32 - 1
+
+
+@pytest.mark.parametrize("at", [b"01-Jan-0001 00:00:00 +1400", b"31-Dec-9999 23:59:59 -1400", b"yesterday", b""])
+def test_a_moment_that_is_none_is_long_ago(at: bytes) -> None:
+    assert moment(Quoted(at)) == datetime.fromtimestamp(0, UTC)
+    assert moment(Quoted(b" 4-Nov-2026 12:00:00 +0300")) == datetime(2026, 11, 4, 9, tzinfo=UTC)
+
+
+def test_uids_are_written_as_runs() -> None:
+    assert uid_set([7, 1, 2, 3, 9, 10]) == b"1:3,7,9:10"
