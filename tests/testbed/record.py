@@ -69,7 +69,8 @@ class Ami:
         return line.partition(b": ")[2].decode()
 
 
-JOINED, HUNG_UP = b"Event: QueueCallerJoin", b"Event: Hangup\r\n"
+JOINED, HUNG_UP, RINGS = b"Event: QueueCallerJoin", b"Event: Hangup\r\n", b"DialStatus: RINGING"
+IN_TALK = b"Event: BridgeEnter"
 
 
 async def taken_and_manager_hangs_up(asterisk: Asterisk, ami: Ami) -> None:
@@ -80,9 +81,11 @@ async def taken_and_manager_hangs_up(asterisk: Asterisk, ami: Ami) -> None:
 
 
 async def taken_and_caller_hangs_up(asterisk: Asterisk, ami: Ami) -> None:
-    async with phone(asterisk, "101"), caller(asterisk, "84951234567", hold_ms=3500):
+    async with phone(asterisk, "101"), caller(asterisk, "84951234567") as stranger:
         await ami.count(JOINED, 1)
         await ami.take()
+        await ami.count(IN_TALK, 2)
+        stranger.hang_up()
         await ami.count(HUNG_UP, 2)
 
 
@@ -109,15 +112,41 @@ async def phone_does_not_answer_then_taken(asterisk: Asterisk, ami: Ami) -> None
     await _fails_then_succeeds(asterisk, ami, "no_answer")
 
 
+async def phone_is_not_there_then_taken(asterisk: Asterisk, ami: Ami) -> None:
+    async with caller(asterisk, "84951234567"):
+        await ami.count(JOINED, 1)
+        await ami.take("199")
+        await ami.count(JOINED, 2)
+        async with phone(asterisk, "102", talk_ms=800):
+            await ami.take("102", OTHER_CLAIM)
+            await ami.count(HUNG_UP, 2)
+
+
+async def back_in_front_of_a_caller_who_came_meanwhile(asterisk: Asterisk, ami: Ami) -> None:
+    async with phone(asterisk, "101", "no_answer"), caller(asterisk, "84951234567") as first:
+        await ami.count(JOINED, 1)
+        await ami.take("101")
+        await ami.count(RINGS, 1)
+        async with caller(asterisk, "89161234567") as second:
+            await ami.count(JOINED, 3)
+            first.hang_up()
+            second.hang_up()
+            await ami.count(HUNG_UP, 3)
+
+
 async def abandoned_while_waiting(asterisk: Asterisk, ami: Ami) -> None:
-    async with caller(asterisk, "84951234567", hold_ms=1500):
+    async with caller(asterisk, "84951234567") as stranger:
+        await ami.count(JOINED, 1)
+        stranger.hang_up()
         await ami.count(HUNG_UP, 1)
 
 
 async def abandoned_while_phone_rings(asterisk: Asterisk, ami: Ami) -> None:
-    async with phone(asterisk, "101", "no_answer"), caller(asterisk, "84951234567", hold_ms=2500):
+    async with phone(asterisk, "101", "no_answer"), caller(asterisk, "84951234567") as stranger:
         await ami.count(JOINED, 1)
         await ami.take()
+        await ami.count(RINGS, 1)
+        stranger.hang_up()
         await ami.count(HUNG_UP, 2)
 
 
@@ -154,12 +183,31 @@ async def dialled_and_manager_does_not_answer(asterisk: Asterisk, ami: Ami) -> N
     async with phone(asterisk, "101", "no_answer"):
         await ami.dial("+74951234567")
         await ami.count(b"Event: OriginateResponse", 1)
+        await ami.count(HUNG_UP, 1)
 
 
 async def dialled_and_manager_is_busy(asterisk: Asterisk, ami: Ami) -> None:
     async with phone(asterisk, "101", "busy"):
         await ami.dial("+74951234567")
         await ami.count(b"Event: OriginateResponse", 1)
+        await ami.count(HUNG_UP, 1)
+
+
+async def dialled_and_cancelled_while_the_manager_rings(asterisk: Asterisk, ami: Ami) -> None:
+    async with phone(asterisk, "101", "no_answer"):
+        await ami.dial("+74951234567")
+        await ami.count(RINGS, 1)
+        await ami.send("Hangup", Channel=ami.header(b"Event: Newchannel", b"Channel"), Cause="16")
+        await ami.count(b"Event: OriginateResponse", 1)
+        await ami.count(HUNG_UP, 1)
+
+
+async def dialled_and_cancelled_while_the_client_rings(asterisk: Asterisk, ami: Ami) -> None:
+    async with phone(asterisk, "101"), phone(asterisk, "trunk", "no_answer"):
+        await ami.dial("+74951234567")
+        await ami.count(RINGS, 2)
+        await ami.send("Hangup", Channel=ami.header(b"Event: Newchannel", b"Channel"), Cause="16")
+        await ami.count(HUNG_UP, 2)
 
 
 async def from_outside_straight_to_a_phone(asterisk: Asterisk, ami: Ami) -> None:
@@ -185,6 +233,8 @@ SCENARIOS: dict[str, tuple[Callable[[Asterisk, Ami], Awaitable[None]], int]] = {
         phone_busy_then_taken,
         phone_rejects_then_taken,
         phone_does_not_answer_then_taken,
+        phone_is_not_there_then_taken,
+        back_in_front_of_a_caller_who_came_meanwhile,
         abandoned_while_waiting,
         abandoned_while_phone_rings,
         two_take_at_once,
@@ -193,6 +243,8 @@ SCENARIOS: dict[str, tuple[Callable[[Asterisk, Ami], Awaitable[None]], int]] = {
         dialled_and_client_is_busy,
         dialled_and_manager_does_not_answer,
         dialled_and_manager_is_busy,
+        dialled_and_cancelled_while_the_manager_rings,
+        dialled_and_cancelled_while_the_client_rings,
         from_outside_straight_to_a_phone,
         from_outside_to_a_phone_that_does_not_answer,
         from_one_phone_to_another,

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from tests.testbed.asterisk import Asterisk
+from tests.testbed.asterisk import Asterisk, free_udp_port
 from tests.testbed.waiting import wait_for
 
 SCENARIOS = Path(__file__).parent / "scenarios"
@@ -29,9 +29,10 @@ class SippCall:
     """One sipp process. `music` counts the RTP packets that came to the port it told Asterisk."""
 
     process: asyncio.subprocess.Process
+    port: int
     log: Path
     folder: tempfile.TemporaryDirectory[str]
-    media: socket.socket | None = None
+    media: socket.socket
     heard: list[bytes] = field(default_factory=list)
 
     def messages(self) -> str:
@@ -44,12 +45,21 @@ class SippCall:
 
     def music_packets(self) -> int:
         """Read what has come to the media port; return how many RTP packets so far."""
-        assert self.media is not None
         while True:
             try:
                 self.heard.append(self.media.recv(2048))
             except BlockingIOError:
                 return len(self.heard)
+
+    def hang_up(self) -> None:
+        """Have this side hang up now, before its time is over."""
+        calls = re.findall(r"^Call-ID: *(\S+)", self.messages(), re.MULTILINE)
+        assert calls, "there is no call to hang up"
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as told:
+            lines = [f"INFO sip:test@127.0.0.1:{self.port} SIP/2.0", "Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKtest"]
+            lines += ["From: <sip:test@127.0.0.1>;tag=test", "To: <sip:test@127.0.0.1>", "Max-Forwards: 70"]
+            lines += [f"Call-ID: {calls[-1]}", "CSeq: 99 INFO", "Content-Length: 0", "", ""]
+            told.sendto("\r\n".join(lines).encode(), ("127.0.0.1", self.port))
 
     @property
     def is_alive(self) -> bool:
@@ -63,23 +73,20 @@ class SippCall:
         if self.is_alive:
             self.process.send_signal(signal.SIGKILL)
             await self.process.wait()
-        if self.media is not None:
-            self.media.close()
+        self.media.close()
         self.folder.cleanup()
 
 
-async def _start(scenario: str, asterisk: Asterisk, *words: str, with_media: bool = False) -> SippCall:
+async def _start(scenario: str, asterisk: Asterisk, port: int, *words: str, lasts_ms: int) -> SippCall:
     folder = tempfile.TemporaryDirectory(prefix="hub-sipp-", ignore_cleanup_errors=True)
     log = Path(folder.name) / "messages.log"
+    media = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    media.bind(("127.0.0.1", 0))
+    media.setblocking(False)
     command = ["sipp", f"127.0.0.1:{asterisk.sip_port}", "-sf", str(SCENARIOS / scenario), "-i", "127.0.0.1"]
-    command += ["-trace_msg", "-message_file", str(log), "-nostdin"]
-    media = None
-    if with_media:
-        media = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        media.bind(("127.0.0.1", 0))
-        media.setblocking(False)
-        # sipp binds its own media port, so the scenario names this one under another word.
-        command += ["-key", "rtp", str(media.getsockname()[1])]
+    command += ["-trace_msg", "-message_file", str(log), "-nostdin", "-p", str(port), "-recv_timeout", str(lasts_ms)]
+    # sipp binds its own media port, so the scenario names this one under another word.
+    command += ["-key", "rtp", str(media.getsockname()[1])]
     process = await asyncio.create_subprocess_exec(
         *command,
         *words,
@@ -88,7 +95,7 @@ async def _start(scenario: str, asterisk: Asterisk, *words: str, with_media: boo
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )
-    return SippCall(process, log, folder, media)
+    return SippCall(process, port, log, folder, media)
 
 
 @asynccontextmanager
@@ -102,10 +109,10 @@ async def caller(
     line: str = "trunk",
 ) -> AsyncIterator[SippCall]:
     """Somebody who dials `did` and holds for `hold_ms`, or until Asterisk hangs up; from outside, or from a phone."""
-    port = asterisk.trunk_port if line == "trunk" else asterisk.phone_ports[line]
-    words = ["-p", str(port), "-s", did, "-d", str(hold_ms), "-m", "1"]
-    words += ["-key", "number", number]
-    call = await _start("caller.xml", asterisk, *words, "-key", "shown", name or number, with_media=True)
+    # From outside any port will do, so several may call at once.
+    port = free_udp_port() if line == "trunk" else asterisk.phone_ports[line]
+    words = ["-s", did, "-m", "1", "-key", "number", number, "-key", "shown", name or number]
+    call = await _start("caller.xml", asterisk, port, *words, lasts_ms=hold_ms)
     try:
         yield call
     finally:
@@ -118,8 +125,7 @@ async def phone(
 ) -> AsyncIterator[SippCall]:
     """A manager's phone; one that answers hangs up after `talk_ms`, if nobody has before."""
     port = asterisk.trunk_port if extension == "trunk" else asterisk.phone_ports[extension]
-    words = ["-p", str(port), "-d", str(talk_ms), "-m", str(calls)]
-    call = await _start(f"phone_{behaviour}.xml", asterisk, *words, with_media=True)
+    call = await _start(f"phone_{behaviour}.xml", asterisk, port, "-m", str(calls), lasts_ms=talk_ms)
     try:
         await wait_for(lambda: _is_bound(port), what=f"phone {extension} listens", deadline_s=5)
         yield call
