@@ -122,7 +122,8 @@ class Asterisk:
         if self.process is not None and self.process.returncode is None:
             self.process.send_signal(how)
             try:
-                async with asyncio.timeout(10):
+                # With calls up Asterisk would wait 15 s for their goodbyes; nothing here is worth that.
+                async with asyncio.timeout(2):
                     await self.process.wait()
             except TimeoutError:
                 self.process.kill()
@@ -153,7 +154,7 @@ class Asterisk:
             "timestampevents = yes\n#include manager_hub.conf\n",
             "manager_hub_secret.conf": f"secret = {self.SECRET}\n",
             "musiconhold.conf": "[default]\nmode = files\ndirectory = /usr/share/asterisk/moh\n",
-            "queues.conf": "[general]\n#include queues_hub.conf\n",
+            "queues.conf": "[general]\n#include queues_hub.conf\n[hub-north-west](hub-template)\n",
             "extensions.conf": self._dialplan(),
             "pjsip.conf": self._endpoints(),
             "rtp.conf": f"[general]\nrtpstart = {20000 + (self.ami_port % 200) * 50}\n"
@@ -173,9 +174,12 @@ class Asterisk:
             f"[globals]\nHUB_RING = {self._ring_s}\nHUB_WAIT = {self._wait_s}\n"
             "[from-trunk]\nexten => 74950000100,1,Goto(hub-in,sales,1)\n"
             "exten => 74950000101,1,Dial(PJSIP/101,20)\n"
+            "exten => 74950000102,1,Goto(hub-in,north-west,1)\n"
+            "exten => 74950000103,1,Goto(hub-in,nowhere,1)\n"
             "[internal]\nexten => _1XX,1,Dial(PJSIP/${EXTEN},20)\n"
             "[hub-trunk]\nexten => _[+0-9]!,1,Dial(PJSIP/${FILTER(0-9,${EXTEN})}@trunk,60)\n same => n,Hangup()\n"
             "[hub-fallback]\nexten => _[a-zA-Z0-9]!,1,Dial(PJSIP/101&PJSIP/102,20,m)\n same => n,Hangup()\n"
+            "exten => h,1,Hangup()\n"
             "#include extensions_hub.conf\n"
         )
 
