@@ -31,15 +31,20 @@ from hub.mail.imap_grammar import (
     folder_name,
     moment,
     number,
+    only,
     quoted,
     tokens,
+    told,
     uid_set,
 )
 from hub.settings import MailServer
 
 CONNECT_WITHIN = timedelta(seconds=20)
 ANSWER_WITHIN = timedelta(seconds=60)
-FETCH_WITHIN = timedelta(minutes=5)
+FETCH_WITHIN = timedelta(minutes=2)
+LONGEST_ANSWER = timedelta(hours=1)
+"""The deadlines of commands count silence, so a big message may take its time on a slow line; this ends a drip."""
+APPEND_WITHIN = timedelta(minutes=10)
 IDLE_AT_MOST = timedelta(minutes=9)
 """Servers and NATs forget a silent line after 10 to 30 minutes."""
 _FOR_NOW = re.compile(r"\[(UNAVAILABLE|INUSE|LIMIT|SERVERBUG)\]|too many (simultaneous )?connections", re.IGNORECASE)
@@ -84,6 +89,14 @@ class _Pending:
     go_on: asyncio.Future[None]
     untagged: list[Response] = field(default_factory=list)
     held_bytes: int = 0
+    deadline: asyncio.Timeout | None = None
+    patience_s: float = 0.0
+    latest: float = 0.0
+
+    def heard(self, now: float) -> None:
+        """Something came: the deadline moves on, though never past the latest moment."""
+        if self.deadline is not None and not self.deadline.expired():
+            self.deadline.reschedule(min(now + self.patience_s, self.latest))
 
 
 class _Protocol(IMAP4ClientProtocol):  # type: ignore[misc]
@@ -98,6 +111,8 @@ class _Protocol(IMAP4ClientProtocol):  # type: ignore[misc]
         self._reader = ResponseReader()
 
     def data_received(self, d: bytes) -> None:
+        if self.pending:
+            self.pending.heard(asyncio.get_running_loop().time())
         try:
             for response in self._reader.feed(d):
                 self._take(response)
@@ -234,7 +249,7 @@ class ImapConnection:
         """Return all folders with their special use where the server tells it."""
         untagged = await self._command(b'LIST "" "*"')
         found = []
-        for response in untagged:
+        for response in only(rb"\* LIST ", untagged):
             match tokens(response):
                 case [b"*", bytes() as word, list() as attributes, _, bytes() as name] if word.upper() == b"LIST":
                     flags = {a.decode("ascii", "replace").lower() for a in attributes if isinstance(a, bytes)}
@@ -249,9 +264,9 @@ class ImapConnection:
         self._protocol.changed.clear()
         text = b"\n".join(response.line for response in untagged)
         return Selected(
-            _told(rb"\[UIDVALIDITY (\d+)", text),
-            _told(rb"\[UIDNEXT (\d+)", text),
-            _told(rb"\* (\d+) EXISTS", text),
+            told(rb"\[UIDVALIDITY (\d+)", text),
+            told(rb"\[UIDNEXT (\d+)", text),
+            told(rb"\* (\d+) EXISTS", text),
         )
 
     async def uids(self, criteria: bytes = b"ALL") -> list[int]:
@@ -292,7 +307,7 @@ class ImapConnection:
             return []
         untagged = await self._command(b"UID FETCH " + uid_set(uids) + b" " + what, within=FETCH_WITHIN)
         wanted, found = set(uids), []
-        for response in untagged:
+        for response in only(rb"\* \d+ FETCH ", untagged):
             match tokens(response):
                 case [b"*", bytes(), bytes() as word, list() as items] if word.upper() == b"FETCH":
                     row = {
@@ -365,14 +380,19 @@ class ImapConnection:
     # Commands
 
     async def _command(self, line: bytes, *arguments: str, within: timedelta = ANSWER_WITHIN) -> list[Response]:
-        """Send a command; return what the server said meanwhile. Raises Refused on NO or BAD, Unavailable."""
+        """Send a command; return what the server said meanwhile. Raises Refused on NO or BAD, Unavailable.
+
+        `within` is how long the server may be silent.
+        """
         pieces = [quoted(argument) for argument in arguments]
         if all(piece is not None for piece in pieces):
             pending = self._write(b" ".join([line, *(piece for piece in pieces if piece is not None)]))
         else:
             pending = self._write(line + b" {%d}" % len(arguments[0].encode()))
         try:
-            async with asyncio.timeout(within.total_seconds()):
+            async with asyncio.timeout(within.total_seconds()) as pending.deadline:
+                pending.patience_s = within.total_seconds()
+                pending.latest = asyncio.get_running_loop().time() + LONGEST_ANSWER.total_seconds()
                 if any(piece is None for piece in pieces):
                     await self._send_literals(pending, [argument.encode() for argument in arguments])
                 _require_ok(await pending.done)
@@ -395,7 +415,7 @@ class ImapConnection:
         pending = self._write(head + b" {%d}" % len(literal))
         sent = False
         try:
-            async with asyncio.timeout(FETCH_WITHIN.total_seconds()):
+            async with asyncio.timeout(APPEND_WITHIN.total_seconds()):
                 await _go_on_or_refused(pending)
                 self._protocol.transport.write(literal + b"\r\n")
                 sent = True
@@ -475,9 +495,3 @@ def tls_context(server: MailServer) -> ssl.SSLContext:
             reason = getattr(error, "reason", None) or error.strerror
             raise Unavailable("imap_ca_file", f"ca_file {server.ca_file}: {reason}") from error
     return context
-
-
-def _told(pattern: bytes, text: bytes) -> int:
-    """The number that the server tells by `pattern`, 0 where it tells none."""
-    match = re.search(pattern, text, re.IGNORECASE)
-    return number(match[1]) if match else 0

@@ -210,3 +210,14 @@ def uid_set(uids: Sequence[int]) -> bytes:
         else:
             runs.append([uid, uid])
     return ",".join(str(a) if a == b else f"{a}:{b}" for a, b in runs).encode("ascii")
+
+
+def only(kind: bytes, responses: Sequence[Response]) -> list[Response]:
+    """Return the responses that begin so: what else came may be prose, which has no grammar."""
+    return [response for response in responses if re.match(kind, response.line, re.IGNORECASE)]
+
+
+def told(pattern: bytes, text: bytes) -> int:
+    """Return the number that the server tells by `pattern`, 0 where it tells none."""
+    match = re.search(pattern, text, re.IGNORECASE)
+    return number(match[1]) if match else 0
