@@ -13,6 +13,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -50,12 +51,15 @@ def ensure_root() -> Path | str:
             mirror = debian_mirror()
             if mirror is None:
                 return "apt names no Debian mirror to take Asterisk from"
+            for left_over in cache_folder().glob("asterisk-half-*"):
+                _remove_root(left_over)
             half = Path(tempfile.mkdtemp(dir=cache_folder(), prefix="asterisk-half-"))
             command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "sid", str(half), mirror]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode != 0:
-                shutil.rmtree(half, ignore_errors=True)
+                _remove_root(half)
                 return f"debootstrap: {(done.stdout.strip().splitlines() or ['failed'])[-1]}"
+            _unmount(half)
             half.rename(root)
         # Without these two each PJSIP call waits seconds for a DNS that is not there.
         (root / "etc/hosts").write_text(f"127.0.0.1 localhost {socket.gethostname()}\n")
@@ -74,6 +78,19 @@ def _cannot(root: Path) -> str | None:
     if not (root / "usr/sbin/asterisk").exists() and shutil.which("apt-get") is None:
         return "not Debian: Asterisk 22 comes from Debian's sid"
     return None
+
+
+def _unmount(folder: Path) -> None:
+    """Unmount what debootstrap, when it was broken off, may have left mounted below `folder`, deepest first."""
+    mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for path in sorted((path for path in mounted if path.startswith(f"{folder}/")), reverse=True):
+        subprocess.run(["umount", path], capture_output=True, check=True)
+
+
+def _remove_root(folder: Path) -> None:
+    """Remove a root that was not finished; never what is mounted in it."""
+    _unmount(folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 class Asterisk:
@@ -220,3 +237,8 @@ async def running_asterisk(*, ring_s: int = 4, wait_s: int = 120) -> AsyncIterat
     finally:
         await asterisk.stop()
         asterisk.remove()
+
+
+if __name__ == "__main__":
+    # Ahead of the tests, so that no test's time is spent on it.
+    sys.stdout.write(f"Asterisk for the tests: {ensure_root()}\n")
