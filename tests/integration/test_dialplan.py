@@ -79,7 +79,7 @@ async def test_a_caller_who_hangs_up_is_not_taken_for_one_more(pbx: tuple[Asteri
     asterisk, ami = pbx
     async with caller(asterisk, "84951234567") as stranger:
         await ami.count(JOINED, 1)
-        stranger.hang_up()
+        await stranger.hang_up()
         await ami.count(HUNG_UP, 1)
     told = asterisk.log.read_text("utf-8", "replace")
     after_hang_up = [line for line in told.splitlines() if "[h@hub-in:" in line]

@@ -85,7 +85,7 @@ async def taken_and_caller_hangs_up(asterisk: Asterisk, ami: Ami) -> None:
         await ami.count(JOINED, 1)
         await ami.take()
         await ami.count(IN_TALK, 2)
-        stranger.hang_up()
+        await stranger.hang_up()
         await ami.count(HUNG_UP, 2)
 
 
@@ -129,15 +129,15 @@ async def back_in_front_of_a_caller_who_came_meanwhile(asterisk: Asterisk, ami: 
         await ami.count(RINGS, 1)
         async with caller(asterisk, "89161234567") as second:
             await ami.count(JOINED, 3)
-            first.hang_up()
-            second.hang_up()
+            await first.hang_up()
+            await second.hang_up()
             await ami.count(HUNG_UP, 3)
 
 
 async def abandoned_while_waiting(asterisk: Asterisk, ami: Ami) -> None:
     async with caller(asterisk, "84951234567") as stranger:
         await ami.count(JOINED, 1)
-        stranger.hang_up()
+        await stranger.hang_up()
         await ami.count(HUNG_UP, 1)
 
 
@@ -146,7 +146,7 @@ async def abandoned_while_phone_rings(asterisk: Asterisk, ami: Ami) -> None:
         await ami.count(JOINED, 1)
         await ami.take()
         await ami.count(RINGS, 1)
-        stranger.hang_up()
+        await stranger.hang_up()
         await ami.count(HUNG_UP, 2)
 
 
@@ -191,6 +191,18 @@ async def dialled_and_manager_is_busy(asterisk: Asterisk, ami: Ami) -> None:
         await ami.dial("+74951234567")
         await ami.count(b"Event: OriginateResponse", 1)
         await ami.count(HUNG_UP, 1)
+
+
+async def dialled_and_manager_rejects(asterisk: Asterisk, ami: Ami) -> None:
+    async with phone(asterisk, "101", "reject"):
+        await ami.dial("+74951234567")
+        await ami.count(b"Event: OriginateResponse", 1)
+        await ami.count(HUNG_UP, 1)
+
+
+async def dialled_and_manager_is_not_there(asterisk: Asterisk, ami: Ami) -> None:
+    await ami.dial("+74951234567", "199")
+    await ami.count(b"Event: OriginateResponse", 1)
 
 
 async def dialled_and_cancelled_while_the_manager_rings(asterisk: Asterisk, ami: Ami) -> None:
@@ -243,6 +255,8 @@ SCENARIOS: dict[str, tuple[Callable[[Asterisk, Ami], Awaitable[None]], int]] = {
         dialled_and_client_is_busy,
         dialled_and_manager_does_not_answer,
         dialled_and_manager_is_busy,
+        dialled_and_manager_rejects,
+        dialled_and_manager_is_not_there,
         dialled_and_cancelled_while_the_manager_rings,
         dialled_and_cancelled_while_the_client_rings,
         from_outside_straight_to_a_phone,

@@ -51,15 +51,18 @@ class SippCall:
             except BlockingIOError:
                 return len(self.heard)
 
-    def hang_up(self) -> None:
-        """Have this side hang up now, before its time is over."""
-        calls = re.findall(r"^Call-ID: *(\S+)", self.messages(), re.MULTILINE)
-        assert calls, "there is no call to hang up"
+    async def hang_up(self) -> None:
+        """Have this side hang up now, before its time is over; waits until there is a call to end."""
+        await wait_for(self._is_established, what="the call is up", deadline_s=10)
+        call_id = re.findall(r"^Call-ID: *(\S+)", self.messages(), re.MULTILINE)[-1]
+        lines = [f"INFO sip:test@127.0.0.1:{self.port} SIP/2.0", "Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKtest"]
+        lines += ["From: <sip:test@127.0.0.1>;tag=test", "To: <sip:test@127.0.0.1>", f"Call-ID: {call_id}"]
+        lines += ["CSeq: 99 INFO", "Max-Forwards: 70", "Content-Length: 0", "", ""]
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as told:
-            lines = [f"INFO sip:test@127.0.0.1:{self.port} SIP/2.0", "Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKtest"]
-            lines += ["From: <sip:test@127.0.0.1>;tag=test", "To: <sip:test@127.0.0.1>", "Max-Forwards: 70"]
-            lines += [f"Call-ID: {calls[-1]}", "CSeq: 99 INFO", "Content-Length: 0", "", ""]
             told.sendto("\r\n".join(lines).encode(), ("127.0.0.1", self.port))
+
+    async def _is_established(self) -> bool:
+        return any(line.startswith("ACK") for line in self.first_lines("sent") + self.first_lines("received"))
 
     @property
     def is_alive(self) -> bool:
