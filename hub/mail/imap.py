@@ -29,6 +29,7 @@ from hub.mail.imap_grammar import (
     Token,
     folder_bytes,
     folder_name,
+    is_number,
     moment,
     number,
     only,
@@ -289,7 +290,8 @@ class ImapConnection:
     async def sizes(self, uids: Sequence[int]) -> list[Size]:
         """Return the sizes in bytes of those of `uids` that are still there."""
         rows = await self._fetch(uids, b"(UID RFC822.SIZE)")
-        return [Size(uid, int(size)) for uid, row in rows if isinstance(size := row.get(b"RFC822.SIZE"), bytes)]
+        named = [(uid, row.get(b"RFC822.SIZE")) for uid, row in rows]
+        return [Size(uid, int(size)) for uid, size in named if isinstance(size, bytes) and is_number(size)]
 
     async def fetch(self, uids: Sequence[int]) -> list[Fetched]:
         """Return those of `uids` that are still there, ascending, without marking them as read."""
@@ -316,7 +318,7 @@ class ImapConnection:
                         if isinstance(key, bytes)
                     }
                     uid = row.get(b"UID")
-                    if isinstance(uid, bytes) and uid.isdigit() and int(uid) in wanted:
+                    if isinstance(uid, bytes) and is_number(uid) and int(uid) in wanted:
                         found.append((int(uid), row))
         return found
 

@@ -190,6 +190,11 @@ def number(digits: bytes) -> int:
     return int(digits)
 
 
+def is_number(digits: bytes) -> bool:
+    """Tell whether these are digits, and so few that they make an int of at most 64 bits."""
+    return digits.isdigit() and len(digits) <= 18
+
+
 def moment(at: Token) -> datetime:
     """Read an INTERNALDATE; a server that tells none gives the epoch, which is history."""
     if isinstance(at, Quoted):
