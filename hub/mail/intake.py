@@ -85,6 +85,18 @@ class _Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the database knows of a batch: asked once, since each question costs as much as reading a message.
+
+    Kept up to date while the batch is stored; `links` goes by the address as it was written.
+    """
+
+    uids: set[int]
+    by_hash: dict[str, int]
+    links: dict[str, Linked]
+
+
+@dataclass(frozen=True, slots=True)
 class MailIntake:
     """The intake of one mailbox. `parsers` runs what is too big for the event loop."""
 
@@ -123,8 +135,9 @@ class MailIntake:
     ) -> int:
         stored = 0
         async with self.db.begin() as conn:
+            seen = await self._look_up(conn, place, ready)
             for one in ready:
-                stored += await self._store_one(conn, place, one, is_new=is_new, now=now)
+                stored += await self._store_one(conn, place, one, seen, is_new=is_new, now=now)
             if cursor:
                 await conn.execute(sa.update(folders).where(folders.c.id == place.folder_id).values(**cursor))
         return stored
@@ -168,50 +181,53 @@ class MailIntake:
             # Another message may have killed the worker that this one stood in line for.
             return await loop.run_in_executor(self.parsers, work)
 
-    async def _store_one(
-        self, conn: AsyncConnection, place: FolderPlace, one: _Ready, *, is_new: bool, now: datetime
-    ) -> bool:
-        if await self._has_location(conn, place, one.arrived.uid):
-            return False
-        known = await self._known(conn, place, one)
-        if known is not None:
-            await self._add_location(conn, place, one.arrived.uid, known)
-            return False
-        message_id = await self._store_new(conn, place, one, is_new=is_new, now=now)
-        await self._add_location(conn, place, one.arrived.uid, message_id)
-        return True
-
-    async def _has_location(self, conn: AsyncConnection, place: FolderPlace, uid: int) -> bool:
+    async def _look_up(self, conn: AsyncConnection, place: FolderPlace, ready: Sequence[_Ready]) -> _Seen:
+        if not ready:
+            return _Seen(set(), {}, {})
         here = (locations.c.folder_id == place.folder_id, locations.c.uidvalidity == place.uidvalidity)
-        query = sa.select(locations.c.id).where(*here, locations.c.uid == uid)
-        return (await conn.execute(query)).first() is not None
+        uids = sa.select(locations.c.uid).where(*here, locations.c.uid.in_([one.arrived.uid for one in ready]))
+        same = sa.select(messages.c.raw_sha256, messages.c.id).where(
+            messages.c.mailbox_id == self.mailbox_id, messages.c.raw_sha256.in_([one.sha256 for one in ready])
+        )
+        there = set((await conn.execute(uids)).scalars())
+        return _Seen(there, {row.raw_sha256: row.id for row in await conn.execute(same)}, {})
+
+    async def _store_one(
+        self, conn: AsyncConnection, place: FolderPlace, one: _Ready, seen: _Seen, *, is_new: bool, now: datetime
+    ) -> bool:
+        if one.arrived.uid in seen.uids:
+            return False
+        message_id = seen.by_hash.get(one.sha256) or await self._own_copy(conn, place, one)
+        is_known = message_id is not None
+        if message_id is None:
+            message_id = await self._store_new(conn, place, one, seen, is_new=is_new, now=now)
+            seen.by_hash[one.sha256] = message_id
+        await self._add_location(conn, place, one.arrived.uid, message_id)
+        seen.uids.add(one.arrived.uid)
+        return not is_known
 
     async def _add_location(self, conn: AsyncConnection, place: FolderPlace, uid: int, message_id: int) -> None:
         values = {"folder_id": place.folder_id, "uidvalidity": place.uidvalidity, "uid": uid, "message_id": message_id}
         await conn.execute(insert(conn, locations).values(**values).on_conflict_do_nothing())
 
-    async def _known(self, conn: AsyncConnection, place: FolderPlace, one: _Ready) -> int | None:
-        """The same bytes seen elsewhere in this mailbox, or the copy in Sent of what Hub itself sent."""
-        of_mailbox = messages.c.mailbox_id == self.mailbox_id
-        same = sa.select(messages.c.id).where(of_mailbox, messages.c.raw_sha256 == one.sha256)
-        if (found := (await conn.execute(same)).scalar()) is not None:
-            return int(found)
+    async def _own_copy(self, conn: AsyncConnection, place: FolderPlace, one: _Ready) -> int | None:
+        """The message that Hub itself sent, where this is its copy in Sent: other bytes perhaps, but its Message-ID."""
         if place.role != "sent" or one.parsed is None or not one.parsed.message_id:
             return None
         own = (
             sa.select(messages.c.id)
             .join(outbox, outbox.c.message_id == messages.c.id)
-            .where(of_mailbox, messages.c.message_id == one.parsed.message_id[:500])
+            .where(messages.c.mailbox_id == self.mailbox_id, messages.c.message_id == one.parsed.message_id[:500])
         )
         found = (await conn.execute(own)).scalar()
         return int(found) if found is not None else None
 
     async def _store_new(
-        self, conn: AsyncConnection, place: FolderPlace, one: _Ready, *, is_new: bool, now: datetime
+        self, conn: AsyncConnection, place: FolderPlace, one: _Ready, seen: _Seen, *, is_new: bool, now: datetime
     ) -> int:
         parsed = one.parsed or _unreadable()
         is_out = place.role == "sent"
-        linked = await self._link(conn, parsed, is_out=is_out)
+        linked = await self._link(conn, parsed, seen, is_out=is_out)
         thread = await conversations.join(
             conn,
             mailbox_id=self.mailbox_id,
@@ -278,16 +294,21 @@ class MailIntake:
             "link_manual": False,
         }
 
-    async def _link(self, conn: AsyncConnection, parsed: ParsedMessage, *, is_out: bool) -> Linked:
+    async def _link(self, conn: AsyncConnection, parsed: ParsedMessage, seen: _Seen, *, is_out: bool) -> Linked:
         """Whose mail is it: the sender's, or for our own mail the first recipient's that somebody knows."""
         if not is_out:
-            return await self.linker.by_email(conn, parsed.from_.address if parsed.from_ else "")
+            return await self._whose(conn, parsed.from_.address if parsed.from_ else "", seen)
         linked = Linked(None, (), None)
         for recipient in (*parsed.to, *parsed.cc)[:20]:
-            linked = await self.linker.by_email(conn, recipient.address)
+            linked = await self._whose(conn, recipient.address, seen)
             if linked.best is not None:
                 break
         return linked
+
+    async def _whose(self, conn: AsyncConnection, address: str, seen: _Seen) -> Linked:
+        if address not in seen.links:
+            seen.links[address] = await self.linker.by_email(conn, address)
+        return seen.links[address]
 
     async def _owner(self, conn: AsyncConnection, linked: Linked, thread: int) -> dict[str, Any]:
         """The client and contact: by the address; else the thread's, as likely only, since ids can be forged."""

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from hub.mail import register
 from hub.mail.intake import SMALL_BYTES, Arrived
-from hub.mail.models import folders
+from hub.mail.models import folders, locations
 from hub.mail.parsing import ParserPool
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
@@ -172,3 +172,12 @@ async def test_an_older_answer_that_is_read_later_settles_no_newer_mail(box: Box
     await box.intake.store(box.places["sent"], [old], cursor={}, is_new=False, now=T0)
     assert len({m.thread_id for m in await box.messages()}) == 1
     assert len(await box.waiting()) == 1
+
+
+async def test_the_same_bytes_twice_in_one_batch_are_one_message_in_two_places(box: Box) -> None:
+    batch = [Arrived(uid, mail(), (), T0) for uid in (1, 2)]
+    assert await box.intake.store(box.places["inbox"], batch, cursor={}, is_new=True, now=T0) == 1
+    assert await box.intake.store(box.places["inbox"], batch, cursor={}, is_new=True, now=T0) == 0
+    async with box.db.read() as conn:
+        assert (await conn.execute(sa.select(locations.c.uid).order_by(locations.c.uid))).scalars().all() == [1, 2]
+    assert len(await box.messages()) == 1
