@@ -8,8 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-STATES = {"0": "Down", "4": "Ring", "5": "Ringing", "6": "Up"}
+STATES = {"0": "Down", "4": "Ring", "5": "Ringing", "6": "Up", "7": "Busy"}
 UNKNOWN = "<unknown>"
+CAUSES = {
+    "0": "Unknown",
+    "16": "Normal Clearing",
+    "17": "User busy",
+    "19": "User alerting, no answer",
+    "21": "Call Rejected",
+    "26": "Answered elsewhere",
+    "34": "Circuit/channel congestion",
+}
 
 
 @dataclass(slots=True)
@@ -26,6 +35,7 @@ class ScriptedChannel:
     state: str = "0"
     connected_number: str = UNKNOWN
     connected_name: str = UNKNOWN
+    priority: str = "1"
     bridge: str = ""
     application: str = ""
     application_data: str = ""
@@ -44,15 +54,18 @@ class ScriptedChannel:
             f"{prefix}AccountCode": "",
             f"{prefix}Context": self.context,
             f"{prefix}Exten": self.exten,
-            f"{prefix}Priority": "1",
+            f"{prefix}Priority": self.priority,
             f"{prefix}Uniqueid": self.uniqueid,
             f"{prefix}Linkedid": self.linkedid,
         }
 
 
+def event(name: str, headers: Mapping[str, str], *, timestamp: float) -> bytes:
+    """Write one event as it goes to everybody who reads its class."""
+    kind = "user" if name == "UserEvent" else "agent" if name.startswith("Queue") else "call"
+    return packet({"Event": name, "Privilege": f"{kind},all", "Timestamp": f"{timestamp:.6f}", **headers})
+
+
 def packet(headers: Mapping[str, str]) -> bytes:
     """Write one AMI packet."""
     return ("".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n").encode()
-
-
-CAUSES = {"16": "Normal Clearing", "17": "User busy", "21": "Call Rejected", "0": "Unknown", "26": "Answered elsewhere"}

@@ -13,12 +13,14 @@ from datetime import UTC, datetime
 from hub.demo.pbx_channels import packet
 
 MAX_ACTION_BYTES = 64 * 1024
+MAX_UNREAD_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(eq=False, slots=True)
 class _Client:
     writer: asyncio.StreamWriter
     signed_in: bool = False
+    wants_events: bool = False
 
 
 @dataclass(slots=True)
@@ -29,7 +31,8 @@ class Reply:
     action_id: dict[str, str]
 
     def __call__(self, response: str, message: str, **more: str) -> None:
-        self.write({"Response": response, **self.action_id, "Message": message, **more})
+        told = {"Message": message} if message else {}
+        self.write({"Response": response, **self.action_id, **more, **told})
 
     def listed(self, message: str, closing: str, rows: Sequence[dict[str, str]]) -> None:
         """Answer with a list of events, as `CoreShowChannels` does."""
@@ -54,34 +57,40 @@ class AmiServer:
         self.lost: dict[str, int] = {}
         self._secret, self._act = secret, act
         self._clients: set[_Client] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     async def listen(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=MAX_ACTION_BYTES)
         self.port = self._server.sockets[0].getsockname()[1]
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Stop listening and cut everybody; returns once nobody is served any more."""
         if self._server is not None:
             self._server.close()
         self.cut()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
     def cut(self) -> None:
         for client in list(self._clients):
             client.writer.transport.abort()
 
-    def say(self, headers: dict[str, str]) -> None:
-        """Send one event to everybody signed in."""
-        self.say_raw(packet({**headers, "Timestamp": f"{datetime.now(UTC).timestamp():.6f}"}))
-
     def say_raw(self, data: bytes) -> None:
-        if not self.is_frozen:
-            for client in self._clients:
-                if client.signed_in and not client.writer.is_closing():
-                    client.writer.write(data)
+        """Send to everybody who signed in and wants events; who does not read is cut off, as Asterisk does."""
+        if self.is_frozen:
+            return
+        for client in list(self._clients):
+            if client.wants_events and not client.writer.is_closing():
+                client.writer.write(data)
+                if client.writer.transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
+                    client.writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = _Client(writer)
         self._clients.add(client)
+        if task := asyncio.current_task():
+            self._serving.add(task)
+            task.add_done_callback(self._serving.discard)
         writer.write(b"Asterisk Call Manager/11.0.0\r\n")
         try:
             while True:
@@ -106,11 +115,12 @@ class AmiServer:
             reply("Success", "", Ping="Pong", Timestamp=f"{datetime.now(UTC).timestamp():.6f}")
         elif name == "corestatus":
             day, time = self.booted.strftime("%Y-%m-%d"), self.booted.strftime("%H:%M:%S.%f")
-            reply("Success", "Core Status", CoreStartupDate=day, CoreStartupTime=time, CoreReloadDate=day)
+            reply("Success", "", CoreStartupDate=day, CoreStartupTime=time, CoreReloadDate=day)
         elif name == "coresettings":
-            reply("Success", "Core Settings", AsteriskVersion="22.10.1", SystemName="", AMIversion="11.0.0")
-        elif name in ("events", "filter"):
-            reply("Success", "Events On")
+            reply("Success", "", AsteriskVersion="22.10.1", SystemName="", AMIversion="11.0.0")
+        elif name == "events":
+            client.wants_events = fields.get("eventmask", "on").lower() not in ("off", "")
+            reply("Success", "", Events="On" if client.wants_events else "Off")
         elif name == "logoff":
             reply("Goodbye", "Thanks for all the fish.")
             client.writer.close()
@@ -132,20 +142,31 @@ class AmiServer:
             reply("Error", "Authentication failed")
             client.writer.close()
             return
+        client.wants_events = fields.get("events", "on").lower() != "off"
         reply("Success", "Authentication accepted")
         uptime = str(int((datetime.now(UTC) - self.booted).total_seconds()))
-        reply.write({"Event": "FullyBooted", "Uptime": uptime, "LastReload": uptime, "Status": "Fully Booted"})
+        reply.write(
+            {
+                "Event": "FullyBooted",
+                "Privilege": "system,all",
+                "Uptime": uptime,
+                "LastReload": uptime,
+                "Status": "Fully Booted",
+            }
+        )
 
 
 def _fields(raw: bytes) -> dict[str, str]:
-    """The headers of an action, names in lower case; the `Variable` HUB_DIAL under its own name."""
+    """The headers of an action, names in lower case; the variables HUB_… each under its own."""
     fields: dict[str, str] = {}
     for line in raw.decode("utf-8", "replace").split("\r\n"):
         name, colon, value = line.partition(":")
         if not colon:
             continue
         value = value.strip()
-        if name.lower() == "variable" and value.startswith("HUB_DIAL="):
-            fields["hub_dial"] = value.removeprefix("HUB_DIAL=")
+        if name.lower() == "variable" and value.startswith("HUB_"):
+            variable, _, value = value.partition("=")
+            fields[variable.lower()] = value
+            continue
         fields[name.strip().lower()] = value
     return fields

@@ -39,6 +39,9 @@ class Ami:
         self._writer.write("\r\n".join([*lines, "", ""]).encode())
         await self._writer.drain()
 
+    def close(self) -> None:
+        self._writer.close()
+
     async def count(self, wanted: bytes, times: int, *, deadline_s: float = 30) -> None:
         """Read until `wanted` has come `times` times."""
         async with asyncio.timeout(deadline_s):
@@ -130,6 +133,7 @@ async def back_in_front_of_a_caller_who_came_meanwhile(asterisk: Asterisk, ami: 
         async with caller(asterisk, "89161234567") as second:
             await ami.count(JOINED, 3)
             await first.hang_up()
+            await ami.count(HUNG_UP, 2)
             await second.hang_up()
             await ami.count(HUNG_UP, 3)
 
