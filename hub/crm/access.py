@@ -12,9 +12,12 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.models import queue_items, team_members, users
+from hub.crm.models import queue_items, team_members, user_privileges, users
 from hub.errors import Forbidden
 from hub.store.changes import Change
+
+Privilege = Literal["supervise", "recordings"]
+"""`supervise`: hear and join other people's calls. `recordings`: play back calls of the team that one was not in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +31,14 @@ class Actor:
     team_ids: frozenset[int]
     extension: str | None
     language: str | None
+    privileges: frozenset[Privilege] = frozenset()
 
     @property
     def is_admin(self) -> bool:
         return self.role == "admin"
+
+    def has(self, privilege: Privilege) -> bool:
+        return self.is_admin or privilege in self.privileges
 
 
 async def load_actor(conn: AsyncConnection, user_id: int) -> Actor | None:
@@ -40,13 +47,21 @@ async def load_actor(conn: AsyncConnection, user_id: int) -> Actor | None:
     if user is None:
         return None
     teams = await conn.execute(sa.select(team_members.c.team_id).where(team_members.c.user_id == user_id))
-    return Actor(user.id, user.name, user.email, user.role, frozenset(teams.scalars()), user.extension, user.language)
+    held = await conn.execute(sa.select(user_privileges.c.privilege).where(user_privileges.c.user_id == user_id))
+    person = (user.id, user.name, user.email, user.role, frozenset(teams.scalars()), user.extension, user.language)
+    return Actor(*person, privileges=frozenset(held.scalars()))
 
 
 def require_admin(actor: Actor) -> None:
     """Raise Forbidden unless `actor` is an administrator."""
     if not actor.is_admin:
         raise Forbidden("forbidden", "only an administrator may do this")
+
+
+def require(actor: Actor, privilege: Privilege) -> None:
+    """Raise Forbidden unless `actor` holds the privilege; an administrator holds all."""
+    if not actor.has(privilege):
+        raise Forbidden("privilege_missing", f"you do not have the privilege {privilege!r}", privilege=privilege)
 
 
 def of_my_teams(actor: Actor, team_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:

@@ -40,6 +40,68 @@ team_members = sa.Table(
     sa.Column("user_id", BigId, sa.ForeignKey("users.id"), primary_key=True, index=True),
 )
 
+phones = sa.Table(
+    "phones",
+    metadata,
+    sa.Column("pbx", sa.String(63), primary_key=True),
+    sa.Column("extension", sa.String(10), primary_key=True),
+    link("user_id", "users", nullable=False),
+    sa.UniqueConstraint("pbx", "user_id", name="uq_phones_user"),
+)
+"""Whose an extension is on one PBX. `users.extension` holds on every PBX that has no row of theirs here."""
+
+user_privileges = sa.Table(
+    "user_privileges",
+    metadata,
+    sa.Column("user_id", BigId, sa.ForeignKey("users.id"), primary_key=True),
+    sa.Column("privilege", sa.String(20), primary_key=True),
+    sa.CheckConstraint("privilege IN ('supervise', 'recordings')", name="privilege"),
+)
+
+team_rules = sa.Table(
+    "team_rules",
+    metadata,
+    sa.Column("team_id", BigId, sa.ForeignKey("teams.id"), primary_key=True),
+    sa.Column("record_calls", sa.Boolean(), nullable=False, server_default=sa.false()),
+    sa.Column("keep_recordings_days", sa.Integer()),
+    sa.Column("service_level_s", sa.Integer(), nullable=False, server_default="20"),
+    sa.Column("after_call_s", sa.Integer(), nullable=False, server_default="0"),
+    sa.Column("time_zone", sa.String(40), nullable=False, server_default=""),
+    sa.Column("hours", Json, nullable=False),
+    sa.Column("holidays", Json, nullable=False),
+    sa.Column("personal_s", sa.Integer(), nullable=False, server_default="0"),
+    link("overflow_team_id", "teams"),
+    sa.Column("overflow_s", sa.Integer(), nullable=False, server_default="0"),
+    sa.Column("when_closed", sa.String(10), nullable=False, server_default="fallback"),
+    sa.Column("when_tired", sa.String(10), nullable=False, server_default="fallback"),
+    sa.CheckConstraint("when_closed IN ('fallback', 'callback', 'voicemail')", name="when_closed"),
+    sa.CheckConstraint("when_tired IN ('fallback', 'callback', 'voicemail')", name="when_tired"),
+)
+
+blocked_callers = sa.Table(
+    "blocked_callers",
+    metadata,
+    id_column(),
+    sa.Column("kind", sa.String(10), nullable=False),
+    sa.Column("pattern", sa.String(40), nullable=False, server_default=""),
+    sa.Column("note", sa.String(300), nullable=False, server_default=""),
+    link("created_by", "users"),
+    moment("created_at", nullable=False),
+    sa.UniqueConstraint("kind", "pattern", name="uq_blocked_callers_pattern"),
+    sa.CheckConstraint("kind IN ('number', 'pattern', 'hidden')", name="kind"),
+)
+
+presence = sa.Table(
+    "presence",
+    metadata,
+    sa.Column("user_id", BigId, sa.ForeignKey("users.id"), primary_key=True),
+    sa.Column("state", sa.String(10), nullable=False),
+    moment("since", nullable=False),
+    moment("until"),
+    sa.CheckConstraint("state IN ('available', 'away', 'dnd', 'after_call')", name="state"),
+)
+"""What people say of themselves; that somebody is in a call or signed in is seen, not said."""
+
 sessions = sa.Table(
     "sessions",
     metadata,

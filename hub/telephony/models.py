@@ -49,6 +49,7 @@ calls = sa.Table(
     sa.Column("dial_id", sa.String(40), unique=True),
     sa.Column("transfers", Json, nullable=False),
     sa.Column("note", sa.Text()),
+    sa.Column("origin", sa.String(8), nullable=False, server_default="live"),
     sa.UniqueConstraint("pbx", "boot", "linked_id", name="uq_calls_identity"),
     sa.Index("ix_calls_started", "started_at", "id"),
     sa.Index("ix_calls_open", "pbx", "state"),
@@ -90,12 +91,17 @@ call_intents = sa.Table(
     sa.Column("number", sa.String(32)),
     sa.Column("channel", sa.String(150)),
     sa.Column("queue", sa.String(80)),
+    sa.Column("target", sa.String(64)),
     moment("created_at", nullable=False),
     moment("deadline", nullable=False),
     moment("sent_at"),
     moment("settled_at"),
     sa.Column("reason", sa.String(200), nullable=False, server_default=""),
-    sa.CheckConstraint("kind IN ('take', 'dial', 'hangup')", name="kind"),
+    sa.CheckConstraint(
+        "kind IN ('take', 'dial', 'hangup', 'blind', 'attended', 'hold', 'unhold', 'park', 'retrieve', "
+        "'listen', 'whisper', 'barge', 'dnd')",
+        name="kind",
+    ),
     sa.CheckConstraint("state IN ('new', 'sending', 'sent', 'refused', 'deferred', 'unknown')", name="state"),
     sa.Index("ix_call_intents_due", "pbx", "state", "id"),
 )
@@ -109,4 +115,32 @@ pbx_states = sa.Table(
     moment("since", nullable=False),
     moment("seen_at"),
     sa.Column("error", sa.String(300), nullable=False, server_default=""),
+)
+
+recordings = sa.Table(
+    "recordings",
+    metadata,
+    id_column(),
+    link("call_id", "calls"),
+    sa.Column("pbx", sa.String(63), nullable=False),
+    sa.Column("path", sa.String(300), nullable=False),
+    link("team_id", "teams"),
+    moment("started_at", nullable=False),
+    sa.Column("duration_s", sa.Float()),
+    sa.Column("size_bytes", sa.BigInteger()),
+    sa.Column("peaks", Json),
+    moment("keep_until"),
+    moment("deleted_at"),
+    sa.UniqueConstraint("pbx", "path", name="uq_recordings_path"),
+    sa.Index("ix_recordings_keep", "deleted_at", "keep_until"),
+)
+"""`path` is below the PBX's recordings root; `peaks` is the waveform as drawn, null until it was made."""
+
+device_states = sa.Table(
+    "device_states",
+    metadata,
+    sa.Column("pbx", sa.String(63), primary_key=True),
+    sa.Column("device", sa.String(80), primary_key=True),
+    sa.Column("state", sa.String(20), nullable=False),
+    moment("since", nullable=False),
 )
