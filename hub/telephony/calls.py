@@ -7,6 +7,7 @@ and `CallEnded` comes exactly once for each key, as the last effect of that key.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NewType
@@ -124,4 +125,16 @@ class CallEnded:
     call: Call
 
 
-Effect = CallChanged | CallOffered | ClaimConnected | ClaimFailed | CallEnded
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """The dialplan said something of a call that is not the tracker's to act upon: `name` as in UserEvent.
+
+    `fields` are the event's own headers, as hostile as everything from a wire.
+    """
+
+    call: Call
+    name: str
+    fields: Mapping[str, str]
+
+
+Effect = Announced | CallChanged | CallOffered | ClaimConnected | ClaimFailed | CallEnded

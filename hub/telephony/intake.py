@@ -23,7 +23,18 @@ from hub.crm.models import clients
 from hub.store.changes import tell
 from hub.store.engine import Database
 from hub.store.upsert import insert
-from hub.telephony.calls import Call, CallChanged, CallEnded, CallOffered, ClaimConnected, ClaimFailed, Effect
+from hub.telephony import announced
+from hub.telephony.announced import Heard
+from hub.telephony.calls import (
+    Announced,
+    Call,
+    CallChanged,
+    CallEnded,
+    CallOffered,
+    ClaimConnected,
+    ClaimFailed,
+    Effect,
+)
 from hub.telephony.models import call_intents, call_legs, calls
 from hub.telephony.register import timeline_data
 
@@ -73,6 +84,9 @@ class CallIntake:
                 await queue.take_back(conn, claim_id, reason=reason, now=now)
             case CallEnded(call=call):
                 await self._follow_end(conn, stored, direction=call.direction, outcome=call.outcome, now=now)
+            case Announced(name=name, fields=fields):
+                heard = Heard(effect.call, stored.id, stored.team_id, stored.client_id, fields)
+                await announced.receive(conn, name, heard, now=now)
             case CallChanged():
                 pass
         await _refresh_item(conn, effect.call, stored, now=now)

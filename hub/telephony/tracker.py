@@ -13,7 +13,16 @@ from datetime import datetime, timedelta
 
 from hub.telephony.board import Board
 from hub.telephony.bridges import Bridges
-from hub.telephony.calls import Call, CallChanged, CallEnded, CallOffered, ClaimConnected, ClaimFailed, Effect
+from hub.telephony.calls import (
+    Announced,
+    Call,
+    CallChanged,
+    CallEnded,
+    CallOffered,
+    ClaimConnected,
+    ClaimFailed,
+    Effect,
+)
 from hub.telephony.directions import PbxRules, dialled_number, known, name_beside
 from hub.telephony.livecall import LiveCall, LiveChannel
 
@@ -405,6 +414,8 @@ class CallTracker:
             if claim_id not in call.claims_over:
                 call.claim_id, call.is_claim_open, call.has_left_queue = claim_id, True, True
             self._fail_claim(call, known(frame.get("Reason")) or "failed")
+        elif not said.startswith(("HubWaiting", "HubDial", "HubClaim")):
+            self._say(call, lambda shown: Announced(shown, said, dict(frame)))
 
     def _fail_claim(self, call: LiveCall, reason: str) -> None:
         claim_id = call.claim_id

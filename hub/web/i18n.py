@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import phonenumbers
 from babel import Locale, dates, numbers, units
+from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 
 from hub.clock import utc_now
@@ -183,21 +184,32 @@ def iso(at: datetime | str | None) -> str:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="milliseconds")
 
 
+def catalogues(language: str) -> list[Catalog]:
+    """Read every catalogue of a language: one file a room, `hub.po` what all rooms share."""
+    folder = resources.files("hub.web").joinpath("locale", language)
+    if not folder.is_dir():
+        return []
+    found = []
+    for source in sorted(folder.iterdir(), key=lambda one: one.name):
+        if source.name.endswith(".po"):
+            with source.open("rb") as file:
+                found.append(read_po(file, locale=language))
+    return found
+
+
 @cache
 def translator(language: str, zone: tzinfo | None = None) -> Translator:
     """Return the translator of a language; English for one that there is no catalogue of."""
-    source = resources.files("hub.web").joinpath("locale", language, "hub.po")
-    if not source.is_file():
+    found = catalogues(language)
+    if not found:
         return Translator("en", {}, {}, lambda n: int(n != 1), Locale("en", "GB"), zone)
-    with source.open("rb") as file:
-        catalog = read_po(file, locale=language)
     messages: dict[str, str] = {}
     plurals: dict[str, tuple[str, ...]] = {}
-    for message in catalog:
+    for message in (message for catalog in found for message in catalog):
         if isinstance(message.id, str):
             if message.id and message.string:
                 messages[message.id] = str(message.string)
         elif isinstance(message.string, (tuple, list)) and all(message.string):
             plurals[message.id[0]] = tuple(message.string)
-    plural_of: Callable[[int], int] = gnu.c2py(catalog.plural_expr)
+    plural_of: Callable[[int], int] = gnu.c2py(found[0].plural_expr)
     return Translator(language, messages, plurals, plural_of, Locale(language), zone)

@@ -35,6 +35,10 @@ res_pjsip_endpoint_identifier_user res_pjsip_registrar res_pjsip_caller_id res_p
 res_pjsip_rfc3326 res_pjsip_header_funcs res_rtp_asterisk chan_pjsip bridge_simple bridge_softmix bridge_holding
 bridge_builtin_features app_queue app_dial app_stack app_userevent app_verbose app_playback pbx_config func_callerid
 func_strings func_cut func_channel func_global func_logic
+res_parking app_mixmonitor app_chanspy app_directed_pickup app_confbridge chan_bridge_media app_voicemail app_record
+app_read app_exec app_transfer app_channelredirect app_bridgewait app_echo app_while func_db func_dialplan func_env
+func_devstate func_timeout func_hangupcause func_uri func_curl res_curl func_json func_groupcount func_extstate
+res_manager_devicestate bridge_native_rtp cdr_csv
 """.split()
 
 
@@ -170,6 +174,13 @@ class Asterisk:
             "manager.conf": f"[general]\nenabled = yes\nport = {self.ami_port}\nbindaddr = 127.0.0.1\n"
             "timestampevents = yes\n#include manager_hub.conf\n",
             "manager_hub_secret.conf": f"secret = {self.SECRET}\n",
+            "features.conf": "[general]\npickupexten = *8\natxfernoanswertimeout = 4\n"
+            "[featuremap]\nblindxfer = ##\natxfer = *2\n",
+            "res_parking.conf": "[general]\n[default]\nparkext = 700\nparkpos = 701-720\n"
+            "context = parkedcalls\nparkingtime = 60\n",
+            "confbridge.conf": "[general]\n",
+            "cdr.conf": "[general]\nenable = yes\nunanswered = yes\n[csv]\nusegmtime = yes\nloguniqueid = yes\n",
+            "voicemail.conf": "[general]\nformat = wav\n[default]\n101 => 1234,One\n",
             "musiconhold.conf": "[default]\nmode = files\ndirectory = /usr/share/asterisk/moh\n",
             "queues.conf": "[general]\n#include queues_hub.conf\n[hub-north-west](hub-template)\n",
             "extensions.conf": self._dialplan(),
@@ -193,7 +204,7 @@ class Asterisk:
             "exten => 74950000101,1,Dial(PJSIP/101,20)\n"
             "exten => 74950000102,1,Goto(hub-in,north-west,1)\n"
             "exten => 74950000103,1,Goto(hub-in,nowhere,1)\n"
-            "[internal]\nexten => _1XX,1,Dial(PJSIP/${EXTEN},20)\n"
+            "[internal]\nexten => _1XX,1,Dial(PJSIP/${EXTEN},20)\ninclude => parkedcalls\n"
             "[hub-trunk]\nexten => _[+0-9]!,1,Dial(PJSIP/${FILTER(0-9,${EXTEN})}@trunk,60)\n same => n,Hangup()\n"
             "[hub-fallback]\nexten => _[a-zA-Z0-9]!,1,Dial(PJSIP/101&PJSIP/102,20,m)\n same => n,Hangup()\n"
             "exten => h,1,Hangup()\n"
@@ -209,7 +220,7 @@ class Asterisk:
         for name, port in {**self.phone_ports, "trunk": self.trunk_port}.items():
             text += (
                 f"[{name}]\ntype = endpoint\ncontext = {contexts[name]}\ndisallow = all\nallow = ulaw,alaw\n"
-                f"direct_media = no\naors = {name}\n"
+                f"direct_media = no\naors = {name}\ncall_group = 1\npickup_group = 1\n"
                 f"[{name}]\ntype = aor\ncontact = sip:{name}@127.0.0.1:{port}\nqualify_frequency = 0\n"
             )
         return text

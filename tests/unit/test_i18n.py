@@ -9,9 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from babel.messages.extract import extract_from_file
-from babel.messages.pofile import read_po
 
-from hub.web.i18n import translator
+from hub.web.i18n import catalogues, translator
 
 ROOT = Path(__file__).parents[2]
 JINJA = {"extensions": "jinja2.ext.do,jinja2.ext.i18n", "newstyle_gettext": "true", "trim_blocks": "true"}
@@ -31,11 +30,11 @@ def asked_for() -> dict[str | tuple[str, ...], str]:
 
 
 def test_every_text_exists_in_russian() -> None:
-    with (ROOT / "hub/web/locale/ru/hub.po").open("rb") as file:
-        catalog = read_po(file, locale="ru")
+    found = catalogues("ru")
     missing = []
     for message, place in asked_for().items():
-        entry = catalog.get(message if isinstance(message, str) else message[0])
+        entries = (catalog.get(message if isinstance(message, str) else message[0]) for catalog in found)
+        entry = next(filter(None, entries), None)
         if (
             entry is None
             or entry.fuzzy
@@ -47,13 +46,18 @@ def test_every_text_exists_in_russian() -> None:
 
 
 def test_a_translation_keeps_the_places_of_its_facts() -> None:
-    with (ROOT / "hub/web/locale/ru/hub.po").open("rb") as file:
-        for entry in read_po(file, locale="ru"):
+    for catalog in catalogues("ru"):
+        for entry in catalog:
             ids = [entry.id] if isinstance(entry.id, str) else list(entry.id)
             texts = [entry.string] if isinstance(entry.string, str) else list(entry.string)
             wanted = set(re.findall(r"%\((\w+)\)", ids[0]))
             for text in texts:
                 assert set(re.findall(r"%\((\w+)\)", text)) == wanted, entry.id
+
+
+def test_a_message_stands_in_one_catalogue_only() -> None:
+    ids = [entry.id if isinstance(entry.id, str) else entry.id[0] for found in catalogues("ru") for entry in found]
+    assert sorted({one for one in ids if one and ids.count(one) > 1}) == []
 
 
 def test_no_word_is_written_into_a_template_untranslated() -> None:

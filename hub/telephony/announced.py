@@ -1,0 +1,38 @@
+"""What the dialplan says of a call beyond its own course, and who acts upon it: one row of a table for each word.
+
+Runs inside intake's transaction, after the call's row was written. A word nobody knows is passed over: a newer
+dialplan may say more than this Hub understands. Invariant: acting twice upon the same announcement changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.telephony.calls import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An announcement with the row of its call."""
+
+    call: Call
+    call_id: int
+    team_id: int | None
+    client_id: int | None
+    fields: Mapping[str, str]
+
+
+Receiver = Callable[[AsyncConnection, Heard, datetime], Awaitable[None]]
+
+RECEIVERS: dict[str, Receiver] = {}
+"""By the name of the UserEvent."""
+
+
+async def receive(conn: AsyncConnection, name: str, heard: Heard, *, now: datetime) -> None:
+    """Have an announcement acted upon by whom it concerns."""
+    if (receiver := RECEIVERS.get(name)) is not None:
+        await receiver(conn, heard, now)
