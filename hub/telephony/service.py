@@ -12,20 +12,14 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from hub.clock import utc_now
 from hub.errors import HubError, Unavailable
 from hub.settings import Pbx
-from hub.store.changes import tell
 from hub.store.engine import Database
-from hub.store.upsert import insert
-from hub.telephony import recall
+from hub.telephony import health, recall
 from hub.telephony.calls import Call, Effect
 from hub.telephony.intake import CallIntake, latest_snapshots_only
 from hub.telephony.link import Down, FrameReceived, PbxLink, Up
-from hub.telephony.models import pbx_states
 from hub.telephony.sender import IntentSender
 from hub.telephony.tracker import CallTracker, PbxRules
 
@@ -58,6 +52,7 @@ class PbxService:
             tasks.create_task(link.run())
             tasks.create_task(self._read(link, tracker))
             tasks.create_task(self._store(tracker))
+            tasks.create_task(health.beat(self._db, self._pbx.name, lambda: link.state.status == "up", now=self._now))
             tasks.create_task(IntentSender(self._db, self._pbx, link).run())
 
     async def _recall(self) -> tuple[str, list[Call]]:
@@ -132,7 +127,7 @@ class PbxService:
     async def _show_state(self, state: str, *, boot: str = "", error: str = "") -> None:
         try:
             async with self._db.begin() as conn:
-                await _write_state(conn, self._pbx.name, state, boot=boot, error=error, now=self._now())
+                await health.write(conn, self._pbx.name, state, boot=boot, error=error, now=self._now())
         except Unavailable as unavailable:
             log.warning("pbx %s is %s, and this could not be stored: %s", self._pbx.name, state, unavailable)
 
@@ -144,18 +139,3 @@ def _rules(pbx: Pbx) -> PbxRules:
         hub_queues=frozenset(team.queue for team in pbx.team),
         own_numbers=frozenset(pbx.own_numbers),
     )
-
-
-async def _write_state(conn: AsyncConnection, pbx: str, state: str, *, boot: str, error: str, now: datetime) -> None:
-    values = {"state": state, "since": now, "error": error[:300]}
-    if state == "up":
-        values |= {"seen_at": now, "boot": boot}
-    statement = insert(conn, pbx_states).values(pbx=pbx, **values)
-    await conn.execute(statement.on_conflict_do_update(index_elements=["pbx"], set_=values))
-    await tell(conn, "pbx", 0, at=now, data={"pbx": pbx, "state": state})
-
-
-async def pbx_health(conn: AsyncConnection) -> list[dict[str, object]]:
-    """Return the state of every PBX seen so far: pbx, state, since, error."""
-    rows = await conn.execute(sa.select(pbx_states).order_by(pbx_states.c.pbx))
-    return [dict(row) for row in rows.mappings()]
