@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
@@ -102,13 +102,22 @@ class Asterisk:
 
     SECRET = "ami-secret-of-the-tests"
 
-    def __init__(self, root: Path, *, ring_s: int = 4, wait_s: int = 120) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        ring_s: int = 4,
+        wait_s: int = 120,
+        phones: Sequence[str] = ("101", "102", "103"),
+        calls_at_once: int = 50,
+    ) -> None:
         self._root = root
         self._ring_s, self._wait_s = ring_s, wait_s
+        self._rtp_ports = calls_at_once * 4
         self.home = Path(tempfile.mkdtemp(dir=root / "tmp", prefix="hub-"))
         self.ami_port = free_port()
         self.sip_port = free_udp_port()
-        self.phone_ports = {extension: free_udp_port() for extension in ("101", "102", "103")}
+        self.phone_ports = {extension: free_udp_port() for extension in phones}
         self.trunk_port = free_udp_port()
         self.process: asyncio.subprocess.Process | None = None
         self.log = self.home / "console.log"
@@ -185,13 +194,17 @@ class Asterisk:
             "queues.conf": "[general]\n#include queues_hub.conf\n[hub-north-west](hub-template)\n",
             "extensions.conf": self._dialplan(),
             "pjsip.conf": self._endpoints(),
-            "rtp.conf": f"[general]\nrtpstart = {20000 + (self.ami_port % 200) * 50}\n"
-            f"rtpend = {20000 + (self.ami_port % 200) * 50 + 199}\n",
+            "rtp.conf": f"[general]\nrtpstart = {self._rtp_start()}\n"
+            f"rtpend = {self._rtp_start() + self._rtp_ports - 1}\n",
         }
         for name, text in files.items():
             (self.home / "etc" / name).write_text(text)
         for path in SHIPPED.glob("*.conf"):
             shutil.copy(path, self.home / "etc" / path.name)
+
+    def _rtp_start(self) -> int:
+        """Below the ports that the system gives out by itself, and elsewhere for each instance."""
+        return 10_000 + (self.ami_port % 200) * 100
 
     def _modules(self) -> str:
         found = next(self._root.glob("usr/lib/*/asterisk/modules"))
@@ -234,14 +247,20 @@ def free_udp_port() -> int:
 
 
 @asynccontextmanager
-async def running_asterisk(*, ring_s: int = 4, wait_s: int = 120) -> AsyncIterator[Asterisk]:
+async def running_asterisk(
+    *,
+    ring_s: int = 4,
+    wait_s: int = 120,
+    phones: Sequence[str] = ("101", "102", "103"),
+    calls_at_once: int = 50,
+) -> AsyncIterator[Asterisk]:
     """Start an instance and stop it at the end; skip the test, with the reason, where there can be none."""
     root = await asyncio.to_thread(ensure_root)
     if isinstance(root, str):
         pytest.skip(root)
     if reason := await asyncio.to_thread(ensure_packages, ["sip-tester"]):
         pytest.skip(reason)
-    asterisk = Asterisk(root, ring_s=ring_s, wait_s=wait_s)
+    asterisk = Asterisk(root, ring_s=ring_s, wait_s=wait_s, phones=phones, calls_at_once=calls_at_once)
     try:
         await asterisk.start()
         yield asterisk

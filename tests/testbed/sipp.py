@@ -11,7 +11,7 @@ import re
 import signal
 import socket
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,6 +120,44 @@ async def caller(
         yield call
     finally:
         await call.stop()
+
+
+@asynccontextmanager
+async def callers(
+    asterisk: Asterisk, numbers: Sequence[str], *, per_s: int, patience_ms: int, did: str = "74950000100"
+) -> AsyncIterator[SippCall]:
+    """Many strangers, `per_s` of them a second, each of whom hangs up after `patience_ms` unless somebody did before.
+
+    All their sound goes to one port, and their calls are told apart by `Call-ID` (`fates`).
+    """
+    with tempfile.TemporaryDirectory(prefix="hub-sipp-numbers-") as folder:
+        scenario = Path(folder) / "callers.xml"
+        text = (SCENARIOS / "caller.xml").read_text()
+        scenario.write_text(text.replace("[number]", "[field0]").replace("[shown]", "[field0]"))
+        listed = Path(folder) / "numbers.csv"
+        listed.write_text("SEQUENTIAL\n" + "".join(f"{number};\n" for number in numbers))
+        words = ["-s", did, "-m", str(len(numbers)), "-r", str(per_s), "-l", "1000", "-inf", str(listed)]
+        call = await _start(str(scenario), asterisk, free_udp_port(), *words, lasts_ms=patience_ms)
+        try:
+            yield call
+        finally:
+            await call.stop()
+
+
+def fates(call: SippCall) -> dict[str, Literal["caller", "asterisk", "open"]]:
+    """Say of each call in a log, by its caller's number, who ended it."""
+    numbers: dict[str, str] = {}
+    ends: dict[str, Literal["caller", "asterisk", "open"]] = {}
+    blocks = re.findall(r"message (received|sent)[^\n]*\n\n(.+?)(?=\n-{10,}|\Z)", call.messages(), re.DOTALL)
+    for way, text in blocks:
+        found = re.search(r"^Call-ID: *(\S+)", text, re.MULTILINE)
+        call_id = found[1] if found else ""
+        if text.startswith("INVITE") and (number := re.search(r"^From:[^<]*<sip:(\d+)@", text, re.MULTILINE)):
+            numbers[call_id] = number[1]
+            ends.setdefault(number[1], "open")
+        elif text.startswith("BYE") and call_id in numbers and ends[numbers[call_id]] == "open":
+            ends[numbers[call_id]] = "caller" if way == "sent" else "asterisk"
+    return ends
 
 
 @asynccontextmanager
