@@ -20,14 +20,16 @@ INTERNAL = RULES.internal_contexts | {"from-internal"}
 
 def as_told(call: Call, expected: dict[str, Any]) -> dict[str, Any]:
     """Write a call the way the expectation is written, with its wildcards where it has them."""
-    legs = [_leg(leg) for leg in call.legs]
-    for index, wanted in enumerate(expected.get("legs", [])):
-        if wanted.endswith(" *") and wanted not in legs:
-            stem = wanted.removesuffix("*")
-            taken = expected["legs"][:index] + expected["legs"][index + 1 :]
-            found = next((n for n, leg in enumerate(legs) if leg.startswith(stem) and leg not in taken), None)
-            if found is not None:
-                legs[found] = wanted
+    rest = [_leg(leg) for leg in call.legs]
+    legs = []
+    # The exact ones first, so that a wildcard never takes what another entry asks for by name.
+    for wanted in sorted(expected.get("legs", []), key=lambda leg: leg.endswith(" *")):
+        stem = wanted.removesuffix("*")
+        found = next((leg for leg in rest if leg == wanted or (stem != wanted and leg.startswith(stem))), None)
+        if found is not None:
+            rest.remove(found)
+            legs.append(wanted)
+    legs += rest
     told = {
         "direction": call.direction,
         "outcome": call.outcome,
