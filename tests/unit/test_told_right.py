@@ -21,13 +21,17 @@ INTERNAL = RULES.internal_contexts | {"from-internal"}
 def as_told(call: Call, expected: dict[str, Any]) -> dict[str, Any]:
     """Write a call the way the expectation is written, with its wildcards where it has them."""
     legs = [_leg(leg) for leg in call.legs]
-    for index, wanted in enumerate(expected.get("legs", [])):
-        if wanted.endswith(" *") and wanted not in legs:
-            stem = wanted.removesuffix("*")
-            taken = expected["legs"][:index] + expected["legs"][index + 1 :]
-            found = next((n for n, leg in enumerate(legs) if leg.startswith(stem) and leg not in taken), None)
-            if found is not None:
-                legs[found] = wanted
+    left = list(legs)
+    wanted = expected.get("legs", [])
+    # Exact ones first, so that a wildcard takes what is left.
+    for line in sorted(wanted, key=lambda line: "*" in line):
+        stem = line.removesuffix(" ?")
+        found = next((leg for leg in left if leg == stem or (stem.endswith("*") and leg.startswith(stem[:-1]))), None)
+        if found is not None:
+            left.remove(found)
+            legs[legs.index(found)] = line
+        elif line.endswith(" ?"):
+            legs.append(line)
     told = {
         "direction": call.direction,
         "outcome": call.outcome,
