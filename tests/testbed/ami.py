@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from tests.testbed.asterisk import Asterisk
 
@@ -75,9 +77,30 @@ class Ami:
         names = re.findall(rb"^Event: Newchannel\r\n(?:.*\r\n)*?Channel: (.*)\r\n", self.stream, re.MULTILINE)
         return [name.decode() for name in names if name.startswith(prefix.encode())][nth]
 
-    async def gone(self, channel: str, *, deadline_s: float = 30) -> None:
+    async def gone(self, channel: str) -> None:
         """Read until this channel has hung up."""
-        pattern = re.compile(rb"Event: Hangup\r\n(?:.+\r\n)*?Channel: " + re.escape(channel.encode()) + rb"\r\n")
+        await self.matches(rb"Event: Hangup\r\n(?:.+\r\n)*?Channel: " + re.escape(channel.encode()) + rb"\r\n")
+
+    async def matches(self, pattern: bytes, *, deadline_s: float = 30) -> None:
+        """Read until this regular expression is found; `(?:.+\\r\\n)*?` passes over headers of one event."""
         async with asyncio.timeout(deadline_s):
-            while not pattern.search(self.stream):
+            while not re.search(pattern, self.stream):
                 self.stream += await self._reader.read(65536)
+
+    async def in_talk(self, prefix: str) -> None:
+        """Read until a channel of this beginning is in a bridge."""
+        await self.matches(rb"Event: BridgeEnter\r\n(?:.+\r\n)*?Channel: " + re.escape(prefix.encode()))
+
+    async def born(self, prefix: str) -> str:
+        """Read until a channel of this beginning is there; return its name."""
+        await self.matches(rb"Event: Newchannel\r\n(?:.+\r\n)*?Channel: " + re.escape(prefix.encode()))
+        return self.channel(prefix)
+
+    async def until(self, wanted: bytes, again: Callable[[], Awaitable[None]], *, deadline_s: float = 10) -> None:
+        """Do something again and again until `wanted` has come."""
+        async with asyncio.timeout(deadline_s):
+            while wanted not in self.stream:
+                await again()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(0.05):
+                        self.stream += await self._reader.read(65536)

@@ -21,7 +21,7 @@ from tests.testbed.asterisk import Asterisk, free_udp_port
 from tests.testbed.waiting import wait_for
 
 SCENARIOS = Path(__file__).parent / "scenarios"
-Behaviour = Literal["answer", "busy", "reject", "no_answer", "forward"]
+Behaviour = Literal["answer", "busy", "reject", "no_answer", "forward", "late"]
 
 
 @dataclass
@@ -34,6 +34,8 @@ class SippCall:
     folder: tempfile.TemporaryDirectory[str]
     media: socket.socket
     heard: list[bytes] = field(default_factory=list)
+    sequence: int = 1
+    """Of the next RTP packet that it sends."""
 
     def messages(self) -> str:
         return self.log.read_text("utf-8", "replace") if self.log.exists() else ""

@@ -20,16 +20,18 @@ INTERNAL = RULES.internal_contexts | {"from-internal"}
 
 def as_told(call: Call, expected: dict[str, Any]) -> dict[str, Any]:
     """Write a call the way the expectation is written, with its wildcards where it has them."""
-    rest = [_leg(leg) for leg in call.legs]
-    legs = []
-    # The exact ones first, so that a wildcard never takes what another entry asks for by name.
-    for wanted in sorted(expected.get("legs", []), key=lambda leg: leg.endswith(" *")):
-        stem = wanted.removesuffix("*")
-        found = next((leg for leg in rest if leg == wanted or (stem != wanted and leg.startswith(stem))), None)
+    legs = [_leg(leg) for leg in call.legs]
+    left = list(legs)
+    wanted = expected.get("legs", [])
+    # Exact ones first, so that a wildcard takes what is left.
+    for line in sorted(wanted, key=lambda line: "*" in line):
+        stem = line.removesuffix(" ?")
+        found = next((leg for leg in left if leg == stem or (stem.endswith("*") and leg.startswith(stem[:-1]))), None)
         if found is not None:
-            rest.remove(found)
-            legs.append(wanted)
-    legs += rest
+            left.remove(found)
+            legs[legs.index(found)] = line
+        elif line.endswith(" ?"):
+            legs.append(line)
     told = {
         "direction": call.direction,
         "outcome": call.outcome,
