@@ -34,8 +34,12 @@ class Bridges:
         if not members:
             self._members.pop(channel.bridge, None)
             self._silent.discard(channel.bridge)
+        channel.last_bridge = channel.bridge
         channel.bridge = None
         channel.on_hold = False
+
+    def members(self, bridge: str) -> list[LiveChannel]:
+        return list(self._members.get(bridge, {}).values())
 
     def exchange(self, one: LiveChannel, other: LiveChannel) -> None:
         """Follow two channels that have exchanged their uniqueids: each now stands where the other stood."""

@@ -56,6 +56,8 @@ class LiveChannel:
     answered_at: datetime | None = None
     left_at: datetime | None = None
     bridge: str | None = None
+    last_bridge: str | None = None
+    """The one that it left for this, or that it left last."""
     on_hold: bool = False
     was_dialled: bool = False
     dial_status: str = ""
@@ -131,6 +133,15 @@ class Handover:
         return channel.leg_id in self.leg_ids or (extension is not None and extension == self.extension)
 
 
+@dataclass(frozen=True, slots=True)
+class Consultation:
+    """Who is calling a third one while the other waits in the bridge `home`; `to` is whom."""
+
+    by: LiveChannel
+    home: str
+    to: str
+
+
 @dataclass(slots=True, eq=False)
 class LiveCall:
     """One call that has begun."""
@@ -172,8 +183,10 @@ class LiveCall:
     manager: LiveChannel | None = None
     transfers: list[Transfer] = field(default_factory=list)
     handover: Handover | None = None
+    consultation: Consultation | None = None
     parked: LiveChannel | None = None
     """Who is parked."""
+    parked_by: str = ""
     has_voicemail: bool = False
     """The caller was brought to a voicemail box."""
     linked_ids: list[str] = field(default_factory=list)
@@ -206,7 +219,9 @@ class LiveCall:
         self.transfers += other.transfers
         self.claims_over |= other.claims_over
         self.handover = self.handover or other.handover
-        self.parked = self.parked or other.parked
+        self.consultation = self.consultation or other.consultation
+        if self.parked is None and other.parked is not None:
+            self.parked, self.parked_by = other.parked, other.parked_by
         self.has_voicemail |= other.has_voicemail
         if self.root is None and other.root is not None:
             self.set_root(other.root)
@@ -285,7 +300,7 @@ class LiveCall:
         if self.talk_since is not None:
             held = any(channel.on_hold and channel.bridge for channel in self.channels.values())
             return "held" if held else "talking"
-        if self.parked is not None:
+        if self.parked is not None or self.consultation is not None:
             return "held"
         if self.in_queue is not None:
             return "waiting"

@@ -191,7 +191,11 @@ class Older:
     def _conference(self, frame: Frame, *, event: str) -> Frames:
         room = frame.get("Meetme") or frame.get("Conference") or ""
         frames = self._plain(frame, event=event)
-        return [*frames[:-1], {**frames[-1], "BridgeUniqueid": f"conference {room}"}] if frames else []
+        return (
+            [*frames[:-1], {**frames[-1], "BridgeUniqueid": f"conference {room}", "BridgeCreator": "ConfBridge"}]
+            if frames
+            else []
+        )
 
     # What has other words today
 

@@ -40,7 +40,25 @@ class Talk:
         self.bridges.enter(channel, bridge)
         if not channel.is_up:
             self.note_up(channel, now)
+        if frame.get("BridgeCreator") == "ConfBridge":
+            self._confer(channel)
         self.look_around(channel, now)
+
+    def _confer(self, channel: LiveChannel) -> None:
+        """Take who dialled into a conference into the call of those who are there.
+
+        One call from outside stays whole, whoever came first; two of them are two clients, and each keeps his own.
+        """
+        for other in self.bridges.heard_by(channel):
+            here, there = channel.call, other.call
+            if here is there:
+                continue
+            if here.direction == "internal" and there.direction != "internal":
+                self._board.merge(there, here)
+            elif there.direction == "internal" and here.direction != "internal":
+                self._board.merge(here, there)
+            elif here.direction == "internal":
+                self._board.join(channel, other)
 
     def on_leave(self, frame: Frame, now: datetime) -> None:
         channel = self._board.find(frame)

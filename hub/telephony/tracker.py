@@ -54,7 +54,7 @@ class CallTracker:
             "DialState": self._on_dial_state,
             "DialEnd": self._on_dial_end,
             "LocalBridge": self._talk.on_local_bridge,
-            "BridgeEnter": self._talk.on_enter,
+            "BridgeEnter": self._transfers.on_enter,
             "BridgeLeave": self._talk.on_leave,
             "BridgeMerge": self._talk.on_merge,
             "Hold": self._talk.on_hold,
@@ -272,6 +272,10 @@ class CallTracker:
         rung.changed()
         call = rung.call
         self._board.touch(call)
+        if rung is call.root and not rung.party.is_phone and rung.number is None:
+            # A click-to-call that rings the manager's own mobile first.
+            rung.number = dialled_number(frame.get("DialString", ""), "")
+            call.from_raw = call.from_raw or rung.number or ""
         if rung is call.root or not rung.is_person:
             return
         party = rung.party
@@ -283,7 +287,7 @@ class CallTracker:
             rung.number = dialled_number(frame.get("DialString", ""), known(frame.get("DestCallerIDNum")))
             if call.direction == "internal":
                 call.direction = "outbound"
-        elif call.root is not None and call.root.party.is_phone and call.dial_id is None:
+        elif call.root is not None and call.root.party.is_phone and call.dial_id is None and call.answered_at is None:
             call.direction = "internal"
         if party.is_phone and call.to_extension is None and call.queue is None and call.direction != "outbound":
             call.to_extension = party.extension
@@ -356,6 +360,7 @@ class CallTracker:
                 self._queues.leave(call)
         if channel is call.parked:
             call.parked = None
+        self._transfers.on_gone(channel, now)
         self._board.touch(call)
 
 

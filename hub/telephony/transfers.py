@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from hub.telephony.board import Board
 from hub.telephony.calls import Transfer, TransferKind
 from hub.telephony.directions import known, word_for
-from hub.telephony.livecall import Handover, LiveCall, LiveChannel
+from hub.telephony.livecall import Consultation, Handover, LiveCall, LiveChannel
 from hub.telephony.talk import Talk
 
 Frame = Mapping[str, str]
@@ -38,6 +38,42 @@ class Transfers:
         self._board.find_or_adopt(frame, now=now, prefix="Transferee")
         self._note("blind", by, by, known(frame.get("Extension")), frame, now)
 
+    def on_enter(self, frame: Frame, now: datetime) -> None:
+        """See a phone leave the other side waiting to call a third one, and come back to them.
+
+        That is how Asterisk's own attended transfer looks (by feature code or AMI); it says nothing where it fails.
+        """
+        self._talk.on_enter(frame, now)
+        channel = self._board.channels.get(frame.get("Uniqueid", ""))
+        if channel is None or channel.last_bridge is None or channel.bridge is None or not channel.is_person:
+            return
+        call = channel.call
+        consultation = call.consultation
+        if consultation is not None and consultation.by is channel:
+            if channel.bridge == consultation.home:
+                self._fail_consultation(call, now)
+            return
+        if consultation is not None or "SwapUniqueid" in frame or channel.bridge == channel.last_bridge:
+            return
+        ways = [word_for(other.name) for other in self._talk.bridges.members(channel.bridge)]
+        is_left_waiting = any(other.is_person for other in self._talk.bridges.members(channel.last_bridge))
+        if is_left_waiting and len(ways) == 2 and any(ways):
+            call.consultation = Consultation(channel, channel.last_bridge, "".join(ways))
+            self._board.touch(call)
+
+    def on_gone(self, channel: LiveChannel, now: datetime) -> None:
+        """Give up the consultation of a phone that hung up."""
+        consultation = channel.call.consultation
+        if consultation is not None and consultation.by is channel:
+            self._fail_consultation(channel.call, now)
+
+    def _fail_consultation(self, call: LiveCall, now: datetime) -> None:
+        consultation, call.consultation = call.consultation, None
+        if consultation is not None and len(call.transfers) < MAX_TRANSFERS:
+            by, to = consultation.by.shown, consultation.to
+            call.transfers.append(Transfer("attended", by, to, completed=False, at=call.clamp(now)))
+        self._board.touch(call)
+
     def on_attended(self, frame: Frame, now: datetime) -> None:
         first = self._board.find_or_adopt(frame, now=now, prefix="OrigTransferer")
         second = self._board.find_or_adopt(frame, now=now, prefix="SecondTransferer") or first
@@ -46,7 +82,9 @@ class Transfers:
             return
         caller = self._board.find_or_adopt(frame, now=now, prefix="Transferee")
         target = self._board.find_or_adopt(frame, now=now, prefix="TransferTarget")
-        to = self._target(first, second, target)
+        consultation = first.call.consultation
+        to = consultation.to if consultation is not None else self._target(first, second, target)
+        first.call.consultation = None
         if frame.get("Result") == "Success":
             self._board.join(first, second, caller, target)
         transfer = self._note("attended", first, second, to, frame, now)
@@ -79,10 +117,8 @@ class Transfers:
     def _target(self, first: LiveChannel, second: LiveChannel, target: LiveChannel | None) -> str:
         """Say to whom an attended transfer goes: who was spoken with, else the number that was dialled for it."""
         by = {first.leg_id, second.leg_id}
-        if target is not None:
-            persons = [target] if target.is_person else self._talk.bridges.heard_by(target)
-            if found := next((c for c in persons if c.leg_id not in by), None):
-                return found.shown
+        if target is not None and target.is_person and target.leg_id not in by:
+            return target.shown
         consult: LiveCall = second.call
         if consult is not first.call and consult.root is second:
             return consult.to_extension or consult.to_raw

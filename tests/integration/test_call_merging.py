@@ -53,7 +53,7 @@ async def test_a_transferred_call_is_one_call_with_the_legs_of_both(room: Room) 
         ("PJSIP/trunk-1", "caller"),
     ]
     assert call.transfers == [
-        {"kind": "attended", "by": "101", "to": "102", "completed": True, "at": "2026-11-24T09:00:00Z"}
+        {"kind": "attended", "by": "101", "to": "102", "completed": True, "at": "2026-11-24T09:00:00.000Z"}
     ]
 
 
