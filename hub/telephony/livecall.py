@@ -285,7 +285,7 @@ class LiveCall:
             self.talk_since = at
             if self.answered_at is None:
                 self.answered_at = at
-            if self.root is not None and self.root.answered_at is None:
+            if self.root is not None and self.root.answered_at is None and self.root.left_at is None:
                 self.root.answered_at = at
                 self.root.changed()
         else:

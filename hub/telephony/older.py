@@ -261,6 +261,8 @@ class Older:
         if not parkee:
             return []
         words = {"Event": frame["Event"]} | self._channel("Parkee", parkee, name)
+        if frame["Event"] == "ParkedCall":
+            words["ParkerDialString"] = frame.get("From", "").rpartition("-")[0]
         if frame["Event"] == "UnParkedCall" and (retriever := self._uniqueids.get(frame.get("From", ""))):
             words |= self._channel("Retriever", retriever, frame["From"])
         return [*self._bear(parkee), words]
