@@ -216,6 +216,7 @@ class Asterisk:
             "[hub-fallback]\nexten => _[a-zA-Z0-9]!,1,Dial(PJSIP/101&PJSIP/102,20,m)\n same => n,Hangup()\n"
             "exten => h,1,Hangup()\n"
             "#include extensions_hub.conf\n#include extensions_testbed.conf\n"
+            "#include extensions_freepbx.conf\n"
         )
 
     def _endpoints(self) -> str:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from tests.testbed.ami import CLAIM, HUNG_UP, IN_TALK, JOINED, OTHER_CLAIM, RINGS, Ami
 from tests.testbed.asterisk import running_asterisk
-from tests.testbed.recorded import features, groups, taken, transfers
+from tests.testbed.recorded import features, freepbx, groups, taken, transfers
 
 __all__ = ["CLAIM", "HUNG_UP", "IN_TALK", "JOINED", "OTHER_CLAIM", "RINGS", "SCENARIOS", "STREAMS", "Ami"]
 
 STREAMS = Path(__file__).parents[1] / "data" / "ami"
-SCENARIOS = {one.name: one for module in (taken, groups, transfers, features) for one in module.SCENARIOS}
+SCENARIOS = {one.name: one for module in (taken, groups, transfers, features, freepbx) for one in module.SCENARIOS}
 
 
 async def record(name: str) -> int:

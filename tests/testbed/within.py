@@ -122,6 +122,8 @@ async def _ask(asterisk: Asterisk, dialog: Dialog, method: str, headers: list[st
 async def speak(asterisk: Asterisk, *calls: SippCall, packets: int) -> None:
     """Send RTP of silence from each of the calls, 20 ms a packet: Local channels only merge under sound."""
     loop = asyncio.get_running_loop()
+    for call in calls:
+        await dialog_of(call)  # its answer names the port
     ports = [_media_port(call) for call in calls]
     for number in range(packets):
         for call, port in zip(calls, ports, strict=True):

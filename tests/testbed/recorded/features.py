@@ -152,6 +152,8 @@ async def parked_and_the_caller_gives_up(asterisk: Asterisk, ami: Ami) -> None:
 
 # Hold, conference, voicemail.
 
+IS_UP = rb"Event: Newstate\r\n(?:.+\r\n)*?Channel: PJSIP/trunk-.*\r\n.*\r\nChannelStateDesc: Up"
+
 
 async def held_and_taken_back(asterisk: Asterisk, ami: Ami) -> None:
     async with talking(asterisk, ami) as (desk, stranger):
@@ -188,8 +190,15 @@ async def three_in_a_conference(asterisk: Asterisk, ami: Ami) -> None:
 
 async def not_answered_then_voicemail(asterisk: Asterisk, ami: Ami) -> None:
     async with phone(asterisk, "101", "no_answer"), caller(asterisk, STRANGER, did="74950000240") as stranger:
-        await ami.count(b"Application: VoiceMail\r\n", 1)
+        await ami.matches(IS_UP)
         await speak(asterisk, stranger, packets=75)
+        await stranger.hang_up()
+        await ami.gone(ami.channel("PJSIP/trunk-"))
+
+
+async def not_answered_then_voicemail_and_no_word(asterisk: Asterisk, ami: Ami) -> None:
+    async with phone(asterisk, "101", "no_answer"), caller(asterisk, STRANGER, did="74950000241") as stranger:
+        await ami.matches(IS_UP)
         await stranger.hang_up()
         await ami.gone(ami.channel("PJSIP/trunk-"))
 
@@ -336,6 +345,7 @@ SCENARIOS = (
             held_and_the_caller_gives_up,
             three_in_a_conference,
             not_answered_then_voicemail,
+            not_answered_then_voicemail_and_no_word,
             local_channel_that_is_optimised_away,
             local_channel_that_stays,
             two_local_channels_ring_and_one_is_answered,
