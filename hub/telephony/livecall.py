@@ -60,6 +60,7 @@ class LiveChannel:
     """The one that it left for this, or that it left last."""
     on_hold: bool = False
     was_dialled: bool = False
+    dialled_by: LiveChannel | None = None
     dial_status: str = ""
     cause: int = 0
     hung_up_itself: bool = False

@@ -264,11 +264,12 @@ class CallTracker:
     # Dials: who is rung, and how that went
 
     def _on_dial_begin(self, frame: Frame, now: datetime) -> None:
-        self._board.name_caller(self._board.find_or_adopt(frame, now=now), frame)
+        dials = self._board.find_or_adopt(frame, now=now)
+        self._board.name_caller(dials, frame)
         rung = self._board.find_or_adopt(frame, now=now, prefix="Dest")
         if rung is None:
             return
-        rung.was_dialled = True
+        rung.was_dialled, rung.dialled_by = True, dials
         rung.changed()
         call = rung.call
         self._board.touch(call)
@@ -305,10 +306,23 @@ class CallTracker:
         if not rung.dial_status or status == "ANSWER":
             # A queue whose ring time is over says NOANSWER, and CANCEL when it takes its members' phones down.
             rung.dial_status = status
+        if status == "NOANSWER":
+            self._pass_on_time_out(rung)
         if rung.dial_status == "ANSWER" and rung.left_at is None and not rung.is_up:
             self._talk.note_up(rung, now)
         rung.changed()
         self._board.touch(rung.call)
+
+    def _pass_on_time_out(self, rung: LiveChannel) -> None:
+        """Tell the phones behind a Local channel that they rang to the end: their own Dial only says CANCEL."""
+        inner = rung.other_half
+        if inner is None:
+            return
+        for channel in rung.call.channels.values():
+            if channel.dialled_by is inner and not channel.is_up and not channel.dial_status:
+                channel.dial_status = "NOANSWER"
+                channel.changed()
+                self._pass_on_time_out(channel)
 
     # Voicemail
 
