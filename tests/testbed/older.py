@@ -136,7 +136,12 @@ class Asterisk11:
             self.say("HangupRequest", Channel=one.name, Uniqueid=one.uniqueid)
         text = {"16": "Normal Clearing", "17": "User busy", "21": "Call Rejected", "26": "Answered elsewhere"}[cause]
         self.say(
-            "Hangup", Channel=one.name, Uniqueid=one.uniqueid, **self._ids(one, False), Cause=cause, Cause_txt=text
+            "Hangup",
+            Channel=one.name,
+            Uniqueid=one.uniqueid,
+            **self._ids(one, with_uniqueid=False),
+            Cause=cause,
+            Cause_txt=text,
         )
 
     def masquerade(self, original: Channel, clone: Channel) -> None:
