@@ -10,6 +10,7 @@ import pytest
 
 from hub.telephony.calls import Call, Leg
 from hub.telephony.tracker import CallTracker
+from tests.testbed import older
 from tests.unit.ami_script import BOOT, RULES, ended, holds_for_every_call, read_stream, replay
 from tests.unit.test_tracker_streams import STREAMS
 
@@ -77,6 +78,13 @@ def test_what_happened_on_the_phones_is_what_is_told(name: str) -> None:
         as_expected(entry) for entry in entries
     ]
     assert len(calls) == len(entries), calls[len(entries) :]
+
+
+def test_streams_of_older_asterisks_are_what_the_script_writes() -> None:
+    made = older.streams()
+    assert {name: (FOLDER / f"{name}.txt").read_bytes() == stream for name, stream in made.items()} == dict.fromkeys(
+        made, True
+    )
 
 
 def test_every_recorded_stream_has_its_expectation() -> None:

@@ -67,7 +67,7 @@ async def blind_transfer_to_a_queue(asterisk: Asterisk, ami: Ami) -> None:
         phone(asterisk, "103", "no_answer"),
     ):
         await refer(asterisk, desk, "610")
-        await ami.count(HUNG_UP, 4)
+        await ami.count(HUNG_UP, 5)
 
 
 async def blind_transfer_twice(asterisk: Asterisk, ami: Ami) -> None:
