@@ -285,6 +285,8 @@ class CallTracker:
             rung.number = dialled_number(frame.get("DialString", ""), known(frame.get("DestCallerIDNum")))
             if call.direction == "internal":
                 call.direction = "outbound"
+            if rung.number is None and call.direction == "outbound" and call.answered_at is None:
+                rung.number = call.to_raw or None
         elif call.root is not None and call.root.party.is_phone and call.dial_id is None and call.answered_at is None:
             call.direction = "internal"
         if party.is_phone and call.to_extension is None and call.queue is None and call.direction != "outbound":
