@@ -23,13 +23,14 @@ from hub.crm.models import clients
 from hub.store.changes import tell
 from hub.store.engine import Database
 from hub.store.upsert import insert
-from hub.telephony import announced
+from hub.telephony import announced, merging
 from hub.telephony.announced import Heard
 from hub.telephony.calls import (
     Announced,
     Call,
     CallChanged,
     CallEnded,
+    CallMerged,
     CallOffered,
     ClaimConnected,
     ClaimFailed,
@@ -87,6 +88,8 @@ class CallIntake:
             case Announced(name=name, fields=fields):
                 heard = Heard(effect.call, stored.id, stored.team_id, stored.client_id, fields)
                 await announced.receive(conn, name, heard, now=now)
+            case CallMerged(gone=gone):
+                await merging.merge(conn, stored.id, gone, now=now)
             case CallChanged():
                 pass
         await _refresh_item(conn, effect.call, stored, now=now)

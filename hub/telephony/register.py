@@ -18,7 +18,7 @@ from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.models import clients, contacts, queue_items, teams, users
 from hub.errors import NotFound
-from hub.telephony.models import call_intents, call_legs, calls
+from hub.telephony.models import call_intents, call_legs, calls, merged_calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,12 @@ async def listed(
 
 
 async def find(conn: AsyncConnection, actor: Actor, call_id: int) -> CallRow:
-    """Return a call with its legs. Raises NotFound, also for what the actor may not see."""
+    """Return a call with its legs, also by the id of one that became part of it.
+
+    Raises NotFound, also for what the actor may not see.
+    """
+    is_part_of = sa.select(merged_calls.c.call_id).where(merged_calls.c.id == call_id)
+    call_id = (await conn.execute(is_part_of)).scalar() or call_id
     row = (await conn.execute(_query(actor).where(calls.c.id == call_id))).mappings().first()
     if row is None:
         raise NotFound("call_missing", "no such call")

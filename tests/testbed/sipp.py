@@ -21,7 +21,7 @@ from tests.testbed.asterisk import Asterisk, free_udp_port
 from tests.testbed.waiting import wait_for
 
 SCENARIOS = Path(__file__).parent / "scenarios"
-Behaviour = Literal["answer", "busy", "reject", "no_answer"]
+Behaviour = Literal["answer", "busy", "reject", "no_answer", "forward", "late"]
 
 
 @dataclass
@@ -34,6 +34,8 @@ class SippCall:
     folder: tempfile.TemporaryDirectory[str]
     media: socket.socket
     heard: list[bytes] = field(default_factory=list)
+    sequence: int = 1
+    """Of the next RTP packet that it sends."""
 
     def messages(self) -> str:
         return self.log.read_text("utf-8", "replace") if self.log.exists() else ""
@@ -54,6 +56,18 @@ class SippCall:
     async def hang_up(self) -> None:
         """Have this side hang up now, before its time is over; waits until there is a call to end."""
         await wait_for(self._is_established, what="the call is up", deadline_s=10)
+        self.trigger()
+
+    async def give_up(self) -> None:
+        """Have a caller who hears it ring cancel (only one that was started with `gives_up`)."""
+        await wait_for(self._is_ringing, what="the caller hears it ring", deadline_s=10)
+        self.trigger()
+
+    async def _is_ringing(self) -> bool:
+        return any(line.startswith("SIP/2.0 180") for line in self.first_lines("received"))
+
+    def trigger(self) -> None:
+        """Say the INFO that the scenario waits for."""
         call_id = re.findall(r"^Call-ID: *(\S+)", self.messages(), re.MULTILINE)[-1]
         lines = [f"INFO sip:test@127.0.0.1:{self.port} SIP/2.0", "Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKtest"]
         lines += ["From: <sip:test@127.0.0.1>;tag=test", "To: <sip:test@127.0.0.1>", f"Call-ID: {call_id}"]
@@ -87,7 +101,17 @@ async def _start(scenario: str, asterisk: Asterisk, port: int, *words: str, last
     media.bind(("127.0.0.1", 0))
     media.setblocking(False)
     command = ["sipp", f"127.0.0.1:{asterisk.sip_port}", "-sf", str(SCENARIOS / scenario), "-i", "127.0.0.1"]
-    command += ["-trace_msg", "-message_file", str(log), "-nostdin", "-p", str(port), "-recv_timeout", str(lasts_ms)]
+    command += [
+        "-trace_msg",
+        "-message_file",
+        str(log),
+        "-nostdin",
+        "-p",
+        str(port),
+        "-aa",
+        "-recv_timeout",
+        str(lasts_ms),
+    ]
     # sipp binds its own media port, so the scenario names this one under another word.
     command += ["-key", "rtp", str(media.getsockname()[1])]
     process = await asyncio.create_subprocess_exec(
@@ -110,12 +134,14 @@ async def caller(
     did: str = "74950000100",
     hold_ms: int = 60_000,
     line: str = "trunk",
+    gives_up: bool = False,
 ) -> AsyncIterator[SippCall]:
     """Somebody who dials `did` and holds for `hold_ms`, or until Asterisk hangs up; from outside, or from a phone."""
-    # From outside any port will do, so several may call at once.
-    port = free_udp_port() if line == "trunk" else asterisk.phone_ports[line]
+    # Any port will do, so several may call at once: a phone is known by its name.
+    port = free_udp_port()
     words = ["-s", did, "-m", "1", "-key", "number", number, "-key", "shown", name or number]
-    call = await _start("caller.xml", asterisk, port, *words, lasts_ms=hold_ms)
+    scenario = "caller_gives_up.xml" if gives_up else "caller.xml"
+    call = await _start(scenario, asterisk, port, *words, lasts_ms=hold_ms)
     try:
         yield call
     finally:
@@ -162,11 +188,18 @@ def fates(call: SippCall) -> dict[str, Literal["caller", "asterisk", "open"]]:
 
 @asynccontextmanager
 async def phone(
-    asterisk: Asterisk, extension: str, behaviour: Behaviour = "answer", *, talk_ms: int = 60_000, calls: int = 1
+    asterisk: Asterisk,
+    extension: str,
+    behaviour: Behaviour = "answer",
+    *,
+    talk_ms: int = 60_000,
+    calls: int = 1,
+    forward_to: str = "",
 ) -> AsyncIterator[SippCall]:
     """A manager's phone; one that answers hangs up after `talk_ms`, if nobody has before."""
     port = asterisk.trunk_port if extension == "trunk" else asterisk.phone_ports[extension]
-    call = await _start(f"phone_{behaviour}.xml", asterisk, port, "-m", str(calls), lasts_ms=talk_ms)
+    words = ["-m", str(calls), "-key", "forward_to", forward_to or "nobody"]
+    call = await _start(f"phone_{behaviour}.xml", asterisk, port, *words, lasts_ms=talk_ms)
     try:
         await wait_for(lambda: _is_bound(port), what=f"phone {extension} listens", deadline_s=5)
         yield call
