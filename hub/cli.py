@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from hub import app
 from hub.clock import utc_now
-from hub.crm import people
+from hub.crm import people, privileges
 from hub.errors import ConfigError, HubError, Refused, Unavailable
 from hub.settings import Settings, load
 from hub.store.engine import open_database
@@ -100,6 +100,13 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--team", action="append", default=[], metavar="T")
     add.add_argument("--extension", metavar="X")
     add.add_argument("--password-stdin", action="store_true", required=True)
+    for word, run, text in (
+        ("grant", _user_grant, "give a person a privilege"),
+        ("revoke", _user_revoke, "take a privilege away"),
+    ):
+        switch = command(user, word, run, text)
+        switch.add_argument("email")
+        switch.add_argument("privilege", help=" or ".join(privileges.PRIVILEGES))
     token = commands.add_parser("token", help="API tokens").add_subparsers(required=True, metavar="COMMAND")
     create = command(token, "create", _token_create, "make an API token for a person and print it")
     create.add_argument("email")
@@ -151,6 +158,22 @@ async def _user_add(arguments: argparse.Namespace) -> int:
             extension=arguments.extension,
             now=utc_now(),
         )
+    return 0
+
+
+async def _user_grant(arguments: argparse.Namespace) -> int:
+    privilege = privileges.read_privilege(arguments.privilege)
+    async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
+        user_id = await privileges.user_id_of(conn, arguments.email)
+        await privileges.grant(conn, user_id, privilege, by=None, now=utc_now())
+    return 0
+
+
+async def _user_revoke(arguments: argparse.Namespace) -> int:
+    privilege = privileges.read_privilege(arguments.privilege)
+    async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
+        user_id = await privileges.user_id_of(conn, arguments.email)
+        await privileges.revoke(conn, user_id, privilege, by=None, now=utc_now())
     return 0
 
 
