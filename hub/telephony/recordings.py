@@ -76,9 +76,12 @@ async def note_recording(conn: AsyncConnection, heard: Heard, now: datetime) -> 
     except Refused as error:
         log.warning("pbx %s announced a recording that is refused: %s", heard.call.pbx, error)
         return
-    team_id = heard.team_id or await _team_of_dial(conn, heard.call.dial_id)
-    values = {"pbx": heard.call.pbx, "path": path, "call_id": heard.call_id, "team_id": team_id, "started_at": now}
-    values |= {"keep_until": await _keep_until(conn, team_id, now), "measure_at": now}
+    call = heard.call
+    team_id = heard.team_id or await _team_of_dial(conn, call.dial_id)
+    # Heard of a call that is over: then the recording is as old as the call.
+    started_at = now if call.ended_at is None else call.answered_at or call.started_at
+    values = {"pbx": call.pbx, "path": path, "call_id": heard.call_id, "team_id": team_id, "started_at": started_at}
+    values |= {"keep_until": await _keep_until(conn, team_id, started_at), "measure_at": now}
     await conn.execute(insert(conn, recordings).values(**values).on_conflict_do_nothing())
 
 

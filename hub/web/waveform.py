@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-BARS = 150
+BARS = 100
 HEIGHT = 32
 
 
