@@ -270,5 +270,7 @@ def _check_recordings(pbx: Pbx, place: str) -> None:
         raise ConfigError("config_invalid", f"{place}: recordings_dir or recordings_url, not both")
     if pbx.recordings_dir and not Path(pbx.recordings_dir).is_absolute():
         raise ConfigError("config_invalid", f"{place}.recordings_dir: must be an absolute path")
+    if ":" in pbx.recordings_username:
+        raise ConfigError("config_invalid", f"{place}.recordings_username: must not contain a colon")
     if pbx.recordings_url and not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s?#]*)?", pbx.recordings_url):
         raise ConfigError("config_invalid", f"{place}.recordings_url: must be http(s)://HOST[:PORT][/PATH]")

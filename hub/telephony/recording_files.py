@@ -18,7 +18,7 @@ import re
 import ssl
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NewType, Protocol
 from urllib.parse import quote
@@ -53,7 +53,9 @@ def recording_path(text: str) -> RecordingPath:
 
 
 def suffix_of(path: str) -> str:
-    return path.rpartition("/")[2].rpartition(".")[2]
+    """Return the end of the file's name behind its last dot, "" where it has none."""
+    stem, _, suffix = path.rpartition("/")[2].rpartition(".")
+    return suffix if stem else ""
 
 
 class OpenRecording(Protocol):
@@ -84,10 +86,10 @@ def source_of(pbx: Pbx) -> Source | None:
         return DirectorySource(Path(pbx.recordings_dir))
     if pbx.recordings_url:
         base = guard.http_url(pbx.recordings_url, field="recordings_url").rstrip("/")
-        auth = None
+        secret = ""
         if pbx.recordings_username:
-            auth = aiohttp.BasicAuth(pbx.recordings_username, pbx.recordings_password.reveal(), encoding="utf-8")
-        return HttpSource(base, auth, pbx.recordings_ca_file)
+            secret = aiohttp.encode_basic_auth(pbx.recordings_username, pbx.recordings_password.reveal(), "utf-8")
+        return HttpSource(base, pbx.recordings_ca_file, secret)
     return None
 
 
@@ -237,8 +239,8 @@ class HttpSource:
     """Recordings behind one fixed address. A server that knows no ranges is read from the beginning."""
 
     base: str
-    auth: aiohttp.BasicAuth | None
     ca_file: str
+    authorization: str = field(default="", repr=False)
 
     @contextlib.asynccontextmanager
     async def opened(self, path: RecordingPath) -> AsyncIterator[OpenRecording]:
@@ -261,7 +263,9 @@ class HttpSource:
         limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_WITHIN_S, sock_read=SILENT_AT_MOST_S)
         # Identity: a compressed answer would have another length, and could be a bomb.
         headers = {"Accept-Encoding": "identity", "User-Agent": "Hub"}
-        return aiohttp.ClientSession(auth=self.auth, timeout=limits, headers=headers, auto_decompress=False)
+        if self.authorization:
+            headers["Authorization"] = self.authorization
+        return aiohttp.ClientSession(timeout=limits, headers=headers, auto_decompress=False)
 
     @contextlib.asynccontextmanager
     async def asked(
