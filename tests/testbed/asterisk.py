@@ -204,6 +204,7 @@ class Asterisk:
             "exten => 74950000101,1,Dial(PJSIP/101,20)\n"
             "exten => 74950000102,1,Goto(hub-in,north-west,1)\n"
             "exten => 74950000103,1,Goto(hub-in,nowhere,1)\n"
+            "exten => 74950000104,1,Set(HUB_RECORD=yes)\n same => n,Goto(hub-in,sales,1)\n"
             "[internal]\nexten => _1XX,1,Dial(PJSIP/${EXTEN},20)\ninclude => parkedcalls\n"
             "[hub-trunk]\nexten => _[+0-9]!,1,Dial(PJSIP/${FILTER(0-9,${EXTEN})}@trunk,60)\n same => n,Hangup()\n"
             "[hub-fallback]\nexten => _[a-zA-Z0-9]!,1,Dial(PJSIP/101&PJSIP/102,20,m)\n same => n,Hangup()\n"

@@ -35,7 +35,9 @@ async def speak(call: SippCall, *, seconds: float) -> None:
 
     port = await wait_for(asterisk_media_port, what="Asterisk names its media port")
     began = time.monotonic()
+    # Numbered by the clock, so that who speaks again goes on where they were; a new stream would be dropped as a replay.
+    first = int(began / PACKET_S)
     for n in range(int(seconds / PACKET_S)):
-        head = struct.pack("!BBHII", 0x80, 0, n & 0xFFFF, n * 160, 0x1234)
+        head = struct.pack("!BBHII", 0x80, 0, (first + n) & 0xFFFF, (first + n) * 160 & 0xFFFFFFFF, 0x1234)
         call.media.sendto(head + TONE, ("127.0.0.1", port))
         await asyncio.sleep(max(0.0, began + (n + 1) * PACKET_S - time.monotonic()))
