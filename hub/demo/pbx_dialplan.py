@@ -54,7 +54,7 @@ class Dialplan:
     fallback: tuple[str, ...]
     recorder: Recorder | None = None
     """None: app_mixmonitor is not there."""
-    _recorded: set[str] = field(default_factory=set)
+    _recorded: dict[str, str] = field(default_factory=dict)
 
     async def hub_in(self, call: ScriptedCall) -> None:
         """[hub-in]: wait in the queue, be brought to whoever takes the call, or come back to the front."""
@@ -140,16 +140,14 @@ class Dialplan:
         """[hub-record] around a Dial: once per channel; gives what is to be called when the talk begins."""
         clock = asyncio.get_running_loop().time
         began: list[float] = []
-        is_first = channel.name not in self._recorded
-        path = self.recorder.name_now(channel.uniqueid) if self.recorder and wanted and is_first else ""
-        if path:
-            self._recorded.add(channel.name)
+        if self.recorder and wanted and channel.name not in self._recorded:
+            path = self._recorded[channel.name] = self.recorder.name_now(channel.uniqueid)
             self.switch.event("UserEvent", channel, UserEvent="HubRecording", File=path)
         try:
             yield lambda: began.append(clock())
         finally:
-            if path and self.recorder:
-                self.recorder.write(path, clock() - began[0] if began else 0.0)
+            if self.recorder and (found := self._recorded.get(channel.name)):
+                self.recorder.write(found, clock() - began[0] if began else 0.0)
 
     async def _hub_fallback(self, call: ScriptedCall) -> None:
         call.caller.context, call.caller.priority = "hub-fallback", "1"

@@ -35,7 +35,7 @@ async def speak(call: SippCall, *, seconds: float) -> None:
 
     port = await wait_for(asterisk_media_port, what="Asterisk names its media port")
     began = time.monotonic()
-    # Numbered by the clock, so that who speaks again goes on where they were; a new stream would be dropped as a replay.
+    # Numbered by the clock: who speaks again goes on where they were, for old numbers would be dropped as a replay.
     first = int(began / PACKET_S)
     for n in range(int(seconds / PACKET_S)):
         head = struct.pack("!BBHII", 0x80, 0, (first + n) & 0xFFFF, (first + n) * 160 & 0xFFFFFFFF, 0x1234)
