@@ -127,8 +127,17 @@ def open_beneath(root: Path, path: RecordingPath) -> int:
 
 
 def measure_beneath(root: Path, path: RecordingPath) -> Measured:
-    """Measure a file: seconds of CPU for an hour of sound, so for a worker process. Raises as `open_beneath`."""
-    with open(open_beneath(root, path), "rb") as file:
+    """Measure a file: seconds of CPU for an hour of sound, so for a worker process. Raises OSError, NotAudio.
+
+    Only what can be pickled is raised here: another exception would break the pool and not reach who asked.
+    """
+    try:
+        handle = open_beneath(root, path)
+    except NotFound as error:
+        raise FileNotFoundError(errno.ENOENT, error.message) from None
+    except Unavailable as error:
+        raise OSError(errno.EIO, error.message) from None
+    with open(handle, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         return audio.measure(file, size_bytes=size, suffix=suffix_of(path))
 

@@ -134,10 +134,9 @@ class RecordingKeeper:
     async def _in_worker(self, root: Path, path: RecordingPath) -> Measured:
         if self._pool is None:
             self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
-        work = asyncio.get_running_loop().run_in_executor(self._pool, measure_beneath, root, path)
         try:
             async with asyncio.timeout(MEASURE_WITHIN_S):
-                return await work
+                return await asyncio.get_running_loop().run_in_executor(self._pool, measure_beneath, root, path)
         except (BrokenProcessPool, TimeoutError):
             self._drop_pool()
             raise

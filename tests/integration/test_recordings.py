@@ -279,6 +279,48 @@ async def test_a_recording_is_looked_at_after_its_call_and_again_until_its_file_
     assert (row.state, row.duration_s, len(row.peaks)) == ("ready", 0.5, 600)
 
 
+async def test_what_cannot_be_opened_is_looked_for_again_and_breaks_no_worker(db: Database, settings: Settings) -> None:
+    now = utc_now() + timedelta(minutes=10)
+    looking = keeper(db, settings, now=lambda: now)
+    await announce(db, number="84951234567")
+    root = Path(settings.pbx[0].recordings_dir)
+    root.rmdir()
+    assert await looking.measure_due() == 1
+    worker = looking._pool
+    (root / PATH).mkdir(parents=True)
+    now += timedelta(minutes=1)
+    assert await looking.measure_due() == 1
+    (root / PATH).rmdir()
+    (root / PATH).write_bytes(wav(0.5))
+    now += timedelta(minutes=1)
+    assert await looking.measure_due() == 1
+    assert looking._pool is worker
+    looking._drop_pool()
+    (row,) = await rows(db)
+    assert (row.state, row.tries, row.duration_s) == ("ready", 3, 0.5)
+
+
+async def test_a_worker_that_dies_is_replaced(db: Database, settings: Settings) -> None:
+    now = utc_now() + timedelta(minutes=10)
+    looking = keeper(db, settings, now=lambda: now)
+    await recorded(db, settings)
+    await announce(db, number="89161234567", path="2026/11/25/2.wav")
+    (Path(settings.pbx[0].recordings_dir) / "2026/11/25/2.wav").write_bytes(wav(0.5))
+    assert await looking.measure_due() == 1
+    pool = looking._pool
+    assert pool is not None
+    for process in pool._processes.values():
+        process.kill()
+        process.join()
+    await announce(db, number="89160000000", path="2026/11/25/3.wav")
+    (Path(settings.pbx[0].recordings_dir) / "2026/11/25/3.wav").write_bytes(wav(0.5))
+    for _ in range(2):
+        now += timedelta(minutes=1)
+        await looking.measure_due()
+    looking._drop_pool()
+    assert [row.state for row in await rows(db)] == ["ready"] * 3
+
+
 async def test_a_file_that_never_comes_is_missing_in_the_end(db: Database, settings: Settings) -> None:
     now = utc_now() + timedelta(minutes=10)
     looking = keeper(db, settings, now=lambda: now)
