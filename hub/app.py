@@ -36,6 +36,7 @@ from hub.store.migrate import require_head, upgrade
 from hub.store.upsert import insert
 from hub.telephony import health
 from hub.telephony.intake import CallIntake
+from hub.telephony.recording_keeper import RecordingKeeper
 from hub.telephony.service import PbxService
 from hub.web.server import Services, make_app
 
@@ -150,6 +151,7 @@ async def run_roles(parts: Parts, *, roles: frozenset[str], ready: asyncio.Event
             if "jobs" in roles:
                 running.append(tasks.create_task(health.watch(parts.db)))
                 running.append(tasks.create_task(_keep_feed_short(parts.db)))
+                running.append(tasks.create_task(RecordingKeeper(parts.db, parts.settings.pbx).run()))
             if "web" in roles:
                 running.append(tasks.create_task(_serve_pages(parts, stop, ready)))
             elif ready is not None:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from hub import app
 from hub.clock import utc_now
-from hub.crm import people, phones
+from hub.crm import people, phones, privileges
 from hub.errors import ConfigError, HubError, Refused, Unavailable
 from hub.settings import Settings, load
 from hub.store.engine import open_database
@@ -102,6 +102,13 @@ def _parser() -> argparse.ArgumentParser:
         "--extension", action="append", default=[], metavar="X", help="their phone: 101, or office:101 for one PBX"
     )
     add.add_argument("--password-stdin", action="store_true", required=True)
+    for word, run, text in (
+        ("grant", _user_grant, "give a person a privilege"),
+        ("revoke", _user_revoke, "take a privilege away"),
+    ):
+        switch = command(user, word, run, text)
+        switch.add_argument("email")
+        switch.add_argument("privilege", help=" or ".join(privileges.PRIVILEGES))
     token = commands.add_parser("token", help="API tokens").add_subparsers(required=True, metavar="COMMAND")
     create = command(token, "create", _token_create, "make an API token for a person and print it")
     create.add_argument("email")
@@ -169,6 +176,22 @@ def _phones(words: Sequence[str], settings: Settings) -> tuple[str | None, list[
     if unknown := [pbx for pbx, _ in named if pbx not in known]:
         raise Refused("bad_extension", f"--extension: there is no PBX {unknown[0]!r}", field="extension")
     return (usual[0] if usual else None), named
+
+
+async def _user_grant(arguments: argparse.Namespace) -> int:
+    privilege = privileges.read_privilege(arguments.privilege)
+    async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
+        user_id = await privileges.user_id_of(conn, arguments.email)
+        await privileges.grant(conn, user_id, privilege, by=None, now=utc_now())
+    return 0
+
+
+async def _user_revoke(arguments: argparse.Namespace) -> int:
+    privilege = privileges.read_privilege(arguments.privilege)
+    async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
+        user_id = await privileges.user_id_of(conn, arguments.email)
+        await privileges.revoke(conn, user_id, privilege, by=None, now=utc_now())
+    return 0
 
 
 async def _token_create(arguments: argparse.Namespace) -> int:

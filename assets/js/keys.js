@@ -29,7 +29,7 @@ function act({ code, shiftKey, timeStamp }) {
   if (code === "Slash" && shiftKey) return open("keys");
   if (code === "Slash") return focus(document.querySelector("#find"));
   if (code === "KeyT") return click(firstToTake());
-  if (code === "Enter") return click(document.activeElement.matches("[data-row]") && document.activeElement.querySelector("a"));
+  if (code === "Enter") return click(document.activeElement.matches("[data-row]") && document.activeElement.querySelector("a:not([download]), [data-play]"));
   if (code === "KeyJ") return step(1);
   if (code === "KeyK") return step(-1);
   return false;

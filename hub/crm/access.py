@@ -90,6 +90,17 @@ def talk_visible(
     return sa.or_(of_my_teams(actor, team_id), client_id.is_not(None))
 
 
+def recording_audible(
+    actor: Actor, *, team_id: sa.ColumnElement[int], was_in_call: sa.ColumnElement[bool]
+) -> sa.ColumnElement[bool]:
+    """Recordings the actor may hear: of calls they spoke in, and with the privilege those of their teams."""
+    if actor.is_admin:
+        return sa.true()
+    if not actor.has("recordings"):
+        return was_in_call
+    return sa.or_(of_my_teams(actor, team_id), was_in_call)
+
+
 def may_hear_of(actor: Actor, change: Change) -> bool:
     """Tell whether a change may reach the actor's stream: the same rule as for lists, on the change's own facts."""
     if actor.is_admin or change.user_id == actor.user_id or change.client_id is not None:

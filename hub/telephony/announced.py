@@ -12,6 +12,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub.telephony import recordings
 from hub.telephony.calls import Call
 
 
@@ -28,7 +29,9 @@ class Heard:
 
 Receiver = Callable[[AsyncConnection, Heard, datetime], Awaitable[None]]
 
-RECEIVERS: dict[str, Receiver] = {}
+RECEIVERS: dict[str, Receiver] = {
+    "HubRecording": recordings.note_recording,
+}
 """By the name of the UserEvent."""
 
 

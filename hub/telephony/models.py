@@ -100,6 +100,7 @@ call_intents = sa.Table(
     sa.Column("channel", sa.String(150)),
     sa.Column("queue", sa.String(80)),
     sa.Column("target", sa.String(64)),
+    link("record_team_id", "teams"),
     moment("created_at", nullable=False),
     moment("deadline", nullable=False),
     moment("sent_at"),
@@ -137,12 +138,18 @@ recordings = sa.Table(
     sa.Column("duration_s", sa.Float()),
     sa.Column("size_bytes", sa.BigInteger()),
     sa.Column("peaks", Json),
+    sa.Column("state", sa.String(10), nullable=False, server_default="pending"),
+    moment("measure_at"),
+    sa.Column("tries", sa.Integer(), nullable=False, server_default="0"),
     moment("keep_until"),
     moment("deleted_at"),
     sa.UniqueConstraint("pbx", "path", name="uq_recordings_path"),
     sa.Index("ix_recordings_keep", "deleted_at", "keep_until"),
+    sa.Index("ix_recordings_measure", "state", "measure_at"),
+    sa.CheckConstraint("state IN ('pending', 'ready', 'empty', 'missing')", name="state"),
 )
-"""`path` is below the PBX's recordings root; `peaks` is the waveform as drawn, null until it was made."""
+"""`path` is below the PBX's recordings root. `pending` until its file was looked at after the call: then there is
+something to hear (`ready`), or nobody ever spoke (`empty`), or no file came (`missing`). `peaks` is the waveform."""
 
 device_states = sa.Table(
     "device_states",

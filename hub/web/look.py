@@ -15,6 +15,7 @@ from pathlib import Path
 
 import jinja2
 
+from hub.web import waveform
 from hub.web.assets import Assets
 from hub.web.i18n import LANGUAGES, N_, translator
 
@@ -38,6 +39,8 @@ ERRORS = {
     "no_recipient": N_("Say whom this is for."),
     "not_waiting": N_("The caller is not waiting any more."),
     "not_yours": N_("You do not hold this any more."),
+    "recording_expired": N_("This recording has been deleted: its time was over."),
+    "recording_missing": N_("There is no such recording, or it is not yours to hear."),
     "page_missing": N_("There is nothing at this address. It may have been merged, or it is not yours to see."),
     "too_large": N_("This is too large to send."),
     "too_long": N_("This text is too long."),
@@ -51,6 +54,7 @@ BY_STATUS = {
     401: N_("Sign in first."),
     403: N_("This is not yours to do."),
     404: N_("There is nothing at this address. It may have been merged, or it is not yours to see."),
+    410: N_("This is no longer kept."),
     409: N_("Somebody was faster. Look again."),
     413: N_("This is too large to send."),
     429: N_("Too many tries. Wait a few minutes."),
@@ -62,6 +66,7 @@ TITLES = {
     403: N_("Not for you"),
     404: N_("Nothing here"),
     409: N_("Too late"),
+    410: N_("No longer here"),
     429: N_("Too often"),
     500: N_("Our mistake"),
     502: N_("Not known"),
@@ -84,7 +89,7 @@ def make_environment(folder: Path, language: str, assets: Assets, *, zone: tzinf
     env.install_gettext_callables(  # type: ignore[attr-defined]  # the extension adds it
         words.gettext, words.ngettext, newstyle=True
     )
-    env.filters.update(words.filters())
+    env.filters.update(words.filters(), waveform=waveform.path)
 
     def error_text(code: str, status: int = 400) -> str:
         return words.gettext(ERRORS.get(code) or BY_STATUS.get(status) or BY_STATUS[400])

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from hub.errors import HubError, NotSignedIn
-from hub.web import auth, health, render, security
+from hub.web import auth, health, listening, render, security
 from hub.web.api import endpoint
 from hub.web.api.table import API_ROUTES
 from hub.web.door import LIVE, SERVICES, behind_door
@@ -40,6 +40,7 @@ def make_app(services: Services) -> web.Application:
     app[LIVE] = LiveFeed(services.db)
     app[health.COUNTS] = health.Counts()
     app[auth.LIMITS] = auth.Limits()
+    app[listening.LISTENERS] = listening.Listeners()
     app[render.PAGES] = render.Pages.load()
     app.on_response_prepare.append(security.harden)
     app.on_shutdown.append(_end_streams)

@@ -51,6 +51,7 @@ def _lead(number: int, **about: Any) -> Lead:
 SAMPLE = styleguide.facts(ANNA.user_id, NOW)
 MAIL = styleguide.message(NOW)
 CARD = {"client": styleguide.client(), "entries": SAMPLE["entries"], "request_id": "r" * 32, "next_cursor": "abc"}
+CARD |= {"recordings": SAMPLE["recordings"]}
 PAGES: dict[str, dict[str, Any]] = {
     "login.html": {"next": "/", "email": "", "error": "wrong"},
     "desk.html": {"waiting": SAMPLE["items"][:4], "mine": SAMPLE["items"][4:6], "call": SAMPLE["call"]},
@@ -61,7 +62,7 @@ PAGES: dict[str, dict[str, Any]] = {
     },
     "client.html": CARD | {"mailboxes": SAMPLE["mailboxes"]},
     "client_new.html": {"values": {}, "error": None},
-    "client/timeline.html": {"client_id": 1, "entries": SAMPLE["entries"], "next_cursor": None},
+    "client/timeline.html": {"client_id": 1, "entries": SAMPLE["entries"], "recordings": {}, "next_cursor": None},
     "client/sent.html": {"back": "/clients/1", "message": MAIL},
     "client/dialling.html": {},
     "calls.html": {

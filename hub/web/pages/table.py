@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hub.web.pages import calls, clients, compose, desk, leads, live, messages, pbx, registers, styleguide
+from hub.web.pages import calls, clients, compose, desk, leads, live, messages, pbx, recordings, registers, styleguide
 from hub.web.routes import Route
 
 PAGE_ROUTES: tuple[Route, ...] = (
@@ -15,5 +15,6 @@ PAGE_ROUTES: tuple[Route, ...] = (
     *registers.ROUTES,
     *styleguide.ROUTES,
     *leads.ROUTES,
+    *recordings.ROUTES,
     *live.ROUTES,
 )

@@ -123,8 +123,12 @@ def upgrade() -> None:
         sa.Column("duration_s", sa.Float(), nullable=True),
         sa.Column("size_bytes", sa.BigInteger(), nullable=True),
         sa.Column("peaks", Json, nullable=True),
+        sa.Column("state", sa.String(length=10), server_default="pending", nullable=False),
+        sa.Column("measure_at", Moment(), nullable=True),
+        sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
         sa.Column("keep_until", Moment(), nullable=True),
         sa.Column("deleted_at", Moment(), nullable=True),
+        sa.CheckConstraint("state IN ('pending', 'ready', 'empty', 'missing')", name=op.f("ck_recordings_state")),
         sa.ForeignKeyConstraint(["call_id"], ["calls.id"], name=op.f("fk_recordings_call_id")),
         sa.ForeignKeyConstraint(["team_id"], ["teams.id"], name=op.f("fk_recordings_team_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_recordings")),
@@ -133,10 +137,14 @@ def upgrade() -> None:
     with op.batch_alter_table("recordings", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_recordings_call_id"), ["call_id"], unique=False)
         batch_op.create_index("ix_recordings_keep", ["deleted_at", "keep_until"], unique=False)
+        batch_op.create_index("ix_recordings_measure", ["state", "measure_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_recordings_team_id"), ["team_id"], unique=False)
 
     with op.batch_alter_table("call_intents", schema=None) as batch_op:
         batch_op.add_column(sa.Column("target", sa.String(length=64), nullable=True))
+        batch_op.add_column(sa.Column("record_team_id", BigId, nullable=True))
+        batch_op.create_foreign_key(op.f("fk_call_intents_record_team_id"), "teams", ["record_team_id"], ["id"])
+        batch_op.create_index(op.f("ix_call_intents_record_team_id"), ["record_team_id"], unique=False)
         batch_op.drop_constraint(op.f("ck_call_intents_kind"), type_="check")
         batch_op.create_check_constraint(op.f("ck_call_intents_kind"), _KINDS)
 
