@@ -19,7 +19,7 @@ from hub.web.door import SERVICES
 from hub.web.server import ROUTES
 from tests.integration.test_api_clients import got
 from tests.testbed import talk
-from tests.testbed.recorded import recorded, settings_for
+from tests.testbed.audio_files import recorded, settings_for
 from tests.testbed.site import Site, running_site
 
 
