@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from hub.web.api import calls, clients, directory, events, messages, openapi, queue
+from hub.web.api import calls, clients, directory, events, messages, openapi, presence, queue
 from hub.web.api.endpoint import Endpoint, json_response
 from hub.web.visit import Visit
 
@@ -22,6 +22,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *clients.ENDPOINTS,
     *directory.ENDPOINTS,
     *events.ENDPOINTS,
+    *presence.ENDPOINTS,
     Endpoint(method="GET", path="/openapi.json", summary="This document", streams=described, who="anyone"),
 )
 API_ROUTES = tuple(endpoint.route() for endpoint in ENDPOINTS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hub.web.pages import calls, clients, compose, desk, leads, live, messages, registers, styleguide
+from hub.web.pages import calls, clients, compose, desk, leads, live, messages, presence, registers, styleguide
 from hub.web.routes import Route
 
 PAGE_ROUTES: tuple[Route, ...] = (
@@ -15,4 +15,5 @@ PAGE_ROUTES: tuple[Route, ...] = (
     *styleguide.ROUTES,
     *leads.ROUTES,
     *live.ROUTES,
+    *presence.ROUTES,
 )
