@@ -235,7 +235,7 @@ async def devices(
     owner = _owner()
     query = (
         sa.select(device_states, users.c.id.label("user_id"), users.c.name.label("user_name"))
-        .outerjoin(users, users.c.id == owner)
+        .select_from(device_states.outerjoin(users, users.c.id == owner))
         .where(sa.tuple_(device_states.c.pbx, device_states.c.device) > sa.tuple_(*after))
         .order_by(device_states.c.pbx, device_states.c.device)
         .limit(limit)
@@ -256,6 +256,10 @@ def _owner() -> sa.ColumnElement[int]:
     here = sa.select(phones.c.user_id).where(
         phones.c.pbx == device_states.c.pbx, phones.c.extension == device_states.c.extension
     )
-    has_another = sa.exists().where(phones.c.pbx == device_states.c.pbx, phones.c.user_id == _everywhere.c.id)
+    has_another = (
+        sa.exists()
+        .where(phones.c.pbx == device_states.c.pbx, phones.c.user_id == _everywhere.c.id)
+        .correlate(device_states, _everywhere)
+    )
     everywhere = sa.select(_everywhere.c.id).where(_everywhere.c.extension == device_states.c.extension, ~has_another)
     return sa.func.coalesce(here.scalar_subquery(), everywhere.scalar_subquery())
