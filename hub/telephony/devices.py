@@ -110,7 +110,9 @@ class DeviceBoard:
                 name, uri = frame.get("EndpointName") or frame.get("AOR", ""), frame.get("URI", "")
                 return self._see_contact(f"PJSIP/{name}", uri, frame.get("ContactStatus", ""), now=now)
             case "PeerStatus":
-                return self._see_contact(frame.get("Peer", ""), "", frame.get("PeerStatus", ""), now=now)
+                # Of PJSIP it sums up what ContactStatus tells contact by contact.
+                name = "" if frame.get("ChannelType") == "PJSIP" else frame.get("Peer", "")
+                return self._see_contact(name, "", frame.get("PeerStatus", ""), now=now)
         return False
 
     def take_list(self, rows: Iterable[Frame], *, now: datetime) -> None:

@@ -135,6 +135,14 @@ def test_a_registration_renewed_does_not_undo_what_qualifying_found() -> None:
     assert contact_of(board, "PJSIP/101") == "unreachable"
 
 
+def test_what_asterisk_sums_up_of_a_pjsip_phone_is_left_to_its_contacts() -> None:
+    board = DeviceBoard([Device("PJSIP/101", "idle", NOW)])
+    summed = {"Event": "PeerStatus", "ChannelType": "PJSIP", "Peer": "PJSIP/101", "PeerStatus": "Reachable"}
+    assert not board.handle(summed, now=NOW)
+    board.handle(contact("101", "NonQualified"), now=NOW)
+    assert contact_of(board, "PJSIP/101") == "registered"
+
+
 def test_an_old_chan_sip_tells_by_hints_peers_and_its_own_list() -> None:
     board = DeviceBoard()
     board.take_list(
