@@ -1,7 +1,7 @@
 // Letter keys, matched by their place on the keyboard so that they work in a Russian layout, and only where nobody
 // is writing. They can be switched off (WCAG 2.1.4).
 
-const GO = { KeyD: "/desk", KeyC: "/clients", KeyL: "/leads" };
+const GO = { KeyD: "/desk", KeyC: "/clients", KeyL: "/leads", KeyW: "/wallboard" };
 let goes = 0;
 
 export function startKeys() {

@@ -177,6 +177,8 @@ class ScriptedPbx:
             case "coreshowchannels":
                 rows = [_row(channel) for channel in self._switch.channels]
                 reply.listed("Channels will follow", "CoreShowChannelsComplete", rows)
+            case "devicestatelist":
+                reply.listed("Device State Changes will follow", "DeviceStateListComplete", self._devices())
             case "queuestatus":
                 now_s = asyncio.get_running_loop().time()
                 rows = self._queues.status(fields.get("queue", ""), now_s=now_s)
@@ -193,6 +195,13 @@ class ScriptedPbx:
                     reply("Error", "No such channel")
             case _:
                 reply("Error", f"Invalid/unknown command: {name}. Use Action: ListCommands to show available commands.")
+
+    def _devices(self) -> list[dict[str, str]]:
+        states = {name: self._switch.device_state(name) for name in (*self.phones, "trunk")}
+        states |= {name: "UNAVAILABLE" for name, phone in self.phones.items() if phone.behaviour == "away"}
+        return [
+            {"Event": "DeviceStateChange", "Device": f"PJSIP/{name}", "State": state} for name, state in states.items()
+        ]
 
     def _withdraw(self, fields: dict[str, str], reply: Reply) -> None:
         asked = self._queues.withdraw(fields.get("queue", ""), fields.get("caller", ""), fields.get("withdrawinfo", ""))

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub import guard
 from hub.clock import rfc3339
-from hub.crm import leads, phones, queue, timeline
+from hub.crm import leads, phones, presence, queue, timeline
 from hub.crm.linking import Candidate, Linked, Linker
 from hub.crm.models import clients
 from hub.store.changes import tell
@@ -226,6 +226,8 @@ class CallIntake:
         if outcome == "answered":
             if outside:
                 await leads.close_callback(conn, address=outside, now=now)
+            if stored.team_id is not None and stored.answered_user_id is not None:
+                await presence.after_call(conn, stored.answered_user_id, [stored.team_id], now)
             await self._hand_lead_to_manager(conn, stored, now=now)
         elif direction == "inbound" and outcome in ("missed", "abandoned") and stored.team_id and outside:
             lead_id = await leads.join_or_open(

@@ -53,6 +53,7 @@ calls = sa.Table(
     sa.UniqueConstraint("pbx", "boot", "linked_id", name="uq_calls_identity"),
     sa.Index("ix_calls_started", "started_at", "id"),
     sa.Index("ix_calls_open", "pbx", "state"),
+    sa.Index("ix_calls_team_day", "team_id", "started_at"),
 )
 
 call_legs = sa.Table(
@@ -156,6 +157,10 @@ device_states = sa.Table(
     metadata,
     sa.Column("pbx", sa.String(63), primary_key=True),
     sa.Column("device", sa.String(80), primary_key=True),
+    sa.Column("extension", sa.String(10)),
     sa.Column("state", sa.String(20), nullable=False),
     moment("since", nullable=False),
+    sa.Column("contact", sa.String(12), nullable=False, server_default=""),
+    sa.Index("ix_device_states_extension", "pbx", "extension"),
 )
+"""What Asterisk last said of its phones (see `devices`); it holds only while the PBX is up."""

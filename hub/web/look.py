@@ -24,6 +24,7 @@ ERRORS = {
     "bad_address": N_("This is not an address Hub can write to."),
     "bad_email": N_("This is not an e-mail address."),
     "bad_number": N_("This is not a phone number."),
+    "bad_presence": N_("This cannot be said of oneself."),
     "bad_phone": N_("This is not a phone number."),
     "bad_request": N_("Hub could not read this request."),
     "call_ended": N_("The call is over."),

@@ -55,7 +55,12 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/pbx/states"): Rule(200, 200),
     ("GET", "/desk"): Rule(200, 200),
     ("GET", "/desk/call"): Rule(200, 200),
+    ("GET", "/desk/team"): Rule(200, 200),
+    ("GET", "/presence"): Rule(200, 200),
+    ("POST", "/presence"): Rule(200, 200, form="state=away"),
+    ("GET", "/wallboard"): Rule(303, 303),
     # the team's own things: to a stranger they do not exist
+    ("GET", "/wallboard/{id}"): Rule(404, 200, of="team"),
     ("POST", "/queue/{id}/take"): Rule(404, 200, of="item"),
     ("POST", "/queue/{id}/release"): Rule(404, 200, of="item"),
     ("POST", "/queue/{id}/done"): Rule(404, 409, of="item"),
@@ -117,6 +122,10 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/teams"): Rule(200, 200),
     ("GET", "/users"): Rule(200, 200),
     ("GET", "/events"): Rule(200, 200),
+    ("GET", "/presence"): Rule(200, 200),
+    ("POST", "/presence"): Rule(200, 200, json='{"state": "away"}'),
+    ("GET", "/devices"): Rule(200, 200),
+    ("GET", "/wallboard/{team}"): Rule(404, 200, of="team"),
 }
 EVERY = {**RULES, **{(method, f"/api/v1{path}"): rule for (method, path), rule in API_RULES.items()}}
 
@@ -147,13 +156,14 @@ async def ids(site: Site) -> dict[str, int]:
         "lead": (await got(api, "leads"))["items"][0]["id"],
         "client": client["id"],
         "contact": client["contacts"][0]["id"],
+        "team": min(site.actors["olga"].team_ids),
     }
 
 
 async def ask(client: aiohttp.ClientSession, key: tuple[str, str], ids: dict[str, int]) -> tuple[int, str]:
     method, path = key
     rule = EVERY.get(key, Rule(0, 0))
-    path = path.replace("{id}", str(ids.get(rule.of, 1)))
+    path = path.replace("{id}", str(ids.get(rule.of, 1))).replace("{team}", str(ids.get(rule.of, 1)))
     headers = {"HX-Request": "true"} if not path.startswith("/api") and path != "/logout" else {}
     data: str | None = None
     if rule.form:

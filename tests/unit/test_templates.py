@@ -20,7 +20,10 @@ from hub.crm.access import Actor
 from hub.crm.clients import Found
 from hub.crm.directory import Person, Team
 from hub.crm.leads import Lead
+from hub.crm.presence import Said
 from hub.telephony.health import PbxState
+from hub.telephony.presence import Colleague
+from hub.telephony.wallboard import Board, BoardCall, Today
 from hub.web import styleguide
 from hub.web.assets import Assets
 from hub.web.look import make_environment
@@ -49,12 +52,38 @@ def _lead(number: int, **about: Any) -> Lead:
 
 
 SAMPLE = styleguide.facts(ANNA.user_id, NOW)
+COLLEAGUES = [
+    Colleague(5, "Анна Иванова", "101", "in_call", NOW, None, "in_use", (1,)),
+    Colleague(6, "Борис Кузнецов", "102", "after_call", NOW, NOW + timedelta(seconds=30), "idle", (1, 2)),
+    Colleague(7, "Вера Павлова", None, "free", NOW, None, "none", (2,)),
+    Colleague(8, "Глеб Орлов", "104", "away", NOW, None, "unavailable", (2,)),
+    Colleague(9, "Дина Ким", "105", "offline", None, None, "unknown", (2,)),
+]
+BOARD = Board(
+    1,
+    "sales",
+    (BoardCall(1, "+79268112231", None, "waiting", NOW, None), BoardCall(3, "Ромашка", 1, "connecting", NOW, "Анна")),
+    (BoardCall(2, "ООО «Северный лес»", 1, "held", NOW, "Анна Иванова"),),
+    tuple(COLLEAGUES),
+    Today(NOW, 8, 7, 1, 2, 1, 20),
+    ("office",),
+)
 MAIL = styleguide.message(NOW)
 CARD = {"client": styleguide.client(), "entries": SAMPLE["entries"], "request_id": "r" * 32, "next_cursor": "abc"}
 CARD |= {"recordings": SAMPLE["recordings"]}
 PAGES: dict[str, dict[str, Any]] = {
     "login.html": {"next": "/", "email": "", "error": "wrong"},
-    "desk.html": {"waiting": SAMPLE["items"][:4], "mine": SAMPLE["items"][4:6], "call": SAMPLE["call"]},
+    "desk.html": {
+        "waiting": SAMPLE["items"][:4],
+        "mine": SAMPLE["items"][4:6],
+        "call": SAMPLE["call"],
+        "people": COLLEAGUES,
+        "teams": {1: "sales", 2: "support"},
+    },
+    "desk/team.html": {"people": COLLEAGUES},
+    "presence/mine.html": {"said": Said("after_call", NOW, NOW + timedelta(seconds=30), NOW)},
+    "wallboards.html": {"teams": [Team(1, "sales"), Team(2, "support")]},
+    "wallboard.html": {"board": BOARD, "teams": [Team(1, "sales"), Team(2, "support")], "screen": False},
     "clients.html": {
         "clients": [Found(1, "person", "Татьяна Белова", "+79037001112", None, NOW)],
         "q": "бел",
@@ -102,7 +131,7 @@ PAGES: dict[str, dict[str, Any]] = {
     },
     "error.html": {"status": 404, "code": "page_missing", "number": ""},
     "error_fragment.html": {"status": 409, "code": "already_claimed"},
-    "desk/row.html": {"item": SAMPLE["items"][0]},
+    "desk/row.html": {"item": SAMPLE["items"][0], "teams": {}},
     "desk/current_call.html": {"call": None},
     "desk/taken.html": {"item_id": 7, "owner": "Анна Иванова", "ago_s": 2},
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from hub.web.api import calls, clients, directory, events, messages, openapi, privileges, queue, recordings
+from hub.web.api import calls, clients, directory, events, messages, openapi, presence, privileges, queue, recordings
 from hub.web.api.endpoint import Endpoint, json_response
 from hub.web.visit import Visit
 
@@ -24,6 +24,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *privileges.ENDPOINTS,
     *recordings.ENDPOINTS,
     *events.ENDPOINTS,
+    *presence.ENDPOINTS,
     Endpoint(method="GET", path="/openapi.json", summary="This document", streams=described, who="anyone"),
 )
 API_ROUTES = tuple(endpoint.route() for endpoint in ENDPOINTS)

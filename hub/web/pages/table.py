@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from hub.web.pages import calls, clients, compose, desk, leads, live, messages, pbx, recordings, registers, styleguide
+from hub.web.pages import (
+    calls,
+    clients,
+    compose,
+    desk,
+    leads,
+    live,
+    messages,
+    pbx,
+    presence,
+    recordings,
+    registers,
+    styleguide,
+)
 from hub.web.routes import Route
 
 PAGE_ROUTES: tuple[Route, ...] = (
@@ -17,4 +30,5 @@ PAGE_ROUTES: tuple[Route, ...] = (
     *leads.ROUTES,
     *recordings.ROUTES,
     *live.ROUTES,
+    *presence.ROUTES,
 )
