@@ -86,6 +86,9 @@ class Pbx(_Section, frozen=True, kw_only=True):
     dial_context: Name = "hub-out"
     """Context of the shipped dialplan that click-to-call goes through."""
     region: Annotated[str, msgspec.Meta(pattern="^([A-Z]{2})?$")] = ""
+    dialplan_secret: Secret = Secret("")
+    """By which the dialplan shows that it may ask where a caller goes; without it, nobody may."""
+    dialplan_secret_file: str = ""
     team: tuple[PbxTeam, ...] = ()
 
 
@@ -213,6 +216,9 @@ def _with_secrets(settings: Settings, base: Path) -> Settings:
         if pbx.secret_file:
             secret = _read_secret(base, pbx.secret_file, f"pbx[{i}].secret_file")
             pbx = msgspec.structs.replace(pbx, secret=secret)
+        if pbx.dialplan_secret_file:
+            secret = _read_secret(base, pbx.dialplan_secret_file, f"pbx[{i}].dialplan_secret_file")
+            pbx = msgspec.structs.replace(pbx, dialplan_secret=secret)
         pbxs.append(pbx)
     mailboxes = [
         msgspec.structs.replace(
@@ -245,6 +251,9 @@ def _check(settings: Settings) -> None:
         twice = {n for n in names if names.count(n) > 1}
         if twice:
             raise ConfigError("config_invalid", f"{key}: {min(twice)!r} is there twice")
+    for i, pbx in enumerate(settings.pbx):
+        if 0 < len(pbx.dialplan_secret) < 16:
+            raise ConfigError("config_invalid", f"pbx[{i}].dialplan_secret: must have at least 16 characters")
     for i, box in enumerate(settings.mailbox):
         if not re.fullmatch(r"[^@\s]+@[^@\s]+", box.address):
             raise ConfigError("config_invalid", f"mailbox[{i}].address: {box.address!r} is not an address")

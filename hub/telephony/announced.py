@@ -12,6 +12,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub.telephony import waymarks
 from hub.telephony.calls import Call
 
 
@@ -28,7 +29,11 @@ class Heard:
 
 Receiver = Callable[[AsyncConnection, Heard, datetime], Awaitable[None]]
 
-RECEIVERS: dict[str, Receiver] = {}
+RECEIVERS: dict[str, Receiver] = {
+    "HubBlocked": waymarks.note_blocked,
+    "HubCallback": waymarks.note_callback,
+    "HubVoicemail": waymarks.note_voicemail,
+}
 """By the name of the UserEvent."""
 
 

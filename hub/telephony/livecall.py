@@ -140,6 +140,8 @@ class LiveCall:
     claims_over: set[str] = field(default_factory=set)
     """Connected or failed: an event that comes twice opens none of them again."""
     manager: LiveChannel | None = None
+    said_outcome: Outcome | None = None
+    """What the dialplan said became of a caller whom nobody spoke with."""
     transfers: list[Transfer] = field(default_factory=list)
     has_aliases: bool = False
     """More than one linkedid leads here."""
@@ -237,6 +239,8 @@ class LiveCall:
         """How it ended, seen from the side that called."""
         if self.answered_at is not None:
             return "answered"
+        if self.said_outcome is not None:
+            return self.said_outcome
         if self.in_queue is not None or self.is_claim_open or self.has_left_queue:
             return "abandoned"
         if self.dial_id is not None and self.root is not None and self.root.answered_at is None:

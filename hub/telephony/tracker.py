@@ -22,6 +22,7 @@ from hub.telephony.calls import (
     ClaimConnected,
     ClaimFailed,
     Effect,
+    Outcome,
 )
 from hub.telephony.directions import PbxRules, dialled_number, known, name_beside
 from hub.telephony.livecall import LiveCall, LiveChannel
@@ -33,6 +34,7 @@ Frame = Mapping[str, str]
 _CLAIM = re.compile(r"[0-9a-f]{16}")
 _EXTENSION = re.compile(r"[0-9]{1,10}")
 _NUMBER = re.compile(r"\+?[0-9]{1,20}")
+_SAID_OUTCOMES: dict[str, Outcome] = {"HubBlocked": "rejected", "HubVoicemail": "voicemail"}
 
 
 class CallTracker:
@@ -415,6 +417,7 @@ class CallTracker:
                 call.claim_id, call.is_claim_open, call.has_left_queue = claim_id, True, True
             self._fail_claim(call, known(frame.get("Reason")) or "failed")
         elif not said.startswith(("HubWaiting", "HubDial", "HubClaim")):
+            call.said_outcome = _SAID_OUTCOMES.get(said, call.said_outcome)
             self._say(call, lambda shown: Announced(shown, said, dict(frame)))
 
     def _fail_claim(self, call: LiveCall, reason: str) -> None:

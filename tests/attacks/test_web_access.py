@@ -39,6 +39,7 @@ PUBLIC = {
     ("GET", "/static/{name}"): 404,
     ("POST", "/login"): 401,
     ("POST", "/language"): 400,
+    ("POST", "/pbx/route"): 403,
     ("GET", "/api/v1/openapi.json"): 200,
 }
 

@@ -102,9 +102,10 @@ class Asterisk:
 
     SECRET = "ami-secret-of-the-tests"
 
-    def __init__(self, root: Path, *, ring_s: int = 4, wait_s: int = 120) -> None:
+    def __init__(self, root: Path, *, ring_s: int = 4, wait_s: int = 120, settings: str = "") -> None:
+        """`settings`: more lines of the dialplan's [globals]."""
         self._root = root
-        self._ring_s, self._wait_s = ring_s, wait_s
+        self._ring_s, self._wait_s, self._settings = ring_s, wait_s, settings
         self.home = Path(tempfile.mkdtemp(dir=root / "tmp", prefix="hub-"))
         self.ami_port = free_port()
         self.sip_port = free_udp_port()
@@ -199,7 +200,7 @@ class Asterisk:
 
     def _dialplan(self) -> str:
         return (
-            f"[globals]\nHUB_RING = {self._ring_s}\nHUB_WAIT = {self._wait_s}\n"
+            f"[globals]\nHUB_RING = {self._ring_s}\nHUB_WAIT = {self._wait_s}\n{self._settings}\n"
             "[from-trunk]\nexten => 74950000100,1,Goto(hub-in,sales,1)\n"
             "exten => 74950000101,1,Dial(PJSIP/101,20)\n"
             "exten => 74950000102,1,Goto(hub-in,north-west,1)\n"
@@ -234,14 +235,14 @@ def free_udp_port() -> int:
 
 
 @asynccontextmanager
-async def running_asterisk(*, ring_s: int = 4, wait_s: int = 120) -> AsyncIterator[Asterisk]:
+async def running_asterisk(*, ring_s: int = 4, wait_s: int = 120, settings: str = "") -> AsyncIterator[Asterisk]:
     """Start an instance and stop it at the end; skip the test, with the reason, where there can be none."""
     root = await asyncio.to_thread(ensure_root)
     if isinstance(root, str):
         pytest.skip(root)
     if reason := await asyncio.to_thread(ensure_packages, ["sip-tester"]):
         pytest.skip(reason)
-    asterisk = Asterisk(root, ring_s=ring_s, wait_s=wait_s)
+    asterisk = Asterisk(root, ring_s=ring_s, wait_s=wait_s, settings=settings)
     try:
         await asterisk.start()
         yield asterisk
