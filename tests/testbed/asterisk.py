@@ -38,7 +38,7 @@ func_strings func_cut func_channel func_global func_logic
 res_parking app_mixmonitor app_chanspy app_directed_pickup app_confbridge chan_bridge_media app_voicemail app_record
 app_read app_exec app_transfer app_channelredirect app_bridgewait app_echo app_while func_db func_dialplan func_env
 func_devstate func_timeout func_hangupcause func_uri func_curl res_curl func_json func_groupcount func_extstate
-res_manager_devicestate bridge_native_rtp cdr_csv
+func_config app_senddtmf res_manager_devicestate bridge_native_rtp cdr_csv
 """.split()
 
 
@@ -101,6 +101,7 @@ class Asterisk:
     """One running instance. Phones are the static contacts 101–103, the outside world is `trunk`."""
 
     SECRET = "ami-secret-of-the-tests"
+    ASK_SECRET = "the dialplan's own word, & more =%"
 
     def __init__(self, root: Path, *, ring_s: int = 4, wait_s: int = 120, settings: str = "") -> None:
         """`settings`: more lines of the dialplan's [globals]."""
@@ -175,6 +176,7 @@ class Asterisk:
             "manager.conf": f"[general]\nenabled = yes\nport = {self.ami_port}\nbindaddr = 127.0.0.1\n"
             "timestampevents = yes\n#include manager_hub.conf\n",
             "manager_hub_secret.conf": f"secret = {self.SECRET}\n",
+            "hub_ask.conf": f"[hub]\nsecret = {self.ASK_SECRET}\n",
             "features.conf": "[general]\npickupexten = *8\natxfernoanswertimeout = 4\n"
             "[featuremap]\nblindxfer = ##\natxfer = *2\n",
             "res_parking.conf": "[general]\n[default]\nparkext = 700\nparkpos = 701-720\n"
@@ -205,9 +207,10 @@ class Asterisk:
             "exten => 74950000101,1,Dial(PJSIP/101,20)\n"
             "exten => 74950000102,1,Goto(hub-in,north-west,1)\n"
             "exten => 74950000103,1,Goto(hub-in,nowhere,1)\n"
+            "exten => 74950000104,1,Goto(hub-in,loop,1)\n"
             "[internal]\nexten => _1XX,1,Dial(PJSIP/${EXTEN},20)\ninclude => parkedcalls\n"
             "[hub-trunk]\nexten => _[+0-9]!,1,Dial(PJSIP/${FILTER(0-9,${EXTEN})}@trunk,60)\n same => n,Hangup()\n"
-            "[hub-fallback]\nexten => _[a-zA-Z0-9]!,1,Dial(PJSIP/101&PJSIP/102,20,m)\n same => n,Hangup()\n"
+            "[hub-fallback]\nexten => loop,1,Goto(hub-in,loop,1)\nexten => _[a-zA-Z0-9]!,1,Dial(PJSIP/101&PJSIP/102,20,m)\n same => n,Hangup()\n"
             "exten => h,1,Hangup()\n"
             "#include extensions_hub.conf\n"
         )
