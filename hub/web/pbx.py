@@ -19,10 +19,11 @@ from aiohttp import web
 from hub.clock import monotonic_s
 from hub.errors import Refused, Unavailable
 from hub.settings import Pbx
-from hub.telephony.route_facts import Place, Question, gather
+from hub.telephony.route_facts import Question, gather
 from hub.telephony.routing import answer_line, decide
 from hub.web.limits import SlidingLimit
 from hub.web.routes import Route
+from hub.web.team_rules import place_of
 from hub.web.visit import Services, Visit, read_body
 
 log = logging.getLogger(__name__)
@@ -73,11 +74,6 @@ async def _answer(visit: Visit, pbx: Pbx, asked: dict[str, str]) -> str:
     async with visit.db.read() as conn:
         facts = await gather(conn, visit.services.linker, place_of(pbx), question, now=visit.now)
     return answer_line(decide(facts))
-
-
-def place_of(pbx: Pbx) -> Place:
-    """What the facts need to know of the PBX that asks."""
-    return Place(pbx.name, {team.team: team.queue for team in pbx.team}, pbx.region, pbx.phone_tech)
 
 
 def _read_form(body: bytes) -> dict[str, str]:

@@ -202,20 +202,26 @@ async def test_a_manager_who_does_not_answer_is_rung_for_the_seconds_given(pbx: 
 
 async def test_callers_overflow_to_the_other_team_once_and_then_to_the_last_step(pbx: Pbx) -> None:
     """HUB_WAIT is 2 s here: one second for the first team, two for the other, then the site's own fallback."""
-    async with pbx.listening("hub:open:-:0:hub-support:1:fallback:no:end") as ami:
-        async with phone(pbx.asterisk, "101", talk_ms=100), phone(pbx.asterisk, "102", "no_answer"):
-            async with caller(pbx.asterisk, "84951234567"):
-                await ami.count(HUNG_UP, 3)
+    async with (
+        pbx.listening("hub:open:-:0:hub-support:1:fallback:no:end") as ami,
+        phone(pbx.asterisk, "101", talk_ms=100),
+        phone(pbx.asterisk, "102", "no_answer"),
+        caller(pbx.asterisk, "84951234567"),
+    ):
+        await ami.count(HUNG_UP, 3)
         assert said(ami) == ["HubWaiting", "in hub-sales", "HubOverflow", "in hub-support"]
         assert (ami.header(OVERFLOW, b"From"), ami.header(OVERFLOW, b"Queue")) == ("hub-sales", "hub-support")
 
 
 async def test_an_overflow_to_a_queue_that_is_not_there_loses_nobody(pbx: Pbx) -> None:
-    async with pbx.listening("hub:open:-:0:hub-gone:1:fallback:no:end") as ami:
-        async with phone(pbx.asterisk, "101", talk_ms=100), phone(pbx.asterisk, "102", "no_answer"):
-            async with caller(pbx.asterisk, "84951234567"):
-                await ami.count(IN_TALK, 2)
-                await ami.count(HUNG_UP, 3)
+    async with (
+        pbx.listening("hub:open:-:0:hub-gone:1:fallback:no:end") as ami,
+        phone(pbx.asterisk, "101", talk_ms=100),
+        phone(pbx.asterisk, "102", "no_answer"),
+        caller(pbx.asterisk, "84951234567"),
+    ):
+        await ami.count(IN_TALK, 2)
+        await ami.count(HUNG_UP, 3)
 
 
 async def test_a_caller_of_a_closed_team_may_press_one_to_be_called_back(pbx: Pbx) -> None:

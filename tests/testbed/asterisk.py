@@ -210,7 +210,8 @@ class Asterisk:
             "exten => 74950000104,1,Goto(hub-in,loop,1)\n"
             "[internal]\nexten => _1XX,1,Dial(PJSIP/${EXTEN},20)\ninclude => parkedcalls\n"
             "[hub-trunk]\nexten => _[+0-9]!,1,Dial(PJSIP/${FILTER(0-9,${EXTEN})}@trunk,60)\n same => n,Hangup()\n"
-            "[hub-fallback]\nexten => loop,1,Goto(hub-in,loop,1)\nexten => _[a-zA-Z0-9]!,1,Dial(PJSIP/101&PJSIP/102,20,m)\n same => n,Hangup()\n"
+            "[hub-fallback]\nexten => loop,1,Goto(hub-in,loop,1)\n"
+            "exten => _[a-zA-Z0-9]!,1,Dial(PJSIP/101&PJSIP/102,20,m)\n same => n,Hangup()\n"
             "exten => h,1,Hangup()\n"
             "#include extensions_hub.conf\n"
         )

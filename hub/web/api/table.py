@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from hub.web.api import calls, clients, directory, events, messages, openapi, queue
+from hub.web.api import calls, clients, directory, events, messages, openapi, queue, rules
 from hub.web.api.endpoint import Endpoint, json_response
 from hub.web.visit import Visit
 
@@ -21,6 +21,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *queue.ENDPOINTS,
     *clients.ENDPOINTS,
     *directory.ENDPOINTS,
+    *rules.ENDPOINTS,
     *events.ENDPOINTS,
     Endpoint(method="GET", path="/openapi.json", summary="This document", streams=described, who="anyone"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hub.web.pages import calls, clients, compose, desk, leads, live, messages, registers, styleguide
+from hub.web.pages import calls, clients, compose, desk, leads, live, messages, registers, rules, styleguide
 from hub.web.routes import Route
 
 PAGE_ROUTES: tuple[Route, ...] = (
@@ -12,6 +12,7 @@ PAGE_ROUTES: tuple[Route, ...] = (
     *compose.ROUTES,
     *messages.ROUTES,
     *registers.ROUTES,
+    *rules.ROUTES,
     *styleguide.ROUTES,
     *leads.ROUTES,
     *live.ROUTES,
