@@ -96,6 +96,9 @@ class Pbx(_Section, frozen=True, kw_only=True):
     recordings_password_file: str = ""
     recordings_ca_file: str = ""
     """A CA of the operator's own, beside the system's."""
+    dialplan_secret: Secret = Secret("")
+    """By which the dialplan shows that it may ask where a caller goes; without it, nobody may."""
+    dialplan_secret_file: str = ""
     team: tuple[PbxTeam, ...] = ()
 
 
@@ -227,6 +230,9 @@ def _with_secrets(settings: Settings, base: Path) -> Settings:
             place = f"pbx[{i}].recordings_password_file"
             secret = _read_secret(base, pbx.recordings_password_file, place)
             pbx = msgspec.structs.replace(pbx, recordings_password=secret)
+        if pbx.dialplan_secret_file:
+            secret = _read_secret(base, pbx.dialplan_secret_file, f"pbx[{i}].dialplan_secret_file")
+            pbx = msgspec.structs.replace(pbx, dialplan_secret=secret)
         pbxs.append(pbx)
     mailboxes = [
         msgspec.structs.replace(
@@ -261,6 +267,8 @@ def _check(settings: Settings) -> None:
             raise ConfigError("config_invalid", f"{key}: {min(twice)!r} is there twice")
     for i, pbx in enumerate(settings.pbx):
         _check_recordings(pbx, f"pbx[{i}]")
+        if 0 < len(pbx.dialplan_secret) < 16:
+            raise ConfigError("config_invalid", f"pbx[{i}].dialplan_secret: must have at least 16 characters")
     for i, box in enumerate(settings.mailbox):
         if not re.fullmatch(r"[^@\s]+@[^@\s]+", box.address):
             raise ConfigError("config_invalid", f"mailbox[{i}].address: {box.address!r} is not an address")

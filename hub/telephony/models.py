@@ -50,6 +50,7 @@ calls = sa.Table(
     sa.Column("transfers", Json, nullable=False),
     sa.Column("note", sa.Text()),
     sa.Column("origin", sa.String(8), nullable=False, server_default="live"),
+    sa.Column("blocked", sa.Boolean(), nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("pbx", "boot", "linked_id", name="uq_calls_identity"),
     sa.Index("ix_calls_started", "started_at", "id"),
     sa.Index("ix_calls_open", "pbx", "state"),

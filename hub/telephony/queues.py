@@ -90,6 +90,8 @@ class Queues:
             self.fail_claim(call, known(frame.get("Reason")) or "failed")
         elif not said.startswith(("HubWaiting", "HubDial", "HubClaim")):
             call.has_voicemail |= said == "HubVoicemail"
+            if said == "HubBlocked":
+                call.said_outcome = "rejected"
             self._board.say(call, lambda shown: Announced(shown, said, dict(frame)))
 
     def fail_claim(self, call: LiveCall, reason: str) -> None:

@@ -42,6 +42,7 @@ PUBLIC = {
     ("GET", "/static/{name}"): 404,
     ("POST", "/login"): 401,
     ("POST", "/language"): 400,
+    ("POST", "/pbx/route"): 403,
     ("GET", "/api/v1/openapi.json"): 200,
 }
 
@@ -80,6 +81,13 @@ RULES: dict[tuple[str, str], Rule] = {
     # the registers of all are the administrator's
     ("GET", "/calls"): Rule(403, 403),
     ("GET", "/messages"): Rule(403, 403),
+    # … and so are the call rules
+    ("GET", "/admin/teams"): Rule(403, 403),
+    ("GET", "/admin/teams/{id}/rules"): Rule(403, 403),
+    ("POST", "/admin/teams/{id}/rules"): Rule(403, 403),
+    ("GET", "/admin/blocked"): Rule(403, 403),
+    ("POST", "/admin/blocked"): Rule(403, 403, form="pattern=%2B74951234567"),
+    ("POST", "/admin/blocked/{id}/remove"): Rule(403, 403),
     # cards are open to every manager
     ("GET", "/clients"): Rule(200, 200),
     ("GET", "/clients/new"): Rule(200, 200),
@@ -120,6 +128,12 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/contacts/{id}"): Rule(200, 200, of="contact"),
     ("GET", "/match"): Rule(400, 400),
     ("GET", "/teams"): Rule(200, 200),
+    ("GET", "/teams/{id}/rules"): Rule(403, 403),
+    ("POST", "/teams/{id}/rules"): Rule(403, 403, json='{"personal_s": 1}'),
+    ("GET", "/blocked"): Rule(403, 403),
+    ("POST", "/blocked"): Rule(403, 403, json='{"kind": "hidden"}'),
+    ("POST", "/blocked/{id}/remove"): Rule(403, 403),
+    ("GET", "/route"): Rule(403, 403),
     ("GET", "/users"): Rule(200, 200),
     ("GET", "/events"): Rule(200, 200),
     ("GET", "/presence"): Rule(200, 200),

@@ -6,7 +6,19 @@ from typing import Any
 
 from aiohttp import web
 
-from hub.web.api import calls, clients, directory, events, messages, openapi, presence, privileges, queue, recordings
+from hub.web.api import (
+    calls,
+    clients,
+    directory,
+    events,
+    messages,
+    openapi,
+    presence,
+    privileges,
+    queue,
+    recordings,
+    rules,
+)
 from hub.web.api.endpoint import Endpoint, json_response
 from hub.web.visit import Visit
 
@@ -23,6 +35,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *directory.ENDPOINTS,
     *privileges.ENDPOINTS,
     *recordings.ENDPOINTS,
+    *rules.ENDPOINTS,
     *events.ENDPOINTS,
     *presence.ENDPOINTS,
     Endpoint(method="GET", path="/openapi.json", summary="This document", streams=described, who="anyone"),

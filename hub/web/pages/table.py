@@ -14,6 +14,7 @@ from hub.web.pages import (
     presence,
     recordings,
     registers,
+    rules,
     styleguide,
 )
 from hub.web.routes import Route
@@ -26,6 +27,7 @@ PAGE_ROUTES: tuple[Route, ...] = (
     *messages.ROUTES,
     *pbx.ROUTES,
     *registers.ROUTES,
+    *rules.ROUTES,
     *styleguide.ROUTES,
     *leads.ROUTES,
     *recordings.ROUTES,

@@ -157,3 +157,4 @@ def upgrade() -> None:
     with op.batch_alter_table("calls", schema=None) as batch_op:
         batch_op.add_column(sa.Column("origin", sa.String(length=8), server_default="live", nullable=False))
         batch_op.create_index("ix_calls_team_day", ["team_id", "started_at"], unique=False)
+        batch_op.add_column(sa.Column("blocked", sa.Boolean(), server_default=sa.false(), nullable=False))
