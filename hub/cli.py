@@ -112,6 +112,20 @@ def _parser() -> argparse.ArgumentParser:
     token = commands.add_parser("token", help="API tokens").add_subparsers(required=True, metavar="COMMAND")
     create = command(token, "create", _token_create, "make an API token for a person and print it")
     create.add_argument("email")
+
+    record = command(commands, "record", _record, "write what a PBX says to a file, for a report of a wrong call")
+    record.add_argument("--pbx", metavar="NAME", help="which PBX; not needed where there is one")
+    record.add_argument("--seconds", type=float, metavar="N", help="how long (default: until Ctrl+C)")
+    record.add_argument("--mask-numbers", action="store_true", help="hide numbers and names; secrets are hidden always")
+    record.add_argument("--max-mb", type=int, default=200, metavar="N", help="stop at this size (default: 200)")
+    record.add_argument("out", type=Path, metavar="OUT", help="a new file; packed if its name ends in .xz")
+    replay = command(commands, "replay", _replay, "tell the calls of a file that `hub record` wrote", config=False)
+    replay.add_argument("--config", type=Path, metavar="FILE", help="take contexts and queues from here")
+    replay.add_argument("--pbx", metavar="NAME", help="… of this PBX")
+    replay.add_argument("--internal-context", action="append", default=[], metavar="C", help="a context of your phones")
+    replay.add_argument("--queue", action="append", default=[], metavar="Q", help="a queue that Hub takes callers from")
+    replay.add_argument("--json", action="store_true", help="one line of JSON a call")
+    replay.add_argument("file", type=Path, metavar="FILE", help="a recording, or any capture of AMI")
     return parser
 
 
@@ -128,6 +142,18 @@ async def _demo(arguments: argparse.Namespace) -> int:
 
     await run_demo(host=arguments.host, port=arguments.port, data_dir=arguments.data_dir)
     return 0
+
+
+async def _record(arguments: argparse.Namespace) -> int:
+    from hub.commands.streams import record
+
+    return await record(arguments)
+
+
+async def _replay(arguments: argparse.Namespace) -> int:
+    from hub.commands.streams import replay
+
+    return await replay(arguments)
 
 
 async def _migrate(arguments: argparse.Namespace) -> int:
