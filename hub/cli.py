@@ -113,6 +113,16 @@ def _parser() -> argparse.ArgumentParser:
     create = command(token, "create", _token_create, "make an API token for a person and print it")
     create.add_argument("email")
 
+    doctor = command(
+        commands, "doctor", _doctor, "check every PBX, mailbox, database and key; say which line mends what"
+    )
+    doctor.add_argument("--json", action="store_true", help="for machines")
+    pbx = commands.add_parser("pbx", help="PBXs").add_subparsers(required=True, metavar="COMMAND")
+    snippet = command(pbx, "snippet", _pbx_snippet, "print Asterisk's configuration for the names in Hub's")
+    snippet.add_argument("--pbx", metavar="NAME", help="which PBX; not needed where there is one")
+    snippet.add_argument("--freepbx", action="store_true", help="for the files that FreePBX leaves to you")
+    snippet.add_argument("--trunk", default="trunk", metavar="ENDPOINT", help="the endpoint that leads outside")
+    snippet.add_argument("--fallback", default="101", metavar="X,Y", help="who is rung when nobody takes a caller")
     record = command(commands, "record", _record, "write what a PBX says to a file, for a report of a wrong call")
     record.add_argument("--pbx", metavar="NAME", help="which PBX; not needed where there is one")
     record.add_argument("--seconds", type=float, metavar="N", help="how long (default: until Ctrl+C)")
@@ -142,6 +152,20 @@ async def _demo(arguments: argparse.Namespace) -> int:
 
     await run_demo(host=arguments.host, port=arguments.port, data_dir=arguments.data_dir)
     return 0
+
+
+async def _doctor(arguments: argparse.Namespace) -> int:
+    from hub.commands.doctor import doctor
+
+    # What the line says of its attempts is judged here, and need not be logged beside it.
+    logging.getLogger("hub").setLevel(logging.CRITICAL)
+    return await doctor(arguments)
+
+
+async def _pbx_snippet(arguments: argparse.Namespace) -> int:
+    from hub.commands.pbx import snippet
+
+    return await snippet(arguments)
 
 
 async def _record(arguments: argparse.Namespace) -> int:

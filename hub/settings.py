@@ -96,6 +96,8 @@ class Pbx(_Section, frozen=True, kw_only=True):
     recordings_password_file: str = ""
     recordings_ca_file: str = ""
     """A CA of the operator's own, beside the system's."""
+    http_url: Annotated[str, msgspec.Meta(pattern=r"^(https?://[^\s/@?#]+(/[^\s?#]*)?)?$")] = ""
+    """Asterisk's own web server (http.conf), where it is used: `hub doctor` asks its `httpstatus`."""
     team: tuple[PbxTeam, ...] = ()
 
 
