@@ -253,7 +253,7 @@ def _write_line() -> str:
 def _events(pbx: Pbx, seen: Seen) -> Iterator[_Said]:
     user = f"manager.conf, [{pbx.username}]"
     probe = seen.probe
-    told = {word.strip() for word in seen.manager.get("read", "").split(",")}
+    told = {word.strip() for word in seen.manager.get("read", "").split(",")} - {""}
     heard = {
         "system": seen.has_booted_event,
         "call": None if probe is None or probe.refusal else probe.answered,

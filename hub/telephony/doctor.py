@@ -8,6 +8,7 @@ taken out. Invariants: every wait has an end, and what was put in is taken out a
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import re
 import secrets
@@ -169,9 +170,10 @@ async def _ask_all(pbx: Pbx, ears: _Ears, seen: Seen, owners: Mapping[str, str])
 
 def _seconds_off(told: str, now_s: float) -> float | None:
     try:
-        return float(told) - now_s
+        off_s = float(told) - now_s
     except ValueError:
         return None
+    return off_s if math.isfinite(off_s) else None
 
 
 # Dialplan, queues, phones
