@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -27,6 +28,10 @@ from hub.store.migrate import upgrade
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
     arguments = _parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What a stranger is called must not end a command because the terminal is not in UTF-8.
+            stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     for chatty in ("aiosqlite", "alembic", "mail.log"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -209,7 +209,9 @@ async def _imap(place: str, server: MailServer) -> list[Finding]:
         mend = (
             "imap.username and imap.password_file" if error.code == "auth_refused" else "imap.host, imap.port, imap.tls"
         )
-        return [Finding("bad", place, f"{key}: {shown(error.message)}", f"mailbox.{mend}")]
+        # Most of what a line says of itself begins with where it leads.
+        text = f"imap {error.message}" if error.message.startswith(server.host) else f"{key}: {error.message}"
+        return [Finding("bad", place, shown(text, max_chars=400), f"mailbox.{mend}")]
     except TimeoutError:
         return [Finding("bad", place, f"{key}: does not answer in time", "mailbox.imap.host, imap.port, imap.tls")]
     findings = [Finding("ok", place, f"{key}: signed in")]

@@ -27,10 +27,14 @@ FILTERED = (
     "ChannelTalkingStart",
     "ChannelTalkingStop",
     "TestEvent",
-    "PeerStatus",
-    "ContactStatus",
 )
 """What the PBX should keep to itself: of the 87 events of a plain call 54 are VarSet."""
+
+FILTER_LINES = (
+    *(f"eventfilter(action(exclude),name({name})) =" for name in FILTERED),
+    # Asterisk tells the state of queues and parking places as of phones; Hub looks at phones only.
+    "eventfilter(action(exclude),name(DeviceStateChange),header(Device),method(starts_with)) = Queue:",
+)
 
 _SHOWS_CLASS = {
     "call": ("Redirect", "Atxfer", "BlindTransfer"),
@@ -106,7 +110,7 @@ class Seen:
 
     trouble: Trouble | None = None
     reason: str = ""
-    our_address: str = "127.0.0.1"
+    our_address: str = ""
     peer_address: str = ""
     version: str = ""
     clock_off_s: float | None = None
@@ -158,23 +162,24 @@ def _all(pbx: Pbx, seen: Seen) -> Iterator[_Said]:
 
 def _connection(pbx: Pbx, seen: Seen) -> Iterator[_Said]:
     where = f"{pbx.host}:{pbx.port}"
+    ours = seen.our_address or "this machine"
     listen = f"manager.conf, [general]:  enabled = yes · port = {pbx.port} · bindaddr = "
     mends: dict[Trouble, str] = {
         "refused": f"{listen}{_bind_address(pbx)}; or mend pbx.host and pbx.port",
         "unknown_host": "pbx.host: a name that resolves, or an address",
-        "unreachable": f"pbx.host; or let {seen.our_address} through to {where}",
-        "silent": f"pbx.host and pbx.port; or let {seen.our_address} through the firewall to {where}",
+        "unreachable": f"pbx.host; or let {ours} through to {where}",
+        "silent": f"pbx.host and pbx.port; or let {ours} through the firewall to {where}",
         "tls": f"pbx.port: the port without TLS; {listen}127.0.0.1",
         "not_ami": f"pbx.port: the port of manager.conf ({listen.removeprefix('manager.conf, ')}…)",
         "sign_in": (
             f"manager.conf:  [{pbx.username}] · secret = the word in pbx.secret_file · "
-            f"permit = {seen.our_address}/255.255.255.255; then `asterisk -rx 'manager reload'`"
+            f"permit = {ours}/255.255.255.255; then `asterisk -rx 'manager reload'`"
         ),
         "lost": "see Asterisk's log; then run `hub doctor` again",
     }
     texts: dict[Trouble, str] = {
         "sign_in": (
-            f"{where} refused the sign-in of {pbx.username} from {seen.our_address} (Asterisk says the same of an "
+            f"{where} refused the sign-in of {pbx.username} from {ours} (Asterisk says the same of an "
             "unknown user, a wrong secret and a forbidden address)"
         ),
         "refused": f"{where}: connection refused: nobody listens there",
@@ -242,7 +247,7 @@ def _rights(pbx: Pbx, seen: Seen) -> Iterator[_Said]:
         yield "ok", f"{pbx.username} may do what Hub does and no more", ""
     if seen.manager and not seen.manager.get("deny") and not seen.manager.get("acl"):
         text = f"{pbx.username} may sign in from anywhere"
-        line = f"deny = 0.0.0.0/0.0.0.0 · permit = {seen.our_address}/255.255.255.255"
+        line = f"deny = 0.0.0.0/0.0.0.0 · permit = {seen.our_address or '127.0.0.1'}/255.255.255.255"
         yield "warn", text, f"manager.conf, [{pbx.username}]:  {line}"
 
 

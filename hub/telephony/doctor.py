@@ -348,14 +348,14 @@ async def _speaks_tls(pbx: Pbx) -> bool:
 
 
 def our_address(pbx: Pbx) -> str:
-    """The address this machine has towards the PBX; asks the routing table, sends nothing."""
+    """Return the address this machine has towards the PBX, or nothing; asks the routing table, sends nothing."""
     try:
         family, _, _, _, address = socket.getaddrinfo(pbx.host, pbx.port, type=socket.SOCK_DGRAM)[0]
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect(address)
             return str(probe.getsockname()[0])
     except OSError:
-        return "127.0.0.1"
+        return ""
 
 
 async def _peer_address(pbx: Pbx) -> str:

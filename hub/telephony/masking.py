@@ -21,11 +21,11 @@ NATIONAL = 10
 
 _SECRET = re.compile(r"secret|passw|pwd|^pin|pin$|auth|token|cookie|challenge|md5|^key|key$", re.IGNORECASE)
 _NO_NUMBER = re.compile(
-    r"(uniqueid|linkedid|timestamp|actionid|privilege|claim|dial|sequence|lastcall|lastpause|logintime)$"
+    r"(uniqueid|linkedid|timestamp|actionid|privilege|claim|dial|sequence|lastcall|lastpause|logintime)[12]?$"
     r"|^(event|hub-\w+)$",
     re.IGNORECASE,
 )
-_NUMBER_HEADER = re.compile(r"(num|exten|extension|did|to|callerid|dnid|rdnis|ani)$", re.IGNORECASE)
+_NUMBER_HEADER = re.compile(r"(num|exten|extension|did|to|callerid[12]?|dnid|rdnis|ani)$", re.IGNORECASE)
 _CALLER_NUMBER = re.compile(r"(callerid|connectedline|ani)num$", re.IGNORECASE)
 _NAME_HEADER = re.compile(r"(callerid|connectedline|member|agent|ani|account|user)name$|^(name|agent)$", re.IGNORECASE)
 _CALLER = re.compile(r'(?P<quote>"?)(?P<name>[^"<]*)(?P=quote) *<(?P<number>[^>]*)>')

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from hub.crm.addresses import parse_phone
 from hub.settings import Pbx
-from hub.telephony.diagnosis import FILTERED, READ, WRITE
+from hub.telephony.diagnosis import FILTER_LINES, READ, WRITE
 
 _QUEUE = """[hub-template](!)
 joinempty = yes                 ; there are no members, and callers join all the same
@@ -57,11 +57,12 @@ def _manager(pbx: Pbx, our_address: str, *, freepbx: bool) -> str:
         f"[{pbx.username}]",
         "#include manager_hub_secret.conf",
         "deny = 0.0.0.0/0.0.0.0",
-        f"permit = {our_address}/255.255.255.255",
+        f"permit = {our_address or '127.0.0.1'}/255.255.255.255"
+        + ("" if our_address else "      ; put the address of Hub's machine here: the host of the PBX is not known"),
         f"read = {','.join(READ)}",
         f"write = {','.join(WRITE)}",
         "writetimeout = 1000",
-        *(f"eventfilter(action(exclude),name({name})) =" for name in FILTERED),
+        *FILTER_LINES,
     ]
     # FreePBX writes [general] itself: Settings, Asterisk Manager.
     return ("" if freepbx else general) + "\n".join(lines) + "\n"

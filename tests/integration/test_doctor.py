@@ -14,9 +14,12 @@ import pytest
 from hub.settings import Pbx, PbxTeam, Secret
 from hub.telephony.diagnosis import Finding, judge
 from hub.telephony.doctor import look
+from tests.integration.test_link_asterisk import SOON, watching
 from tests.testbed.asterisk import SHIPPED, Asterisk, running_asterisk
 from tests.testbed.hub import run_command, running_hub
 from tests.testbed.record import Ami
+from tests.testbed.valkey import free_port
+from tests.testbed.waiting import wait_for
 
 pytestmark = pytest.mark.asterisk
 OWNERS = {"101": "Anna", "102": "Boris"}
@@ -74,8 +77,8 @@ RELOAD = "manager reload"
 QUEUES = "queues_hub.conf"
 
 
-async def test_with_what_hub_ships_all_is_well_and_nothing_stays_behind() -> None:
-    async with patient() as one:
+async def test_with_what_hub_ships_all_is_well_and_nothing_stays_behind_or_looks_like_a_call() -> None:
+    async with patient() as one, watching(one.asterisk) as watch:
         findings = await one.findings()
         assert wrong(findings) == []
         told = "\n".join(finding.text for finding in findings)
@@ -92,7 +95,15 @@ async def test_with_what_hub_ships_all_is_well_and_nothing_stays_behind() -> Non
         await ami.send("QueueStatus")
         await ami.count(b"Event: QueueStatusComplete", 1)
         assert b"Event: QueueMember" not in ami.stream
-        assert (await cli(one.asterisk, "core show channels count")).startswith("0 active channels")
+
+        async def is_quiet() -> bool:
+            return (await cli(one.asterisk, "core show channels count")).startswith("0 active channels")
+
+        await wait_for(is_quiet, what="the doctor's own call is over", deadline_s=5)
+        # An answer on the watching line says that it has heard all before it.
+        await watch.link.action("Ping", {}, deadline=SOON)
+        await asyncio.sleep(0)
+        assert (watch.effects, watch.tracker.open_calls()) == ([], [])
 
 
 async def test_rights_and_events_of_the_ami_user() -> None:
@@ -198,13 +209,14 @@ async def test_a_line_that_cannot_be_had_and_what_can_be_seen_without_it(tmp_pat
 
 async def test_asterisks_own_web_server(tmp_path: Path) -> None:
     async with patient() as one:
-        url = f"http://127.0.0.1:{one.asterisk.trunk_port}"
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
         asked = with_(one.pbx, http_url=url)
         (finding,) = wrong(await one.findings(asked))
         assert finding.text.startswith("http_url: Cannot connect")
         assert "http.conf, [general]:  enabled = yes · enable_status = yes" in finding.mend
         conf = one.asterisk.home / "etc" / "http.conf"
-        lines = f"[general]\nenabled = yes\nbindaddr = 127.0.0.1\nbindport = {one.asterisk.trunk_port}\n"
+        lines = f"[general]\nenabled = yes\nbindaddr = 127.0.0.1\nbindport = {port}\n"
         conf.write_text(lines + "enable_status = no\n")
         await cli(one.asterisk, "module reload http")
         (finding,) = wrong(await one.findings(asked))

@@ -86,6 +86,13 @@ async def test_a_data_folder_that_takes_nothing_is_named(tmp_path: Path) -> None
     assert "hub.data_dir" in told["data_dir"][0]["mend"]
 
 
+async def test_a_terminal_that_is_not_in_utf8_ends_no_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    code, out, err = await run_command("doctor", "--config", str(write(tmp_path, "")))
+    assert (code, err) == (0, "")
+    assert "\\u2192 [[pbx]]" in out
+
+
 async def test_redis_there_and_away(tmp_path: Path, valkey: Valkey) -> None:
     config = write(tmp_path, f'redis = "{valkey.url}"\n')
     assert (await examined(config))[1].keys() == {"config"}
