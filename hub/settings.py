@@ -99,6 +99,8 @@ class Pbx(_Section, frozen=True, kw_only=True):
     dialplan_secret: Secret = Secret("")
     """By which the dialplan shows that it may ask where a caller goes; without it, nobody may."""
     dialplan_secret_file: str = ""
+    http_url: Annotated[str, msgspec.Meta(pattern=r"^(https?://[^\s/@?#]+(/[^\s?#]*)?)?$")] = ""
+    """Asterisk's own web server (http.conf), where it is used: `hub doctor` asks its `httpstatus`."""
     team: tuple[PbxTeam, ...] = ()
 
 

@@ -54,7 +54,7 @@ class PbxService:
         boot, known = await self._recall()
         link, tracker = (
             PbxLink(self._pbx, known_boot=boot),
-            CallTracker(_rules(self._pbx), boot=boot, known_calls=known),
+            CallTracker(rules_of(self._pbx), boot=boot, known_calls=known),
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(link.run())
@@ -160,7 +160,8 @@ class PbxService:
             log.warning("pbx %s is %s, and this could not be stored: %s", self._pbx.name, state, unavailable)
 
 
-def _rules(pbx: Pbx) -> PbxRules:
+def rules_of(pbx: Pbx) -> PbxRules:
+    """Return what the operator said of a PBX, as the tracker needs it."""
     return PbxRules(
         pbx=pbx.name,
         internal_contexts=frozenset(pbx.internal_contexts) or None,

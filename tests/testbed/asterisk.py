@@ -40,6 +40,7 @@ res_parking app_mixmonitor app_chanspy app_directed_pickup app_confbridge chan_b
 app_read app_exec app_transfer app_channelredirect app_bridgewait app_echo app_while func_db func_dialplan func_env
 func_devstate func_timeout func_hangupcause func_uri func_curl res_curl func_json func_groupcount func_extstate
 func_config app_senddtmf res_manager_devicestate bridge_native_rtp cdr_csv
+func_pjsip_endpoint
 res_pjsip_dtmf_info res_pjsip_diversion res_pjsip_send_to_voicemail
 """.split()
 
