@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from hub.telephony.calls import Call
-from hub.telephony.directions import Party, PbxRules, known, name_beside, party_of
+from hub.telephony.directions import SUPERVISOR, Party, PbxRules, known, name_beside, party_of
 from hub.telephony.livecall import LiveCall, LiveChannel
 from hub.telephony.remembered import Remembered, Shelf
 
@@ -102,6 +102,9 @@ class Board:
 
     def _party(self, frame: Frame, *, prefix: str = "", is_birth: bool) -> Party:
         name = frame[prefix + "Channel"]
+        if frame.get(prefix + "Uniqueid", "").startswith(SUPERVISOR):
+            # A supervisor's phone hears a call and is no part of it: it carries no leg, and makes no call.
+            return Party(name, is_wiring=True, is_phone=False, extension=None)
         endpoint = name.rpartition("-")[0]
         context: str | None = frame.get(prefix + "Context", "")
         if not is_birth:

@@ -405,6 +405,9 @@ class CallTracker:
                 call.queue_channel = channel
         elif said == "HubDial":
             call.to_raw = known(frame.get("To")) or call.to_raw
+        elif said in ("HubHeld", "HubResumed"):
+            for one in call.channels.values():
+                one.on_hold = said == "HubHeld" and one is channel
         elif said == "HubClaimStarted" and _CLAIM.fullmatch(claim_id) and _EXTENSION.fullmatch(extension):
             if call.claim_id != claim_id and claim_id not in call.claims_over:
                 self._fail_claim(call, "replaced")
@@ -415,6 +418,7 @@ class CallTracker:
                 call.claim_id, call.is_claim_open, call.has_left_queue = claim_id, True, True
             self._fail_claim(call, known(frame.get("Reason")) or "failed")
         elif not said.startswith(("HubWaiting", "HubDial", "HubClaim")):
+            channel.on_hold = channel.on_hold and said != "HubReturned"
             self._say(call, lambda shown: Announced(shown, said, dict(frame)))
 
     def _fail_claim(self, call: LiveCall, reason: str) -> None:

@@ -38,7 +38,7 @@ func_strings func_cut func_channel func_global func_logic
 res_parking app_mixmonitor app_chanspy app_directed_pickup app_confbridge chan_bridge_media app_voicemail app_record
 app_read app_exec app_transfer app_channelredirect app_bridgewait app_echo app_while func_db func_dialplan func_env
 func_devstate func_timeout func_hangupcause func_uri func_curl res_curl func_json func_groupcount func_extstate
-res_manager_devicestate bridge_native_rtp cdr_csv
+res_manager_devicestate bridge_native_rtp cdr_csv app_senddtmf
 """.split()
 
 

@@ -20,6 +20,9 @@ from hub.crm.access import Actor
 from hub.crm.clients import Found
 from hub.crm.directory import Person, Team
 from hub.crm.leads import Lead
+from hub.errors import Refused
+from hub.telephony import intents
+from hub.telephony.colleagues import Colleague
 from hub.web import styleguide
 from hub.web.assets import Assets
 from hub.web.look import make_environment
@@ -47,12 +50,21 @@ def _lead(number: int, **about: Any) -> Lead:
     return replace(lead, **about)
 
 
+def _intent(kind: intents.Kind, state: intents.IntentState, reason: str = "") -> intents.Intent:
+    words = dict.fromkeys(("call_id", "claim_id", "channel_id", "channel", "queue", "target", "peer_channel"))
+    about: dict[str, Any] = {**words, "extension": "101", "number": "+74951234567", "settled_at": None}
+    return intents.Intent(
+        id=9, pbx="office", kind=kind, state=state, user_id=5, created_at=NOW, deadline=NOW, reason=reason, **about
+    )
+
+
 SAMPLE = styleguide.facts(ANNA.user_id, NOW)
 MAIL = styleguide.message(NOW)
 CARD = {"client": styleguide.client(), "entries": SAMPLE["entries"], "request_id": "r" * 32, "next_cursor": "abc"}
+PHONE = {"panel": replace(SAMPLE["panel"], told=_intent("blind", "unknown")), "parked": SAMPLE["calls"][1:]}
 PAGES: dict[str, dict[str, Any]] = {
     "login.html": {"next": "/", "email": "", "error": "wrong"},
-    "desk.html": {"waiting": SAMPLE["items"][:4], "mine": SAMPLE["items"][4:6], "call": SAMPLE["call"]},
+    "desk.html": {"waiting": SAMPLE["items"][:4], "mine": SAMPLE["items"][4:6], "call": SAMPLE["call"], **PHONE},
     "clients.html": {
         "clients": [Found(1, "person", "Татьяна Белова", "+79037001112", None, NOW)],
         "q": "бел",
@@ -62,7 +74,13 @@ PAGES: dict[str, dict[str, Any]] = {
     "client_new.html": {"values": {}, "error": None},
     "client/timeline.html": {"client_id": 1, "entries": SAMPLE["entries"], "next_cursor": None},
     "client/sent.html": {"back": "/clients/1", "message": MAIL},
-    "client/dialling.html": {},
+    "call/asked.html": {"intent": _intent("dial", "sending")},
+    "call/colleagues.html": {
+        "call": SAMPLE["call"],
+        "colleagues": [Colleague(2, "Борис Кузнецов", "102")],
+        "number": "+74951234567",
+        "refusal": Refused("own_number", "the company's own"),
+    },
     "calls.html": {
         "calls": SAMPLE["calls"],
         "filters": Filters(),
@@ -94,7 +112,7 @@ PAGES: dict[str, dict[str, Any]] = {
     "error.html": {"status": 404, "code": "page_missing", "number": ""},
     "error_fragment.html": {"status": 409, "code": "already_claimed"},
     "desk/row.html": {"item": SAMPLE["items"][0]},
-    "desk/current_call.html": {"call": None},
+    "desk/current_call.html": {"call": None, "panel": SAMPLE["panel"], "parked": SAMPLE["calls"][:1]},
     "desk/taken.html": {"item_id": 7, "owner": "Анна Иванова", "ago_s": 2},
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from hub.web.api import calls, clients, directory, events, messages, openapi, queue
+from hub.web.api import calls, clients, directory, events, live_calls, messages, openapi, queue
 from hub.web.api.endpoint import Endpoint, json_response
 from hub.web.visit import Visit
 
@@ -17,6 +17,7 @@ async def described(_visit: Visit, _query: Any) -> web.StreamResponse:
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *calls.ENDPOINTS,
+    *live_calls.ENDPOINTS,
     *messages.ENDPOINTS,
     *queue.ENDPOINTS,
     *clients.ENDPOINTS,
