@@ -48,7 +48,7 @@ def parked(asked: Sequence[Intent], call: CallRow) -> Intent | None:
     latest = _latest(asked, "park")
     if latest is None or latest.state not in ("sent", "unknown") or call.state == "ended":
         return None
-    up = open_legs(call)
-    if any(leg.extension is not None and leg.channel != latest.peer_channel for leg in up):
+    here = [leg for leg in call.legs if leg.left_at is None]
+    if any(leg.extension is not None and leg.channel != latest.peer_channel for leg in here):
         return None
-    return latest if any(leg.channel == latest.peer_channel for leg in up) else None
+    return latest if any(leg.channel == latest.peer_channel for leg in here) else None

@@ -297,7 +297,8 @@ class CallTracker:
         if channel is None or not bridge:
             return
         self._bridges.enter(channel, bridge)
-        if not channel.is_up:
+        if not channel.is_up or (channel.answered_at is None and channel.call.root is not channel):
+            # Up already, where it began a call of its own and met this one in the bridge, as when a call is taken up.
             self._note_up(channel, now)
         self._note_talk_in(channel, now)
 
