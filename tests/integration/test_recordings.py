@@ -20,8 +20,8 @@ from hub.store.blobs import BlobStore
 from hub.store.engine import Database
 from hub.telephony import control
 from hub.telephony import recordings as rules
+from hub.telephony.actions import actions_of
 from hub.telephony.models import call_legs, calls, recordings
-from hub.telephony.sender import action_of
 from tests.integration.test_api_clients import got, made
 from tests.testbed import talk
 from tests.testbed.audio_files import PATH, announce, keeper, recorded, riff, rule, settings_for, wav
@@ -413,7 +413,7 @@ async def test_a_dial_is_recorded_for_the_team_of_the_manager_that_records(site:
             await control.dial(conn, actor, request_id=request_id, pbx="office", **about)
             (intent,) = [one for one in await control.due(conn, "office") if one.user_id == actor.user_id]
             await control.start(conn, intent.id, now=utc_now())
-        return list(action_of(intent, pbx)[1]["Variable"])
+        return list(actions_of(intent, pbx)[0].fields["Variable"])
 
     assert "HUB_RECORD=yes" not in await variables("olga", "first")
     team = await rule(site.db, "sales", days=7)
