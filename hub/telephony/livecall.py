@@ -189,7 +189,7 @@ class LiveCall:
     """Who is parked."""
     parked_by: str = ""
     has_voicemail: bool = False
-    """The caller was brought to a voicemail box."""
+    """The caller left a message."""
     linked_ids: list[str] = field(default_factory=list)
     """Every linkedid that leads here, its own first."""
     merged_into: LiveCall | None = None

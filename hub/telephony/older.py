@@ -47,12 +47,15 @@ class Older:
         self._rung: dict[str, list[str]] = {}
         """Uniqueids of the rung by that of who rings them."""
         self._up: set[str] = set()
+        self._shown: dict[str, str] = {}
+        """The number that a channel shows, by uniqueid."""
         self._handlers: dict[str, Callable[[Frame], Frames]] = {
             "Newchannel": self._new_channel,
             "NewCallerid": self._new_caller_id,
             "Newstate": self._new_state,
             "LocalBridge": self._local_bridge,
             "Dial": self._dial,
+            "AgentCalled": self._agent_called,
             "Bridge": self._bridge,
             "Rename": self._rename,
             "Hangup": self._hangup,
@@ -98,7 +101,7 @@ class Older:
         uniqueid, name = frame.get("Uniqueid", ""), frame.get("Channel", "")
         if not uniqueid or not name:
             return []
-        for kept in (self._linked, self._uniqueids, self._unborn, self._halves, self._rung):
+        for kept in (self._linked, self._uniqueids, self._unborn, self._halves, self._rung, self._shown):
             if len(kept) >= MAX_KEPT:
                 kept.pop(next(iter(kept)))
         self._uniqueids[name] = uniqueid
@@ -108,6 +111,7 @@ class Older:
         return []
 
     def _new_caller_id(self, frame: Frame) -> Frames:
+        self._shown[frame.get("Uniqueid", "")] = frame.get("CallerIDNum", "")
         held_back = self._unborn.get(frame.get("Uniqueid", ""))
         if held_back is None:
             return self._plain(frame)
@@ -185,6 +189,7 @@ class Older:
         self._uniqueids = {name: other for name, other in self._uniqueids.items() if other != uniqueid}
         self._rung.pop(uniqueid, None)
         self._halves.pop(uniqueid, None)
+        self._shown.pop(uniqueid, None)
         self._up.discard(uniqueid)
         return frames
 
@@ -203,17 +208,26 @@ class Older:
         caller = frame.get("UniqueID", "")
         if frame.get("SubEvent") == "End":
             return self._dial_end(frame, caller)
-        rung = frame.get("DestUniqueID", "")
+        rung, rung_name = frame.get("DestUniqueID", ""), frame.get("Destination", "")
+        return self._begin(frame, caller, frame.get("Channel", ""), rung, rung_name)
+
+    def _agent_called(self, frame: Frame) -> Frames:
+        """A queue rings a member: of that there is no `Dial`."""
+        caller_name, rung_name = frame.get("ChannelCalling", ""), frame.get("DestinationChannel", "")
+        caller = self._uniqueids.get(caller_name) or frame.get("Uniqueid", "")
+        return self._begin(frame, caller, caller_name, self._uniqueids.get(rung_name, ""), rung_name)
+
+    def _begin(self, frame: Frame, caller: str, caller_name: str, rung: str, rung_name: str) -> Frames:
         if not caller or not rung:
             return []
-        name, rung_name = frame.get("Channel", ""), frame.get("Destination", "")
         frames = self._bear(caller)
         frames += self._bear(rung, linked_id=self._linked_id(caller))
         self._linked[rung] = self._linked_id(caller)
         self._rung.setdefault(caller, []).append(rung)
         words = {"Event": "DialBegin", "DialString": frame.get("Dialstring", "")}
         words |= {key: frame[key] for key in ("CallerIDNum", "CallerIDName") if key in frame}
-        return [*frames, words | self._channel("", caller, name) | self._channel("Dest", rung, rung_name)]
+        words["DestCallerIDNum"] = self._shown.get(rung, "")
+        return [*frames, words | self._channel("", caller, caller_name) | self._channel("Dest", rung, rung_name)]
 
     def _dial_end(self, frame: Frame, caller: str) -> Frames:
         status = frame.get("DialStatus", "")

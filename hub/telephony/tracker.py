@@ -47,7 +47,6 @@ class CallTracker:
             "Newstate": self._on_new_state,
             "NewCallerid": self._on_new_caller_id,
             "OriginateResponse": self._on_originate_response,
-            "Newexten": self._on_application,
             "MessageWaiting": self._on_message_waiting,
             "Rename": self._talk.on_rename,
             "DialBegin": self._on_dial_begin,
@@ -197,11 +196,9 @@ class CallTracker:
 
     def _place(self, channel: LiveChannel, row: Frame, entry: Frame) -> None:
         """Put the channel into the queue that it stands in, or take it out of one that it left unseen."""
-        application = row.get("Application", "")
-        queue = row.get("ApplicationData", "").split(",")[0] if application == "Queue" else ""
+        queue = row.get("ApplicationData", "").split(",")[0] if row.get("Application") == "Queue" else ""
         queue = entry.get("Queue") or queue
         call = channel.call
-        call.has_voicemail |= application == "VoiceMail"
         if queue and call.talk_since is None:
             self._queues.join(channel, queue)
         elif call.in_queue is not None and call.queue_channel is channel:
@@ -288,6 +285,8 @@ class CallTracker:
             rung.number = dialled_number(frame.get("DialString", ""), known(frame.get("DestCallerIDNum")))
             if call.direction == "internal":
                 call.direction = "outbound"
+            if rung.number is None and call.direction == "outbound" and call.answered_at is None:
+                rung.number = call.to_raw or None
         elif call.root is not None and call.root.party.is_phone and call.dial_id is None and call.answered_at is None:
             call.direction = "internal"
         if party.is_phone and call.to_extension is None and call.queue is None and call.direction != "outbound":
@@ -326,20 +325,15 @@ class CallTracker:
 
     # Voicemail
 
-    def _on_application(self, frame: Frame, now: datetime) -> None:
-        if frame.get("Application") == "VoiceMail":
-            self._note_voicemail(self._board.find_or_adopt(frame, now=now))
-
     def _on_message_waiting(self, frame: Frame, now: datetime) -> None:
-        """Somebody left a message, or listened to his own: a person who only listens has called nobody."""
+        """Somebody left a message; a colleague who listens to his own mailbox has called nobody."""
         channel = self._board.find(frame)
-        if channel is not None and frame.get("Waiting") == "1" and channel.call.to_extension is not None:
-            self._note_voicemail(channel)
-
-    def _note_voicemail(self, channel: LiveChannel | None) -> None:
-        if channel is not None and not channel.call.has_voicemail:
-            channel.call.has_voicemail = True
-            self._board.touch(channel.call)
+        if channel is None or frame.get("Waiting") != "1":
+            return
+        call = channel.call
+        if not call.has_voicemail and (call.direction != "internal" or call.to_extension is not None):
+            call.has_voicemail = True
+            self._board.touch(call)
 
     # The end
 

@@ -35,9 +35,6 @@ UNWANTED = frozenset(
 )  # fmt: skip
 """Events that are dropped by name, before parsing."""
 
-_TELLING = b"\r\nApplication: VoiceMail\r\n"
-"""The one step of the dialplan that a call record shows."""
-
 
 class BadPeer(Exception):
     """What is at the other end does not speak AMI, or floods. The message says which; the connection is cut."""
@@ -79,7 +76,7 @@ class FrameReader:
         for packet in packets:
             # A lone line end before a frame is tolerated: some actions answer with one too many.
             packet = packet.lstrip(b"\r\n") if packet[:1] in b"\r\n" else packet
-            if packet[:7] == b"Event: " and packet[7 : packet.find(b"\r\n", 7)] in self._skip and _says_nothing(packet):
+            if packet[:7] == b"Event: " and packet[7 : packet.find(b"\r\n", 7)] in self._skip:
                 continue
             if len(packet) > self._max_frame_bytes:
                 raise BadPeer(f"a frame is longer than {self._max_frame_bytes} bytes")
@@ -110,10 +107,6 @@ class FrameReader:
         except ValueError:
             pairs = (line.partition(":") for line in lines)
             return {key: value.removeprefix(" ") for key, colon, value in pairs if colon}
-
-
-def _says_nothing(packet: bytes) -> bool:
-    return packet[7:15] != b"Newexten" or _TELLING not in packet
 
 
 def action_bytes(name: str, fields: Fields, *, action_id: str) -> bytes:
