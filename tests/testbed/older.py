@@ -23,6 +23,7 @@ REWRITTEN = {
     "chan_sip_attended_transfer_by_the_phone": "attended_transfer_by_the_phone",
     "chan_sip_blind_transfer_by_the_phone": "blind_transfer_by_the_phone",
     "chan_sip_freepbx_from_outside_to_a_queue": "freepbx_from_outside_to_a_queue",
+    "chan_sip_from_a_phone_to_outside": "from_a_phone_to_outside",
 }
 NEWER = (b"DialState", b"NewConnectedLine", b"NewAccountCode")
 """Events that Asterisk 13 does not have."""
@@ -41,6 +42,7 @@ def as_chan_sip(stream: bytes) -> bytes:
     text = b"\r\n\r\n".join(kept)
     text = re.sub(rb"PJSIP/([\w.]+)-([0-9a-f]{8})", renamed, text)
     text = text.replace(b"PJSIP/", b"SIP/")
+    text = re.sub(rb"(DialString: )(\d+)@trunk", rb"\1trunk/\2", text)
     return re.sub(rb"((?:Uniqueid|Linkedid): )(\d+\.\d+)", rb"\1pbx1-\2", text)
 
 
@@ -55,6 +57,9 @@ class Channel:
     number: str = ""
     caller_name: str = ""
     connected: str = ""
+
+    def peer(self) -> str:
+        return self.name.partition("/")[2].rpartition("-")[0]
 
 
 @dataclass
@@ -110,7 +115,7 @@ class Asterisk11:
                 **{name: ids[name] for name in list(ids)[:4]},
                 UniqueID=caller.uniqueid,
                 DestUniqueID=callee.uniqueid,
-                Dialstring=callee.name.partition("/")[2].rpartition("-")[0],
+                Dialstring=f"trunk/{callee.number}" if callee.context == "from-trunk" else callee.peer(),
             )
             self.state(callee, "5")
 

@@ -9,6 +9,7 @@ from tests.testbed.ami import HUNG_UP, IN_TALK, RINGS, Ami
 from tests.testbed.asterisk import Asterisk
 from tests.testbed.recorded.scenario import Scenario
 from tests.testbed.sipp import SippCall, caller, phone
+from tests.testbed.waiting import wait_for
 from tests.testbed.within import dialog_of, hold, press, refer
 
 STRANGER = "84951234567"
@@ -22,6 +23,10 @@ async def talking(asterisk: Asterisk, ami: Ami, *, did: str = TO_101) -> AsyncIt
     async with phone(asterisk, "101") as desk, caller(asterisk, STRANGER, did=did) as stranger:
         await ami.count(IN_TALK, 2)
         yield desk, stranger
+
+
+async def heard(call: SippCall, method: str) -> bool:
+    return any(line.startswith(method) for line in call.first_lines("received"))
 
 
 async def blind_transfer_by_the_phone(asterisk: Asterisk, ami: Ami) -> None:
@@ -80,6 +85,14 @@ async def blind_transfer_twice(asterisk: Asterisk, ami: Ami) -> None:
         await ami.count(IN_TALK, 4)
         await refer(asterisk, second, "103")
         await ami.count(HUNG_UP, 4)
+
+
+async def blind_transfer_to_nowhere(asterisk: Asterisk, ami: Ami) -> None:
+    async with talking(asterisk, ami) as (desk, stranger):
+        await refer(asterisk, desk, "199999")
+        await wait_for(lambda: heard(desk, "NOTIFY"), what="the phone learns how it went")
+        await stranger.hang_up()
+        await ami.count(HUNG_UP, 2)
 
 
 async def blind_transfer_by_feature_code(asterisk: Asterisk, ami: Ami) -> None:
@@ -172,6 +185,28 @@ async def attended_transfer_by_the_phone_while_it_still_rings(asterisk: Asterisk
             await ami.gone(ami.channel("PJSIP/102-"))
             await ami.gone(ami.channel("PJSIP/trunk-"))
             await ami.gone(ami.channel("PJSIP/101-"))
+
+
+async def attended_transfer_by_the_phone_and_then_it_is_answered(asterisk: Asterisk, ami: Ami) -> None:
+    """Blonde, and the target picks up after the phone has handed over."""
+    async with talking(asterisk, ami) as (desk, _), phone(asterisk, "102", "late", talk_ms=1500):
+        await hold(asterisk, desk)
+        async with caller(asterisk, "101", did="102", line="101") as consult:
+            await ami.count(RINGS, 2)
+            await refer(asterisk, desk, "102", replaces=await dialog_of(consult, early=True))
+            await ami.count(b"Event: AttendedTransfer", 1)
+            await ami.gone(ami.channel("PJSIP/102-"))
+            await ami.gone(ami.channel("PJSIP/trunk-"))
+            await ami.gone(ami.channel("PJSIP/101-"))
+
+
+async def caller_gives_up_during_the_consultation(asterisk: Asterisk, ami: Ami) -> None:
+    async with talking(asterisk, ami) as (desk, stranger), phone(asterisk, "102", talk_ms=1500):
+        await hold(asterisk, desk)
+        async with caller(asterisk, "101", did="102", line="101"):
+            await ami.count(IN_TALK, 4)
+            await stranger.hang_up()
+            await ami.count(HUNG_UP, 4)
 
 
 async def consultation_fails_and_the_phone_goes_back(asterisk: Asterisk, ami: Ami) -> None:
@@ -311,6 +346,7 @@ SCENARIOS = tuple(
         blind_transfer_to_a_phone_that_does_not_answer,
         blind_transfer_to_a_queue,
         blind_transfer_twice,
+        blind_transfer_to_nowhere,
         blind_transfer_by_feature_code,
         blind_transfer_by_ami,
         blind_transfer_of_an_outbound_call,
@@ -320,6 +356,8 @@ SCENARIOS = tuple(
         attended_transfer_of_an_outbound_call,
         attended_transfer_to_an_outside_number,
         attended_transfer_by_the_phone_while_it_still_rings,
+        attended_transfer_by_the_phone_and_then_it_is_answered,
+        caller_gives_up_during_the_consultation,
         consultation_fails_and_the_phone_goes_back,
         attended_transfer_by_feature_code,
         attended_transfer_by_ami,
