@@ -36,7 +36,7 @@ class Bridges:
             self._silent.discard(channel.bridge)
         channel.last_bridge = channel.bridge
         channel.bridge = None
-        channel.on_hold = False
+        channel.on_hold = channel.is_held = False
 
     def members(self, bridge: str) -> list[LiveChannel]:
         return list(self._members.get(bridge, {}).values())

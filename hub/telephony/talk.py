@@ -82,6 +82,8 @@ class Talk:
     def _note_hold(self, frame: Frame, *, on_hold: bool) -> None:
         if channel := self._board.find(frame):
             channel.on_hold = on_hold
+            for other in () if on_hold else self.bridges.heard_by(channel):
+                other.is_held = False
             self._board.touch(channel.call)
 
     def on_rename(self, frame: Frame, now: datetime) -> None:

@@ -25,11 +25,11 @@ UNWANTED = frozenset(
     {
         # 54 of the 87 events of a plain call are VarSet; the rest carry nothing that a call record shows.
         "VarSet", "Newexten", "TestEvent", "RTCPSent", "RTCPReceived", "DTMFBegin", "DTMFEnd",
-        "DeviceStateChange", "ChannelTalkingStart", "ChannelTalkingStop", "MCID", "AOC-S", "AOC-D", "AOC-E",
+        "ChannelTalkingStart", "ChannelTalkingStop", "MCID", "AOC-S", "AOC-D", "AOC-E",
         "SuccessfulAuth", "ChallengeSent", "ChallengeResponseFailed", "SessionLimit", "RequestBadFormat",
         "InvalidPassword", "InvalidAccountID", "FailedACL", "UnexpectedAddress", "RequestNotAllowed",
         "RequestNotSupported", "InvalidTransport", "LoadAverageLimit", "MemoryLimit", "AuthMethodNotAllowed",
-        "ContactStatus", "PeerStatus", "Registry", "ExtensionStatus", "PresenceStateChange", "PresenceStatus",
+        "Registry", "PresenceStateChange", "PresenceStatus",
         "MusicOnHoldStart", "MusicOnHoldStop", "BridgeVideoSourceUpdate", "BridgeInfoChannel",
     }
 )  # fmt: skip
