@@ -48,9 +48,12 @@ class Ami:
             while self.stream.count(wanted) < times:
                 self.stream += await self._reader.read(65536)
 
-    async def take(self, extension: str = "101", claim: str = CLAIM) -> None:
-        channel = self.header(b"Event: QueueCallerJoin", b"Channel")
-        await self.send("QueueWithdrawCaller", Queue="hub-sales", Caller=channel, WithdrawInfo=f"{claim}-{extension}")
+    async def take(
+        self, extension: str = "101", claim: str = CLAIM, *, queue: str = "hub-sales", channel: str = ""
+    ) -> None:
+        """Take the caller who came first, or the one on `channel`, out of the queue."""
+        channel = channel or self.header(b"Event: QueueCallerJoin", b"Channel")
+        await self.send("QueueWithdrawCaller", Queue=queue, Caller=channel, WithdrawInfo=f"{claim}-{extension}")
 
     async def dial(self, number: str, extension: str = "101", *, channel: str = "") -> None:
         """Click to call: `number` is put through to the extension, or to what `channel` names."""

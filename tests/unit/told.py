@@ -17,6 +17,7 @@ from tests.unit.ami_script import BOOT, RULES, ended, holds_for_every_call, repl
 
 FOLDER = Path(__file__).parents[1] / "data" / "ami"
 EXPECTED: dict[str, dict[str, Any]] = tomllib.loads((FOLDER / "expected.toml").read_text())
+QUEUES = frozenset({"hub-sales", "hub-support"})
 INTERNAL = frozenset({"internal", "from-internal"})
 
 
@@ -68,7 +69,7 @@ def _number(text: str) -> str:
 
 def differences(name: str, frames: list[dict[str, str]]) -> list[str]:
     """Replay the frames of one recording of this scenario; return what was told otherwise than it happened."""
-    tracker = CallTracker(replace(RULES, internal_contexts=INTERNAL), boot=BOOT)
+    tracker = CallTracker(replace(RULES, internal_contexts=INTERNAL, hub_queues=QUEUES), boot=BOOT)
     effects = replay(frames, tracker=tracker)
     holds_for_every_call(effects)
     calls = sorted(ended(effects), key=lambda call: (call.started_at, call.linked_id))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.testbed.ami import HUNG_UP, IN_TALK, RINGS, Ami
+from tests.testbed.ami import HUNG_UP, IN_TALK, JOINED, OTHER_CLAIM, RINGS, Ami
 from tests.testbed.asterisk import Asterisk
 from tests.testbed.recorded.scenario import Scenario
 from tests.testbed.sipp import SippCall, caller, phone
@@ -301,7 +301,7 @@ async def taken_then_blind_transfer(asterisk: Asterisk, ami: Ami) -> None:
         phone(asterisk, "102", talk_ms=700),
         caller(asterisk, STRANGER),
     ):
-        await ami.count(b"Event: QueueCallerJoin", 1)
+        await ami.count(JOINED, 1)
         await ami.take()
         await ami.count(IN_TALK, 2)
         await refer(asterisk, desk, "102")
@@ -314,7 +314,7 @@ async def taken_then_attended_transfer(asterisk: Asterisk, ami: Ami) -> None:
         phone(asterisk, "102", talk_ms=2000),
         caller(asterisk, STRANGER),
     ):
-        await ami.count(b"Event: QueueCallerJoin", 1)
+        await ami.count(JOINED, 1)
         await ami.take()
         await ami.count(IN_TALK, 2)
         await hold(asterisk, desk)
@@ -322,6 +322,49 @@ async def taken_then_attended_transfer(asterisk: Asterisk, ami: Ami) -> None:
             await ami.count(IN_TALK, 4)
             await refer(asterisk, desk, "102", replaces=await dialog_of(consult))
             await ami.count(HUNG_UP, 4)
+
+
+async def taken_then_transferred_to_another_team_and_taken(asterisk: Asterisk, ami: Ami) -> None:
+    async with (
+        phone(asterisk, "101") as desk,
+        phone(asterisk, "102", talk_ms=700),
+        caller(asterisk, STRANGER),
+    ):
+        await ami.count(JOINED, 1)
+        await ami.take()
+        await ami.count(IN_TALK, 2)
+        await refer(asterisk, desk, "620")
+        await ami.count(JOINED, 2)
+        await ami.take("102", OTHER_CLAIM, queue="hub-support")
+        await ami.count(HUNG_UP, 3)
+
+
+async def taken_then_transferred_to_another_team_and_given_up(asterisk: Asterisk, ami: Ami) -> None:
+    """The stranger has spoken with somebody: the call was answered, whatever came after."""
+    async with phone(asterisk, "101") as desk, caller(asterisk, STRANGER) as stranger:
+        await ami.count(JOINED, 1)
+        await ami.take()
+        await ami.count(IN_TALK, 2)
+        await refer(asterisk, desk, "620")
+        await ami.count(JOINED, 2)
+        await stranger.hang_up()
+        await ami.count(HUNG_UP, 2)
+
+
+async def taken_then_parked_and_retrieved(asterisk: Asterisk, ami: Ami) -> None:
+    async with phone(asterisk, "101") as desk, caller(asterisk, STRANGER) as stranger:
+        await ami.count(JOINED, 1)
+        await ami.take()
+        await ami.count(IN_TALK, 2)
+        await refer(asterisk, desk, "700")
+        await ami.count(b"Event: ParkedCall\r\n", 1)
+        await ami.gone(ami.channel("PJSIP/101-"))
+        async with caller(asterisk, "102", did="701", line="102"):
+            await ami.count(b"Event: UnParkedCall\r\n", 1)
+            await ami.in_talk("PJSIP/102-")
+            await stranger.hang_up()
+            await ami.gone(ami.channel("PJSIP/102-"))
+            await ami.gone(ami.channel("PJSIP/trunk-"))
 
 
 async def clicked_then_transferred(asterisk: Asterisk, ami: Ami) -> None:
@@ -368,6 +411,9 @@ SCENARIOS = tuple(
         attended_transfer_is_cancelled,
         taken_then_blind_transfer,
         taken_then_attended_transfer,
+        taken_then_transferred_to_another_team_and_taken,
+        taken_then_transferred_to_another_team_and_given_up,
+        taken_then_parked_and_retrieved,
         clicked_then_transferred,
     )
 )
