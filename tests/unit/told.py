@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.unit.ami_script import BOOT, RULES, ended, holds_for_every_call, repl
 
 FOLDER = Path(__file__).parents[1] / "data" / "ami"
 EXPECTED: dict[str, dict[str, Any]] = tomllib.loads((FOLDER / "expected.toml").read_text())
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 QUEUES = frozenset({"hub-sales", "hub-support"})
 INTERNAL = frozenset({"internal", "from-internal"})
 
@@ -79,5 +81,8 @@ def differences(name: str, frames: list[dict[str, str]]) -> list[str]:
         found.append(f"{len(calls)} calls are told, {len(entries)} were: {calls}")
     for call, entry in zip(calls, entries, strict=False):
         told, wanted = as_told(call, entry), as_expected(entry)
+        picked_up = [leg.answered_at for leg in call.legs if leg.role == "callee" and leg.answered_at is not None]
+        if call.answered_at is not None and call.answered_at < min(picked_up, default=END_OF_TIME):
+            found.append(f"answered at {call.answered_at}, before anybody picked up: {picked_up}")
         found += [f"{key}: told {told[key]!r}, was {wanted[key]!r}" for key in wanted if told[key] != wanted[key]]
     return found
