@@ -75,7 +75,8 @@ class Ami:
     def channel(self, prefix: str, nth: int = -1) -> str:
         """Return the name of the last (or nth) channel that was born with this beginning, e.g. `PJSIP/101-`."""
         names = re.findall(rb"^Event: Newchannel\r\n(?:.*\r\n)*?Channel: (.*)\r\n", self.stream, re.MULTILINE)
-        return [name.decode() for name in names if name.startswith(prefix.encode())][nth]
+        found: list[str] = [name.decode() for name in names if name.startswith(prefix.encode())]
+        return found[nth]
 
     async def gone(self, channel: str) -> None:
         """Read until this channel has hung up."""

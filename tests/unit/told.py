@@ -17,7 +17,7 @@ from tests.unit.ami_script import BOOT, RULES, ended, holds_for_every_call, repl
 
 FOLDER = Path(__file__).parents[1] / "data" / "ami"
 EXPECTED: dict[str, dict[str, Any]] = tomllib.loads((FOLDER / "expected.toml").read_text())
-INTERNAL = RULES.internal_contexts | {"from-internal"}
+INTERNAL = frozenset({"internal", "from-internal"})
 
 
 def as_told(call: Call, expected: dict[str, Any]) -> dict[str, Any]:

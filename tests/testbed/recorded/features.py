@@ -164,6 +164,7 @@ async def parked_and_back_to_the_parker(asterisk: Asterisk, ami: Ami) -> None:
         async with phone(asterisk, "101", talk_ms=700):
             await ami.count(b"Event: ParkedCallTimeOut\r\n", 1)
             await ami.gone(ami.channel("PJSIP/trunk-"))
+            await ami.gone(ami.channel("PJSIP/101-"))
 
 
 async def parked_and_the_caller_gives_up(asterisk: Asterisk, ami: Ami) -> None:
