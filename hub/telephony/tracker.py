@@ -139,11 +139,10 @@ class CallTracker:
             call.parked = None
         for row in parked:
             self._parking.on_parked(row, now)
+        # A device is ONHOLD when all that it has is held by the other side; of a busy trunk nothing can be said.
         held = {row.get("Device") for row in devices if row.get("State") == "ONHOLD"}
         for channel in board.channels.values():
-            channel.on_hold = channel.on_hold or (
-                channel.name.rpartition("-")[0] in held and channel.bridge is not None
-            )
+            channel.is_held = channel.name.rpartition("-")[0] in held and channel.bridge is not None
         for call in board.calls():
             self._talk.look(call, now)
             board.touch(call)

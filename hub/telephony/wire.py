@@ -31,6 +31,7 @@ UNWANTED = frozenset(
         "RequestNotSupported", "InvalidTransport", "LoadAverageLimit", "MemoryLimit", "AuthMethodNotAllowed",
         "Registry", "PresenceStateChange", "PresenceStatus",
         "MusicOnHoldStart", "MusicOnHoldStop", "BridgeVideoSourceUpdate", "BridgeInfoChannel",
+        "NewConnectedLine", "BridgeCreate", "BridgeDestroy",
     }
 )  # fmt: skip
 """Events that are dropped by name, before parsing."""

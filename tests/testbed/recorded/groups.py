@@ -67,7 +67,7 @@ async def queue_rings_twice_before_one_answers(asterisk: Asterisk, ami: Ami) -> 
     async with (
         phone(asterisk, "102", "no_answer", calls=2),
         phone(asterisk, "103", "busy", calls=2),
-        caller(asterisk, STRANGER, did="74950000210") as stranger,
+        caller(asterisk, STRANGER, did="74950000214") as stranger,
     ):
         async with phone(asterisk, "101", "no_answer"):
             await ami.count(b"Event: AgentRingNoAnswer", 3)
