@@ -30,7 +30,7 @@ from hub.telephony.link import Down, PbxLink, Timing, Up
 from hub.telephony.masking import Mask
 from hub.telephony.recorder import Recorder
 from hub.telephony.replay import Replay, ToldCall
-from hub.telephony.service import rules_of
+from hub.telephony.service import DETAILS, rules_of
 from hub.telephony.stream_file import Head, Packet, StreamReader
 from hub.telephony.telling import as_json, paragraph, summary
 
@@ -122,17 +122,24 @@ class _Session:
                     sys.stderr.write(f"recording PBX {link.pbx.name}; Ctrl+C ends it\n")
                 self.was_up = True
                 self._keep(self.recorder.mark("up", at=self.now(), boot=item.boot, asterisk=item.version))
-                try:
-                    await link.list_action("CoreShowChannels", {}, deadline=SNAPSHOT_WITHIN)
-                except HubError as error:
-                    sys.stderr.write(f"no list of the calls that are up already: {error.message}\n")
-                    self._keep(self.recorder.mark("no-snapshot", at=self.now()))
+                await self._ask_state(link)
             elif isinstance(item, Down):
                 self.last_error = item.reason
                 self._keep(self.recorder.mark("down", at=self.now(), reason=item.reason))
                 sys.stderr.write(f"{item.reason}\n")
                 if item.auth_refused:
                     self.stop.set()
+
+    async def _ask_state(self, link: PbxLink) -> None:
+        """Have the PBX list what the service asks for after each sign-in; the tap writes the answers down."""
+        for action in DETAILS.values():
+            with contextlib.suppress(HubError):
+                await link.list_action(action, {}, deadline=SNAPSHOT_WITHIN)
+        try:
+            await link.list_action("CoreShowChannels", {}, deadline=SNAPSHOT_WITHIN)
+        except HubError as error:
+            sys.stderr.write(f"no list of the calls that are up already: {error.message}\n")
+            self._keep(self.recorder.mark("no-snapshot", at=self.now()))
 
     def _keep(self, raw: bytes) -> None:
         try:

@@ -129,9 +129,6 @@ class Seen:
     manager: dict[str, str] = field(default_factory=dict)
     """Keys of the AMI user in manager.conf, where the PBX lets them be read."""
     http: HttpSeen | None = None
-    recordings_dir: str | None = None
-    """What is wrong with it; empty if nothing is."""
-    recordings_http: HttpSeen | None = None
 
 
 def judge(pbx: Pbx, seen: Seen) -> list[Finding]:
@@ -154,7 +151,6 @@ def _all(pbx: Pbx, seen: Seen) -> Iterator[_Said]:
     yield from _variables(pbx, seen)
     yield from _queues(pbx, seen)
     yield from _phones(pbx, seen)
-    yield from _recordings(pbx, seen)
     yield from _http(pbx, seen)
 
 
@@ -351,7 +347,7 @@ def _variables(pbx: Pbx, seen: Seen) -> Iterator[_Said]:
             text,
             f'extensions.conf, [globals]:  HUB_PHONE_TECH = {pbx.phone_tech}; or pbx.phone_tech = "{tech}"',
         )
-    if not getattr(pbx, "dialplan_secret", ""):
+    if not pbx.dialplan_secret:
         return
     if not told.get("HUB_URL"):
         text = "the dialplan does not know where Hub answers: blacklist, hours and own managers are passed over"
@@ -416,7 +412,8 @@ def _phones(pbx: Pbx, seen: Seen) -> Iterator[_Said]:
         elif phone.state == "UNAVAILABLE":
             yield "warn", f"phone {whose} is not registered", "sign the telephone in; calls cannot be given to it"
         elif phone.context and not counts_as_phone(extension, rules, context=phone.context):
-            contexts = ", ".join(f'"{name}"' for name in sorted({*pbx.internal_contexts, phone.context}))
+            all_of_them = {*pbx.internal_contexts, *(one.context for one in seen.phones.values() if one.context)}
+            contexts = ", ".join(f'"{name}"' for name in sorted(all_of_them))
             text = f"phone {whose} dials from the context {phone.context}, which Hub takes for an outside line's"
             yield "bad", text, f"pbx.internal_contexts = [{contexts}]"
         elif phone.state:
@@ -429,17 +426,7 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-# Files and web
-
-
-def _recordings(pbx: Pbx, seen: Seen) -> Iterator[_Said]:
-    if seen.recordings_dir == "":
-        yield "ok", f"recordings are readable in {getattr(pbx, 'recordings_dir', '')}", ""
-    elif seen.recordings_dir is not None:
-        mend = "pbx.recordings_dir: MixMonitor's directory as this machine sees it; Hub's user in the group asterisk"
-        yield "bad", f"recordings: {seen.recordings_dir}", mend
-    if seen.recordings_http is not None:
-        yield from web_address("recordings_url", seen.recordings_http, fine=frozenset(range(200, 500)) - {401})
+# Its web server
 
 
 def _http(pbx: Pbx, seen: Seen) -> Iterator[_Said]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 import re
 import secrets
 import socket
@@ -17,7 +16,6 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -68,9 +66,6 @@ async def look(pbx: Pbx, owners: Mapping[str, str]) -> Seen:
                 await _ask_all(pbx, ears, seen, owners)
             except Unavailable as error:
                 seen.trouble, seen.reason = "lost", error.message
-    seen.recordings_dir = await asyncio.to_thread(_directory, getattr(pbx, "recordings_dir", ""))
-    if url := getattr(pbx, "recordings_url", ""):
-        seen.recordings_http = await ask_web(url, ca_file=getattr(pbx, "recordings_ca_file", ""))
     if pbx.http_url:
         seen.http = await ask_web(f"{pbx.http_url.rstrip('/')}/httpstatus")
     return seen
@@ -366,10 +361,10 @@ async def _peer_address(pbx: Pbx) -> str:
     return str(found[0][4][0])
 
 
-async def ask_web(url: str, *, ca_file: str = "") -> HttpSeen:
+async def ask_web(url: str) -> HttpSeen:
     """Ask a web address, certificate verified; and say how many days that is good for."""
     try:
-        context = await asyncio.to_thread(ssl.create_default_context, cafile=ca_file or None)
+        context = await asyncio.to_thread(ssl.create_default_context)
         timeout = aiohttp.ClientTimeout(total=WITHIN.total_seconds())
         async with (
             aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(ssl=context)) as http,
@@ -397,16 +392,3 @@ async def days_left(host: str, port: int, context: ssl.SSLContext) -> int | None
     if not (until := certificate.get("notAfter")):
         return None
     return int((ssl.cert_time_to_seconds(until) - utc_now().timestamp()) // 86_400)
-
-
-def _directory(name: str) -> str | None:
-    """Say what is wrong with the directory of the recordings; None where none is configured."""
-    if not name:
-        return None
-    path = Path(name)
-    try:
-        if not path.is_dir():
-            return f"{name} is no directory" if path.exists() else f"{name} is not there"
-    except OSError as error:
-        return f"{name}: {error.strerror}"
-    return "" if os.access(path, os.R_OK | os.X_OK) else f"{name} is not readable for Hub's user"

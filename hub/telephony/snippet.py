@@ -75,7 +75,7 @@ def _queues(pbx: Pbx) -> str:
 def _globals(pbx: Pbx) -> str:
     values = {"HUB_PHONE_TECH": pbx.phone_tech, "HUB_RING": "20", "HUB_WAIT": "300", "HUB_PBX": pbx.name}
     lines = [f"{name} = {value}" for name, value in values.items()]
-    if getattr(pbx, "dialplan_secret", ""):
+    if pbx.dialplan_secret:
         lines += ["HUB_URL = http://127.0.0.1:8080   ; where Hub answers, as the PBX reaches it: an address, no name"]
         lines += ["#include hub_ask_secret.conf      ; one line: HUB_ASK_SECRET = the word in pbx.dialplan_secret_file"]
     return "\n".join(lines) + "\n"

@@ -92,7 +92,7 @@ async def test_with_what_hub_ships_all_is_well_and_nothing_stays_behind_or_looks
             assert words in told
         assert "version 2" in told and "hub-sales, hub-support" in told and "2 phones of Hub's people are there" in told
         ami = await Ami.open(one.asterisk)
-        await ami.send("QueueStatus")
+        await ami.send("QueueStatus", Queue="hub-sales")
         await ami.count(b"Event: QueueStatusComplete", 1)
         assert b"Event: QueueMember" not in ami.stream
 

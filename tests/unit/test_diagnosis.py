@@ -85,8 +85,6 @@ def test_nothing_is_wrong_with_a_healthy_pbx() -> None:
         ("http", HttpSeen(status=403), "bad", "httpstatus: 403"),
         ("http", HttpSeen(status=502), "bad", "http_url: answered 502"),
         ("http", HttpSeen(status=200, days_left=13), "warn", "its certificate ends in 13 days"),
-        ("recordings_dir", "/x is not there", "bad", "recordings: /x is not there"),
-        ("recordings_http", HttpSeen(status=401), "bad", "recordings_url: answered 401"),
     ],
 )
 def test_each_thing_that_is_wrong_is_said_with_what_mends_it(field: str, value: object, level: str, text: str) -> None:
