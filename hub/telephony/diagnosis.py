@@ -125,6 +125,8 @@ class Seen:
     """Whether (context, extension) leads somewhere."""
     queues: dict[str, QueueSeen] | None = None
     phones: dict[str, PhoneSeen] = field(default_factory=dict)
+    reaches_hub: bool | None = None
+    """Whether the PBX gets an answer from where its dialplan asks Hub; None where that was not tried."""
     variables: dict[str, str] = field(default_factory=dict)
     manager: dict[str, str] = field(default_factory=dict)
     """Keys of the AMI user in manager.conf, where the PBX lets them be read."""
@@ -355,6 +357,15 @@ def _variables(pbx: Pbx, seen: Seen) -> Iterator[_Said]:
     elif (told.get("HUB_PBX") or "office") != pbx.name:
         text = f"the dialplan asks for PBX {told.get('HUB_PBX') or 'office'}"
         yield "bad", text, f"extensions.conf, [globals]:  HUB_PBX = {pbx.name}"
+    elif seen.reaches_hub is False:
+        text = f"the dialplan asks Hub at {told['HUB_URL']}, and nothing answers there: callers go the plain way"
+        yield (
+            "warn",
+            text,
+            "start `hub serve`; or extensions.conf, [globals]:  HUB_URL = where web.host and web.port are",
+        )
+    elif seen.reaches_hub:
+        yield "ok", "the dialplan reaches Hub", ""
 
 
 # Queues and phones

@@ -46,6 +46,7 @@ VARIABLES = ("HUB_PHONE_TECH", "HUB_CALLERID", "HUB_URL", "HUB_PBX", "HUB_WAIT")
 MANAGER_KEYS = ("read", "write", "deny", "permit", "acl", "writetimeout")
 ANY_NUMBER = "+74950000000"
 """A number that nobody dials: it is only asked whether [hub-trunk] would."""
+_WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9.:-]+")
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -194,6 +195,10 @@ async def _ask_dialplan(pbx: Pbx, ears: _Ears, seen: Seen) -> None:
     for name in VARIABLES:
         if (value := await ears.value(name)) is not None:
             seen.variables[name] = value
+    url = seen.variables.get("HUB_URL", "")
+    if pbx.dialplan_secret and _WEB_ADDRESS.fullmatch(url):
+        answer = await ears.value(f"CURL({url}/healthz)")
+        seen.reaches_hub = None if answer is None else '"ok"' in answer
 
 
 async def _leads(ears: _Ears, context: str, extension: str) -> bool | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from hub.settings import Pbx, PbxTeam, Secret
 from hub.telephony.diagnosis import Finding, judge
@@ -226,6 +227,35 @@ async def test_asterisks_own_web_server(tmp_path: Path) -> None:
         findings = await one.findings(asked)
         assert wrong(findings) == []
         assert "http_url answers" in [finding.text for finding in findings]
+
+
+async def test_whether_the_dialplan_reaches_hub() -> None:
+    async def healthz(_request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async with patient() as one:
+        asking = with_(one.pbx, dialplan_secret=Secret("a secret of sixteen"), name="branch")
+        (finding,) = wrong(await one.findings(asking))
+        assert "does not know where Hub answers" in finding.text
+        assert "HUB_URL = " in finding.mend
+        port = free_port()
+        await cli(one.asterisk, f"dialplan set global HUB_URL http://127.0.0.1:{port}")
+        (finding,) = wrong(await one.findings(asking))
+        assert (finding.level, finding.mend) == ("bad", "extensions.conf, [globals]:  HUB_PBX = branch")
+        await cli(one.asterisk, "dialplan set global HUB_PBX branch")
+        (finding,) = wrong(await one.findings(asking))
+        assert (finding.level, "nothing answers there" in finding.text) == ("warn", True)
+        app = web.Application()
+        app.router.add_get("/healthz", healthz)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        try:
+            findings = await one.findings(asking)
+            assert wrong(findings) == []
+            assert "the dialplan reaches Hub" in [finding.text for finding in findings]
+        finally:
+            await runner.cleanup()
 
 
 async def test_what_the_snippet_prints_makes_an_asterisk_that_the_doctor_finds_nothing_wrong_with(

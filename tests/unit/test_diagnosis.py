@@ -136,6 +136,8 @@ def test_the_doctor_looks_for_the_dialplan_that_is_shipped() -> None:
     for name in ("extensions_hub.conf", "manager_hub.conf", "queues_hub.conf"):
         assert (SHIPPED / name).read_text().startswith(f"; hub-dialplan {DIALPLAN_VERSION}\n"), name
     dialplan = (SHIPPED / "extensions_hub.conf").read_text()
+    contexts = re.findall(r"^\[(.+)\]", dialplan, re.MULTILINE)
+    assert len(contexts) == len(set(contexts)), contexts
     assert re.search(rf"\[hub-version\]\n(;.*\n)*exten => {DIALPLAN_VERSION},1,", dialplan)
 
 
