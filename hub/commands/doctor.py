@@ -37,8 +37,10 @@ from hub.store.bus import RedisBus
 from hub.store.engine import Database, open_database
 from hub.store.migrate import require_head
 from hub.telephony import recording_check
-from hub.telephony.diagnosis import Finding, certificate, exit_code, in_words, judge
-from hub.telephony.doctor import days_left, look
+from hub.telephony.diagnosis import certificate, judge
+from hub.telephony.doctor import look
+from hub.telephony.reach import days_left
+from hub.telephony.seen import Finding, exit_code, in_words
 
 REDIS_WITHIN_S = 4.0
 MAIL_WITHIN = timedelta(seconds=15)

@@ -13,8 +13,9 @@ import pytest
 from aiohttp import web
 
 from hub.settings import Pbx, PbxTeam, Secret
-from hub.telephony.diagnosis import Finding, judge
+from hub.telephony.diagnosis import judge
 from hub.telephony.doctor import look
+from hub.telephony.seen import Finding
 from tests.integration.test_link_asterisk import SOON, watching
 from tests.testbed.asterisk import SHIPPED, Asterisk, running_asterisk
 from tests.testbed.hub import run_command, running_hub
@@ -23,6 +24,7 @@ from tests.testbed.valkey import free_port
 from tests.testbed.waiting import wait_for
 
 pytestmark = pytest.mark.asterisk
+ASKED_BY = "a word of sixteen letters"
 OWNERS = {"101": "Anna", "102": "Boris"}
 
 
@@ -234,7 +236,8 @@ async def test_whether_the_dialplan_reaches_hub() -> None:
         return web.json_response({"status": "ok"})
 
     async with patient() as one:
-        asking = with_(one.pbx, dialplan_secret=Secret("a secret of sixteen"), name="branch")
+        (one.asterisk.home / "etc" / "hub_ask.conf").write_text(f"[hub]\nsecret = {ASKED_BY}\n")
+        asking = with_(one.pbx, dialplan_secret=Secret(ASKED_BY), name="branch")
         (finding,) = wrong(await one.findings(asking))
         assert "does not know where Hub answers" in finding.text
         assert "HUB_URL = " in finding.mend
@@ -245,6 +248,11 @@ async def test_whether_the_dialplan_reaches_hub() -> None:
         await cli(one.asterisk, "dialplan set global HUB_PBX branch")
         (finding,) = wrong(await one.findings(asking))
         assert (finding.level, "nothing answers there" in finding.text) == ("warn", True)
+        (one.asterisk.home / "etc" / "hub_ask.conf").write_text("[hub]\nsecret = another word of sixteen\n")
+        (finding,) = wrong(await one.findings(asking))
+        assert (finding.level, "[hub] · secret = the word in pbx.dialplan_secret_file" in finding.mend) == ("bad", True)
+        assert "sixteen" not in finding.text + finding.mend
+        (one.asterisk.home / "etc" / "hub_ask.conf").write_text(f"[hub]\nsecret = {ASKED_BY}\n")
         app = web.Application()
         app.router.add_get("/healthz", healthz)
         runner = web.AppRunner(app)

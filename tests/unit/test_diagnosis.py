@@ -8,23 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from hub.settings import Pbx, PbxTeam, Secret
-from hub.telephony.diagnosis import (
-    DIALPLAN_VERSION,
-    FILTERED,
-    Finding,
-    HttpSeen,
-    PhoneSeen,
-    ProbeSeen,
-    QueueSeen,
-    Seen,
-    exit_code,
-    in_words,
-    judge,
-)
+from hub.telephony.diagnosis import judge
 from hub.telephony.doctor import look
+from hub.telephony.seen import Finding, HttpSeen, PhoneSeen, ProbeSeen, QueueSeen, Seen, exit_code, in_words
+from hub.telephony.shipped import DIALPLAN_VERSION, FILTERED
 from hub.telephony.snippet import snippet
 from tests.fakes.ami_server import AmiServer, ami_server, packet
 from tests.testbed.asterisk import SHIPPED
@@ -165,12 +156,14 @@ def test_the_snippet_gives_the_names_of_the_shipped_files_what_the_shipped_files
 
 def test_the_snippet_for_freepbx_goes_into_the_files_that_freepbx_leaves_alone() -> None:
     pbx = Pbx(name="branch", username="hub-branch", phone_tech="SIP", secret=Secret("s3cret-word"), team=TEAMS)
+    pbx = msgspec.structs.replace(pbx, dialplan_secret=Secret("s3cret-word of sixteen"))
     text = snippet(pbx, our_address="10.0.0.2", region="RU", trunk="trunk", fallback=["200", "201"], freepbx=True)
     files = re.findall(r"^; ==> (\S+\.conf)", text, re.MULTILINE)
     assert files == [
-        "manager_hub_secret.conf", "manager_custom.conf", "queues_custom.conf", "globals_custom.conf",
+        "manager_hub_secret.conf", "hub_ask.conf", "manager_custom.conf", "queues_custom.conf", "globals_custom.conf",
         "extensions_custom.conf",
     ]  # fmt: skip
+    assert "HUB_URL = http://127.0.0.1:8080" in text
     assert "[general]" not in text and "[globals]" not in text
     assert "s3cret-word" not in text
     assert "HUB_PHONE_TECH = SIP" in text and "HUB_PBX = branch" in text
