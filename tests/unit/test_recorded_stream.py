@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hub.commands.streams import packets_of
 from hub.commands.streams import replay as replay_command
@@ -20,7 +22,7 @@ from hub.telephony.masking import HIDDEN, Mask
 from hub.telephony.recorder import Recorder
 from hub.telephony.replay import Replay, ToldCall
 from hub.telephony.stream_file import MAX_LINE_BYTES, Head, StreamReader
-from hub.telephony.telling import paragraph
+from hub.telephony.telling import as_json, paragraph
 from tests.unit.ami_script import RULES, ended, read_stream, replay
 
 DATA = Path(__file__).parents[1] / "data" / "ami"
@@ -321,6 +323,41 @@ def test_a_damaged_file_is_refused_in_one_line_that_names_the_place(tmp_path: Pa
     with pytest.raises(Refused) as refused:
         list(packets_of(path))
     assert refused.value.message.startswith(f"{path}: {named}")
+
+
+WORDS = st.sampled_from(
+    b"""Event: Newchannel|Event: Hangup|Event: CoreShowChannelsComplete|Event: CoreShowChannel|Hub-At: 1|Hub-Mark: up
+Hub-Mark: down|Hub-Mark: begin|Boot: 7|Uniqueid: 1.1|Linkedid: 1.1|ActionID: x|Channel: SIP/101-1|Timestamp: -1
+Timestamp: 1e309|Event: ParkedCallsComplete|||# hub-record 1|# started_at: 2026-11-24T10:00:00Z
+CallerIDNum: +7 (495) 123-45-67""".replace(b"\n", b"|").split(b"|")
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(lines=st.lists(st.one_of(WORDS, st.binary(max_size=40)), max_size=60), chunk=st.integers(1, 200))
+def test_whatever_a_file_holds_it_is_told_or_refused(lines: list[bytes], chunk: int) -> None:
+    try:
+        calls = told(b"\r\n".join(lines), chunk=chunk)
+    except Refused as refused:
+        calls = []
+        if not re.match(r"line \d+ ", refused.message):
+            raise
+    for one in calls:
+        paragraph(one)
+        json.dumps(as_json(one, number=1, region="RU"))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    value=st.text(max_size=60),
+    key=st.sampled_from(["CallerIDNum", "CallerIDName", "Exten", "Channel", "X", "CallerID"]),
+)
+def test_a_mask_is_as_long_as_a_number_and_the_same_twice(key: str, value: str) -> None:
+    mask = Mask(b"k", hide_numbers=True)
+    ((_, once),) = mask.headers([(key, value)])
+    assert mask.headers([(key, value)]) == [(key, once)]
+    if re.fullmatch(r"\+?[0-9]{7,20}", value):
+        assert len(once) == len(value)
 
 
 def test_what_is_no_header_is_passed_over() -> None:
