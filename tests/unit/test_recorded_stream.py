@@ -179,6 +179,7 @@ def test_dialled_digits_variables_answers_and_other_programs_words_are_never_wri
     raw = (
         packet(Event="DTMFEnd", Digit="4", Channel="PJSIP/101-00000001")
         + packet(Event="VarSet", Variable="CARD", Value="4111111111111111")
+        + packet(Event="ContactStatus", URI="sip:101@10.0.0.5:5060", ContactStatus="Reachable")
         + packet(Event="ChallengeSent", Challenge="c", AccountID="hub")
         + packet(Event="UserEvent", UserEvent="CardPaid", Card="4111111111111111")
         + packet(Response="Success", ActionID="hub-1-1", CoreRunUser="asterisk")
