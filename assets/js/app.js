@@ -6,6 +6,7 @@ import { startKeep } from "./keep.js";
 import { startKeys } from "./keys.js";
 import { startLive } from "./live.js";
 import { startQueue } from "./queue.js";
+import { startRecordings } from "./recording.js";
 import { startShell } from "./shell.js";
 
 startShell();
@@ -14,4 +15,5 @@ startForms();
 startKeep();
 startKeys();
 startQueue();
+startRecordings();
 startLive();

@@ -39,7 +39,17 @@ function click({ target }) {
     localStorage.setItem(name, localStorage.getItem(name) === "on" ? "off" : "on");
     showToggle(toggle);
   }
+  if (on("close-menu")) closeMenu(target.closest("details.menu"));
   for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(target)) menu.open = false;
+}
+
+// Chosen from: the menu closes and the keyboard stays where it opened.
+function closeMenu(menu) {
+  if (!menu) return;
+  setTimeout(() => {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
 }
 
 function setTheme(theme) {

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from hub.demo.pbx_channels import UNKNOWN, ScriptedChannel, event
 from hub.demo.pbx_dialplan import Dialplan, ScriptedCall
 from hub.demo.pbx_queue import Queues
+from hub.demo.pbx_recorder import Recorder
 from hub.demo.pbx_server import AmiServer, Reply
 from hub.demo.pbx_switch import Behaviour, Phone, Switch
 from hub.settings import Pbx, PbxTeam, Secret
@@ -27,7 +28,8 @@ log = logging.getLogger(__name__)
 class ScriptedPbx:
     """Run with `async with`; then `call_in` brings callers. `phones` and `outside` say who picks up.
 
-    `speed` is how many seconds pass in one; `ring_s` and `wait_s` are the dialplan's HUB_RING and HUB_WAIT.
+    `speed` is how many seconds pass in one; `ring_s` and `wait_s` are the dialplan's HUB_RING and HUB_WAIT. `recorder`
+    writes recordings; without one none are made.
     """
 
     SECRET = "scripted"  # noqa: S105 - of a PBX that listens on loopback only
@@ -40,6 +42,7 @@ class ScriptedPbx:
         speed: float = 1.0,
         ring_s: float = 20.0,
         wait_s: float = 300.0,
+        recorder: Recorder | None = None,
     ) -> None:
         self.calls: list[ScriptedCall] = []
         self._server = AmiServer(self.SECRET, self._act)
@@ -54,7 +57,9 @@ class ScriptedPbx:
             ring_s=ring_s,
             wait_s=wait_s,
             fallback=extensions[:2],
+            recorder=recorder,
         )
+        self._recordings_dir = str(recorder.root) if recorder else ""
         self._plays: set[asyncio.Task[None]] = set()
 
     @property
@@ -90,6 +95,7 @@ class ScriptedPbx:
             username="hub",
             secret=Secret(self.SECRET),
             own_numbers=("+74950000100",),
+            recordings_dir=self._recordings_dir,
             team=tuple(PbxTeam(queue=queue, team=team) for queue, team in pairs),
         )
 
@@ -171,6 +177,8 @@ class ScriptedPbx:
             case "coreshowchannels":
                 rows = [_row(channel) for channel in self._switch.channels]
                 reply.listed("Channels will follow", "CoreShowChannelsComplete", rows)
+            case "devicestatelist":
+                reply.listed("Device State Changes will follow", "DeviceStateListComplete", self._devices())
             case "queuestatus":
                 now_s = asyncio.get_running_loop().time()
                 rows = self._queues.status(fields.get("queue", ""), now_s=now_s)
@@ -187,6 +195,13 @@ class ScriptedPbx:
                     reply("Error", "No such channel")
             case _:
                 reply("Error", f"Invalid/unknown command: {name}. Use Action: ListCommands to show available commands.")
+
+    def _devices(self) -> list[dict[str, str]]:
+        states = {name: self._switch.device_state(name) for name in (*self.phones, "trunk")}
+        states |= {name: "UNAVAILABLE" for name, phone in self.phones.items() if phone.behaviour == "away"}
+        return [
+            {"Event": "DeviceStateChange", "Device": f"PJSIP/{name}", "State": state} for name, state in states.items()
+        ]
 
     def _withdraw(self, fields: dict[str, str], reply: Reply) -> None:
         asked = self._queues.withdraw(fields.get("queue", ""), fields.get("caller", ""), fields.get("withdrawinfo", ""))

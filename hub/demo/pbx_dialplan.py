@@ -7,12 +7,14 @@ about Hub is known here but the dialplan's words; what is said is held to record
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from hub.demo.pbx_channels import UNKNOWN, ScriptedChannel
 from hub.demo.pbx_queue import Queues, Standing
+from hub.demo.pbx_recorder import Recorder
 from hub.demo.pbx_switch import DECLINED, Declined, Phone, Say, Switch, Target
 
 WITHDRAWN_AFTER_S = 0.5
@@ -50,6 +52,9 @@ class Dialplan:
     ring_s: float
     wait_s: float
     fallback: tuple[str, ...]
+    recorder: Recorder | None = None
+    """None: app_mixmonitor is not there."""
+    _recorded: dict[str, str] = field(default_factory=dict)
 
     async def hub_in(self, call: ScriptedCall) -> None:
         """[hub-in]: wait in the queue, be brought to whoever takes the call, or come back to the front."""
@@ -114,14 +119,35 @@ class Dialplan:
         status = "INVALIDARGS"
         if extension:
             caller.priority = "16"
-            caller.application, caller.application_data = "Dial", f"PJSIP/{extension},{self.ring_s:.0f},m"
-            targets = [self._phone(extension)]
-            status = await switch.dial(caller, targets, ring_s=self.ring_s, music=True, on_talk=call.talking.set)
+            wanted = self.recorder is not None and call.queue in self.recorder.queues
+            with self._hub_record(caller, wanted=wanted) as note_talk:
+                caller.application, caller.application_data = "Dial", f"PJSIP/{extension},{self.ring_s:.0f},m"
+                targets = [self._phone(extension)]
+
+                def on_talk() -> None:
+                    call.talking.set()
+                    note_talk()
+
+                status = await switch.dial(caller, targets, ring_s=self.ring_s, music=True, on_talk=on_talk)
         if status == "ANSWER" or not switch.is_alive(caller):
             return True
         caller.priority = "17"
         switch.event("UserEvent", caller, UserEvent="HubClaimFailed", **about, Reason=status)
         return False
+
+    @contextlib.contextmanager
+    def _hub_record(self, channel: ScriptedChannel, *, wanted: bool) -> Iterator[Callable[[], None]]:
+        """[hub-record] around a Dial: once per channel; gives what is to be called when the talk begins."""
+        clock = asyncio.get_running_loop().time
+        began: list[float] = []
+        if self.recorder and wanted and channel.name not in self._recorded:
+            path = self._recorded[channel.name] = self.recorder.name_now(channel.uniqueid)
+            self.switch.event("UserEvent", channel, UserEvent="HubRecording", File=path)
+        try:
+            yield lambda: began.append(clock())
+        finally:
+            if self.recorder and (found := self._recorded.get(channel.name)):
+                self.recorder.write(found, clock() - began[0] if began else 0.0)
 
     async def _hub_fallback(self, call: ScriptedCall) -> None:
         call.caller.context, call.caller.priority = "hub-fallback", "1"
@@ -224,7 +250,8 @@ class Dialplan:
         switch.event("UserEvent", manager, UserEvent="HubDial", Dial=fields.get("hub_dial", ""), To=number)
         manager.context, manager.exten, manager.priority = "hub-trunk", number, "1"
         client = Target("trunk", "from-trunk", f"{number.replace('+', '')}@trunk", self.outside)
-        status = await switch.dial(manager, [client], ring_s=60)
+        with self._hub_record(manager, wanted=fields.get("hub_record") == "yes") as note_talk:
+            status = await switch.dial(manager, [client], ring_s=60, on_talk=note_talk)
         manager.priority = "1" if status in ("ANSWER", "CANCEL") else "2"
         switch.event("SoftHangupRequest", manager, Cause="16")
         declined = next((one for one in DECLINED.values() if one.status == status), None)

@@ -72,6 +72,7 @@ class Switch:
 
     def __init__(self, say: Say, *, speed: float) -> None:
         self._say, self._speed = say, speed
+        self._devices: dict[str, str] = {}
         self._channels: dict[str, ScriptedChannel] = {}
         self._ends: dict[str, asyncio.Event] = {}
         self._numbers = itertools.count()
@@ -84,6 +85,7 @@ class Switch:
         """The PBX has died: nothing is said of anything any more."""
         self._channels.clear()
         self._ends.clear()
+        self._devices.clear()
 
     def new_channel(
         self, endpoint: str, context: str, exten: str, *, number: str = UNKNOWN, name: str = UNKNOWN,
@@ -97,7 +99,21 @@ class Switch:
         self._channels[channel.name] = channel
         self._ends[channel.name] = asyncio.Event()
         self.event("Newchannel", channel)
+        self._tell_device(channel)
         return channel
+
+    def device_state(self, endpoint: str) -> str:
+        """Return what Asterisk calls the state of an endpoint that has these channels."""
+        states = {one.state for one in self._channels.values() if one.endpoint == endpoint}
+        if states & {"4", "6", "7"}:
+            return "RINGINUSE" if "5" in states else "INUSE"
+        return "RINGING" if "5" in states else "NOT_INUSE"
+
+    def _tell_device(self, channel: ScriptedChannel) -> None:
+        state = self.device_state(channel.endpoint)
+        if state != self._devices.get(channel.endpoint, "NOT_INUSE"):
+            self._say("DeviceStateChange", {"Device": f"PJSIP/{channel.endpoint}", "State": state})
+        self._devices[channel.endpoint] = state
 
     def event(self, name: str, channel: ScriptedChannel, **more: str) -> None:
         if channel.name in self._channels:
@@ -106,6 +122,7 @@ class Switch:
     def change(self, channel: ScriptedChannel, state: str) -> None:
         channel.state = state
         self.event("Newstate", channel)
+        self._tell_device(channel)
 
     def renumber(self, channel: ScriptedChannel, number: str) -> None:
         channel.caller_number = number
@@ -135,6 +152,7 @@ class Switch:
             tech = {"TechCause": sip} if sip else {}
             self.event("Hangup", channel, Cause=cause, **{"Cause-txt": CAUSES[cause]}, **tech)
             del self._channels[channel.name], self._ends[channel.name]
+            self._tell_device(channel)
 
     # Dial
 

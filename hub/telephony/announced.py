@@ -12,7 +12,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.telephony import waymarks
+from hub.telephony import recordings, waymarks
 from hub.telephony.calls import Call
 
 
@@ -30,6 +30,7 @@ class Heard:
 Receiver = Callable[[AsyncConnection, Heard, datetime], Awaitable[None]]
 
 RECEIVERS: dict[str, Receiver] = {
+    "HubRecording": recordings.note_recording,
     "HubBlocked": waymarks.note_blocked,
     "HubCallback": waymarks.note_callback,
     "HubVoicemail": waymarks.note_voicemail,

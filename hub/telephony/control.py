@@ -24,7 +24,7 @@ from hub.errors import Conflict, Forbidden, NotFound, Refused
 from hub.store.changes import tell
 from hub.store.engine import hint_after_commit
 from hub.store.upsert import insert
-from hub.telephony import register
+from hub.telephony import recordings, register
 from hub.telephony.models import call_intents, calls
 
 TOPIC = "call_intents"
@@ -50,6 +50,7 @@ class Intent:
     number: str | None
     channel: str | None
     queue: str | None
+    record_team_id: int | None
     deadline: datetime
     reason: str
 
@@ -122,6 +123,7 @@ async def dial(
         channel_id=channel_id,
         extension=extension,
         number=number,
+        record_team_id=await recordings.team_that_records(conn, actor),
         created_at=now,
         deadline=now + DIAL_WITHIN,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from hub.store.schema import Json, id_column, link, metadata, moment
+from hub.store.schema import BigId, Json, id_column, link, metadata, moment
 
 calls = sa.Table(
     "calls",
@@ -54,6 +54,7 @@ calls = sa.Table(
     sa.UniqueConstraint("pbx", "boot", "linked_id", name="uq_calls_identity"),
     sa.Index("ix_calls_started", "started_at", "id"),
     sa.Index("ix_calls_open", "pbx", "state"),
+    sa.Index("ix_calls_team_day", "team_id", "started_at"),
 )
 
 call_legs = sa.Table(
@@ -74,6 +75,14 @@ call_legs = sa.Table(
     sa.UniqueConstraint("call_id", "uniqueid", name="uq_call_legs_leg"),
 )
 
+merged_calls = sa.Table(
+    "merged_calls",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=False),
+    link("call_id", "calls", nullable=False),
+)
+"""By the id that a call had before it became part of another: the call that it is part of now."""
+
 call_intents = sa.Table(
     "call_intents",
     metadata,
@@ -93,6 +102,7 @@ call_intents = sa.Table(
     sa.Column("channel", sa.String(150)),
     sa.Column("queue", sa.String(80)),
     sa.Column("target", sa.String(64)),
+    link("record_team_id", "teams"),
     moment("created_at", nullable=False),
     moment("deadline", nullable=False),
     moment("sent_at"),
@@ -130,18 +140,28 @@ recordings = sa.Table(
     sa.Column("duration_s", sa.Float()),
     sa.Column("size_bytes", sa.BigInteger()),
     sa.Column("peaks", Json),
+    sa.Column("state", sa.String(10), nullable=False, server_default="pending"),
+    moment("measure_at"),
+    sa.Column("tries", sa.Integer(), nullable=False, server_default="0"),
     moment("keep_until"),
     moment("deleted_at"),
     sa.UniqueConstraint("pbx", "path", name="uq_recordings_path"),
     sa.Index("ix_recordings_keep", "deleted_at", "keep_until"),
+    sa.Index("ix_recordings_measure", "state", "measure_at"),
+    sa.CheckConstraint("state IN ('pending', 'ready', 'empty', 'missing')", name="state"),
 )
-"""`path` is below the PBX's recordings root; `peaks` is the waveform as drawn, null until it was made."""
+"""`path` is below the PBX's recordings root. `pending` until its file was looked at after the call: then there is
+something to hear (`ready`), or nobody ever spoke (`empty`), or no file came (`missing`). `peaks` is the waveform."""
 
 device_states = sa.Table(
     "device_states",
     metadata,
     sa.Column("pbx", sa.String(63), primary_key=True),
     sa.Column("device", sa.String(80), primary_key=True),
+    sa.Column("extension", sa.String(10)),
     sa.Column("state", sa.String(20), nullable=False),
     moment("since", nullable=False),
+    sa.Column("contact", sa.String(12), nullable=False, server_default=""),
+    sa.Index("ix_device_states_extension", "pbx", "extension"),
 )
+"""What Asterisk last said of its phones (see `devices`); it holds only while the PBX is up."""

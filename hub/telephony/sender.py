@@ -106,6 +106,9 @@ def action_of(intent: Intent, pbx: Pbx) -> tuple[str, dict[str, str | Sequence[s
         return "Hangup", {"Channel": guard.one_line(intent.channel, field="channel"), "Cause": "16"}
     assert intent.extension and intent.number and intent.channel_id
     number = guard.dial_digits(intent.number)
+    variables = [f"HUB_DIAL={intent.channel_id}", f"HUB_EXTENSION={intent.extension}"]
+    if intent.record_team_id is not None:
+        variables.append("HUB_RECORD=yes")
     return "Originate", {
         "Channel": f"{pbx.phone_tech}/{guard.extension(intent.extension)}",
         "Context": pbx.dial_context,
@@ -115,5 +118,5 @@ def action_of(intent: Intent, pbx: Pbx) -> tuple[str, dict[str, str | Sequence[s
         "CallerID": number,
         "Timeout": str(RING_MANAGER_MS),
         "Async": "true",
-        "Variable": [f"HUB_DIAL={intent.channel_id}", f"HUB_EXTENSION={intent.extension}"],
+        "Variable": variables,
     }

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import jinja2
 
+from hub.web import waveform
 from hub.web.assets import Assets
 from hub.web.i18n import LANGUAGES, N_, translator
 
@@ -27,6 +28,7 @@ ERRORS = {
     "bad_zone": N_("There is no such time zone."),
     "bad_email": N_("This is not an e-mail address."),
     "bad_number": N_("This is not a phone number."),
+    "bad_presence": N_("This cannot be said of oneself."),
     "bad_phone": N_("This is not a phone number."),
     "bad_request": N_("Hub could not read this request."),
     "call_ended": N_("The call is over."),
@@ -42,6 +44,8 @@ ERRORS = {
     "no_recipient": N_("Say whom this is for."),
     "not_waiting": N_("The caller is not waiting any more."),
     "not_yours": N_("You do not hold this any more."),
+    "recording_expired": N_("This recording has been deleted: its time was over."),
+    "recording_missing": N_("There is no such recording, or it is not yours to hear."),
     "out_of_range": N_("This number is too large or too small."),
     "overflow_seconds_missing": N_("Say after how many seconds callers go to the other team."),
     "overflow_to_itself": N_("A team cannot pass callers on to itself."),
@@ -61,6 +65,7 @@ BY_STATUS = {
     401: N_("Sign in first."),
     403: N_("This is not yours to do."),
     404: N_("There is nothing at this address. It may have been merged, or it is not yours to see."),
+    410: N_("This is no longer kept."),
     409: N_("Somebody was faster. Look again."),
     413: N_("This is too large to send."),
     429: N_("Too many tries. Wait a few minutes."),
@@ -72,6 +77,7 @@ TITLES = {
     403: N_("Not for you"),
     404: N_("Nothing here"),
     409: N_("Too late"),
+    410: N_("No longer here"),
     429: N_("Too often"),
     500: N_("Our mistake"),
     502: N_("Not known"),
@@ -94,7 +100,7 @@ def make_environment(folder: Path, language: str, assets: Assets, *, zone: tzinf
     env.install_gettext_callables(  # type: ignore[attr-defined]  # the extension adds it
         words.gettext, words.ngettext, newstyle=True
     )
-    env.filters.update(words.filters())
+    env.filters.update(words.filters(), waveform=waveform.path)
 
     def error_text(code: str, status: int = 400) -> str:
         return words.gettext(ERRORS.get(code) or BY_STATUS.get(status) or BY_STATUS[400])

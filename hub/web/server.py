@@ -14,7 +14,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from hub.errors import HubError, NotSignedIn
-from hub.web import auth, health, pbx, render, security
+from hub.web import auth, health, listening, pbx, render, security
 from hub.web.api import endpoint
 from hub.web.api.table import API_ROUTES
 from hub.web.door import LIVE, SERVICES, behind_door
@@ -47,6 +47,7 @@ def make_app(services: Services) -> web.Application:
     app[LIVE] = LiveFeed(services.db)
     app[health.COUNTS] = health.Counts()
     app[auth.LIMITS] = auth.Limits()
+    app[listening.LISTENERS] = listening.Listeners()
     app[pbx.QUESTIONS] = pbx.Questions()
     app[render.PAGES] = render.Pages.load()
     app.on_response_prepare.append(security.harden)

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 import pytest
 
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
+from hub.web.door import SERVICES
 from hub.web.server import ROUTES
 from tests.integration.test_api_clients import got
 from tests.testbed import talk
+from tests.testbed.audio_files import recorded, settings_for
 from tests.testbed.site import Site, running_site
 
 
@@ -50,13 +53,20 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/"): Rule(303, 303),
     ("POST", "/logout"): Rule(303, 303),
     ("GET", "/live"): Rule(200, 200),
+    ("GET", "/pbx/states"): Rule(200, 200),
     ("GET", "/desk"): Rule(200, 200),
     ("GET", "/desk/call"): Rule(200, 200),
+    ("GET", "/desk/team"): Rule(200, 200),
+    ("GET", "/presence"): Rule(200, 200),
+    ("POST", "/presence"): Rule(200, 200, form="state=away"),
+    ("GET", "/wallboard"): Rule(303, 303),
     # the team's own things: to a stranger they do not exist
+    ("GET", "/wallboard/{id}"): Rule(404, 200, of="team"),
     ("POST", "/queue/{id}/take"): Rule(404, 200, of="item"),
     ("POST", "/queue/{id}/release"): Rule(404, 200, of="item"),
     ("POST", "/queue/{id}/done"): Rule(404, 409, of="item"),
     ("POST", "/calls/{id}/hangup"): Rule(404, 204, of="call"),
+    ("GET", "/recordings/{id}"): Rule(404, 200, of="recording"),
     ("GET", "/messages/{id}"): Rule(404, 200, of="message"),
     ("GET", "/messages/{id}/body"): Rule(404, 200, of="message"),
     ("GET", "/messages/{id}/raw"): Rule(404, 200, of="message"),
@@ -94,6 +104,10 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/calls/{id}"): Rule(404, 200, of="call"),
     ("POST", "/calls/{id}/take"): Rule(404, 202, of="call"),
     ("POST", "/calls/{id}/hangup"): Rule(404, 202, of="call"),
+    ("GET", "/recordings/{id}"): Rule(404, 200, of="recording"),
+    ("GET", "/recordings/{id}/audio"): Rule(404, 200, of="recording"),
+    ("GET", "/users/{id}/privileges"): Rule(403, 403),
+    ("POST", "/users/{id}/privileges"): Rule(403, 403, json='{"grant": ["recordings"]}'),
     ("GET", "/messages"): Rule(200, 200),
     ("POST", "/messages"): Rule(404, 202, json=MAIL),
     ("GET", "/messages/{id}"): Rule(404, 200, of="message"),
@@ -122,13 +136,17 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/route"): Rule(403, 403),
     ("GET", "/users"): Rule(200, 200),
     ("GET", "/events"): Rule(200, 200),
+    ("GET", "/presence"): Rule(200, 200),
+    ("POST", "/presence"): Rule(200, 200, json='{"state": "away"}'),
+    ("GET", "/devices"): Rule(200, 200),
+    ("GET", "/wallboard/{team}"): Rule(404, 200, of="team"),
 }
 EVERY = {**RULES, **{(method, f"/api/v1{path}"): rule for (method, path), rule in API_RULES.items()}}
 
 
 @pytest.fixture
-async def site(db: Database, blobs: BlobStore) -> AsyncIterator[Site]:
-    async with running_site(db, blobs) as running:
+async def site(db: Database, blobs: BlobStore, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running_site(db, blobs, settings=settings_for(tmp_path)) as running:
         yield running
 
 
@@ -139,24 +157,27 @@ async def ids(site: Site) -> dict[str, int]:
     await site.person("stranger", team="support", extension="201")
     api = await site.api("olga")
     call_id, item_id, _ = await talk.waiting_call(site.db, number="89031112233")
+    recording_id, _ = await recorded(site.db, site.app[SERVICES].settings, number="89035556677")
     message_id = await talk.message(site.db, site.blobs, files=(("a.txt", "text/plain", b"a"),))
     async with api.post("clients", json={"name": "Ромашка", "contacts": [{"name": "Анна"}]}) as answer:
         client = await answer.json()
     return {
         "call": call_id,
         "item": item_id,
+        "recording": recording_id,
         "message": message_id,
         "attachment": (await got(api, f"messages/{message_id}"))["attachments"][0]["id"],
         "lead": (await got(api, "leads"))["items"][0]["id"],
         "client": client["id"],
         "contact": client["contacts"][0]["id"],
+        "team": min(site.actors["olga"].team_ids),
     }
 
 
 async def ask(client: aiohttp.ClientSession, key: tuple[str, str], ids: dict[str, int]) -> tuple[int, str]:
     method, path = key
     rule = EVERY.get(key, Rule(0, 0))
-    path = path.replace("{id}", str(ids.get(rule.of, 1)))
+    path = path.replace("{id}", str(ids.get(rule.of, 1))).replace("{team}", str(ids.get(rule.of, 1)))
     headers = {"HX-Request": "true"} if not path.startswith("/api") and path != "/logout" else {}
     data: str | None = None
     if rule.form:

@@ -22,9 +22,13 @@ from hub.crm.clients import Found
 from hub.crm.directory import Person, Team
 from hub.crm.hours import openness
 from hub.crm.leads import Lead
+from hub.crm.presence import Said
 from hub.crm.rules import TeamRules
 from hub.errors import Refused
+from hub.telephony.health import PbxState
+from hub.telephony.presence import Colleague
 from hub.telephony.routing import Facts, Owner, Target, decide
+from hub.telephony.wallboard import Board, BoardCall, Today
 from hub.web import styleguide
 from hub.web.assets import Assets
 from hub.web.look import make_environment
@@ -55,8 +59,25 @@ def _lead(number: int, **about: Any) -> Lead:
 
 
 SAMPLE = styleguide.facts(ANNA.user_id, NOW)
+COLLEAGUES = [
+    Colleague(5, "Анна Иванова", "101", "in_call", NOW, None, "in_use", (1,)),
+    Colleague(6, "Борис Кузнецов", "102", "after_call", NOW, NOW + timedelta(seconds=30), "idle", (1, 2)),
+    Colleague(7, "Вера Павлова", None, "free", NOW, None, "none", (2,)),
+    Colleague(8, "Глеб Орлов", "104", "away", NOW, None, "unavailable", (2,)),
+    Colleague(9, "Дина Ким", "105", "offline", None, None, "unknown", (2,)),
+]
+BOARD = Board(
+    1,
+    "sales",
+    (BoardCall(1, "+79268112231", None, "waiting", NOW, None), BoardCall(3, "Ромашка", 1, "connecting", NOW, "Анна")),
+    (BoardCall(2, "ООО «Северный лес»", 1, "held", NOW, "Анна Иванова"),),
+    tuple(COLLEAGUES),
+    Today(NOW, 8, 7, 1, 2, 1, 20),
+    ("office",),
+)
 MAIL = styleguide.message(NOW)
 CARD = {"client": styleguide.client(), "entries": SAMPLE["entries"], "request_id": "r" * 32, "next_cursor": "abc"}
+CARD |= {"recordings": SAMPLE["recordings"]}
 RULES = TeamRules(hours={"mon": (("09:00", "18:00"),)}, personal_s=15, overflow_team_id=2, overflow_s=60)
 BLOCK = Block(1, "pattern", "+7900*", "робот", NOW, "Ольга Соколова")
 TRIAL_FACTS = Facts(
@@ -99,7 +120,17 @@ PAGES: dict[str, dict[str, Any]] = {
         "next_cursor": "x",
     },
     "login.html": {"next": "/", "email": "", "error": "wrong"},
-    "desk.html": {"waiting": SAMPLE["items"][:4], "mine": SAMPLE["items"][4:6], "call": SAMPLE["call"]},
+    "desk.html": {
+        "waiting": SAMPLE["items"][:4],
+        "mine": SAMPLE["items"][4:6],
+        "call": SAMPLE["call"],
+        "people": COLLEAGUES,
+        "teams": {1: "sales", 2: "support"},
+    },
+    "desk/team.html": {"people": COLLEAGUES},
+    "presence/mine.html": {"said": Said("after_call", NOW, NOW + timedelta(seconds=30), NOW)},
+    "wallboards.html": {"teams": [Team(1, "sales"), Team(2, "support")]},
+    "wallboard.html": {"board": BOARD, "teams": [Team(1, "sales"), Team(2, "support")], "screen": False},
     "clients.html": {
         "clients": [Found(1, "person", "Татьяна Белова", "+79037001112", None, NOW)],
         "q": "бел",
@@ -107,7 +138,7 @@ PAGES: dict[str, dict[str, Any]] = {
     },
     "client.html": CARD | {"mailboxes": SAMPLE["mailboxes"]},
     "client_new.html": {"values": {}, "error": None},
-    "client/timeline.html": {"client_id": 1, "entries": SAMPLE["entries"], "next_cursor": None},
+    "client/timeline.html": {"client_id": 1, "entries": SAMPLE["entries"], "recordings": {}, "next_cursor": None},
     "client/sent.html": {"back": "/clients/1", "message": MAIL},
     "client/dialling.html": {},
     "calls.html": {
@@ -138,9 +169,16 @@ PAGES: dict[str, dict[str, Any]] = {
         "next_cursor": None,
     },
     "styleguide.html": SAMPLE,
+    "pbx_states.html": {
+        "down": [
+            PbxState("office", "down", NOW, "cannot connect: refused"),
+            PbxState("berlin", "auth_refused", NOW, "Authentication failed"),
+            PbxState("ufa", "connecting", None, ""),
+        ]
+    },
     "error.html": {"status": 404, "code": "page_missing", "number": ""},
     "error_fragment.html": {"status": 409, "code": "already_claimed"},
-    "desk/row.html": {"item": SAMPLE["items"][0]},
+    "desk/row.html": {"item": SAMPLE["items"][0], "teams": {}},
     "desk/current_call.html": {"call": None},
     "desk/taken.html": {"item_id": 7, "owner": "Анна Иванова", "ago_s": 2},
 }

@@ -6,7 +6,19 @@ from typing import Any
 
 from aiohttp import web
 
-from hub.web.api import calls, clients, directory, events, messages, openapi, queue, rules
+from hub.web.api import (
+    calls,
+    clients,
+    directory,
+    events,
+    messages,
+    openapi,
+    presence,
+    privileges,
+    queue,
+    recordings,
+    rules,
+)
 from hub.web.api.endpoint import Endpoint, json_response
 from hub.web.visit import Visit
 
@@ -21,8 +33,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *queue.ENDPOINTS,
     *clients.ENDPOINTS,
     *directory.ENDPOINTS,
+    *privileges.ENDPOINTS,
+    *recordings.ENDPOINTS,
     *rules.ENDPOINTS,
     *events.ENDPOINTS,
+    *presence.ENDPOINTS,
     Endpoint(method="GET", path="/openapi.json", summary="This document", streams=described, who="anyone"),
 )
 API_ROUTES = tuple(endpoint.route() for endpoint in ENDPOINTS)

@@ -10,10 +10,10 @@ from datetime import datetime
 
 from aiohttp import web
 
-from hub.crm import queue
+from hub.crm import directory, queue
 from hub.errors import Conflict
 from hub.store import changes
-from hub.telephony import control, register
+from hub.telephony import control, presence, register
 from hub.web import render
 from hub.web.routes import Route
 from hub.web.visit import Visit
@@ -28,7 +28,10 @@ async def desk(visit: Visit) -> web.StreamResponse:
         waiting = await queue.listed(conn, visit.actor, state="waiting", limit=SHOWN)
         mine = await queue.listed(conn, visit.actor, state="claimed", mine=True, limit=SHOWN)
         current = await register.current(conn, visit.actor)
-    context = {"waiting": waiting, "mine": mine, "call": current, "now": visit.now}
+        # A refresh of the queue takes the queue only: who is on keeps itself true.
+        people = [] if visit.is_fragment else await presence.of_team(conn, visit.actor, visit.now)
+        teams = {team.id: team.name for team in await directory.my_teams(conn, visit.actor)}
+    context = {"waiting": waiting, "mine": mine, "call": current, "people": people, "teams": teams, "now": visit.now}
     return render.page(visit, "desk.html", context, feed=feed)
 
 
@@ -47,25 +50,27 @@ async def take(visit: Visit) -> web.StreamResponse:
                 await control.take(conn, visit.actor, item, now=visit.now)
     except Conflict as lost:
         return await _lost(visit, item_id, lost)
-    return _row(visit, item)
+    return await _row(visit, item)
 
 
 async def release(visit: Visit) -> web.StreamResponse:
     async with visit.db.begin() as conn:
         item = await queue.release(conn, visit.actor, visit.id(), now=visit.now)
-    return _row(visit, item)
+    return await _row(visit, item)
 
 
 async def done(visit: Visit) -> web.StreamResponse:
     async with visit.db.begin() as conn:
         item = await queue.finish(conn, visit.actor, visit.id(), now=visit.now)
-    return _row(visit, item)
+    return await _row(visit, item)
 
 
-def _row(visit: Visit, item: queue.Item) -> web.Response:
+async def _row(visit: Visit, item: queue.Item) -> web.Response:
     if not visit.is_fragment:
         return web.Response(status=303, headers={"Location": "/desk"})
-    return render.page(visit, "desk/row.html", {"item": item, "now": visit.now})
+    async with visit.db.read() as conn:
+        teams = {team.id: team.name for team in await directory.my_teams(conn, visit.actor)}
+    return render.page(visit, "desk/row.html", {"item": item, "teams": teams, "now": visit.now})
 
 
 async def _lost(visit: Visit, item_id: int, lost: Conflict) -> web.StreamResponse:
