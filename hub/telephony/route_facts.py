@@ -1,7 +1,7 @@
 """What a decision about a caller stands on, read from the tables: blocks, rules, whose client it is, their manager.
 
-Reads only, by a handful of indexed questions, for a caller waits meanwhile. Decides nothing (`routing` does).
-Invariant: a manager's state is of this moment; what ran out at its `until` does not count.
+Reads only, by a few indexed questions, for a caller waits meanwhile. Decides nothing (`routing` does).
+Invariant: a manager's state is of this moment, as `presence` has it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm import blocking, rules
 from hub.crm.hours import read_zone
 from hub.crm.linking import Linker
-from hub.crm.models import clients, phones, presence, team_rules, teams, users
+from hub.crm.models import clients, phones, team_rules, teams, users
+from hub.crm.presence import Said
 from hub.errors import Refused
-from hub.telephony.models import calls, device_states
+from hub.telephony import presence
 from hub.telephony.routing import Facts, Owner, OwnerState, Target
-
-_BUSY = frozenset(("INUSE", "BUSY", "RINGINUSE", "ONHOLD", "RINGING"))
-_OFFLINE = frozenset(("UNAVAILABLE", "INVALID"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,6 @@ class Place:
     pbx: str
     queue_of_team: Mapping[str, str]
     region: str
-    phone_tech: str = "PJSIP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,43 +88,24 @@ async def _owner(
     if best is None or best.client_id is None:
         return "", None
     own_phone = sa.and_(phones.c.user_id == users.c.id, phones.c.pbx == place.pbx)
-    extension = sa.func.coalesce(phones.c.extension, users.c.extension)
-    device = sa.and_(
-        device_states.c.pbx == place.pbx, device_states.c.device == sa.literal(f"{place.phone_tech}/") + extension
-    )
-    talking = sa.exists().where(
-        calls.c.pbx == place.pbx, calls.c.state.in_(("talking", "held")), calls.c.answered_user_id == users.c.id
-    )
     query = (
-        sa.select(
-            users.c.name,
-            extension.label("extension"),
-            presence.c.state,
-            presence.c.until,
-            device_states.c.state.label("device"),
-            talking.label("is_talking"),
-        )
+        sa.select(users.c.id, sa.func.coalesce(phones.c.extension, users.c.extension).label("extension"))
         .join(clients, clients.c.owner_id == users.c.id)
         .outerjoin(phones, own_phone)
-        .outerjoin(presence, presence.c.user_id == users.c.id)
-        .outerjoin(device_states, device)
-        .where(clients.c.id == best.client_id, users.c.disabled_at.is_(None))
+        .where(clients.c.id == best.client_id)
     )
     row = (await conn.execute(query)).first()
-    if row is None:
+    found = await presence.of_person(conn, row.id, now) if row is not None else None
+    if row is None or found is None:
         return best.client_name, None
-    state: OwnerState
-    if row.extension is None:
-        state = "no_phone"
-    elif row.state not in (None, "available") and (row.until is None or row.until > now):
-        state = row.state
-    else:
-        state = _phone_state(row.device, is_talking=row.is_talking)
-    return best.client_name, Owner(row.name, row.extension, state)
+    state = "no_phone" if row.extension is None else _state(*found)
+    return best.client_name, Owner(found[0].name, row.extension, state)
 
 
-def _phone_state(device: str | None, *, is_talking: bool) -> OwnerState:
-    """Tell whether the phone can ring: by the device's own state where it is told, else by the calls it is in."""
-    if device is None:
-        return "busy" if is_talking else "available"
-    return "busy" if device.upper() in _BUSY else "offline" if device.upper() in _OFFLINE else "available"
+def _state(seen: presence.Colleague, said: Said) -> OwnerState:
+    """Say whether a manager's phone is to be rung. It need have no page of Hub open: it is a phone."""
+    if seen.state in ("in_call", "ringing"):
+        return "busy"
+    if said.state != "available":
+        return said.state
+    return "offline" if seen.phone == "unavailable" else "available"

@@ -77,7 +77,7 @@ def _globals(pbx: Pbx) -> str:
     lines = [f"{name} = {value}" for name, value in values.items()]
     if getattr(pbx, "dialplan_secret", ""):
         lines += ["HUB_URL = http://127.0.0.1:8080   ; where Hub answers, as the PBX reaches it: an address, no name"]
-        lines += ["#include hub_ask_secret.conf      ; one line: HUB_ASK_SECRET = the word in pbx.dialplan_secret_file"]
+        lines += ["; … and hub_ask.conf beside this file: [hub], and secret = the word in pbx.dialplan_secret_file"]
     return "\n".join(lines) + "\n"
 
 
