@@ -119,6 +119,11 @@ async def test_rules_said_on_the_page_are_what_callers_meet_and_hub_hears_what_b
         assert answered["answered_by"]["extension"] == "101"
         assert {leg["result"] for leg in answered["legs"]} == {"answered"}
 
+    async def would_ring() -> bool:
+        found = await got(api, "route", team=str(ended["team"]["id"]), **{"from": CLIENT})
+        return any(step["name"] == "personal" and step["why"] == "rings" for step in found["steps"])
+
+    await wait_for(would_ring, what="the manager's phone is known to be free again")
     # a manager who rejects is not rung again: the team has the call, then the other team
     async with phone(asterisk, "101", "reject", calls=5) as own, caller(asterisk, CLIENT) as client:
         (item,) = await office.items(kind="call")
