@@ -67,13 +67,14 @@ def caller(raw: str, region: str, *, presentation: str = "") -> Caller:
 
 def blocked_by(caller: Caller, rules: Iterable[Block]) -> Block | None:
     """Return the first rule that keeps this caller out, None where there is none."""
+    ways = caller.ways
     for rule in rules:
         if rule.kind == "hidden":
             hit = caller.is_hidden
         elif rule.kind == "number":
-            hit = rule.pattern in caller.ways
+            hit = rule.pattern in ways
         else:
-            hit = any(_matches(rule.pattern, way) for way in caller.ways)
+            hit = any(_matches(rule.pattern, way) for way in ways)
         if hit:
             return rule
     return None
