@@ -2,12 +2,14 @@
 
 `hub serve` runs as its own process, idle but for the questions, on SQLite and on PostgreSQL, with 10,000 clients,
 5,000 blocked numbers and 200 patterns; every question goes the longest way (a client with a manager of their own).
-Each question is a connection of its own, as Asterisk makes it. Prints p50, p99 and the worst, in ms.
+Each question is a connection of its own, as Asterisk makes it. Prints p50 and p99 in ms, and how
+many were refused because the machine was too busy to answer within 280 ms.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import statistics
 import sys
 import tempfile
@@ -98,7 +100,10 @@ async def measure(database: str, questions: int) -> None:
             found = []
             for n in range(questions + 20):
                 took, answer = await ask(hub, n * 7919)
-                assert answer.endswith(b"hub:open:101:15:hub-support:60:fallback:no:end\n"), answer
+                if answer.endswith(b"not now\n"):
+                    took = math.inf  # shed: the dialplan goes on without it
+                else:
+                    assert answer.endswith(b"hub:open:101:15:hub-support:60:fallback:no:end\n"), answer
                 if n >= 20:
                     found.append(took)
             show("PostgreSQL" if database else "SQLite", "one after another", found)
@@ -109,8 +114,10 @@ async def measure(database: str, questions: int) -> None:
 
 
 def show(database: str, how: str, found: list[float]) -> None:
-    p99 = statistics.quantiles(found, n=100)[98]
-    print(f"{database}, {how}: p50 {statistics.median(found):.1f} ms, p99 {p99:.1f} ms, worst {max(found):.1f} ms")
+    p99 = sorted(found)[len(found) * 99 // 100]
+    print(
+        f"{database}, {how}: p50 {statistics.median(found):.1f} ms, p99 {p99:.1f} ms, refused {found.count(math.inf)}"
+    )
 
 
 async def main(questions: int) -> None:
