@@ -51,6 +51,10 @@ class HubSection(_Section, frozen=True, kw_only=True):
     data_dir: str = "var"
     default_region: Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")] = "RU"
     language: Literal["ru", "en"] = "ru"
+    dial_per_user_per_min: Annotated[int, msgspec.Meta(ge=1)] = 10
+    dial_per_user_per_hour: Annotated[int, msgspec.Meta(ge=1)] = 120
+    dial_per_min: Annotated[int, msgspec.Meta(ge=1)] = 120
+    """How often numbers outside may be called by click: by one person, and by the whole house."""
 
 
 class WebSection(_Section, frozen=True, kw_only=True):
@@ -86,6 +90,8 @@ class Pbx(_Section, frozen=True, kw_only=True):
     """Channel technology of the managers' phones: extension 101 is rung as `PJSIP/101`."""
     dial_context: Name = "hub-out"
     """Context of the shipped dialplan that click-to-call goes through."""
+    dial_countries: tuple[Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")], ...] = ()
+    """Where click-to-call and transfers may go, e.g. ["RU", "KZ"]; empty is everywhere. Premium numbers never."""
     region: Annotated[str, msgspec.Meta(pattern="^([A-Z]{2})?$")] = ""
     recordings_dir: str = ""
     """Where MixMonitor's files lie, as this machine sees it: absolute. Or else:"""

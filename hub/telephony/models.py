@@ -103,19 +103,22 @@ call_intents = sa.Table(
     sa.Column("queue", sa.String(80)),
     sa.Column("target", sa.String(64)),
     link("record_team_id", "teams"),
+    sa.Column("peer_channel", sa.String(150)),
     moment("created_at", nullable=False),
     moment("deadline", nullable=False),
     moment("sent_at"),
     moment("settled_at"),
     sa.Column("reason", sa.String(200), nullable=False, server_default=""),
     sa.CheckConstraint(
-        "kind IN ('take', 'dial', 'hangup', 'blind', 'attended', 'hold', 'unhold', 'park', 'retrieve', "
-        "'listen', 'whisper', 'barge', 'dnd')",
+        "kind IN ('take', 'dial', 'hangup', 'blind', 'attended', 'complete', 'cancel', 'hold', 'unhold', "
+        "'park', 'retrieve', 'listen', 'whisper', 'barge', 'dnd')",
         name="kind",
     ),
     sa.CheckConstraint("state IN ('new', 'sending', 'sent', 'refused', 'deferred', 'unknown')", name="state"),
     sa.Index("ix_call_intents_due", "pbx", "state", "id"),
+    sa.Index("ix_call_intents_asked", "kind", "created_at"),
 )
+"""`channel` is what is acted upon (the asker's phone, or whom a supervisor hears), `peer_channel` the other side."""
 
 pbx_states = sa.Table(
     "pbx_states",

@@ -67,6 +67,19 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/queue/{id}/done"): Rule(404, 409, of="item"),
     ("POST", "/calls/{id}/hangup"): Rule(404, 204, of="call"),
     ("GET", "/recordings/{id}"): Rule(404, 200, of="recording"),
+    # … olga's phone is not in the talk of another of her team, nor does she have the privilege to hear it
+    ("POST", "/calls/{id}/transfer"): Rule(404, 403, of="talk", form="kind=blind&to=102&request_id=12345678"),
+    ("POST", "/calls/{id}/complete"): Rule(404, 403, of="talk", form="request_id=12345678"),
+    ("POST", "/calls/{id}/cancel"): Rule(404, 403, of="talk", form="request_id=12345678"),
+    ("POST", "/calls/{id}/hold"): Rule(404, 403, of="talk", form="request_id=12345678"),
+    ("POST", "/calls/{id}/unhold"): Rule(404, 403, of="talk", form="request_id=12345678"),
+    ("POST", "/calls/{id}/park"): Rule(404, 403, of="talk", form="request_id=12345678"),
+    ("POST", "/calls/{id}/retrieve"): Rule(404, 409, of="talk"),
+    ("POST", "/calls/{id}/listen"): Rule(403, 403, of="talk", form="request_id=12345678"),
+    ("POST", "/calls/{id}/whisper"): Rule(403, 403, of="talk", form="request_id=12345678"),
+    ("POST", "/calls/{id}/barge"): Rule(403, 403, of="talk", form="request_id=12345678"),
+    ("GET", "/calls/{id}/colleagues"): Rule(404, 200, of="talk"),
+    ("GET", "/call-intents/{id}"): Rule(404, 200, of="intent"),
     ("GET", "/messages/{id}"): Rule(404, 200, of="message"),
     ("GET", "/messages/{id}/body"): Rule(404, 200, of="message"),
     ("GET", "/messages/{id}/raw"): Rule(404, 200, of="message"),
@@ -94,7 +107,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/clients"): Rule(303, 303, form="name=x"),
     ("GET", "/clients/{id}"): Rule(200, 200, of="client"),
     ("GET", "/clients/{id}/timeline"): Rule(200, 200, of="client"),
-    ("POST", "/clients/{id}/call"): Rule(200, 200, of="client", form="to=%2B74951234567&request_id=12345678"),
+    ("POST", "/call"): Rule(200, 200, form="to=%2B74951234567&request_id=12345678"),
     # … but a mailbox is its team's
     ("POST", "/clients/{id}/messages"): Rule(404, 200, of="client", form=LETTER),
 }
@@ -108,6 +121,17 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/recordings/{id}/audio"): Rule(404, 200, of="recording"),
     ("GET", "/users/{id}/privileges"): Rule(403, 403),
     ("POST", "/users/{id}/privileges"): Rule(403, 403, json='{"grant": ["recordings"]}'),
+    ("POST", "/calls/{id}/transfer"): Rule(404, 403, of="talk", json='{"to": "102"}'),
+    ("POST", "/calls/{id}/hold"): Rule(404, 403, of="talk"),
+    ("POST", "/calls/{id}/unhold"): Rule(404, 403, of="talk"),
+    ("POST", "/calls/{id}/park"): Rule(404, 403, of="talk"),
+    ("POST", "/calls/{id}/retrieve"): Rule(404, 409, of="talk"),
+    ("POST", "/calls/{id}/listen"): Rule(403, 403, of="talk"),
+    ("POST", "/calls/{id}/whisper"): Rule(403, 403, of="talk"),
+    ("POST", "/calls/{id}/barge"): Rule(403, 403, of="talk"),
+    ("POST", "/calls/{id}/link"): Rule(404, 200, of="talk", json="{}"),
+    ("GET", "/parked-calls"): Rule(200, 200),
+    ("GET", "/call-intents/{id}"): Rule(404, 200, of="intent"),
     ("GET", "/messages"): Rule(200, 200),
     ("POST", "/messages"): Rule(404, 202, json=MAIL),
     ("GET", "/messages/{id}"): Rule(404, 200, of="message"),
@@ -157,12 +181,19 @@ async def ids(site: Site) -> dict[str, int]:
     await site.person("stranger", team="support", extension="201")
     api = await site.api("olga")
     call_id, item_id, _ = await talk.waiting_call(site.db, number="89031112233")
-    recording_id, _ = await recorded(site.db, site.app[SERVICES].settings, number="89035556677")
+    recording_id, _ = await recorded(site.db, site.app[SERVICES].settings, number="89035556688")
+    await site.person("pavel", extension="103")
+    talk_id, _, waiting = await talk.waiting_call(site.db, number="89035556677")
+    await talk.talking(site.db, waiting, extension="103")
+    async with api.post("calls", json={"to": "+74951230000"}) as answer:
+        intent = (await answer.json())["intent"]
     message_id = await talk.message(site.db, site.blobs, files=(("a.txt", "text/plain", b"a"),))
     async with api.post("clients", json={"name": "Ромашка", "contacts": [{"name": "Анна"}]}) as answer:
         client = await answer.json()
     return {
         "call": call_id,
+        "talk": talk_id,
+        "intent": intent,
         "item": item_id,
         "recording": recording_id,
         "message": message_id,

@@ -25,6 +25,7 @@ from hub.crm.leads import Lead
 from hub.crm.presence import Said
 from hub.crm.rules import TeamRules
 from hub.errors import Refused
+from hub.telephony import colleagues, intents
 from hub.telephony.health import PbxState
 from hub.telephony.presence import Colleague
 from hub.telephony.routing import Facts, Owner, Target, decide
@@ -56,6 +57,14 @@ def _lead(number: int, **about: Any) -> Lead:
         number, 1, "sales", "open", "new", "+79268112231", "phone", "+79268112231", None, None, None, None, 2, NOW, NOW
     )
     return replace(lead, **about)
+
+
+def _intent(kind: intents.Kind, state: intents.IntentState, reason: str = "") -> intents.Intent:
+    words = dict.fromkeys(("call_id", "claim_id", "channel_id", "channel", "queue", "target", "peer_channel"))
+    about: dict[str, Any] = {**words, "extension": "101", "number": "+74951234567", "settled_at": None}
+    return intents.Intent(
+        id=9, pbx="office", kind=kind, state=state, user_id=5, created_at=NOW, deadline=NOW, reason=reason, **about
+    )
 
 
 SAMPLE = styleguide.facts(ANNA.user_id, NOW)
@@ -91,6 +100,7 @@ TRIAL_FACTS = Facts(
     now=NOW - timedelta(days=1),
     zone=UTC,
 )
+PHONE = {"panel": replace(SAMPLE["panel"], told=_intent("blind", "unknown")), "parked": SAMPLE["calls"][1:]}
 PAGES: dict[str, dict[str, Any]] = {
     "admin/teams.html": {
         "rows": [
@@ -124,6 +134,7 @@ PAGES: dict[str, dict[str, Any]] = {
         "waiting": SAMPLE["items"][:4],
         "mine": SAMPLE["items"][4:6],
         "call": SAMPLE["call"],
+        **PHONE,
         "people": COLLEAGUES,
         "teams": {1: "sales", 2: "support"},
     },
@@ -140,7 +151,13 @@ PAGES: dict[str, dict[str, Any]] = {
     "client_new.html": {"values": {}, "error": None},
     "client/timeline.html": {"client_id": 1, "entries": SAMPLE["entries"], "recordings": {}, "next_cursor": None},
     "client/sent.html": {"back": "/clients/1", "message": MAIL},
-    "client/dialling.html": {},
+    "call/asked.html": {"intent": _intent("dial", "sending")},
+    "call/colleagues.html": {
+        "call": SAMPLE["call"],
+        "colleagues": [colleagues.Colleague(2, "Борис Кузнецов", "102")],
+        "number": "+74951234567",
+        "refusal": Refused("own_number", "the company's own"),
+    },
     "calls.html": {
         "calls": SAMPLE["calls"],
         "filters": Filters(),
@@ -179,7 +196,7 @@ PAGES: dict[str, dict[str, Any]] = {
     "error.html": {"status": 404, "code": "page_missing", "number": ""},
     "error_fragment.html": {"status": 409, "code": "already_claimed"},
     "desk/row.html": {"item": SAMPLE["items"][0], "teams": {}},
-    "desk/current_call.html": {"call": None},
+    "desk/current_call.html": {"call": None, "panel": SAMPLE["panel"], "parked": SAMPLE["calls"][:1]},
     "desk/taken.html": {"item_id": 7, "owner": "Анна Иванова", "ago_s": 2},
 }
 

@@ -11,6 +11,7 @@ from hub.web.api import (
     clients,
     directory,
     events,
+    live_calls,
     messages,
     openapi,
     presence,
@@ -29,6 +30,7 @@ async def described(_visit: Visit, _query: Any) -> web.StreamResponse:
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *calls.ENDPOINTS,
+    *live_calls.ENDPOINTS,
     *messages.ENDPOINTS,
     *queue.ENDPOINTS,
     *clients.ENDPOINTS,

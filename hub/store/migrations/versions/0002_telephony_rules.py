@@ -14,8 +14,8 @@ depends_on = None
 
 
 _KINDS = (
-    "kind IN ('take', 'dial', 'hangup', 'blind', 'attended', 'hold', 'unhold', 'park', 'retrieve', "
-    "'listen', 'whisper', 'barge', 'dnd')"
+    "kind IN ('take', 'dial', 'hangup', 'blind', 'attended', 'complete', 'cancel', 'hold', 'unhold', "
+    "'park', 'retrieve', 'listen', 'whisper', 'barge', 'dnd')"
 )
 
 
@@ -151,8 +151,10 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("record_team_id", BigId, nullable=True))
         batch_op.create_foreign_key(op.f("fk_call_intents_record_team_id"), "teams", ["record_team_id"], ["id"])
         batch_op.create_index(op.f("ix_call_intents_record_team_id"), ["record_team_id"], unique=False)
+        batch_op.add_column(sa.Column("peer_channel", sa.String(length=150), nullable=True))
         batch_op.drop_constraint(op.f("ck_call_intents_kind"), type_="check")
         batch_op.create_check_constraint(op.f("ck_call_intents_kind"), _KINDS)
+        batch_op.create_index("ix_call_intents_asked", ["kind", "created_at"], unique=False)
 
     with op.batch_alter_table("calls", schema=None) as batch_op:
         batch_op.add_column(sa.Column("origin", sa.String(length=8), server_default="live", nullable=False))
