@@ -31,7 +31,8 @@ from hub.telephony.link import Down, PbxLink, Timing, Up
 from hub.telephony.masking import Mask
 from hub.telephony.recorder import Recorder
 from hub.telephony.replay import Replay, ToldCall
-from hub.telephony.service import DETAILS, rules_of
+from hub.telephony.service import rules_of
+from hub.telephony.snapshot import DETAILS
 from hub.telephony.stream_file import Head, Packet, StreamReader
 from hub.telephony.telling import as_json, paragraph, summary
 

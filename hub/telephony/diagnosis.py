@@ -252,7 +252,11 @@ def _variables(pbx: Pbx, seen: Seen) -> Iterator[_Said]:
         return
     if not told.get("HUB_URL"):
         text = "the dialplan does not know where Hub answers: blacklist, hours and own managers are passed over"
-        yield "warn", text, "extensions.conf, [globals]:  HUB_URL = http://127.0.0.1:8080"
+        yield (
+            "warn",
+            text,
+            "extensions.conf, [globals]:  HUB_URL = http://127.0.0.1:8080 · hub_ask.conf:  [hub] · secret = …",
+        )
     elif (told.get("HUB_PBX") or "office") != pbx.name:
         text = f"the dialplan asks for PBX {told.get('HUB_PBX') or 'office'}"
         yield "bad", text, f"extensions.conf, [globals]:  HUB_PBX = {pbx.name}"

@@ -23,7 +23,6 @@ from hub.telephony.devicestore import DeviceStore
 from hub.telephony.intake import CallIntake, latest_snapshots_only
 from hub.telephony.link import Down, FrameReceived, PbxLink, Up
 from hub.telephony.sender import IntentSender
-from hub.telephony.snapshot import DETAILS as DETAILS
 from hub.telephony.tracker import CallTracker, PbxRules
 
 log = logging.getLogger(__name__)
