@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from hub.crm import clients, people
 from hub.crm.clients import ClientKind
+from hub.crm.models import team_rules
 from hub.store.engine import Database
 from hub.telephony.calls import Call, CallEnded, Channel, Effect, Leg, LegResult, Outcome
 from hub.telephony.intake import CallIntake
@@ -22,6 +23,7 @@ PBX = "office"
 MAILBOX = "sales@hub.example"
 SUPPORT_MAILBOX = "support@hub.example"
 OWN_NUMBER = "+74950000100"
+AFTER_CALL_S = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Person:
     role: people.Role
     teams: tuple[str, ...]
     extension: str | None
+    is_played: bool = False
+    """Acts by itself (`demo.colleagues`): nobody is told to sign in as them."""
 
 
 PEOPLE = (
@@ -38,6 +42,8 @@ PEOPLE = (
     Person("anna@hub.example", "Анна Иванова", "manager", ("sales",), "101"),
     Person("boris@hub.example", "Борис Кузнецов", "manager", ("sales", "support"), "102"),
     Person("vera@hub.example", "Вера Павлова", "manager", ("support",), "103"),
+    Person("gleb@hub.example", "Глеб Орлов", "manager", ("sales",), "104", is_played=True),
+    Person("dina@hub.example", "Дина Ким", "manager", ("sales", "support"), "105", is_played=True),
 )
 
 
@@ -216,6 +222,9 @@ async def seed(db: Database, intake: CallIntake, *, now: datetime) -> None:
                 extension=one.extension,
                 now=now,
             )
+        for team_id in await people.team_names(conn):
+            rule = {"team_id": team_id, "after_call_s": AFTER_CALL_S, "hours": {}, "holidays": []}
+            await conn.execute(team_rules.insert().values(**rule))
         for company in CLIENTS:
             client_id = await clients.create(conn, None, kind=company.kind, name=company.name, now=now)
             await clients.add_address(conn, None, client_id, kind="phone", raw=company.phone, now=now)
