@@ -331,7 +331,7 @@ async def test_an_asterisk_without_a_list_of_states_is_asked_for_its_peers(site:
         service = PbxService(site.db, pbx, await talk.intake(site.db, "sales"))
         running = asyncio.ensure_future(service.run())
         try:
-            await _until_stored(site.db, "SIP/101", "idle")
+            await _until_stored(site.db, "SIP/101", "unknown")
             hint = {"Exten": "101", "Context": "internal", "Hint": "SIP/101", "Status": "8", "StatusText": "Ringing"}
             server.send(packet(Event="ExtensionStatus", **hint))
             await _until_stored(site.db, "SIP/101", "ringing")
