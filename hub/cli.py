@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -17,7 +18,7 @@ import sqlalchemy as sa
 
 from hub import app
 from hub.clock import utc_now
-from hub.crm import people
+from hub.crm import people, phones, privileges
 from hub.errors import ConfigError, HubError, Refused, Unavailable
 from hub.settings import Settings, load
 from hub.store.engine import open_database
@@ -27,6 +28,10 @@ from hub.store.migrate import upgrade
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
     arguments = _parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What a stranger is called must not end a command because the terminal is not in UTF-8.
+            stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     for chatty in ("aiosqlite", "alembic", "mail.log"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
@@ -98,11 +103,44 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--name", required=True)
     add.add_argument("--role", choices=["admin", "manager"], required=True)
     add.add_argument("--team", action="append", default=[], metavar="T")
-    add.add_argument("--extension", metavar="X")
+    add.add_argument(
+        "--extension", action="append", default=[], metavar="X", help="their phone: 101, or office:101 for one PBX"
+    )
     add.add_argument("--password-stdin", action="store_true", required=True)
+    for word, run, text in (
+        ("grant", _user_grant, "give a person a privilege"),
+        ("revoke", _user_revoke, "take a privilege away"),
+    ):
+        switch = command(user, word, run, text)
+        switch.add_argument("email")
+        switch.add_argument("privilege", help=" or ".join(privileges.PRIVILEGES))
     token = commands.add_parser("token", help="API tokens").add_subparsers(required=True, metavar="COMMAND")
     create = command(token, "create", _token_create, "make an API token for a person and print it")
     create.add_argument("email")
+
+    doctor = command(
+        commands, "doctor", _doctor, "check every PBX, mailbox, database and key; say which line mends what"
+    )
+    doctor.add_argument("--json", action="store_true", help="for machines")
+    pbx = commands.add_parser("pbx", help="PBXs").add_subparsers(required=True, metavar="COMMAND")
+    snippet = command(pbx, "snippet", _pbx_snippet, "print Asterisk's configuration for the names in Hub's")
+    snippet.add_argument("--pbx", metavar="NAME", help="which PBX; not needed where there is one")
+    snippet.add_argument("--freepbx", action="store_true", help="for the files that FreePBX leaves to you")
+    snippet.add_argument("--trunk", default="trunk", metavar="ENDPOINT", help="the endpoint that leads outside")
+    snippet.add_argument("--fallback", default="101", metavar="X,Y", help="who is rung when nobody takes a caller")
+    record = command(commands, "record", _record, "write what a PBX says to a file, for a report of a wrong call")
+    record.add_argument("--pbx", metavar="NAME", help="which PBX; not needed where there is one")
+    record.add_argument("--seconds", type=float, metavar="N", help="how long (default: until Ctrl+C)")
+    record.add_argument("--mask-numbers", action="store_true", help="hide numbers and names; secrets are hidden always")
+    record.add_argument("--max-mb", type=int, default=200, metavar="N", help="stop at this size (default: 200)")
+    record.add_argument("out", type=Path, metavar="OUT", help="a new file; packed if its name ends in .xz")
+    replay = command(commands, "replay", _replay, "tell the calls of a file that `hub record` wrote", config=False)
+    replay.add_argument("--config", type=Path, metavar="FILE", help="take contexts and queues from here")
+    replay.add_argument("--pbx", metavar="NAME", help="… of this PBX")
+    replay.add_argument("--internal-context", action="append", default=[], metavar="C", help="a context of your phones")
+    replay.add_argument("--queue", action="append", default=[], metavar="Q", help="a queue that Hub takes callers from")
+    replay.add_argument("--json", action="store_true", help="one line of JSON a call")
+    replay.add_argument("file", type=Path, metavar="FILE", help="a recording, or any capture of AMI")
     return parser
 
 
@@ -119,6 +157,32 @@ async def _demo(arguments: argparse.Namespace) -> int:
 
     await run_demo(host=arguments.host, port=arguments.port, data_dir=arguments.data_dir)
     return 0
+
+
+async def _doctor(arguments: argparse.Namespace) -> int:
+    from hub.commands.doctor import doctor
+
+    # What the line says of its attempts is judged here, and need not be logged beside it.
+    logging.getLogger("hub").setLevel(logging.CRITICAL)
+    return await doctor(arguments)
+
+
+async def _pbx_snippet(arguments: argparse.Namespace) -> int:
+    from hub.commands.pbx import snippet
+
+    return await snippet(arguments)
+
+
+async def _record(arguments: argparse.Namespace) -> int:
+    from hub.commands.streams import record
+
+    return await record(arguments)
+
+
+async def _replay(arguments: argparse.Namespace) -> int:
+    from hub.commands.streams import replay
+
+    return await replay(arguments)
 
 
 async def _migrate(arguments: argparse.Namespace) -> int:
@@ -139,18 +203,49 @@ async def _user_add(arguments: argparse.Namespace) -> int:
     password = sys.stdin.readline().rstrip("\r\n")
     if not password:
         raise Refused("bad_password", "no password on standard input")
+    usual, named = _phones(arguments.extension, settings)
     hashed = await people.hash_password(password)
     async with app.opened(settings) as parts, parts.db.begin() as conn:
-        await people.add_user(
+        user_id = await people.add_user(
             conn,
             email=arguments.email,
             name=arguments.name,
             role=arguments.role,
             password_hash=hashed,
             team_names=arguments.team,
-            extension=arguments.extension,
+            extension=usual,
             now=utc_now(),
         )
+        for pbx, extension in named:
+            await phones.give(conn, user_id, pbx, extension)
+    return 0
+
+
+def _phones(words: Sequence[str], settings: Settings) -> tuple[str | None, list[tuple[str, str]]]:
+    """Sort `101` (any PBX) from `office:101` (that one). Raises Refused."""
+    usual = [word for word in words if ":" not in word]
+    named = [(pbx, extension) for pbx, _, extension in (word.partition(":") for word in words if ":" in word)]
+    if len(usual) > 1:
+        raise Refused("bad_extension", "--extension: give one without a PBX at most", field="extension")
+    known = {pbx.name for pbx in settings.pbx}
+    if unknown := [pbx for pbx, _ in named if pbx not in known]:
+        raise Refused("bad_extension", f"--extension: there is no PBX {unknown[0]!r}", field="extension")
+    return (usual[0] if usual else None), named
+
+
+async def _user_grant(arguments: argparse.Namespace) -> int:
+    privilege = privileges.read_privilege(arguments.privilege)
+    async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
+        user_id = await privileges.user_id_of(conn, arguments.email)
+        await privileges.grant(conn, user_id, privilege, by=None, now=utc_now())
+    return 0
+
+
+async def _user_revoke(arguments: argparse.Namespace) -> int:
+    privilege = privileges.read_privilege(arguments.privilege)
+    async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
+        user_id = await privileges.user_id_of(conn, arguments.email)
+        await privileges.revoke(conn, user_id, privilege, by=None, now=utc_now())
     return 0
 
 

@@ -29,7 +29,9 @@ function act({ code, shiftKey, timeStamp }) {
   if (code === "Slash" && shiftKey) return open("keys");
   if (code === "Slash") return focus(document.querySelector("#find"));
   if (code === "KeyT") return click(firstToTake());
-  if (code === "Enter") return click(document.activeElement.matches("[data-row]") && document.activeElement.querySelector("a"));
+  if (code === "Enter") return click(document.activeElement.matches("[data-row]") && document.activeElement.querySelector("a:not([download]), [data-play]"));
+  if (code === "KeyH") return click(document.querySelector("[data-call-key=hold]"));
+  if (code === "KeyX") return click(document.querySelector("[data-call-key=transfer]"));
   if (code === "KeyJ") return step(1);
   if (code === "KeyK") return step(-1);
   return false;

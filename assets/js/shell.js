@@ -84,5 +84,5 @@ export function toast(text) {
 }
 
 function fade(node) {
-  if (node.nodeType === Node.ELEMENT_NODE) setTimeout(() => node.remove(), TOAST_MS);
+  if (node.nodeType === Node.ELEMENT_NODE) setTimeout(() => node.remove(), Number(node.dataset.toastMs ?? TOAST_MS));
 }

@@ -12,7 +12,7 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.models import queue_items, team_members, user_privileges, users
+from hub.crm.models import phones, queue_items, team_members, user_privileges, users
 from hub.errors import Forbidden
 from hub.store.changes import Change
 
@@ -32,6 +32,8 @@ class Actor:
     extension: str | None
     language: str | None
     privileges: frozenset[Privilege] = frozenset()
+    phones: tuple[tuple[str, str], ...] = ()
+    """(pbx, extension) where it is another than `extension`."""
 
     @property
     def is_admin(self) -> bool:
@@ -39,6 +41,10 @@ class Actor:
 
     def has(self, privilege: Privilege) -> bool:
         return self.is_admin or privilege in self.privileges
+
+    def extension_on(self, pbx: str) -> str | None:
+        """The person's phone on this PBX."""
+        return dict(self.phones).get(pbx, self.extension)
 
 
 async def load_actor(conn: AsyncConnection, user_id: int) -> Actor | None:
@@ -49,7 +55,8 @@ async def load_actor(conn: AsyncConnection, user_id: int) -> Actor | None:
     teams = await conn.execute(sa.select(team_members.c.team_id).where(team_members.c.user_id == user_id))
     held = await conn.execute(sa.select(user_privileges.c.privilege).where(user_privileges.c.user_id == user_id))
     person = (user.id, user.name, user.email, user.role, frozenset(teams.scalars()), user.extension, user.language)
-    return Actor(*person, privileges=frozenset(held.scalars()))
+    named = await conn.execute(sa.select(phones.c.pbx, phones.c.extension).where(phones.c.user_id == user_id))
+    return Actor(*person, privileges=frozenset(held.scalars()), phones=tuple((row.pbx, row.extension) for row in named))
 
 
 def require_admin(actor: Actor) -> None:
@@ -81,6 +88,17 @@ def talk_visible(
 ) -> sa.ColumnElement[bool]:
     """Calls and messages the actor may see: of their teams, or of a client, whose cards are open to all managers."""
     return sa.or_(of_my_teams(actor, team_id), client_id.is_not(None))
+
+
+def recording_audible(
+    actor: Actor, *, team_id: sa.ColumnElement[int], was_in_call: sa.ColumnElement[bool]
+) -> sa.ColumnElement[bool]:
+    """Recordings the actor may hear: of calls they spoke in, and with the privilege those of their teams."""
+    if actor.is_admin:
+        return sa.true()
+    if not actor.has("recordings"):
+        return was_in_call
+    return sa.or_(of_my_teams(actor, team_id), was_in_call)
 
 
 def may_hear_of(actor: Actor, change: Change) -> bool:

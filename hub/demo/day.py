@@ -22,6 +22,8 @@ from hub.demo import colleagues
 from hub.demo.letters import answer_to, raw_letter
 from hub.demo.mail import DemoMail, Submitted, running_mail
 from hub.demo.pbx import Phone, ScriptedCall, ScriptedPbx
+from hub.demo.pbx_recorder import Recorder
+from hub.demo.recorded import seed_recordings
 from hub.demo.sample import CLIENTS, LETTERS, MAILBOX, PASSWORD, PBX, PEOPLE, STRANGERS, SUPPORT_MAILBOX, Letter, seed
 from hub.errors import ConfigError
 from hub.settings import HubSection, Settings, WebSection
@@ -39,14 +41,17 @@ async def run_demo(*, host: str, port: int, data_dir: Path | None, ready: asynci
     """Play until stopped. `data_dir` is emptied first; it must be empty or a demo's own."""
     folder = data_dir or Path("var/demo")
     _begin_anew(folder)
-    async with ScriptedPbx() as pbx, running_mail([MAILBOX, SUPPORT_MAILBOX]) as mail:
+    recorder = Recorder(folder.resolve() / "recordings", frozenset({"hub-sales"}))
+    async with ScriptedPbx(recorder=recorder) as pbx, running_mail([MAILBOX, SUPPORT_MAILBOX]) as mail:
         _give_phones(pbx)
         settings = _settings(host, port, folder, pbx, mail)
         async with app.opened(settings, is_demo=True) as parts:
             now = utc_now()
             async with parts.db.begin() as conn:
                 teams = {f"hub-{name}": await people.ensure_team(conn, name, now=now) for name in ("sales", "support")}
-            await seed(parts.db, CallIntake(parts.db, parts.linker, teams), now=now)
+            intake = CallIntake(parts.db, parts.linker, teams)
+            await seed(parts.db, intake, now=now)
+            await seed_recordings(parts.db, intake, recorder, now=now)
             await _fill_mailboxes(mail, now)
             started = asyncio.Event()
             async with asyncio.TaskGroup() as tasks:

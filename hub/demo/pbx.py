@@ -14,7 +14,9 @@ from datetime import UTC, datetime
 
 from hub.demo.pbx_channels import UNKNOWN, ScriptedChannel, event
 from hub.demo.pbx_dialplan import Dialplan, ScriptedCall
+from hub.demo.pbx_moves import Moves
 from hub.demo.pbx_queue import Queues
+from hub.demo.pbx_recorder import Recorder
 from hub.demo.pbx_server import AmiServer, Reply
 from hub.demo.pbx_switch import Behaviour, Phone, Switch
 from hub.settings import Pbx, PbxTeam, Secret
@@ -27,7 +29,8 @@ log = logging.getLogger(__name__)
 class ScriptedPbx:
     """Run with `async with`; then `call_in` brings callers. `phones` and `outside` say who picks up.
 
-    `speed` is how many seconds pass in one; `ring_s` and `wait_s` are the dialplan's HUB_RING and HUB_WAIT.
+    `speed` is how many seconds pass in one; `ring_s` and `wait_s` are the dialplan's HUB_RING and HUB_WAIT. `recorder`
+    writes recordings; without one none are made.
     """
 
     SECRET = "scripted"  # noqa: S105 - of a PBX that listens on loopback only
@@ -40,10 +43,11 @@ class ScriptedPbx:
         speed: float = 1.0,
         ring_s: float = 20.0,
         wait_s: float = 300.0,
+        recorder: Recorder | None = None,
     ) -> None:
         self.calls: list[ScriptedCall] = []
         self._server = AmiServer(self.SECRET, self._act)
-        self._switch = Switch(self.say, speed=speed)
+        self._switch = Switch(self.say, self._start, speed=speed)
         self._queues = Queues(queues)
         self._dialplan = Dialplan(
             self._switch,
@@ -54,7 +58,10 @@ class ScriptedPbx:
             ring_s=ring_s,
             wait_s=wait_s,
             fallback=extensions[:2],
+            recorder=recorder,
         )
+        self._recordings_dir = str(recorder.root) if recorder else ""
+        self._moves = Moves(self._switch, self._dialplan)
         self._plays: set[asyncio.Task[None]] = set()
 
     @property
@@ -90,6 +97,7 @@ class ScriptedPbx:
             username="hub",
             secret=Secret(self.SECRET),
             own_numbers=("+74950000100",),
+            recordings_dir=self._recordings_dir,
             team=tuple(PbxTeam(queue=queue, team=team) for queue, team in pairs),
         )
 
@@ -181,12 +189,15 @@ class ScriptedPbx:
                 self._withdraw(fields, reply)
             case "originate":
                 reply("Success", "Originate successfully queued")
-                self._start(self._dialplan.originate(fields))
+                whose = self._moves if self._moves.originates(fields) else self._dialplan
+                self._start(whose.originate(fields))
             case "hangup":
                 if self._switch.end(fields.get("channel", "")):
                     reply("Success", "Channel Hungup")
                 else:
                     reply("Error", "No such channel")
+            case _ if self._moves.act(name, fields, reply):
+                pass
             case _:
                 reply("Error", f"Invalid/unknown command: {name}. Use Action: ListCommands to show available commands.")
 

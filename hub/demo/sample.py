@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from hub.crm import clients, people
 from hub.crm.clients import ClientKind
-from hub.crm.models import team_rules
+from hub.demo import rules
 from hub.store.engine import Database
 from hub.telephony.calls import Call, CallEnded, Channel, Effect, Leg, LegResult, Outcome
 from hub.telephony.intake import CallIntake
@@ -23,7 +23,6 @@ PBX = "office"
 MAILBOX = "sales@hub.example"
 SUPPORT_MAILBOX = "support@hub.example"
 OWN_NUMBER = "+74950000100"
-AFTER_CALL_S = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,9 +221,6 @@ async def seed(db: Database, intake: CallIntake, *, now: datetime) -> None:
                 extension=one.extension,
                 now=now,
             )
-        for team_id in await people.team_names(conn):
-            rule = {"team_id": team_id, "after_call_s": AFTER_CALL_S, "hours": {}, "holidays": []}
-            await conn.execute(team_rules.insert().values(**rule))
         for company in CLIENTS:
             client_id = await clients.create(conn, None, kind=company.kind, name=company.name, now=now)
             await clients.add_address(conn, None, client_id, kind="phone", raw=company.phone, now=now)
@@ -246,6 +242,7 @@ async def seed(db: Database, intake: CallIntake, *, now: datetime) -> None:
                         contact_id=contact_id,
                         now=now,
                     )
+        await rules.add(conn, now=now)
     await intake.store(list(past_calls(now)), now=now)
 
 

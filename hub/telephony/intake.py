@@ -17,19 +17,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub import guard
 from hub.clock import rfc3339
-from hub.crm import leads, people, presence, queue, timeline
+from hub.crm import leads, phones, presence, queue, timeline
 from hub.crm.linking import Candidate, Linked, Linker
 from hub.crm.models import clients
 from hub.store.changes import tell
 from hub.store.engine import Database
 from hub.store.upsert import insert
-from hub.telephony import announced
+from hub.telephony import announced, merging, waymarks
 from hub.telephony.announced import Heard
 from hub.telephony.calls import (
     Announced,
     Call,
     CallChanged,
     CallEnded,
+    CallMerged,
     CallOffered,
     ClaimConnected,
     ClaimFailed,
@@ -84,9 +85,14 @@ class CallIntake:
                 await queue.take_back(conn, claim_id, reason=reason, now=now)
             case CallEnded(call=call):
                 await self._follow_end(conn, stored, direction=call.direction, outcome=call.outcome, now=now)
+                if call.outcome == "answered" and stored.team_id is not None and stored.answered_user_id is not None:
+                    teams = [stored.team_id]
+                    await presence.after_call(conn, stored.answered_user_id, teams, now, ended_at=call.ended_at)
             case Announced(name=name, fields=fields):
                 heard = Heard(effect.call, stored.id, stored.team_id, stored.client_id, fields)
                 await announced.receive(conn, name, heard, now=now)
+            case CallMerged(gone=gone):
+                await merging.merge(conn, stored.id, gone, now=now)
             case CallChanged():
                 pass
         await _refresh_item(conn, effect.call, stored, now=now)
@@ -95,7 +101,7 @@ class CallIntake:
         identity = (calls.c.pbx == call.pbx, calls.c.boot == call.boot, calls.c.linked_id == call.linked_id)
         known = (await conn.execute(sa.select(calls).where(*identity))).first()
         linked = await self._link(conn, call) if known is None or not _settled(known, call) else None
-        manager = await people.user_of_extension(conn, call.answered_extension)
+        manager = await phones.owner_of(conn, call.pbx, call.answered_extension)
         values: dict[str, Any] = {name: getattr(call, name) for name in _PLAIN}
         values |= {
             "from_raw": call.from_raw[:200],
@@ -119,7 +125,7 @@ class CallIntake:
         row = written.one()
         legs = [asdict(leg) for leg in call.legs]
         for leg in legs:
-            await self._record_leg(conn, row.id, leg)
+            await self._record_leg(conn, row.pbx, row.id, leg)
         stored = _stored(row, await _client_name(conn, row.client_id))
         data = timeline_data(row._mapping, legs, manager[1] if manager else None)
         await _show(conn, call.state, call.started_at, stored, data, now=now)
@@ -169,14 +175,14 @@ class CallIntake:
         )
         fresh = (await conn.execute(sa.select(calls).where(calls.c.id == row.id))).mappings().one()
         legs = (await conn.execute(sa.select(call_legs).where(call_legs.c.call_id == row.id))).mappings().all()
-        person = await people.user_of_extension(conn, row.answered_extension)
+        person = await phones.owner_of(conn, row.pbx, row.answered_extension)
         stored = _stored(row, await _client_name(conn, row.client_id))
         data = timeline_data(fresh, legs, person[1] if person else None)
         await _show(conn, fresh["state"], row.started_at, stored, data, now=now)
         await self._follow_end(conn, stored, direction=row.direction, outcome=outcome, now=now)
 
-    async def _record_leg(self, conn: AsyncConnection, call_id: int, leg: dict[str, Any]) -> None:
-        person = await people.user_of_extension(conn, leg["extension"])
+    async def _record_leg(self, conn: AsyncConnection, pbx: str, call_id: int, leg: dict[str, Any]) -> None:
+        person = await phones.owner_of(conn, pbx, leg["extension"])
         values = leg | {"call_id": call_id, "user_id": person[0] if person else None}
         statement = insert(conn, call_legs).values(**values)
         await conn.execute(statement.on_conflict_do_update(index_elements=["call_id", "uniqueid"], set_=values))
@@ -185,6 +191,9 @@ class CallIntake:
         if stored.team_id is None:
             return
         held = await queue.find_by_thing(conn, "call", stored.id)
+        if held is not None and held.state != "done" and held.team_id != stored.team_id:
+            # The caller waited long enough for one team, and stands in the queue of another.
+            await queue.move(conn, held.id, stored.team_id, now=now)
         if held is not None and held.state == "claimed" and held.claim_id and call.claim_id is None:
             # The caller stands in the queue again though nobody said that the claim failed.
             await queue.take_back(conn, held.claim_id, reason="returned", now=now)
@@ -223,10 +232,10 @@ class CallIntake:
         if outcome == "answered":
             if outside:
                 await leads.close_callback(conn, address=outside, now=now)
-            if stored.team_id is not None and stored.answered_user_id is not None:
-                await presence.after_call(conn, stored.answered_user_id, [stored.team_id], now)
             await self._hand_lead_to_manager(conn, stored, now=now)
         elif direction == "inbound" and outcome in ("missed", "abandoned") and stored.team_id and outside:
+            if await waymarks.is_noted(conn, stored.id, stored.team_id, outside):
+                return
             lead_id = await leads.join_or_open(
                 conn,
                 team_id=stored.team_id,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from hub.store.schema import Json, id_column, link, metadata, moment
+from hub.store.schema import BigId, Json, id_column, link, metadata, moment
 
 calls = sa.Table(
     "calls",
@@ -50,6 +50,7 @@ calls = sa.Table(
     sa.Column("transfers", Json, nullable=False),
     sa.Column("note", sa.Text()),
     sa.Column("origin", sa.String(8), nullable=False, server_default="live"),
+    sa.Column("blocked", sa.Boolean(), nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("pbx", "boot", "linked_id", name="uq_calls_identity"),
     sa.Index("ix_calls_started", "started_at", "id"),
     sa.Index("ix_calls_open", "pbx", "state"),
@@ -74,6 +75,14 @@ call_legs = sa.Table(
     sa.UniqueConstraint("call_id", "uniqueid", name="uq_call_legs_leg"),
 )
 
+merged_calls = sa.Table(
+    "merged_calls",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=False),
+    link("call_id", "calls", nullable=False),
+)
+"""By the id that a call had before it became part of another: the call that it is part of now."""
+
 call_intents = sa.Table(
     "call_intents",
     metadata,
@@ -93,19 +102,23 @@ call_intents = sa.Table(
     sa.Column("channel", sa.String(150)),
     sa.Column("queue", sa.String(80)),
     sa.Column("target", sa.String(64)),
+    link("record_team_id", "teams"),
+    sa.Column("peer_channel", sa.String(150)),
     moment("created_at", nullable=False),
     moment("deadline", nullable=False),
     moment("sent_at"),
     moment("settled_at"),
     sa.Column("reason", sa.String(200), nullable=False, server_default=""),
     sa.CheckConstraint(
-        "kind IN ('take', 'dial', 'hangup', 'blind', 'attended', 'hold', 'unhold', 'park', 'retrieve', "
-        "'listen', 'whisper', 'barge', 'dnd')",
+        "kind IN ('take', 'dial', 'hangup', 'blind', 'attended', 'complete', 'cancel', 'hold', 'unhold', "
+        "'park', 'retrieve', 'listen', 'whisper', 'barge', 'dnd')",
         name="kind",
     ),
     sa.CheckConstraint("state IN ('new', 'sending', 'sent', 'refused', 'deferred', 'unknown')", name="state"),
     sa.Index("ix_call_intents_due", "pbx", "state", "id"),
+    sa.Index("ix_call_intents_asked", "kind", "created_at"),
 )
+"""`channel` is what is acted upon (the asker's phone, or whom a supervisor hears), `peer_channel` the other side."""
 
 pbx_states = sa.Table(
     "pbx_states",
@@ -130,12 +143,18 @@ recordings = sa.Table(
     sa.Column("duration_s", sa.Float()),
     sa.Column("size_bytes", sa.BigInteger()),
     sa.Column("peaks", Json),
+    sa.Column("state", sa.String(10), nullable=False, server_default="pending"),
+    moment("measure_at"),
+    sa.Column("tries", sa.Integer(), nullable=False, server_default="0"),
     moment("keep_until"),
     moment("deleted_at"),
     sa.UniqueConstraint("pbx", "path", name="uq_recordings_path"),
     sa.Index("ix_recordings_keep", "deleted_at", "keep_until"),
+    sa.Index("ix_recordings_measure", "state", "measure_at"),
+    sa.CheckConstraint("state IN ('pending', 'ready', 'empty', 'missing')", name="state"),
 )
-"""`path` is below the PBX's recordings root; `peaks` is the waveform as drawn, null until it was made."""
+"""`path` is below the PBX's recordings root. `pending` until its file was looked at after the call: then there is
+something to hear (`ready`), or nobody ever spoke (`empty`), or no file came (`missing`). `peaks` is the waveform."""
 
 device_states = sa.Table(
     "device_states",

@@ -13,12 +13,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.clock import rfc3339
+from hub.clock import rfc3339, utc_now
 from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.models import clients, contacts, queue_items, teams, users
 from hub.errors import NotFound
-from hub.telephony.models import call_intents, call_legs, calls
+from hub.telephony import recordings
+from hub.telephony.models import call_intents, call_legs, calls, merged_calls
+from hub.telephony.recordings import Recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,11 @@ class CallRow:
     candidates: list[dict[str, Any]]
     transfers: list[dict[str, Any]]
     note: str | None
+    blocked: bool
+    """Turned away by the blacklist."""
     legs: tuple[LegRow, ...] = ()
+    recordings: tuple[Recording, ...] = ()
+    """Those that the asker may hear."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,14 +124,17 @@ def _query(actor: Actor) -> sa.Select[Any]:
 
 def _visible(actor: Actor) -> sa.ColumnElement[bool]:
     shared = access.talk_visible(actor, team_id=calls.c.team_id, client_id=calls.c.client_id)
-    if actor.extension is None:
-        return shared
-    own = sa.or_(calls.c.from_extension == actor.extension, calls.c.answered_user_id == actor.user_id)
-    return sa.or_(shared, own)
+    own = [calls.c.answered_user_id == actor.user_id]
+    own += [sa.and_(calls.c.pbx == pbx, calls.c.from_extension == phone) for pbx, phone in actor.phones]
+    if actor.extension is not None:
+        other = [pbx for pbx, _ in actor.phones]
+        own.append(sa.and_(calls.c.from_extension == actor.extension, calls.c.pbx.not_in(other)))
+    return sa.or_(shared, *own)
 
 
-def _row(row: sa.RowMapping, legs: tuple[LegRow, ...] = ()) -> CallRow:
-    return CallRow(legs=legs, **{name: row[name] for name in CallRow.__slots__ if name != "legs"})
+def _row(row: sa.RowMapping, legs: tuple[LegRow, ...] = (), heard: tuple[Recording, ...] = ()) -> CallRow:
+    facts = {name: row[name] for name in CallRow.__slots__ if name not in ("legs", "recordings")}
+    return CallRow(legs=legs, recordings=heard, **facts)
 
 
 async def listed(
@@ -159,27 +168,43 @@ async def listed(
         query = query.where(sa.tuple_(calls.c.started_at, calls.c.id) < sa.tuple_(at, before[1]))
     query = query.order_by(calls.c.started_at.desc(), calls.c.id.desc()).limit(limit)
     rows = (await conn.execute(query)).mappings().all()
-    legs = await _legs(conn, [row["id"] for row in rows]) if with_legs else {}
-    return [_row(row, legs.get(row["id"], ())) for row in rows]
+    ids = [row["id"] for row in rows]
+    legs = await _legs(conn, ids) if with_legs else {}
+    heard = await recordings.of_calls(conn, actor, ids, now=utc_now())
+    return [_row(row, legs.get(row["id"], ()), heard.get(row["id"], ())) for row in rows]
 
 
 async def find(conn: AsyncConnection, actor: Actor, call_id: int) -> CallRow:
-    """Return a call with its legs. Raises NotFound, also for what the actor may not see."""
+    """Return a call with its legs, also by the id of one that became part of it.
+
+    Raises NotFound, also for what the actor may not see.
+    """
+    is_part_of = sa.select(merged_calls.c.call_id).where(merged_calls.c.id == call_id)
+    call_id = (await conn.execute(is_part_of)).scalar() or call_id
     row = (await conn.execute(_query(actor).where(calls.c.id == call_id))).mappings().first()
     if row is None:
         raise NotFound("call_missing", "no such call")
-    return _row(row, (await _legs(conn, [call_id])).get(call_id, ()))
+    heard = await recordings.of_calls(conn, actor, [call_id], now=utc_now())
+    return _row(row, (await _legs(conn, [call_id])).get(call_id, ()), heard.get(call_id, ()))
 
 
 async def current(conn: AsyncConnection, actor: Actor) -> CallRow | None:
-    """Return the live call that the actor has on their phone, or is being brought to it; None if none."""
+    """Return the live call that the actor has on their phone, or that rings there or is being brought to it."""
     taken = sa.select(queue_items.c.ref_id).where(
         queue_items.c.kind == "call", queue_items.c.state == "claimed", queue_items.c.owner_id == actor.user_id
     )
     dialled = sa.select(call_intents.c.channel_id).where(
         call_intents.c.user_id == actor.user_id, call_intents.c.kind == "dial", call_intents.c.state != "refused"
     )
-    mine = sa.or_(calls.c.answered_user_id == actor.user_id, calls.c.id.in_(taken), calls.c.dial_id.in_(dialled))
+    ringing = sa.select(call_legs.c.call_id).where(
+        call_legs.c.user_id == actor.user_id, call_legs.c.role == "callee", call_legs.c.left_at.is_(None)
+    )
+    mine = sa.or_(
+        calls.c.answered_user_id == actor.user_id,
+        calls.c.id.in_(taken),
+        calls.c.dial_id.in_(dialled),
+        calls.c.id.in_(ringing),
+    )
     query = _query(actor).where(calls.c.state != "ended", mine).order_by(calls.c.started_at.desc()).limit(1)
     row = (await conn.execute(query)).mappings().first()
     return _row(row, (await _legs(conn, [row["id"]])).get(row["id"], ())) if row else None

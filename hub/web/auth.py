@@ -18,10 +18,9 @@ from aiohttp import web
 from hub.clock import monotonic_s
 from hub.crm import directory, people, presence
 from hub.crm.access import Actor, load_actor
-from hub.errors import Refused
+from hub.errors import Refused, TooMany
 from hub.web import render
 from hub.web.door import LANGUAGES, LIVE, is_https, session_cookie
-from hub.web.errors import TooMany
 from hub.web.limits import SlidingLimit
 from hub.web.routes import Route
 from hub.web.visit import Visit

@@ -10,6 +10,9 @@ from hub.crm.clients import Address, Client, Contact
 from hub.crm.queue import Item, ItemId, Kind
 from hub.crm.timeline import Entry
 from hub.mail.register import AttachmentRow, MailboxRow, MessageRow
+from hub.telephony.panel import Panel
+from hub.telephony.recording_files import RecordingPath
+from hub.telephony.recordings import Recording
 from hub.telephony.register import CallRow, LegRow
 
 
@@ -18,7 +21,11 @@ def facts(user_id: int, now: datetime) -> dict[str, Any]:
     return {
         "items": items(user_id, now),
         "call": call(now),
+        "panel": Panel(is_mine=True, may_hand_on=True, may_hold=True),
+        "held": Panel(is_mine=True, may_hold=True, is_held=True),
+        "asking": Panel(is_mine=True, consulting="102"),
         "calls": [call(now), ended_call(now)],
+        "recordings": {2: (recording(11, now),)},
         "entries": entries(now),
         "mailboxes": mailboxes(),
         "now": now,
@@ -99,7 +106,16 @@ def ended_call(now: datetime) -> CallRow:
         answered_user_name="Анна Иванова",
         team_name="sales",
         legs=legs,
+        recordings=(recording(21, began), recording(22, began, path="2026/11/24/2.mp3"), recording(23, began, "3.gsm")),
     )
+
+
+def recording(number: int, at: datetime, path: str = "2026/11/24/1.wav") -> Recording:
+    """Three minutes of two people who take turns; only a WAVE file has its waveform."""
+    turns = (
+        [abs(((n * 37) % 61) - 30) * 3 if (n // 23) % 3 else 2 for n in range(600)] if path.endswith("wav") else None
+    )
+    return Recording(number, 2, "office", RecordingPath(path), 1, at, 187.0, 2_992_044, turns, None)
 
 
 def client() -> Client:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,21 @@ async def test_people_and_tokens_are_made_by_the_command(tmp_path: Path) -> None
         assert (code, "already taken" in err, "Traceback" in err) == (1, True, False)
         code, _, err = await run_command("token", "create", "nobody@hub.test", "--config", str(hub.config))
         assert (code, "no user" in err) == (1, True)
+
+
+async def test_privileges_are_switched_by_the_command(tmp_path: Path) -> None:
+    async with running_hub(tmp_path, "") as hub:
+        await hub.add_user("anna@hub.test", "Анна", "manager", ["sales"])
+        for word in ("grant", "grant", "revoke", "revoke"):
+            words = ["user", word, "anna@hub.test", "recordings", "--config", str(hub.config)]
+            code, out, err = await run_command(*words)
+            assert (code, out, "Traceback" in err) == (0, "", False), err
+        for who, what, said in (("anna@hub.test", "root", "recordings"), ("x@hub.test", "recordings", "no user")):
+            code, _, err = await run_command("user", "grant", who, what, "--config", str(hub.config))
+            assert (code, said in err.splitlines()[-1], "Traceback" in err) == (1, True, False), err
+        with closing(sqlite3.connect(tmp_path / "hub.db")) as db:
+            rows = db.execute("SELECT action FROM audit WHERE action LIKE 'user.privilege%' ORDER BY id").fetchall()
+        assert rows == [("user.privilege_granted",), ("user.privilege_revoked",)]
 
 
 async def test_a_taken_port_is_named(tmp_path: Path) -> None:

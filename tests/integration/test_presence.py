@@ -134,6 +134,15 @@ async def test_after_call_work_does_not_make_available_who_said_otherwise(site: 
     assert await state_of(site.db, anna) == word
 
 
+async def test_a_call_told_of_long_after_its_end_leaves_no_work(site: Site) -> None:
+    anna = await site.person("anna", extension="101")
+    await rules(site.db, min(anna.team_ids), after_call_s=30)
+    await here(site.db, anna)
+    _, _, call = await talk.waiting_call(site.db, started_at=utc_now() - timedelta(minutes=10))
+    await talk.answered(site.db, call, extension="101")
+    assert await state_of(site.db, anna) == "free"
+
+
 async def test_no_rule_or_no_queue_means_no_after_call_work(site: Site) -> None:
     anna = await site.person("anna", extension="101")
     await here(site.db, anna)

@@ -55,6 +55,24 @@ def test_what_is_wrong_is_named_in_one_line(tmp_path: Path, text: str, named: st
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("lines", "named"),
+    [
+        ("recordings_dir = '/a'\nrecordings_url = 'https://pbx'", "pbx[0]: recordings_dir or recordings_url"),
+        ("recordings_dir = 'var/monitor'", "pbx[0].recordings_dir"),
+        ("recordings_url = 'file:///var'", "pbx[0].recordings_url"),
+        ("recordings_url = 'https://hub:secret@pbx/'", "pbx[0].recordings_url"),
+        ("recordings_url = 'https://pbx/?x=1'", "pbx[0].recordings_url"),
+        ("recordings_url = 'https://pbx'\nrecordings_username = 'a:b'", "pbx[0].recordings_username"),
+        ("recordings_password_file = 'nowhere'", "pbx[0].recordings_password_file"),
+    ],
+)
+def test_a_place_of_recordings_that_cannot_be_is_named(tmp_path: Path, lines: str, named: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        load(written(tmp_path, f"[[pbx]]\nname = 'a'\nusername = 'h'\n{lines}\n"), {})
+    assert named in str(refusal.value)
+
+
 def test_the_environment_lies_over_the_file(tmp_path: Path) -> None:
     path = written(tmp_path, "[web]\nport = 1\n[[pbx]]\nname = 'a'\nusername = 'h'\n")
     settings = load(path, {"HUB_WEB__PORT": "8081", "HUB_PBX__0__HOST": "10.0.0.5", "OTHER": "x"})
@@ -82,8 +100,8 @@ def test_a_secret_compares_and_hides() -> None:
 
 def test_the_example_names_every_key_and_loads(tmp_path: Path) -> None:
     example = Path("config/hub.example.toml").read_text("utf-8")
-    for name in ("ami.secret", "sales.secret"):
-        (tmp_path / name).write_text("x")
+    for name in ("ami.secret", "sales.secret", "dialplan.secret"):
+        (tmp_path / name).write_text("a word of sixteen or more")
     load(written(tmp_path, example), {})
     for section in (Settings, Pbx, Mailbox):
         for field in msgspec.structs.fields(section):

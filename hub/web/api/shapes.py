@@ -110,6 +110,7 @@ class Call(Shape, frozen=True, kw_only=True):
     recordings: list[Recording]
     result: str | None
     note: str | None
+    blocked: bool
 
 
 class Calls(Shape, frozen=True, kw_only=True):
@@ -172,9 +173,10 @@ def call(row: CallRow) -> Call:
         client=ref(row.client_id, row.client_name),
         contact=ref(row.contact_id, row.contact_name),
         link=link(row),
-        recordings=[],
+        recordings=[Recording(id=one.id, duration_s=one.duration_s) for one in row.recordings],
         result=None,
         note=row.note,
+        blocked=row.blocked,
     )
 
 

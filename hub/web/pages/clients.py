@@ -16,6 +16,7 @@ from hub.crm import clients, timeline
 from hub.errors import Refused
 from hub.mail.register import mailboxes_of
 from hub.store import changes
+from hub.telephony import recordings
 from hub.web import belongings, render
 from hub.web.routes import Route
 from hub.web.visit import Visit, read_cursor, read_time_cursor, write_cursor
@@ -97,8 +98,9 @@ async def card(visit: Visit) -> web.StreamResponse:
         feed = await changes.head(conn)
         client = await clients.find(conn, client_id)
         entries = await timeline.page(conn, client_id, limit=ENTRIES + 1)
+        heard = await _heard(conn, visit, entries)
         mailboxes = await mailboxes_of(conn, visit.actor)
-    context = {"client": client, "mailboxes": mailboxes, "request_id": secrets.token_hex(16)}
+    context = {"client": client, "mailboxes": mailboxes, "recordings": heard, "request_id": secrets.token_hex(16)}
     return render.page(visit, "client.html", context | _page_of(entries), feed=feed)
 
 
@@ -109,7 +111,16 @@ async def entries(visit: Visit) -> web.StreamResponse:
     async with visit.db.read() as conn:
         await clients.find(conn, client_id)
         rows = await timeline.page(conn, client_id, before=before, limit=ENTRIES + 1)
-    return render.page(visit, "client/timeline.html", {"client_id": client_id} | _page_of(rows))
+        heard = await _heard(conn, visit, rows)
+    return render.page(visit, "client/timeline.html", {"client_id": client_id, "recordings": heard} | _page_of(rows))
+
+
+async def _heard(
+    conn: AsyncConnection, visit: Visit, entries: list[timeline.Entry]
+) -> dict[int, tuple[recordings.Recording, ...]]:
+    """What the visitor may hear of the calls among these entries: rights are asked here, for an entry has none."""
+    call_ids = [one.ref_id for one in entries if one.kind == "call"]
+    return await recordings.of_calls(conn, visit.actor, call_ids, now=visit.now)
 
 
 def _page_of(rows: list[timeline.Entry]) -> dict[str, object]:

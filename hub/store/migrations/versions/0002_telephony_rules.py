@@ -14,8 +14,8 @@ depends_on = None
 
 
 _KINDS = (
-    "kind IN ('take', 'dial', 'hangup', 'blind', 'attended', 'hold', 'unhold', 'park', 'retrieve', "
-    "'listen', 'whisper', 'barge', 'dnd')"
+    "kind IN ('take', 'dial', 'hangup', 'blind', 'attended', 'complete', 'cancel', 'hold', 'unhold', "
+    "'park', 'retrieve', 'listen', 'whisper', 'barge', 'dnd')"
 )
 
 
@@ -60,6 +60,16 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("phones", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_phones_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
+        "merged_calls",
+        sa.Column("id", BigId, autoincrement=False, nullable=False),
+        sa.Column("call_id", BigId, nullable=False),
+        sa.ForeignKeyConstraint(["call_id"], ["calls.id"], name=op.f("fk_merged_calls_call_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_merged_calls")),
+    )
+    with op.batch_alter_table("merged_calls", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_merged_calls_call_id"), ["call_id"], unique=False)
 
     op.create_table(
         "presence",
@@ -119,8 +129,12 @@ def upgrade() -> None:
         sa.Column("duration_s", sa.Float(), nullable=True),
         sa.Column("size_bytes", sa.BigInteger(), nullable=True),
         sa.Column("peaks", Json, nullable=True),
+        sa.Column("state", sa.String(length=10), server_default="pending", nullable=False),
+        sa.Column("measure_at", Moment(), nullable=True),
+        sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
         sa.Column("keep_until", Moment(), nullable=True),
         sa.Column("deleted_at", Moment(), nullable=True),
+        sa.CheckConstraint("state IN ('pending', 'ready', 'empty', 'missing')", name=op.f("ck_recordings_state")),
         sa.ForeignKeyConstraint(["call_id"], ["calls.id"], name=op.f("fk_recordings_call_id")),
         sa.ForeignKeyConstraint(["team_id"], ["teams.id"], name=op.f("fk_recordings_team_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_recordings")),
@@ -129,13 +143,20 @@ def upgrade() -> None:
     with op.batch_alter_table("recordings", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_recordings_call_id"), ["call_id"], unique=False)
         batch_op.create_index("ix_recordings_keep", ["deleted_at", "keep_until"], unique=False)
+        batch_op.create_index("ix_recordings_measure", ["state", "measure_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_recordings_team_id"), ["team_id"], unique=False)
 
     with op.batch_alter_table("call_intents", schema=None) as batch_op:
         batch_op.add_column(sa.Column("target", sa.String(length=64), nullable=True))
+        batch_op.add_column(sa.Column("record_team_id", BigId, nullable=True))
+        batch_op.create_foreign_key(op.f("fk_call_intents_record_team_id"), "teams", ["record_team_id"], ["id"])
+        batch_op.create_index(op.f("ix_call_intents_record_team_id"), ["record_team_id"], unique=False)
+        batch_op.add_column(sa.Column("peer_channel", sa.String(length=150), nullable=True))
         batch_op.drop_constraint(op.f("ck_call_intents_kind"), type_="check")
         batch_op.create_check_constraint(op.f("ck_call_intents_kind"), _KINDS)
+        batch_op.create_index("ix_call_intents_asked", ["kind", "created_at"], unique=False)
 
     with op.batch_alter_table("calls", schema=None) as batch_op:
         batch_op.add_column(sa.Column("origin", sa.String(length=8), server_default="live", nullable=False))
         batch_op.create_index("ix_calls_team_day", ["team_id", "started_at"], unique=False)
+        batch_op.add_column(sa.Column("blocked", sa.Boolean(), server_default=sa.false(), nullable=False))

@@ -1,0 +1,62 @@
+"""The administrator's switch for what people may do beyond their role."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.crm import privileges
+from hub.crm.access import Privilege
+from hub.crm.privileges import PRIVILEGES
+from hub.web.api.endpoint import Endpoint
+from hub.web.api.shapes import Shape, one_of
+from hub.web.visit import Visit
+
+
+class Switch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to give and what to take away; what stands in neither stays as it is."""
+
+    grant: list[Privilege] = msgspec.field(default_factory=list)
+    revoke: list[Privilege] = msgspec.field(default_factory=list)
+
+
+class Held(Shape, frozen=True, kw_only=True):
+    """What a person holds now."""
+
+    privileges: list[Annotated[str, one_of(*PRIVILEGES)]]
+
+
+async def held(conn: AsyncConnection, visit: Visit, _query: Any) -> Held:
+    return Held(privileges=list(await privileges.held_by(conn, visit.id())))
+
+
+async def switch(conn: AsyncConnection, visit: Visit, body: Switch) -> Held:
+    user_id, by = visit.id(), visit.actor.user_id
+    for privilege in body.revoke:
+        await privileges.revoke(conn, user_id, privilege, by=by, now=visit.now)
+    for privilege in body.grant:
+        await privileges.grant(conn, user_id, privilege, by=by, now=visit.now)
+    return Held(privileges=list(await privileges.held_by(conn, user_id)))
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="GET",
+        path="/users/{id}/privileges",
+        summary="What a person may do beyond their role",
+        reads=held,
+        answer=Held,
+        who="admin",
+    ),
+    Endpoint(
+        method="POST",
+        path="/users/{id}/privileges",
+        summary="Grant and revoke privileges",
+        writes=switch,
+        body=Switch,
+        answer=Held,
+        who="admin",
+    ),
+)

@@ -1,0 +1,80 @@
+"""Recordings of the scripted PBX, as `hub demo` has them: said as the dialplan says it, and as long as the talk."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from hub.crm import queue
+from hub.demo.pbx import Phone, ScriptedPbx
+from hub.demo.pbx_recorder import Recorder
+from hub.demo.sounds import conversation
+from hub.store.engine import Database
+from hub.telephony.models import recordings
+from hub.telephony.recording_keeper import RecordingKeeper
+from tests.integration.test_pbx_service import Office
+from tests.testbed.audio_files import rule
+from tests.testbed.waiting import wait_for
+
+
+@pytest.fixture
+async def office(db: Database, tmp_path: Path) -> AsyncIterator[Office]:
+    async with ScriptedPbx(speed=10, recorder=Recorder(tmp_path, frozenset({"hub-sales"}))) as pbx:
+        one = Office(db, pbx)
+        await one.open()
+        yield one
+        await one.stop()
+
+
+async def looked_at(office: Office) -> list[Any]:
+    """The recordings, once each has been looked at."""
+    keeper = RecordingKeeper(office.db, [office.pbx.settings()])
+
+    async def found() -> list[Any]:
+        await keeper.measure_due()
+        async with office.db.read() as conn:
+            rows = list(await conn.execute(sa.select(recordings).order_by(recordings.c.id)))
+        return rows if rows and all(row.state != "pending" for row in rows) else []
+
+    try:
+        return await wait_for(found, what="the recordings were looked at")
+    finally:
+        keeper._drop_pool()
+
+
+async def test_a_call_that_was_handed_back_and_taken_again_is_one_recording(office: Office) -> None:
+    office.pbx.phones["101"] = Phone("busy", answers_after_s=0.5)
+    office.pbx.call_in("84951234567")
+    first = await office.take()
+    await wait_for(lambda: _is_back(office), what="the caller is back in the queue")
+    office.pbx.phones["101"] = Phone(answers_after_s=0.5, hangs_up_after_s=10)
+    assert (await office.take()).id == first.id
+    call = await office.call(state="ended")
+    (row,) = await looked_at(office)
+    assert (row.call_id, row.state, row.team_id) == (call["id"], "ready", call["team_id"])
+    assert abs(row.duration_s - call["talk_s"]) < 0.3
+    assert max(row.peaks) > 20
+
+
+async def _is_back(office: Office) -> bool:
+    async with office.db.read() as conn:
+        return bool(await queue.listed(conn, office.actor, state="waiting"))
+
+
+async def test_a_team_that_does_not_record_is_not_recorded_and_a_dial_is_where_its_team_does(office: Office) -> None:
+    office.pbx.outside = Phone(answers_after_s=0.5, hangs_up_after_s=5)
+    intent = await office.dial(request_id="unrecorded")
+    assert await office.intent_state(intent) == "sent"
+    await office.call(state="ended", direction="outbound")
+    team_id = await rule(office.db, "sales", days=1)
+    await office.dial(request_id="recorded")
+    (row,) = await looked_at(office)
+    assert (row.state, row.team_id) == ("ready", team_id)
+
+
+def test_the_same_seed_is_the_same_talk() -> None:
+    assert conversation(2.0, seed=7) == conversation(2.0, seed=7) != conversation(2.0, seed=8)
