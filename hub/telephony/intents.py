@@ -53,11 +53,12 @@ class Intent:
     queue: str | None
     target: str | None
     peer_channel: str | None
-    record_team_id: int | None
     created_at: datetime
     deadline: datetime
     settled_at: datetime | None
     reason: str
+    record_team_id: int | None = None
+    """Whose rule says that a call which this dials is recorded."""
 
 
 COLUMNS = [call_intents.c[name] for name in Intent.__slots__]

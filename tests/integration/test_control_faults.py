@@ -16,7 +16,7 @@ from hub.crm.models import audit
 from hub.demo.pbx import Phone, ScriptedPbx
 from hub.errors import Conflict
 from hub.store.engine import Database
-from hub.telephony import handing, intents, parking, register, supervision
+from hub.telephony import handing, intents, parked, register, supervision
 from hub.telephony.intents import Intent
 from hub.telephony.models import call_intents
 from hub.telephony.numbers import DialRules
@@ -112,11 +112,11 @@ async def test_a_parked_client_is_taken_up_and_handed_on_to_a_number_outside(off
     assert (await ask(office, handing.park, call_id)).state == "sent"
     await legs(office, call_id, "101", up=False)
     async with office.db.read() as conn:
-        assert [one.id for one in await parking.parked_calls(conn, office.actor)] == [call_id]
+        assert [one.id for one in await parked.parked_calls(conn, office.actor)] == [call_id]
     assert (await ask(office, handing.retrieve, call_id)).state == "sent"
     await legs(office, call_id, "101", up=True)
     async with office.db.read() as conn:
-        assert await parking.parked_calls(conn, office.actor) == []
+        assert await parked.parked_calls(conn, office.actor) == []
     asked = await ask(office, handing.transfer, call_id, to="8 495 123-00-00", kind="blind", rules=RULES)
     assert (asked.state, asked.number, asked.target) == ("sent", "+74951230000", None)
     await legs(office, call_id, "101", up=False)

@@ -185,7 +185,7 @@ async def from_one_phone_to_another(pbx: ScriptedPbx, ami: Ami) -> None:
 
 
 PLAYS: dict[str, Callable[[ScriptedPbx, Ami], Awaitable[None]]] = {
-    path.stem: globals()[path.stem] for path in sorted(STREAMS.glob("*.txt"))
+    path.stem: globals()[path.stem] for path in sorted(STREAMS.glob("*.txt")) if path.stem in globals()
 }
 
 
