@@ -114,7 +114,10 @@ class Aftermath:
                 if call.state == "ended" and not stored.was_ended:
                     await self._hand_lead_to_manager(stored)
                     if stored.team_id is not None and stored.answered_user_id is not None:
-                        await presence.after_call(self.conn, stored.answered_user_id, [stored.team_id], self.now)
+                        teams = [stored.team_id]
+                        await presence.after_call(
+                            self.conn, stored.answered_user_id, teams, self.now, ended_at=call.ended_at
+                        )
             elif (missed := await self._call_back(call, stored)) is not None:
                 to_call.add(missed)
 

@@ -165,6 +165,26 @@ async def test_taken_talked_and_hung_up_by_the_manager(peer: Peer) -> None:
     assert entered["BridgeUniqueid"]
 
 
+async def test_states_of_phone_and_line_follow_a_call_and_stand_in_the_list(peer: Peer) -> None:
+    def of(device: str) -> list[str]:
+        return [f["State"] for f in peer.frames if f["Event"] == "DeviceStateChange" and f["Device"] == device]
+
+    async with peer.phone("101", "answer", talk_s=0.5), peer.caller():
+        joined = await peer.until("QueueCallerJoin")
+        await peer.take(joined["Channel"], "101")
+        await peer.until("DeviceStateChange", Device="PJSIP/101", State="INUSE")
+        rows = await peer.link.list_action("DeviceStateList", {}, deadline=SOON)
+        await peer.until("DeviceStateChange", Device="PJSIP/101", State="NOT_INUSE")
+        await peer.until("DeviceStateChange", Device="PJSIP/trunk", State="NOT_INUSE")
+    assert of("PJSIP/101") == ["RINGING", "INUSE", "NOT_INUSE"]
+    assert of("PJSIP/trunk") == ["INUSE", "NOT_INUSE"]
+    told = {f["Device"] for f in peer.frames if f["Event"] == "DeviceStateChange"}
+    assert told == {"PJSIP/101", "PJSIP/trunk"}, "the queue's own states are kept out of the socket"
+    listed = {row["Device"]: row["State"] for row in rows if row["Device"].startswith("PJSIP/")}
+    phones = {"PJSIP/101": "INUSE", "PJSIP/102": "NOT_INUSE", "PJSIP/103": "NOT_INUSE", "PJSIP/trunk": "INUSE"}
+    assert listed == phones
+
+
 @pytest.mark.parametrize(
     ("behaviour", "reason"), [("busy", "BUSY"), ("reject", "CHANUNAVAIL"), ("no_answer", "NOANSWER")]
 )
