@@ -191,6 +191,9 @@ class ScriptedPbx:
                     reply("Success", "Channel Hungup")
                 else:
                     reply("Error", "No such channel")
+            case "mixmonitormute":
+                here = any(channel.name == fields.get("channel") for channel in self._switch.channels)
+                reply("Success" if here else "Error", "" if here else "No such channel")
             case _:
                 reply("Error", f"Invalid/unknown command: {name}. Use Action: ListCommands to show available commands.")
 

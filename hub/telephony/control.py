@@ -40,7 +40,7 @@ class Intent:
 
     id: int
     pbx: str
-    kind: Literal["take", "dial", "hangup"]
+    kind: Literal["take", "dial", "hangup", "rec_pause", "rec_resume"]
     state: IntentState
     user_id: int
     call_id: int | None

@@ -81,6 +81,7 @@ async def note_recording(conn: AsyncConnection, heard: Heard, now: datetime) -> 
     # Heard of a call that is over: then the recording is as old as the call.
     started_at = now if call.ended_at is None else call.answered_at or call.started_at
     values = {"pbx": call.pbx, "path": path, "call_id": heard.call_id, "team_id": team_id, "started_at": started_at}
+    values |= {"channel": (heard.fields.get("Channel") or "")[:150] or None}
     values |= {"keep_until": await _keep_until(conn, team_id, started_at), "measure_at": now}
     await conn.execute(insert(conn, recordings).values(**values).on_conflict_do_nothing())
 

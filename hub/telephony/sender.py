@@ -18,7 +18,7 @@ from hub.crm import queue
 from hub.errors import Refused, Unavailable, Unknown
 from hub.settings import Pbx
 from hub.store.engine import Database
-from hub.telephony import control
+from hub.telephony import control, recording_switch
 from hub.telephony.control import Intent
 
 ANSWER_WITHIN = timedelta(seconds=5)
@@ -85,6 +85,8 @@ class IntentSender:
         now = utc_now()
         async with self.db.begin() as conn:
             await control.settle(conn, intent.id, state, reason=reason, now=now)
+            if intent.kind in recording_switch.KINDS and state == "sent":
+                await recording_switch.note(conn, intent, now=now)
             if intent.kind == "take" and state == "refused" and intent.claim_id:
                 await queue.take_back(conn, intent.claim_id, reason=reason or "refused", now=now)
 
@@ -104,6 +106,9 @@ def action_of(intent: Intent, pbx: Pbx) -> tuple[str, dict[str, str | Sequence[s
     if intent.kind == "hangup":
         assert intent.channel
         return "Hangup", {"Channel": guard.one_line(intent.channel, field="channel"), "Cause": "16"}
+    if intent.kind in recording_switch.KINDS:
+        assert intent.channel
+        return recording_switch.action_of(intent, channel=guard.one_line(intent.channel, field="channel"))
     assert intent.extension and intent.number and intent.channel_id
     number = guard.dial_digits(intent.number)
     variables = [f"HUB_DIAL={intent.channel_id}", f"HUB_EXTENSION={intent.extension}"]

@@ -37,6 +37,7 @@ ERRORS = {
     "no_extension": N_("You have no phone extension yet. Ask your administrator for one."),
     "no_pbx": N_("There is no telephony to call through."),
     "no_recipient": N_("Say whom this is for."),
+    "not_recorded": N_("This call is not being recorded."),
     "not_waiting": N_("The caller is not waiting any more."),
     "not_yours": N_("You do not hold this any more."),
     "recording_expired": N_("This recording has been deleted: its time was over."),

@@ -53,7 +53,12 @@ CARD = {"client": styleguide.client(), "entries": SAMPLE["entries"], "request_id
 CARD |= {"recordings": SAMPLE["recordings"]}
 PAGES: dict[str, dict[str, Any]] = {
     "login.html": {"next": "/", "email": "", "error": "wrong"},
-    "desk.html": {"waiting": SAMPLE["items"][:4], "mine": SAMPLE["items"][4:6], "call": SAMPLE["call"]},
+    "desk.html": {
+        "waiting": SAMPLE["items"][:4],
+        "mine": SAMPLE["items"][4:6],
+        "call": SAMPLE["call"],
+        "recorded": "paused",
+    },
     "clients.html": {
         "clients": [Found(1, "person", "Татьяна Белова", "+79037001112", None, NOW)],
         "q": "бел",
@@ -95,7 +100,7 @@ PAGES: dict[str, dict[str, Any]] = {
     "error.html": {"status": 404, "code": "page_missing", "number": ""},
     "error_fragment.html": {"status": 409, "code": "already_claimed"},
     "desk/row.html": {"item": SAMPLE["items"][0]},
-    "desk/current_call.html": {"call": None},
+    "desk/current_call.html": {"call": None, "recorded": None},
     "desk/taken.html": {"item_id": 7, "owner": "Анна Иванова", "ago_s": 2},
 }
 

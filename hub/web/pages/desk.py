@@ -13,7 +13,7 @@ from aiohttp import web
 from hub.crm import queue
 from hub.errors import Conflict
 from hub.store import changes
-from hub.telephony import control, register
+from hub.telephony import control, recording_switch, register
 from hub.web import render
 from hub.web.routes import Route
 from hub.web.visit import Visit
@@ -28,14 +28,16 @@ async def desk(visit: Visit) -> web.StreamResponse:
         waiting = await queue.listed(conn, visit.actor, state="waiting", limit=SHOWN)
         mine = await queue.listed(conn, visit.actor, state="claimed", mine=True, limit=SHOWN)
         current = await register.current(conn, visit.actor)
-    context = {"waiting": waiting, "mine": mine, "call": current, "now": visit.now}
+        recorded = await recording_switch.state_of(conn, current.id) if current else None
+    context = {"waiting": waiting, "mine": mine, "call": current, "recorded": recorded, "now": visit.now}
     return render.page(visit, "desk.html", context, feed=feed)
 
 
 async def current_call(visit: Visit) -> web.StreamResponse:
     async with visit.db.read() as conn:
         current = await register.current(conn, visit.actor)
-    return render.page(visit, "desk/current_call.html", {"call": current, "now": visit.now})
+        recorded = await recording_switch.state_of(conn, current.id) if current else None
+    return render.page(visit, "desk/current_call.html", {"call": current, "recorded": recorded, "now": visit.now})
 
 
 async def take(visit: Visit) -> web.StreamResponse:
