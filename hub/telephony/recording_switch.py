@@ -29,7 +29,8 @@ KINDS = ("rec_pause", "rec_resume")
 async def ask(conn: AsyncConnection, actor: Actor, call_id: int, *, pause: bool, now: datetime) -> int:
     """Have the recording of a call that the actor is in paused or resumed; return the intent's id.
 
-    Raises NotFound for a call that the actor may not see, Forbidden for another's, Conflict where the call is over or not recorded.
+    Raises NotFound for a call that the actor may not see, Forbidden for another's, Conflict for one that is over or not
+    recorded.
     """
     seen = await register.find(conn, actor, call_id)
     if seen.state == "ended":
