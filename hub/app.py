@@ -34,6 +34,7 @@ from hub.store.bus import Bus, LocalBus, RedisBus
 from hub.store.engine import Database, open_database
 from hub.store.migrate import require_head, upgrade
 from hub.store.upsert import insert
+from hub.telephony import health
 from hub.telephony.intake import CallIntake
 from hub.telephony.recording_keeper import RecordingKeeper
 from hub.telephony.service import PbxService
@@ -148,6 +149,7 @@ async def run_roles(parts: Parts, *, roles: frozenset[str], ready: asyncio.Event
                 assert parsers is not None
                 running += [tasks.create_task(work) for work in await _mail_work(parts, parsers)]
             if "jobs" in roles:
+                running.append(tasks.create_task(health.watch(parts.db)))
                 running.append(tasks.create_task(_keep_feed_short(parts.db)))
                 running.append(tasks.create_task(RecordingKeeper(parts.db, parts.settings.pbx).run()))
             if "web" in roles:

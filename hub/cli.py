@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from hub import app
 from hub.clock import utc_now
-from hub.crm import people, privileges
+from hub.crm import people, phones, privileges
 from hub.errors import ConfigError, HubError, Refused, Unavailable
 from hub.settings import Settings, load
 from hub.store.engine import open_database
@@ -98,7 +98,9 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--name", required=True)
     add.add_argument("--role", choices=["admin", "manager"], required=True)
     add.add_argument("--team", action="append", default=[], metavar="T")
-    add.add_argument("--extension", metavar="X")
+    add.add_argument(
+        "--extension", action="append", default=[], metavar="X", help="their phone: 101, or office:101 for one PBX"
+    )
     add.add_argument("--password-stdin", action="store_true", required=True)
     for word, run, text in (
         ("grant", _user_grant, "give a person a privilege"),
@@ -146,19 +148,34 @@ async def _user_add(arguments: argparse.Namespace) -> int:
     password = sys.stdin.readline().rstrip("\r\n")
     if not password:
         raise Refused("bad_password", "no password on standard input")
+    usual, named = _phones(arguments.extension, settings)
     hashed = await people.hash_password(password)
     async with app.opened(settings) as parts, parts.db.begin() as conn:
-        await people.add_user(
+        user_id = await people.add_user(
             conn,
             email=arguments.email,
             name=arguments.name,
             role=arguments.role,
             password_hash=hashed,
             team_names=arguments.team,
-            extension=arguments.extension,
+            extension=usual,
             now=utc_now(),
         )
+        for pbx, extension in named:
+            await phones.give(conn, user_id, pbx, extension)
     return 0
+
+
+def _phones(words: Sequence[str], settings: Settings) -> tuple[str | None, list[tuple[str, str]]]:
+    """Sort `101` (any PBX) from `office:101` (that one). Raises Refused."""
+    usual = [word for word in words if ":" not in word]
+    named = [(pbx, extension) for pbx, _, extension in (word.partition(":") for word in words if ":" in word)]
+    if len(usual) > 1:
+        raise Refused("bad_extension", "--extension: give one without a PBX at most", field="extension")
+    known = {pbx.name for pbx in settings.pbx}
+    if unknown := [pbx for pbx, _ in named if pbx not in known]:
+        raise Refused("bad_extension", f"--extension: there is no PBX {unknown[0]!r}", field="extension")
+    return (usual[0] if usual else None), named
 
 
 async def _user_grant(arguments: argparse.Namespace) -> int:

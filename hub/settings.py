@@ -78,7 +78,8 @@ class Pbx(_Section, frozen=True, kw_only=True):
     username: str
     secret: Secret = Secret("")
     secret_file: str = ""
-    internal_contexts: tuple[str, ...] = ("internal",)
+    internal_contexts: tuple[str, ...] = ()
+    """Contexts that the company's own phones dial from. Empty: the usual names count, FreePBX's among them."""
     own_numbers: tuple[str, ...] = ()
     """Numbers and trunks of the company itself: never a client."""
     phone_tech: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_]{1,20}$")] = "PJSIP"

@@ -12,7 +12,7 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.models import queue_items, team_members, user_privileges, users
+from hub.crm.models import phones, queue_items, team_members, user_privileges, users
 from hub.errors import Forbidden
 from hub.store.changes import Change
 
@@ -32,6 +32,8 @@ class Actor:
     extension: str | None
     language: str | None
     privileges: frozenset[Privilege] = frozenset()
+    phones: tuple[tuple[str, str], ...] = ()
+    """(pbx, extension) where it is another than `extension`."""
 
     @property
     def is_admin(self) -> bool:
@@ -39,6 +41,10 @@ class Actor:
 
     def has(self, privilege: Privilege) -> bool:
         return self.is_admin or privilege in self.privileges
+
+    def extension_on(self, pbx: str) -> str | None:
+        """The person's phone on this PBX."""
+        return dict(self.phones).get(pbx, self.extension)
 
 
 async def load_actor(conn: AsyncConnection, user_id: int) -> Actor | None:
@@ -49,7 +55,8 @@ async def load_actor(conn: AsyncConnection, user_id: int) -> Actor | None:
     teams = await conn.execute(sa.select(team_members.c.team_id).where(team_members.c.user_id == user_id))
     held = await conn.execute(sa.select(user_privileges.c.privilege).where(user_privileges.c.user_id == user_id))
     person = (user.id, user.name, user.email, user.role, frozenset(teams.scalars()), user.extension, user.language)
-    return Actor(*person, privileges=frozenset(held.scalars()))
+    named = await conn.execute(sa.select(phones.c.pbx, phones.c.extension).where(phones.c.user_id == user_id))
+    return Actor(*person, privileges=frozenset(held.scalars()), phones=tuple((row.pbx, row.extension) for row in named))
 
 
 def require_admin(actor: Actor) -> None:

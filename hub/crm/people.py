@@ -175,15 +175,6 @@ async def actor_of_token(conn: AsyncConnection, token: str) -> Actor | None:
     return await load_actor(conn, user_id) if user_id is not None else None
 
 
-async def user_of_extension(conn: AsyncConnection, extension: str | None) -> tuple[int, str] | None:
-    """Return (id, name) of whose phone an extension is."""
-    if not extension:
-        return None
-    query = sa.select(users.c.id, users.c.name).where(users.c.extension == extension)
-    row = (await conn.execute(query)).first()
-    return (row.id, row.name) if row else None
-
-
 async def team_names(conn: AsyncConnection) -> dict[int, str]:
     """Return every team's name by id."""
     return {row.id: row.name for row in await conn.execute(sa.select(teams.c.id, teams.c.name).order_by(teams.c.name))}

@@ -7,10 +7,11 @@ under all its linkedids for as long as events of it can still come.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
-from hub.telephony.calls import Call
+from hub.telephony.calls import Call, CallMerged, Effect
 from hub.telephony.directions import Party, PbxRules, known, name_beside, party_of
 from hub.telephony.livecall import LiveCall, LiveChannel
 from hub.telephony.remembered import Remembered, Shelf
@@ -20,6 +21,8 @@ MAX_CHANNELS = 20_000
 
 Frame = Mapping[str, str]
 
+_BORN = re.compile(r"(?:^|-)([0-9]{6,12})\.([0-9]{1,12})$")
+
 
 class Board:
     """The channels and calls of one PBX. `touched` gathers the calls that may look different now."""
@@ -28,12 +31,16 @@ class Board:
         self.boot = boot
         self.channels: dict[str, LiveChannel] = {}
         self.touched: dict[int, LiveCall] = {}
+        self.special: list[tuple[LiveCall, Callable[[Call], Effect]]] = []
+        """What the frame in hand brought beyond a changed snapshot."""
         self._rules = rules
         self._shelf = Shelf(known_calls)
         self._calls: dict[str, LiveCall] = {}
         """By every linkedid that leads to them."""
         self._born_in: dict[str, str] = {}
         """The context that channels of an endpoint are born in, for those whose birth was not seen."""
+        self._masqueraded: dict[str, LiveChannel] = {}
+        """Who is about to leave his place, by the name that the next place will get."""
         self._gone = Remembered(20_000)
         """Uniqueids that hung up and linkedids that ended."""
 
@@ -43,6 +50,11 @@ class Board:
 
     def touch(self, call: LiveCall) -> None:
         self.touched[id(call)] = call
+
+    def say(self, call: LiveCall, make: Callable[[Call], Effect]) -> None:
+        """Have an effect made of the snapshot that the frame in hand leads to."""
+        self.special.append((call, make))
+        self.touch(call)
 
     def reboot(self, boot: str) -> None:
         """Forget what the PBX's former run named: its uniqueids may come again."""
@@ -85,6 +97,7 @@ class Board:
         if call is None:
             seen_whole = is_birth and uniqueid == linked_id
             call = LiveCall(self._rules.pbx, self.boot, linked_id, started_at=now, estimated=not seen_whole)
+            call.linked_ids.append(linked_id)
             self._calls[linked_id] = call
         party = self._party(frame, prefix=prefix, is_birth=is_birth)
         channel = LiveChannel(uniqueid, frame[prefix + "Channel"], party, call)
@@ -135,18 +148,64 @@ class Board:
         self.touch(call)
 
     def _relink(self, channel: LiveChannel, linked_id: str) -> None:
-        """Follow a linkedid that Asterisk changed when bridges met: the call it names takes the channel over."""
+        """Follow a linkedid that Asterisk changed when bridges met: it keeps the one of the older call."""
         target = self._calls.get(linked_id)
-        if target is None:
-            if "call " + linked_id not in self._gone:
-                self._calls[linked_id] = channel.call
-                channel.call.has_aliases = True
+        if target is not None:
+            self.merge(target, channel.call)
+        elif "call " + linked_id not in self._gone:
+            self._calls[linked_id] = channel.call
+            channel.call.linked_ids.append(linked_id)
+
+    def join(self, *channels: LiveChannel | None) -> None:
+        """Make one call of those that these channels belong to: the oldest takes in the others."""
+        met = {id(channel.call): channel.call for channel in channels if channel is not None}
+        oldest, *others = sorted(met.values(), key=_age)
+        for other in others:
+            self.merge(oldest, other)
+
+    def merge(self, into: LiveCall, gone: LiveCall) -> None:
+        """Let `gone` become part of `into`."""
+        if gone is into or gone.merged_into is not None:
             return
-        self.touch(channel.call)
-        self.touch(target)
-        channel.call.channels.pop(channel.uniqueid, None)
-        channel.changed()
-        target.add(channel)
+        for linked_id in gone.linked_ids:
+            self._calls[linked_id] = into
+        into.take_in(gone)
+        self.special = [(into if call is gone else call, make) for call, make in self.special]
+        self.touched.pop(id(gone), None)
+        self.touch(into)
+        if gone.told is not None:
+            key = (gone.boot, gone.linked_id)
+            self.say(into, lambda shown: CallMerged(shown, key))
+
+    def rename(self, channel: LiveChannel, name: str) -> tuple[LiveChannel, LiveChannel] | None:
+        """Take a new name. Return the two that exchanged their places, if that is what it means.
+
+        A masquerade shows as three renames: `A` to `A<MASQ>`, `B` to `A`, `A<MASQ>` to `B<ZOMBIE>`: whoever was at A
+        is now where B was, and the rest of B is hung up.
+        """
+        if name.endswith("<MASQ>"):
+            if len(self._masqueraded) < 1_000:
+                self._masqueraded[name.removesuffix("<MASQ>")] = channel
+            return None
+        moved = self._masqueraded.pop(name, None)
+        if moved is not None and moved is not channel and moved.left_at is None:
+            self._exchange(moved, channel)
+            return moved, channel
+        if not name.endswith("<ZOMBIE>"):
+            channel.name = name
+            channel.changed()
+            self.touch(channel.call)
+        return None
+
+    def _exchange(self, one: LiveChannel, other: LiveChannel) -> None:
+        self.join(one, other)
+        call = one.call
+        one.uniqueid, other.uniqueid = other.uniqueid, one.uniqueid
+        for channel in (one, other):
+            self.channels[channel.uniqueid] = channel
+            call.channels[channel.uniqueid] = channel
+            channel.changed()
+        self.touch(call)
 
     def remove(self, channel: LiveChannel) -> None:
         """Take a channel that hung up off the board."""
@@ -163,9 +222,13 @@ class Board:
 
     def forget(self, call: LiveCall) -> None:
         """Take a call that ended off the board."""
-        linked_ids = [call.linked_id]
-        if call.has_aliases:
-            linked_ids = [key for key, other in self._calls.items() if other is call]
-        for linked_id in linked_ids:
+        for linked_id in call.linked_ids:
             self._calls.pop(linked_id, None)
             self._gone.add("call " + linked_id)
+
+
+def _age(call: LiveCall) -> tuple[float, int]:
+    """Sort by the moment and number in the linkedid (`system-1529941338.663`), as Asterisk does; else by the start."""
+    if born := _BORN.search(call.linked_id):
+        return float(born[1]), int(born[2])
+    return call.started_at.timestamp(), 0

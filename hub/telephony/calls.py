@@ -2,7 +2,7 @@
 
 Decides nothing. A `Call` is the whole truth of one call at one moment, keyed by `(pbx, boot, linked_id)`; writing
 the same snapshot twice changes nothing. Invariants: `started_at <= answered_at <= ended_at`, no negative duration,
-and `CallEnded` comes exactly once for each key, as the last effect of that key.
+and `CallEnded` comes exactly once for each key, as the last effect of that key, unless `CallMerged` ended it.
 """
 
 from __future__ import annotations
@@ -119,6 +119,17 @@ class ClaimFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class CallMerged:
+    """Another call has become part of this one, as when an attended transfer joins two.
+
+    `gone` is the (boot, linked_id) of the other, of which nothing is told after this: its legs are `call`'s now.
+    """
+
+    call: Call
+    gone: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class CallEnded:
     """The last word on a call, exactly once; `call.state` is `ended` and `call.outcome` is set."""
 
@@ -137,4 +148,4 @@ class Announced:
     fields: Mapping[str, str]
 
 
-Effect = Announced | CallChanged | CallOffered | ClaimConnected | ClaimFailed | CallEnded
+Effect = Announced | CallChanged | CallMerged | CallOffered | ClaimConnected | ClaimFailed | CallEnded

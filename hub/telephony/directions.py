@@ -21,18 +21,32 @@ _SUFFIX = re.compile(r"-[0-9a-f]{6,}(;[12])?(<[A-Z]+>)?$")
 _SHORT_NUMBER = re.compile(r"[0-9]{2,6}")
 _EXTENSION = re.compile(r"[0-9]{1,10}")
 _DIALLED = re.compile(r"\+?[0-9]+")
+_LONG_ENOUGH = re.compile(r"\+?[0-9]{3,20}")
 _DIAL_ID = re.compile(r"hub-[0-9a-f]{16}")
 
 UNKNOWN_WORDS = frozenset(("", "<unknown>", "unknown", "anonymous", "s"))
 """What Asterisk writes where there is no number, name or extension."""
 
 
+# What Asterisk's samples and FreePBX call the contexts of phones and of trunks; names that begin so count as well.
+_INSIDE = ("internal", "from-internal", "from-phones", "phones", "ext-", "from-queue", "macro-dial")
+_OUTSIDE = (
+    "from-trunk", "from-pstn", "from-did", "from-sip-external", "from-external", "from-outside", "from-dahdi",
+    "from-zaptel", "from-analog", "from-provider", "from-siptrunk", "ext-did", "trunk", "inbound", "incoming",
+    "external", "pstn",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PbxRules:
-    """What the operator said of one PBX. `internal_contexts` are those of the phones' endpoints."""
+    """What the operator said of one PBX.
+
+    `internal_contexts` are those of the phones' endpoints; None where nothing was said: then the usual names count,
+    and under an unusual one an endpoint that is called like an extension is a phone.
+    """
 
     pbx: str
-    internal_contexts: frozenset[str] = frozenset({"internal"})
+    internal_contexts: frozenset[str] | None = None
     hub_queues: frozenset[str] = frozenset()
     own_numbers: frozenset[str] = frozenset()
 
@@ -53,14 +67,23 @@ def party_of(name: str, rules: PbxRules, *, context: str | None, caller_id: str 
     endpoint = _SUFFIX.sub("", rest)
     if technology in _WIRING or "<ZOMBIE>" in name:
         return Party(endpoint, is_wiring=True, is_phone=False, extension=None)
-    if context is not None:
-        is_phone = context in rules.internal_contexts
-    else:
-        is_phone = bool(_SHORT_NUMBER.fullmatch(endpoint)) and endpoint not in rules.own_numbers
+    is_phone = _is_phone(endpoint, rules, context=context)
     extension = None
     if is_phone:
         extension = next((word for word in (endpoint, caller_id) if _EXTENSION.fullmatch(word)), None)
     return Party(endpoint, is_wiring=False, is_phone=is_phone, extension=extension)
+
+
+def _is_phone(endpoint: str, rules: PbxRules, *, context: str | None) -> bool:
+    if context is not None:
+        if rules.internal_contexts is not None:
+            return context in rules.internal_contexts
+        # Trunks first: FreePBX has both ext-local, where phones are rung, and ext-did, where trunks come in.
+        if context.startswith(_OUTSIDE):
+            return False
+        if context.startswith(_INSIDE):
+            return True
+    return bool(_SHORT_NUMBER.fullmatch(endpoint)) and endpoint not in rules.own_numbers
 
 
 def known(word: str | None) -> str:
@@ -89,8 +112,20 @@ def first_guess(*, from_phone: bool, dial_id: str | None, dialled: str) -> Direc
 
 
 def dialled_number(dial_string: str, caller_id: str) -> str | None:
-    """Return the number dialled on an outside line (`+7495…@trunk`, `trunk/sip:7495…@host`), else its caller id."""
-    for part in (dial_string, dial_string.rpartition("sip:")[2]):
-        if digits := _DIALLED.match(part):
-            return digits[0]
+    """Return the number dialled on an outside line, else its caller id.
+
+    `dial_string` is the technology's: `+7495…@trunk`, `trunk/sip:7495…@host` (PJSIP), `trunk/7495…` (SIP, DAHDI).
+    The trunk itself may be called by a number, and that one is ours.
+    """
+    if digits := _DIALLED.match(dial_string.rpartition("sip:")[2] if "sip:" in dial_string else ""):
+        return digits[0]
+    peer, _, after = dial_string.partition("/")
+    for part in (*after.split("/"), peer.partition("@")[0]):
+        if _LONG_ENOUGH.fullmatch(part):
+            return part
     return known(caller_id) or None
+
+
+def word_for(channel_name: str) -> str:
+    """Return whom a Local channel leads to (`Local/102@from-internal-…;1` is `102`), empty for any other."""
+    return channel_name[6:].partition("@")[0] if channel_name.startswith("Local/") else ""

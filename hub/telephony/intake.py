@@ -17,19 +17,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub import guard
 from hub.clock import rfc3339
-from hub.crm import leads, people, queue, timeline
+from hub.crm import leads, phones, queue, timeline
 from hub.crm.linking import Candidate, Linked, Linker
 from hub.crm.models import clients
 from hub.store.changes import tell
 from hub.store.engine import Database
 from hub.store.upsert import insert
-from hub.telephony import announced
+from hub.telephony import announced, merging
 from hub.telephony.announced import Heard
 from hub.telephony.calls import (
     Announced,
     Call,
     CallChanged,
     CallEnded,
+    CallMerged,
     CallOffered,
     ClaimConnected,
     ClaimFailed,
@@ -87,6 +88,8 @@ class CallIntake:
             case Announced(name=name, fields=fields):
                 heard = Heard(effect.call, stored.id, stored.team_id, stored.client_id, fields)
                 await announced.receive(conn, name, heard, now=now)
+            case CallMerged(gone=gone):
+                await merging.merge(conn, stored.id, gone, now=now)
             case CallChanged():
                 pass
         await _refresh_item(conn, effect.call, stored, now=now)
@@ -95,7 +98,7 @@ class CallIntake:
         identity = (calls.c.pbx == call.pbx, calls.c.boot == call.boot, calls.c.linked_id == call.linked_id)
         known = (await conn.execute(sa.select(calls).where(*identity))).first()
         linked = await self._link(conn, call) if known is None or not _settled(known, call) else None
-        manager = await people.user_of_extension(conn, call.answered_extension)
+        manager = await phones.owner_of(conn, call.pbx, call.answered_extension)
         values: dict[str, Any] = {name: getattr(call, name) for name in _PLAIN}
         values |= {
             "from_raw": call.from_raw[:200],
@@ -119,7 +122,7 @@ class CallIntake:
         row = written.one()
         legs = [asdict(leg) for leg in call.legs]
         for leg in legs:
-            await self._record_leg(conn, row.id, leg)
+            await self._record_leg(conn, row.pbx, row.id, leg)
         stored = _stored(row, await _client_name(conn, row.client_id))
         data = timeline_data(row._mapping, legs, manager[1] if manager else None)
         await _show(conn, call.state, call.started_at, stored, data, now=now)
@@ -169,14 +172,14 @@ class CallIntake:
         )
         fresh = (await conn.execute(sa.select(calls).where(calls.c.id == row.id))).mappings().one()
         legs = (await conn.execute(sa.select(call_legs).where(call_legs.c.call_id == row.id))).mappings().all()
-        person = await people.user_of_extension(conn, row.answered_extension)
+        person = await phones.owner_of(conn, row.pbx, row.answered_extension)
         stored = _stored(row, await _client_name(conn, row.client_id))
         data = timeline_data(fresh, legs, person[1] if person else None)
         await _show(conn, fresh["state"], row.started_at, stored, data, now=now)
         await self._follow_end(conn, stored, direction=row.direction, outcome=outcome, now=now)
 
-    async def _record_leg(self, conn: AsyncConnection, call_id: int, leg: dict[str, Any]) -> None:
-        person = await people.user_of_extension(conn, leg["extension"])
+    async def _record_leg(self, conn: AsyncConnection, pbx: str, call_id: int, leg: dict[str, Any]) -> None:
+        person = await phones.owner_of(conn, pbx, leg["extension"])
         values = leg | {"call_id": call_id, "user_id": person[0] if person else None}
         statement = insert(conn, call_legs).values(**values)
         await conn.execute(statement.on_conflict_do_update(index_elements=["call_id", "uniqueid"], set_=values))

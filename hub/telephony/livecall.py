@@ -40,7 +40,11 @@ _BY_CAUSE: dict[int, LegResult] = {
 
 @dataclass(slots=True, eq=False)
 class LiveChannel:
-    """One channel. `party.is_wiring` ones keep a call alive but are no legs."""
+    """One channel. `party.is_wiring` ones keep a call alive but are no legs.
+
+    It stands for the one who is at the other end: when a masquerade moves that one to another place in Asterisk,
+    `uniqueid` is the new place's, while `leg_id` stays.
+    """
 
     uniqueid: str
     name: str
@@ -52,18 +56,34 @@ class LiveChannel:
     answered_at: datetime | None = None
     left_at: datetime | None = None
     bridge: str | None = None
+    last_bridge: str | None = None
+    """The one that it left for this, or that it left last."""
     on_hold: bool = False
     was_dialled: bool = False
+    dialled_by: LiveChannel | None = None
     dial_status: str = ""
     cause: int = 0
     hung_up_itself: bool = False
+    was_turned_away: bool = False
+    """The dialplan hung up, not who is there."""
+    has_placed_a_call: bool = False
+    """Began a call, be it one that has become part of another since."""
     other_half: LiveChannel | None = None
     """Of a Local channel."""
+    leg_id: str = ""
     _leg: Leg | None = None
+
+    def __post_init__(self) -> None:
+        self.leg_id = self.uniqueid
 
     @property
     def is_person(self) -> bool:
         return not self.party.is_wiring
+
+    @property
+    def shown(self) -> str:
+        """What this one goes by in a transfer: extension, else number, else the endpoint's name."""
+        return self.party.extension or self.number or self.party.endpoint
 
     def changed(self) -> None:
         """Have the leg made anew for the next snapshot."""
@@ -73,7 +93,7 @@ class LiveChannel:
         if self._leg is None:
             self._leg = Leg(
                 channel=Channel(self.name),
-                uniqueid=self.uniqueid,
+                uniqueid=self.leg_id,
                 extension=self.party.extension,
                 number=self.number,
                 role="caller" if self.call.root is self else "callee",
@@ -88,7 +108,7 @@ class LiveChannel:
         """How it went for this leg: None while that is open."""
         if self.answered_at is not None:
             return "answered"
-        if self.call.root is self and self.call.dial_id is None:
+        if self.has_placed_a_call and (self.call.root is not self or self.call.dial_id is None):
             # The caller's own line: it has no dial status, it gave up or was turned away.
             if self.left_at is None:
                 return None
@@ -99,6 +119,28 @@ class LiveChannel:
         if by_status in (None, "no_answer", "failed"):
             return _BY_CAUSE.get(self.cause, by_status or "no_answer")
         return by_status
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """A transfer that has not arrived yet: the last of the call's `transfers`, and who hands the call over."""
+
+    index: int
+    extension: str | None
+    leg_ids: frozenset[str]
+
+    def is_by(self, channel: LiveChannel) -> bool:
+        extension = channel.party.extension
+        return channel.leg_id in self.leg_ids or (extension is not None and extension == self.extension)
+
+
+@dataclass(frozen=True, slots=True)
+class Consultation:
+    """Who is calling a third one while the other waits in the bridge `home`; `to` is whom."""
+
+    by: LiveChannel
+    home: str
+    to: str
 
 
 @dataclass(slots=True, eq=False)
@@ -141,8 +183,16 @@ class LiveCall:
     """Connected or failed: an event that comes twice opens none of them again."""
     manager: LiveChannel | None = None
     transfers: list[Transfer] = field(default_factory=list)
-    has_aliases: bool = False
-    """More than one linkedid leads here."""
+    handover: Handover | None = None
+    consultation: Consultation | None = None
+    parked: LiveChannel | None = None
+    """Who is parked."""
+    parked_by: str = ""
+    has_voicemail: bool = False
+    """The caller left a message."""
+    linked_ids: list[str] = field(default_factory=list)
+    """Every linkedid that leads here, its own first."""
+    merged_into: LiveCall | None = None
     told: Call | None = None
     """The last snapshot given out."""
 
@@ -153,9 +203,39 @@ class LiveCall:
         self.channels[channel.uniqueid] = channel
         if not channel.is_person or len(self.legs) >= MAX_LEGS:
             return
-        self.legs[channel.uniqueid] = channel
+        self.legs[channel.leg_id] = channel
         if channel.uniqueid == self.linked_id or (self.root is None and first is not None and not first.is_person):
             self.set_root(channel)
+
+    def take_in(self, other: LiveCall) -> None:
+        """Make the channels, legs and whatever this call lacks of another call its own."""
+        for channel in [*other.channels.values(), *other.legs.values()]:
+            channel.call = self
+            channel.changed()
+        self.channels |= other.channels
+        for leg_id, leg in other.legs.items():
+            if len(self.legs) < MAX_LEGS:
+                self.legs[leg_id] = leg
+        self.linked_ids += other.linked_ids
+        self.transfers += other.transfers
+        self.claims_over |= other.claims_over
+        self.handover = self.handover or other.handover
+        self.consultation = self.consultation or other.consultation
+        if self.parked is None and other.parked is not None:
+            self.parked, self.parked_by = other.parked, other.parked_by
+        self.has_voicemail |= other.has_voicemail
+        if self.root is None and other.root is not None:
+            self.set_root(other.root)
+            for name in ("direction", "from_raw", "from_name", "from_extension", "to_raw", "to_extension", "did"):
+                setattr(self, name, getattr(other, name))
+        if self.queue is None:
+            for name in ("queue", "in_queue", "queue_channel", "has_left_queue", "times_offered"):
+                setattr(self, name, getattr(other, name))
+        if not self.is_claim_open and other.is_claim_open:
+            for name in ("claim_id", "claim_extension", "is_claim_open", "manager"):
+                setattr(self, name, getattr(other, name))
+        other.merged_into = self
+        other.channels, other.legs = {}, {}
 
     def set_root(self, channel: LiveChannel) -> None:
         """Name the caller."""
@@ -164,6 +244,7 @@ class LiveCall:
         if self.root is not None:
             self.root.changed()
         self.root = channel
+        channel.has_placed_a_call = True
         channel.changed()
 
     def describe_caller(self, *, number: str, name: str, dialled: str) -> None:
@@ -205,7 +286,7 @@ class LiveCall:
             self.talk_since = at
             if self.answered_at is None:
                 self.answered_at = at
-            if self.root is not None and self.root.answered_at is None:
+            if self.root is not None and self.root.answered_at is None and self.root.left_at is None:
                 self.root.answered_at = at
                 self.root.changed()
         else:
@@ -220,6 +301,8 @@ class LiveCall:
         if self.talk_since is not None:
             held = any(channel.on_hold and channel.bridge for channel in self.channels.values())
             return "held" if held else "talking"
+        if self.parked is not None or self.consultation is not None:
+            return "held"
         if self.in_queue is not None:
             return "waiting"
         if self.is_claim_open:
@@ -237,8 +320,10 @@ class LiveCall:
         """How it ended, seen from the side that called."""
         if self.answered_at is not None:
             return "answered"
+        if self.has_voicemail:
+            return "voicemail"
         if self.in_queue is not None or self.is_claim_open or self.has_left_queue:
-            return "abandoned"
+            return "missed" if self.root is not None and self.root.was_turned_away else "abandoned"
         if self.dial_id is not None and self.root is not None and self.root.answered_at is None:
             return "failed"  # the manager's own phone: nobody was called
         results = [leg.result() for leg in self.legs.values() if leg is not self.root]

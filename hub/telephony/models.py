@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from hub.store.schema import Json, id_column, link, metadata, moment
+from hub.store.schema import BigId, Json, id_column, link, metadata, moment
 
 calls = sa.Table(
     "calls",
@@ -72,6 +72,14 @@ call_legs = sa.Table(
     sa.Column("result", sa.String(10)),
     sa.UniqueConstraint("call_id", "uniqueid", name="uq_call_legs_leg"),
 )
+
+merged_calls = sa.Table(
+    "merged_calls",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=False),
+    link("call_id", "calls", nullable=False),
+)
+"""By the id that a call had before it became part of another: the call that it is part of now."""
 
 call_intents = sa.Table(
     "call_intents",

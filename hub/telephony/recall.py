@@ -5,13 +5,14 @@ Reads only. Invariant: a call that lives on in the PBX is taken up under the ide
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.models import queue_items
-from hub.telephony.calls import Call, Channel, Leg
+from hub.telephony.calls import Call, Channel, Leg, Transfer
 from hub.telephony.models import call_legs, calls, pbx_states
 
 _PLAIN = [name for name in Call.__slots__ if name not in ("claim_id", "claim_extension", "legs", "transfers")]
@@ -35,7 +36,8 @@ async def _snapshot(conn: AsyncConnection, row: sa.RowMapping) -> Call:
     of_call = sa.select(call_legs).where(call_legs.c.call_id == row["id"]).order_by(call_legs.c.id)
     legs = [_leg(leg) for leg in (await conn.execute(of_call)).mappings()]
     plain: dict[str, Any] = {name: row[name] for name in _PLAIN}
-    return Call(**plain, claim_id=row["claim_id"], legs=tuple(legs))
+    transfers = [Transfer(**told | {"at": datetime.fromisoformat(told["at"])}) for told in row["transfers"]]
+    return Call(**plain, claim_id=row["claim_id"], legs=tuple(legs), transfers=tuple(transfers))
 
 
 def _leg(row: sa.RowMapping) -> Leg:

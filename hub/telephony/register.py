@@ -19,7 +19,7 @@ from hub.crm.access import Actor
 from hub.crm.models import clients, contacts, queue_items, teams, users
 from hub.errors import NotFound
 from hub.telephony import recordings
-from hub.telephony.models import call_intents, call_legs, calls
+from hub.telephony.models import call_intents, call_legs, calls, merged_calls
 from hub.telephony.recordings import Recording
 
 
@@ -122,10 +122,12 @@ def _query(actor: Actor) -> sa.Select[Any]:
 
 def _visible(actor: Actor) -> sa.ColumnElement[bool]:
     shared = access.talk_visible(actor, team_id=calls.c.team_id, client_id=calls.c.client_id)
-    if actor.extension is None:
-        return shared
-    own = sa.or_(calls.c.from_extension == actor.extension, calls.c.answered_user_id == actor.user_id)
-    return sa.or_(shared, own)
+    own = [calls.c.answered_user_id == actor.user_id]
+    own += [sa.and_(calls.c.pbx == pbx, calls.c.from_extension == phone) for pbx, phone in actor.phones]
+    if actor.extension is not None:
+        other = [pbx for pbx, _ in actor.phones]
+        own.append(sa.and_(calls.c.from_extension == actor.extension, calls.c.pbx.not_in(other)))
+    return sa.or_(shared, *own)
 
 
 def _row(row: sa.RowMapping, legs: tuple[LegRow, ...] = (), heard: tuple[Recording, ...] = ()) -> CallRow:
@@ -171,7 +173,12 @@ async def listed(
 
 
 async def find(conn: AsyncConnection, actor: Actor, call_id: int) -> CallRow:
-    """Return a call with its legs. Raises NotFound, also for what the actor may not see."""
+    """Return a call with its legs, also by the id of one that became part of it.
+
+    Raises NotFound, also for what the actor may not see.
+    """
+    is_part_of = sa.select(merged_calls.c.call_id).where(merged_calls.c.id == call_id)
+    call_id = (await conn.execute(is_part_of)).scalar() or call_id
     row = (await conn.execute(_query(actor).where(calls.c.id == call_id))).mappings().first()
     if row is None:
         raise NotFound("call_missing", "no such call")

@@ -12,28 +12,27 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from hub.clock import utc_now
 from hub.errors import HubError, Unavailable
 from hub.settings import Pbx
-from hub.store.changes import tell
 from hub.store.engine import Database
-from hub.store.upsert import insert
-from hub.telephony import recall
+from hub.telephony import health, recall
 from hub.telephony.calls import Call, Effect
 from hub.telephony.intake import CallIntake, latest_snapshots_only
 from hub.telephony.link import Down, FrameReceived, PbxLink, Up
-from hub.telephony.models import pbx_states
 from hub.telephony.sender import IntentSender
 from hub.telephony.tracker import CallTracker, PbxRules
+from hub.telephony.wire import Frame
 
 log = logging.getLogger(__name__)
 
 MAX_BUFFERED = 20_000
 SNAPSHOT_WITHIN = timedelta(seconds=5)
 SNAPSHOT_TRIES = 3
+DETAILS = {
+    "bridges": "BridgeList", "queues": "QueueStatus", "parked": "ParkedCalls", "devices": "DeviceStateList"
+}  # fmt: skip
+"""By the argument of `CallTracker.resync`: what is asked for beside the channels."""
 
 
 class PbxService:
@@ -58,6 +57,7 @@ class PbxService:
             tasks.create_task(link.run())
             tasks.create_task(self._read(link, tracker))
             tasks.create_task(self._store(tracker))
+            tasks.create_task(health.beat(self._db, self._pbx.name, lambda: link.state.status == "up", now=self._now))
             tasks.create_task(IntentSender(self._db, self._pbx, link).run())
 
     async def _recall(self) -> tuple[str, list[Call]]:
@@ -82,6 +82,8 @@ class PbxService:
 
     async def _resync(self, link: PbxLink, tracker: CallTracker, boot: str) -> None:
         """Take the state from Asterisk: what lives on keeps its identity, what vanished ends as estimated."""
+        # The channels come last: what happens after that list is replayed on top of it, what came before is not.
+        details = await self._ask_details(link)
         for _attempt in range(SNAPSHOT_TRIES):
             try:
                 channels = await link.list_action("CoreShowChannels", {}, deadline=SNAPSHOT_WITHIN)
@@ -94,10 +96,23 @@ class PbxService:
         else:
             await self._show_state("down", error="the PBX does not list its channels")
             return
-        self._add(tracker.resync(channels, boot=boot, now=self._now()))
+        self._add(tracker.resync(channels, boot=boot, now=self._now(), **details))
         self._sweep_wanted = True
         self._told.set()
         await self._show_state("up", boot=boot)
+
+    async def _ask_details(self, link: PbxLink) -> dict[str, list[Frame]]:
+        """Ask what the list of channels does not tell; what a PBX does not answer is left out."""
+        details: dict[str, list[Frame]] = {}
+        for name, action in DETAILS.items():
+            try:
+                details[name] = await link.list_action(action, {}, deadline=SNAPSHOT_WITHIN)
+            except Unavailable:
+                break
+            except HubError as error:
+                # Without res_parking there is no ParkedCalls, before Asterisk 12 no BridgeList.
+                log.info("pbx %s: no %s: %s", self._pbx.name, action, error)
+        return details
 
     def _add(self, effects: list[Effect]) -> None:
         if not effects:
@@ -132,7 +147,7 @@ class PbxService:
     async def _show_state(self, state: str, *, boot: str = "", error: str = "") -> None:
         try:
             async with self._db.begin() as conn:
-                await _write_state(conn, self._pbx.name, state, boot=boot, error=error, now=self._now())
+                await health.write(conn, self._pbx.name, state, boot=boot, error=error, now=self._now())
         except Unavailable as unavailable:
             log.warning("pbx %s is %s, and this could not be stored: %s", self._pbx.name, state, unavailable)
 
@@ -140,22 +155,7 @@ class PbxService:
 def _rules(pbx: Pbx) -> PbxRules:
     return PbxRules(
         pbx=pbx.name,
-        internal_contexts=frozenset(pbx.internal_contexts),
+        internal_contexts=frozenset(pbx.internal_contexts) or None,
         hub_queues=frozenset(team.queue for team in pbx.team),
         own_numbers=frozenset(pbx.own_numbers),
     )
-
-
-async def _write_state(conn: AsyncConnection, pbx: str, state: str, *, boot: str, error: str, now: datetime) -> None:
-    values = {"state": state, "since": now, "error": error[:300]}
-    if state == "up":
-        values |= {"seen_at": now, "boot": boot}
-    statement = insert(conn, pbx_states).values(pbx=pbx, **values)
-    await conn.execute(statement.on_conflict_do_update(index_elements=["pbx"], set_=values))
-    await tell(conn, "pbx", 0, at=now, data={"pbx": pbx, "state": state})
-
-
-async def pbx_health(conn: AsyncConnection) -> list[dict[str, object]]:
-    """Return the state of every PBX seen so far: pbx, state, since, error."""
-    rows = await conn.execute(sa.select(pbx_states).order_by(pbx_states.c.pbx))
-    return [dict(row) for row in rows.mappings()]

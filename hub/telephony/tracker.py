@@ -1,8 +1,9 @@
 """From AMI frames to what happened to calls. Pure: facts in, effects out.
 
-Decides which channel belongs to which call, when a person answered, when a caller stands in a queue, and when a
-call is over; what follows from that is `livecall`'s and intake's. Never raises on a frame it does not know, or one
-that comes out of order. Invariant: each call that was told to begin is told to end exactly once, and never again.
+Decides who is rung and how that went, which effects a frame leads to, and when a call is over; who speaks with whom
+is `talk`'s, hand-overs are `transfers`', and what follows is `livecall`'s and intake's. Never raises on a frame it
+does not know, or one that comes out of order. Invariant: each call that was told to begin is told to end, or to have
+become part of another, exactly once, and never again.
 """
 
 from __future__ import annotations
@@ -13,25 +14,19 @@ from datetime import datetime, timedelta
 
 from hub.telephony.board import Board
 from hub.telephony.bridges import Bridges
-from hub.telephony.calls import (
-    Announced,
-    Call,
-    CallChanged,
-    CallEnded,
-    CallOffered,
-    ClaimConnected,
-    ClaimFailed,
-    Effect,
-)
+from hub.telephony.calls import Call, CallChanged, CallEnded, Effect
 from hub.telephony.directions import PbxRules, dialled_number, known, name_beside
 from hub.telephony.livecall import LiveCall, LiveChannel
+from hub.telephony.older import Older, is_old
+from hub.telephony.parking import Parking
+from hub.telephony.queues import Queues
+from hub.telephony.talk import Talk
+from hub.telephony.transfers import Transfers
 
 __all__ = ["CallTracker", "PbxRules"]
 
 Frame = Mapping[str, str]
 
-_CLAIM = re.compile(r"[0-9a-f]{16}")
-_EXTENSION = re.compile(r"[0-9]{1,10}")
 _NUMBER = re.compile(r"\+?[0-9]{1,20}")
 
 
@@ -40,31 +35,41 @@ class CallTracker:
 
     def __init__(self, rules: PbxRules, *, boot: str = "", known_calls: Iterable[Call] = ()) -> None:
         """`known_calls`: the open calls that a former process stored; a `resync` that finds them takes them up."""
-        self._rules = rules
         self._board = Board(rules, boot=boot, known_calls=known_calls)
-        self._bridges = Bridges()
+        self._talk = Talk(self._board)
+        self._queues = Queues(self._board, rules)
+        self._transfers = Transfers(self._board, self._talk)
+        self._parking = Parking(self._board, self._talk)
+        self._older = Older()
         self._synced_at: datetime | None = None
-        self._special: list[tuple[LiveCall, Callable[[Call], Effect]]] = []
-        """What this frame brought beyond a changed snapshot."""
         self._handlers: dict[str, Callable[[Frame, datetime], None]] = {
             "Newchannel": self._on_new_channel,
             "Newstate": self._on_new_state,
             "NewCallerid": self._on_new_caller_id,
             "OriginateResponse": self._on_originate_response,
-            "Rename": self._on_rename,
+            "MessageWaiting": self._on_message_waiting,
+            "Rename": self._talk.on_rename,
             "DialBegin": self._on_dial_begin,
             "DialState": self._on_dial_state,
             "DialEnd": self._on_dial_end,
-            "LocalBridge": self._on_local_bridge,
-            "BridgeEnter": self._on_bridge_enter,
-            "BridgeLeave": self._on_bridge_leave,
-            "BridgeMerge": self._on_bridge_merge,
-            "Hold": self._on_hold,
-            "Unhold": self._on_unhold,
-            "QueueCallerJoin": self._on_queue_join,
-            "QueueCallerLeave": self._on_queue_leave,
-            "UserEvent": self._on_user_event,
+            "LocalBridge": self._talk.on_local_bridge,
+            "BridgeEnter": self._transfers.on_enter,
+            "BridgeLeave": self._talk.on_leave,
+            "BridgeMerge": self._talk.on_merge,
+            "Hold": self._talk.on_hold,
+            "Unhold": self._talk.on_unhold,
+            "BlindTransfer": self._transfers.on_blind,
+            "AttendedTransfer": self._transfers.on_attended,
+            "Pickup": self._transfers.on_pickup,
+            "ParkedCall": self._parking.on_parked,
+            "UnParkedCall": self._parking.on_unparked,
+            "ParkedCallTimeOut": self._parking.on_unparked,
+            "ParkedCallGiveUp": self._parking.on_unparked,
+            "QueueCallerJoin": self._queues.on_join,
+            "QueueCallerLeave": self._queues.on_leave,
+            "UserEvent": self._queues.on_user_event,
             "HangupRequest": self._on_hangup_request,
+            "SoftHangupRequest": self._on_soft_hangup,
             "Hangup": self._on_hangup,
         }
 
@@ -74,41 +79,73 @@ class CallTracker:
 
     def handle(self, frame: Frame, *, now: datetime) -> list[Effect]:
         """Take one event; `now` is when it arrived. Return what it changed, in order."""
+        if "Linkedid" not in frame and is_old(frame):
+            for word in self._older.translate(frame):
+                self._take(word, now)
+        else:
+            self._take(frame, now)
+        return self._effects(now) if self._board.touched else []
+
+    def _take(self, frame: Frame, now: datetime) -> None:
         name = frame.get("Event", "")
         handler = self._handlers.get(name)
         if handler is None:
-            return []
+            return
         if self._synced_at is not None:
             if now >= self._synced_at:
                 self._synced_at = None
             elif name not in ("Newchannel", "UserEvent", "Hangup"):
-                return []  # older than the state that `resync` took: it would wind that back
+                return  # older than the state that `resync` took: it would wind that back
         handler(frame, now)
-        return self._effects(now) if self._board.touched else []
 
-    def resync(self, channels: Sequence[Frame], *, boot: str, now: datetime) -> list[Effect]:
-        """Take the state from the rows of `CoreShowChannels` after a gap.
+    def resync(
+        self,
+        channels: Sequence[Frame],
+        *,
+        boot: str,
+        now: datetime,
+        bridges: Sequence[Frame] = (),
+        queues: Sequence[Frame] = (),
+        parked: Sequence[Frame] = (),
+        devices: Sequence[Frame] = (),
+    ) -> list[Effect]:
+        """Take the state from the PBX's lists after a gap.
 
+        The rows are those of `CoreShowChannels`, `BridgeList`, `QueueStatus`, `ParkedCalls` and `DeviceStateList`.
         Calls of another boot and calls that vanished end as estimated; the others keep their identity.
         """
         effects: list[Effect] = []
-        rows = {row["Uniqueid"]: row for row in channels if row.get("Uniqueid") and row.get("Channel")}
+        listed = self._older.rows(channels)
+        rows = {row["Uniqueid"]: row for row in listed if row.get("Uniqueid") and row.get("Channel")}
         board = self._board
         if boot != board.boot:
             self._drop(list(board.channels.values()), now)
             effects = self._effects(now)
             board.reboot(boot)
+            self._older = Older()
         self._synced_at = now
         self._drop([channel for uniqueid, channel in board.channels.items() if uniqueid not in rows], now)
-        self._bridges = Bridges()
+        self._talk.bridges = Bridges()
+        for bridge in bridges:
+            self._talk.bridges.note_technology(bridge.get("BridgeUniqueid", ""), bridge.get("BridgeTechnology", ""))
         for row in rows.values():
             if channel := board.find_or_adopt(row, now=now):
                 self._take_row(channel, row, now)
+        waiting = {row.get("Uniqueid"): row for row in queues if row.get("Event") == "QueueEntry"}
         for row in rows.values():
             if channel := board.channels.get(row["Uniqueid"]):
-                self._place(channel, row)
+                self._place(channel, row, waiting.get(row["Uniqueid"], {}))
         for call in board.calls():
-            self._note_talk(call, now)
+            call.parked = None
+        for row in parked:
+            self._parking.on_parked(row, now)
+        held = {row.get("Device") for row in devices if row.get("State") == "ONHOLD"}
+        for channel in board.channels.values():
+            channel.on_hold = channel.on_hold or (
+                channel.name.rpartition("-")[0] in held and channel.bridge is not None
+            )
+        for call in board.calls():
+            self._talk.look(call, now)
             board.touch(call)
         return effects + self._effects(now)
 
@@ -116,7 +153,7 @@ class CallTracker:
         """Turn what was touched into effects: the changed snapshots, what is special, the ends."""
         board = self._board
         touched, board.touched = list(board.touched.values()), {}
-        special, self._special = self._special, []
+        special, board.special = board.special, []
         effects: list[Effect] = []
         final: list[Effect] = []
         shown: dict[int, Call] = {}
@@ -138,10 +175,6 @@ class CallTracker:
         effects.extend(make(shown[id(call)]) for call, make in special)
         return effects + final
 
-    def _say(self, call: LiveCall, make: Callable[[Call], Effect]) -> None:
-        self._special.append((call, make))
-        self._board.touch(call)
-
     def _drop(self, channels: list[LiveChannel], now: datetime) -> None:
         """Hang up what vanished unseen."""
         for channel in channels:
@@ -155,21 +188,21 @@ class CallTracker:
         if call.told is None and call.root is channel:
             call.started_at = min(call.started_at, now - _duration(row.get("Duration", "")))
         if row.get("ChannelStateDesc") == "Up" and not channel.is_up:
-            self._note_up(channel, now)
+            self._talk.note_up(channel, now)
         channel.bridge = None
         if bridge := row.get("BridgeId"):
-            self._bridges.enter(channel, bridge)
+            self._talk.bridges.enter(channel, bridge)
         channel.changed()
 
-    def _place(self, channel: LiveChannel, row: Frame) -> None:
+    def _place(self, channel: LiveChannel, row: Frame, entry: Frame) -> None:
         """Put the channel into the queue that it stands in, or take it out of one that it left unseen."""
         queue = row.get("ApplicationData", "").split(",")[0] if row.get("Application") == "Queue" else ""
+        queue = entry.get("Queue") or queue
         call = channel.call
-        if queue:
-            self._join(channel, queue)
+        if queue and call.talk_since is None:
+            self._queues.join(channel, queue)
         elif call.in_queue is not None and call.queue_channel is channel:
-            call.in_queue = None
-            call.has_left_queue = True
+            self._queues.leave(call)
 
     def _on_new_channel(self, frame: Frame, now: datetime) -> None:
         was_known = frame.get("Uniqueid", "") in self._board.channels
@@ -179,14 +212,7 @@ class CallTracker:
         if was_known:
             self._board.see_birth(channel, frame, now=now)
         if frame.get("ChannelStateDesc") == "Up" and not channel.is_up:
-            self._note_up(channel, now)
-
-    def _on_rename(self, frame: Frame, now: datetime) -> None:
-        channel = self._board.channels.get(frame.get("Uniqueid", ""))
-        if channel is not None and frame.get("Newname"):
-            channel.name = frame["Newname"]
-            channel.changed()
-            self._board.touch(channel.call)
+            self._talk.note_up(channel, now)
 
     def _on_new_state(self, frame: Frame, now: datetime) -> None:
         channel = self._board.find_or_adopt(frame, now=now)
@@ -196,22 +222,13 @@ class CallTracker:
         if said == "Ringing":
             self._note_ringing(channel, now)
         elif said == "Up" and not channel.is_up:
-            self._note_up(channel, now)
+            self._talk.note_up(channel, now)
 
     def _note_ringing(self, channel: LiveChannel, now: datetime) -> None:
         if channel.rang_at is None and not channel.is_up:
             channel.rang_at = channel.call.clamp(now)
             channel.changed()
             self._board.touch(channel.call)
-
-    def _note_up(self, channel: LiveChannel, now: datetime) -> None:
-        """A line that is up is a person who picked up, except the caller's own: the dialplan answers that one."""
-        channel.is_up = True
-        call = channel.call
-        if channel.answered_at is None and (call.root is not channel or call.dial_id is not None):
-            channel.answered_at = call.clamp(now)
-        channel.changed()
-        self._board.touch(call)
 
     def _on_new_caller_id(self, frame: Frame, now: datetime) -> None:
         """Take the number of a caller who had none at birth: some trunks tell it late.
@@ -244,14 +261,19 @@ class CallTracker:
     # Dials: who is rung, and how that went
 
     def _on_dial_begin(self, frame: Frame, now: datetime) -> None:
-        self._board.name_caller(self._board.find_or_adopt(frame, now=now), frame)
+        dials = self._board.find_or_adopt(frame, now=now)
+        self._board.name_caller(dials, frame)
         rung = self._board.find_or_adopt(frame, now=now, prefix="Dest")
         if rung is None:
             return
-        rung.was_dialled = True
+        rung.was_dialled, rung.dialled_by = True, dials
         rung.changed()
         call = rung.call
         self._board.touch(call)
+        if rung is call.root and not rung.party.is_phone and rung.number is None:
+            # A click-to-call that rings the manager's own mobile first.
+            rung.number = dialled_number(frame.get("DialString", ""), "")
+            call.from_raw = call.from_raw or rung.number or ""
         if rung is call.root or not rung.is_person:
             return
         party = rung.party
@@ -263,7 +285,9 @@ class CallTracker:
             rung.number = dialled_number(frame.get("DialString", ""), known(frame.get("DestCallerIDNum")))
             if call.direction == "internal":
                 call.direction = "outbound"
-        elif call.root is not None and call.root.party.is_phone and call.dial_id is None:
+            if rung.number is None and call.direction == "outbound" and call.answered_at is None:
+                rung.number = call.to_raw or None
+        elif call.root is not None and call.root.party.is_phone and call.dial_id is None and call.answered_at is None:
             call.direction = "internal"
         if party.is_phone and call.to_extension is None and call.queue is None and call.direction != "outbound":
             call.to_extension = party.extension
@@ -277,160 +301,49 @@ class CallTracker:
         rung = self._board.find_leg(frame, prefix="Dest")
         if rung is None:
             return
-        rung.dial_status = frame.get("DialStatus", "")
+        status = frame.get("DialStatus", "")
+        if not rung.dial_status or status == "ANSWER":
+            # A queue whose ring time is over says NOANSWER, and CANCEL when it takes its members' phones down.
+            rung.dial_status = status
+        if status == "NOANSWER":
+            self._pass_on_time_out(rung)
         if rung.dial_status == "ANSWER" and rung.left_at is None and not rung.is_up:
-            self._note_up(rung, now)
+            self._talk.note_up(rung, now)
         rung.changed()
         self._board.touch(rung.call)
 
-    # Bridges: who speaks with whom
-
-    def _on_local_bridge(self, frame: Frame, now: datetime) -> None:
-        one = self._board.find_or_adopt(frame, now=now, prefix="LocalOne")
-        two = self._board.find_or_adopt(frame, now=now, prefix="LocalTwo")
-        if one is not None and two is not None:
-            one.other_half, two.other_half = two, one
-
-    def _on_bridge_enter(self, frame: Frame, now: datetime) -> None:
-        channel = self._board.find_or_adopt(frame, now=now)
-        bridge = frame.get("BridgeUniqueid", "")
-        if channel is None or not bridge:
+    def _pass_on_time_out(self, rung: LiveChannel) -> None:
+        """Tell the phones behind a Local channel that they rang to the end: their own Dial only says CANCEL."""
+        inner = rung.other_half
+        if inner is None:
             return
-        self._bridges.enter(channel, bridge)
-        if not channel.is_up:
-            self._note_up(channel, now)
-        self._note_talk_in(channel, now)
+        for channel in rung.call.channels.values():
+            if channel.dialled_by is inner and not channel.is_up and not channel.dial_status:
+                channel.dial_status = "NOANSWER"
+                channel.changed()
+                self._pass_on_time_out(channel)
 
-    def _on_bridge_leave(self, frame: Frame, now: datetime) -> None:
+    # Voicemail
+
+    def _on_message_waiting(self, frame: Frame, now: datetime) -> None:
+        """Somebody left a message; a colleague who listens to his own mailbox has called nobody."""
         channel = self._board.find(frame)
-        if channel is not None and channel.bridge == frame.get("BridgeUniqueid"):
-            others = self._bridges.heard_by(channel)
-            self._bridges.leave(channel)
-            for call in {id(c.call): c.call for c in (channel, *others)}.values():
-                self._note_talk(call, now)
-
-    def _on_bridge_merge(self, frame: Frame, now: datetime) -> None:
-        into, gone = frame.get("ToBridgeUniqueid", ""), frame.get("FromBridgeUniqueid", "")
-        if into and into != gone:
-            for channel in self._bridges.merge(gone, into):
-                self._note_talk_in(channel, now)
-
-    def _on_hold(self, frame: Frame, now: datetime) -> None:
-        self._note_hold(frame, now, on_hold=True)
-
-    def _on_unhold(self, frame: Frame, now: datetime) -> None:
-        self._note_hold(frame, now, on_hold=False)
-
-    def _note_hold(self, frame: Frame, now: datetime, *, on_hold: bool) -> None:
-        if channel := self._board.find(frame):
-            channel.on_hold = on_hold
-            self._board.touch(channel.call)
-
-    def _note_talk_in(self, channel: LiveChannel, now: datetime) -> None:
-        for call in {id(c.call): c.call for c in (channel, *self._bridges.heard_by(channel))}.values():
-            self._note_talk(call, now)
-
-    def _note_talk(self, call: LiveCall, now: datetime) -> None:
-        """See who of this call speaks with whom, and what that means for its answer and its claim."""
-        heard: list[LiveChannel] = []
-        caller = call.root
-        if caller is not None and caller.left_at is None:
-            heard = self._bridges.heard_by(caller)
-            talking = bool(heard)
-        else:
-            talking = any(c.is_person and self._bridges.heard_by(c) for c in call.channels.values())
-        if call.note_talk(talking=talking, at=now):
+        if channel is None or frame.get("Waiting") != "1":
+            return
+        call = channel.call
+        if not call.has_voicemail and (call.direction != "internal" or call.to_extension is not None):
+            call.has_voicemail = True
             self._board.touch(call)
-        phones = [c for c in heard if c.party.extension is not None]
-        if phones and call.direction != "outbound":
-            extensions = [c.party.extension for c in phones]
-            if call.answered_extension not in extensions:
-                call.answered_extension = extensions[-1]
-                self._board.touch(call)
-        if call.is_claim_open and call.claim_id is not None:
-            manager = next((c for c in phones if c.party.extension == call.claim_extension), None)
-            if manager is not None:
-                claim_id = call.claim_id
-                call.is_claim_open = False
-                call.claims_over.add(claim_id)
-                call.manager = manager
-                self._say(call, lambda shown: ClaimConnected(shown, claim_id))
-
-    # Queues and claims
-
-    def _on_queue_join(self, frame: Frame, now: datetime) -> None:
-        channel = self._board.find_or_adopt(frame, now=now)
-        if channel is not None and frame.get("Queue"):
-            self._board.name_caller(channel, frame)
-            self._join(channel, frame["Queue"])
-
-    def _join(self, channel: LiveChannel, queue: str) -> None:
-        call = channel.call
-        if call.in_queue == queue:
-            return
-        call.in_queue = queue
-        call.has_left_queue = False
-        self._board.touch(call)
-        if queue not in self._rules.hub_queues:
-            return
-        self._fail_claim(call, "returned")
-        call.queue = queue
-        call.queue_channel = channel
-        again = call.times_offered > 0
-        call.times_offered += 1
-        self._say(call, lambda shown: CallOffered(shown, again=again))
-
-    def _on_queue_leave(self, frame: Frame, now: datetime) -> None:
-        channel = self._board.find(frame)
-        if channel is not None and channel.call.in_queue == frame.get("Queue"):
-            channel.call.in_queue = None
-            channel.call.has_left_queue = True
-            self._board.touch(channel.call)
-
-    def _on_user_event(self, frame: Frame, now: datetime) -> None:
-        said = frame.get("UserEvent", "")
-        if not said.startswith("Hub"):
-            return
-        channel = self._board.find_or_adopt(frame, now=now)
-        if channel is None:
-            return
-        self._board.name_caller(channel, frame)
-        call = channel.call
-        self._board.touch(call)
-        claim_id, extension = frame.get("Claim", ""), frame.get("Extension", "")
-        if said == "HubWaiting":
-            call.did = known(frame.get("Did")) or call.did
-            if frame.get("Queue") in self._rules.hub_queues:
-                call.queue = frame["Queue"]
-                call.queue_channel = channel
-        elif said == "HubDial":
-            call.to_raw = known(frame.get("To")) or call.to_raw
-        elif said == "HubClaimStarted" and _CLAIM.fullmatch(claim_id) and _EXTENSION.fullmatch(extension):
-            if call.claim_id != claim_id and claim_id not in call.claims_over:
-                self._fail_claim(call, "replaced")
-                call.claim_id, call.claim_extension, call.is_claim_open = claim_id, extension, True
-                call.manager, call.has_left_queue = None, True
-        elif said == "HubClaimFailed" and _CLAIM.fullmatch(claim_id) and call.claim_id in (None, claim_id):
-            if claim_id not in call.claims_over:
-                call.claim_id, call.is_claim_open, call.has_left_queue = claim_id, True, True
-            self._fail_claim(call, known(frame.get("Reason")) or "failed")
-        elif not said.startswith(("HubWaiting", "HubDial", "HubClaim")):
-            self._say(call, lambda shown: Announced(shown, said, dict(frame)))
-
-    def _fail_claim(self, call: LiveCall, reason: str) -> None:
-        claim_id = call.claim_id
-        if not call.is_claim_open or claim_id is None:
-            return
-        call.claim_id = call.claim_extension = call.manager = None
-        call.is_claim_open = False
-        call.claims_over.add(claim_id)
-        self._say(call, lambda shown: ClaimFailed(shown, claim_id, reason))
 
     # The end
 
     def _on_hangup_request(self, frame: Frame, now: datetime) -> None:
         if channel := self._board.find(frame):
             channel.hung_up_itself = True
+
+    def _on_soft_hangup(self, frame: Frame, now: datetime) -> None:
+        if channel := self._board.find(frame):
+            channel.was_turned_away = not channel.hung_up_itself
 
     def _on_hangup(self, frame: Frame, now: datetime) -> None:
         channel = self._board.find(frame)
@@ -443,18 +356,19 @@ class CallTracker:
 
     def _hang_up(self, channel: LiveChannel, now: datetime) -> None:
         call = channel.call
-        others = self._bridges.heard_by(channel)
-        self._bridges.leave(channel)
+        others = self._talk.bridges.heard_by(channel)
+        self._talk.bridges.leave(channel)
         channel.left_at = max(call.clamp(now), channel.answered_at or channel.rang_at or call.started_at)
         channel.changed()
         self._board.remove(channel)
-        for touched in {id(c.call): c.call for c in (channel, *others)}.values():
-            self._note_talk(touched, now)
+        self._talk.look_at((channel, *others), now)
         if channel is call.queue_channel or channel is call.root:
-            self._fail_claim(call, "caller_gone")
+            self._queues.fail_claim(call, "caller_gone")
             if call.in_queue is not None:
-                call.in_queue = None
-                call.has_left_queue = True
+                self._queues.leave(call)
+        if channel is call.parked:
+            call.parked = None
+        self._transfers.on_gone(channel, now)
         self._board.touch(call)
 
 

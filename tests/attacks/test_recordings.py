@@ -31,7 +31,7 @@ from hub.telephony.recording_files import (
     recording_path,
     source_of,
 )
-from tests.testbed.recorded import PATH, announce, keeper, recorded, rule, settings_for, wav
+from tests.testbed.audio_files import PATH, announce, keeper, recorded, rule, settings_for, wav
 from tests.testbed.site import running_site
 from tests.testbed.webserver import Handler, running_webserver
 

@@ -19,7 +19,7 @@ from hub.web.door import SERVICES
 from hub.web.server import ROUTES
 from tests.integration.test_api_clients import got
 from tests.testbed import talk
-from tests.testbed.recorded import recorded, settings_for
+from tests.testbed.audio_files import recorded, settings_for
 from tests.testbed.site import Site, running_site
 
 
@@ -52,6 +52,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/"): Rule(303, 303),
     ("POST", "/logout"): Rule(303, 303),
     ("GET", "/live"): Rule(200, 200),
+    ("GET", "/pbx/states"): Rule(200, 200),
     ("GET", "/desk"): Rule(200, 200),
     ("GET", "/desk/call"): Rule(200, 200),
     # the team's own things: to a stranger they do not exist

@@ -22,7 +22,7 @@ from hub.telephony import recording_switch
 from hub.telephony.models import recordings
 from hub.telephony.recording_keeper import RecordingKeeper
 from tests.integration.test_pbx_service import Office
-from tests.testbed.recorded import rule
+from tests.testbed.audio_files import rule
 from tests.testbed.waiting import wait_for
 
 

@@ -24,7 +24,7 @@ from hub.telephony.models import call_legs, calls, recordings
 from hub.telephony.sender import action_of
 from tests.integration.test_api_clients import got, made
 from tests.testbed import talk
-from tests.testbed.recorded import PATH, announce, keeper, recorded, riff, rule, settings_for, wav
+from tests.testbed.audio_files import PATH, announce, keeper, recorded, riff, rule, settings_for, wav
 from tests.testbed.site import Site, running_site
 
 

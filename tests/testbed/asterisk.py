@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from tests.testbed.valkey import free_port
 from tests.testbed.waiting import wait_for
 
 SHIPPED = Path(__file__).parents[2] / "config" / "asterisk"
+TESTBED = Path(__file__).parent / "pbx"
 PACKAGES = "asterisk,asterisk-modules,asterisk-moh-opsound-wav,asterisk-core-sounds-en-wav"
 MODULES = """
 res_timing_timerfd res_musiconhold format_wav format_pcm codec_ulaw codec_alaw res_sorcery_config res_sorcery_memory
@@ -39,6 +40,7 @@ res_parking app_mixmonitor app_chanspy app_directed_pickup app_confbridge chan_b
 app_read app_exec app_transfer app_channelredirect app_bridgewait app_echo app_while func_db func_dialplan func_env
 func_devstate func_timeout func_hangupcause func_uri func_curl res_curl func_json func_groupcount func_extstate
 res_manager_devicestate bridge_native_rtp cdr_csv
+res_pjsip_dtmf_info res_pjsip_diversion res_pjsip_send_to_voicemail
 """.split()
 
 
@@ -102,13 +104,25 @@ class Asterisk:
 
     SECRET = "ami-secret-of-the-tests"
 
-    def __init__(self, root: Path, *, ring_s: int = 4, wait_s: int = 120) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        ring_s: int = 4,
+        wait_s: int = 120,
+        parking_s: int = 60,
+        is_freepbx: bool = False,
+        phones: Sequence[str] = ("101", "102", "103"),
+        calls_at_once: int = 50,
+    ) -> None:
         self._root = root
-        self._ring_s, self._wait_s = ring_s, wait_s
+        self._ring_s, self._wait_s, self._parking_s = ring_s, wait_s, parking_s
+        self._is_freepbx = is_freepbx
+        self._rtp_ports = calls_at_once * 4
         self.home = Path(tempfile.mkdtemp(dir=root / "tmp", prefix="hub-"))
         self.ami_port = free_port()
         self.sip_port = free_udp_port()
-        self.phone_ports = {extension: free_udp_port() for extension in ("101", "102", "103")}
+        self.phone_ports = {extension: free_udp_port() for extension in phones}
         self.trunk_port = free_udp_port()
         self.process: asyncio.subprocess.Process | None = None
         self.log = self.home / "console.log"
@@ -175,23 +189,28 @@ class Asterisk:
             "timestampevents = yes\n#include manager_hub.conf\n",
             "manager_hub_secret.conf": f"secret = {self.SECRET}\n",
             "features.conf": "[general]\npickupexten = *8\natxfernoanswertimeout = 4\n"
-            "[featuremap]\nblindxfer = ##\natxfer = *2\n",
+            "atxferloopdelay = 1\natxfercallbackretries = 1\n[featuremap]\nblindxfer = ##\natxfer = *2\n",
             "res_parking.conf": "[general]\n[default]\nparkext = 700\nparkpos = 701-720\n"
-            "context = parkedcalls\nparkingtime = 60\n",
+            f"context = parkedcalls\nparkingtime = {self._parking_s}\n",
             "confbridge.conf": "[general]\n",
             "cdr.conf": "[general]\nenable = yes\nunanswered = yes\n[csv]\nusegmtime = yes\nloguniqueid = yes\n",
             "voicemail.conf": "[general]\nformat = wav\n[default]\n101 => 1234,One\n",
             "musiconhold.conf": "[default]\nmode = files\ndirectory = /usr/share/asterisk/moh\n",
-            "queues.conf": "[general]\n#include queues_hub.conf\n[hub-north-west](hub-template)\n",
+            "queues.conf": "[general]\n#include queues_hub.conf\n[hub-north-west](hub-template)\n"
+            "#include queues_testbed.conf\n",
             "extensions.conf": self._dialplan(),
             "pjsip.conf": self._endpoints(),
-            "rtp.conf": f"[general]\nrtpstart = {20000 + (self.ami_port % 200) * 50}\n"
-            f"rtpend = {20000 + (self.ami_port % 200) * 50 + 199}\n",
+            "rtp.conf": f"[general]\nrtpstart = {self._rtp_start()}\n"
+            f"rtpend = {self._rtp_start() + self._rtp_ports - 1}\n",
         }
         for name, text in files.items():
             (self.home / "etc" / name).write_text(text)
-        for path in SHIPPED.glob("*.conf"):
+        for path in (*SHIPPED.glob("*.conf"), *TESTBED.glob("*.conf")):
             shutil.copy(path, self.home / "etc" / path.name)
+
+    def _rtp_start(self) -> int:
+        """Below the ports that the system gives out by itself, and elsewhere for each instance."""
+        return 10_000 + (self.ami_port % 200) * 100
 
     def _modules(self) -> str:
         found = next(self._root.glob("usr/lib/*/asterisk/modules"))
@@ -199,17 +218,20 @@ class Asterisk:
 
     def _dialplan(self) -> str:
         return (
-            f"[globals]\nHUB_RING = {self._ring_s}\nHUB_WAIT = {self._wait_s}\n"
+            f"[globals]\nHUB_RING = {self._ring_s}\nHUB_WAIT = {self._wait_s}\nTESTBED_RING = {self._ring_s}\n"
             "[from-trunk]\nexten => 74950000100,1,Goto(hub-in,sales,1)\n"
             "exten => 74950000101,1,Dial(PJSIP/101,20)\n"
             "exten => 74950000102,1,Goto(hub-in,north-west,1)\n"
             "exten => 74950000103,1,Goto(hub-in,nowhere,1)\n"
             "exten => 74950000104,1,Set(HUB_RECORD=yes)\n same => n,Goto(hub-in,sales,1)\n"
+            "include => testbed-dids\n"
             "[internal]\nexten => _1XX,1,Dial(PJSIP/${EXTEN},20)\ninclude => parkedcalls\n"
+            "include => testbed-phones\n"
             "[hub-trunk]\nexten => _[+0-9]!,1,Dial(PJSIP/${FILTER(0-9,${EXTEN})}@trunk,60)\n same => n,Hangup()\n"
             "[hub-fallback]\nexten => _[a-zA-Z0-9]!,1,Dial(PJSIP/101&PJSIP/102,20,m)\n same => n,Hangup()\n"
             "exten => h,1,Hangup()\n"
-            "#include extensions_hub.conf\n"
+            "#include extensions_hub.conf\n#include extensions_testbed.conf\n"
+            "#include extensions_freepbx.conf\n"
         )
 
     def _endpoints(self) -> str:
@@ -217,11 +239,12 @@ class Asterisk:
         text = "[global]\ntype = global\nendpoint_identifier_order = username,ip\n"
         text += "[trunk-identify]\ntype = identify\nendpoint = trunk\nmatch = 127.0.0.1\n"
         text += f"[udp]\ntype = transport\nprotocol = udp\nbind = 127.0.0.1:{self.sip_port}\n"
-        contexts = dict.fromkeys(self.phone_ports, "internal") | {"trunk": "from-trunk"}
+        inside, outside = ("from-internal", "from-pstn") if self._is_freepbx else ("internal", "from-trunk")
+        contexts = dict.fromkeys(self.phone_ports, inside) | {"trunk": outside}
         for name, port in {**self.phone_ports, "trunk": self.trunk_port}.items():
             text += (
                 f"[{name}]\ntype = endpoint\ncontext = {contexts[name]}\ndisallow = all\nallow = ulaw,alaw\n"
-                f"direct_media = no\naors = {name}\ncall_group = 1\npickup_group = 1\n"
+                f"direct_media = no\ndtmf_mode = auto_info\naors = {name}\ncall_group = 1\npickup_group = 1\n"
                 f"[{name}]\ntype = aor\ncontact = sip:{name}@127.0.0.1:{port}\nqualify_frequency = 0\n"
             )
         return text
@@ -235,14 +258,30 @@ def free_udp_port() -> int:
 
 
 @asynccontextmanager
-async def running_asterisk(*, ring_s: int = 4, wait_s: int = 120) -> AsyncIterator[Asterisk]:
+async def running_asterisk(
+    *,
+    ring_s: int = 4,
+    wait_s: int = 120,
+    parking_s: int = 60,
+    is_freepbx: bool = False,
+    phones: Sequence[str] = ("101", "102", "103"),
+    calls_at_once: int = 50,
+) -> AsyncIterator[Asterisk]:
     """Start an instance and stop it at the end; skip the test, with the reason, where there can be none."""
     root = await asyncio.to_thread(ensure_root)
     if isinstance(root, str):
         pytest.skip(root)
     if reason := await asyncio.to_thread(ensure_packages, ["sip-tester"]):
         pytest.skip(reason)
-    asterisk = Asterisk(root, ring_s=ring_s, wait_s=wait_s)
+    asterisk = Asterisk(
+        root,
+        ring_s=ring_s,
+        wait_s=wait_s,
+        parking_s=parking_s,
+        is_freepbx=is_freepbx,
+        phones=phones,
+        calls_at_once=calls_at_once,
+    )
     try:
         await asterisk.start()
         yield asterisk

@@ -54,3 +54,64 @@ async def running_proxy(target_port: int, *, cut_after_bytes: Sequence[int]) -> 
         yield proxy
     finally:
         server.close()
+
+
+class Gate:
+    """A TCP proxy whose line a test opens, cuts, refuses or lets fall silent, as it goes."""
+
+    def __init__(self, target_port: int) -> None:
+        self.port = 0
+        self._target_port = target_port
+        self._passing = asyncio.Event()
+        self._passing.set()
+        self._is_open = True
+        self._lines: set[asyncio.StreamWriter] = set()
+
+    def close(self) -> None:
+        """Cut every line and let no new one through."""
+        self._is_open = False
+        for writer in list(self._lines):
+            writer.transport.abort()
+
+    def silence(self) -> None:
+        """Pass nothing on any more, and cut nothing: what a half-open connection is to its other end."""
+        self._passing.clear()
+
+    def open(self) -> None:
+        self._is_open = True
+        self._passing.set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._is_open:
+            writer.transport.abort()
+            return
+        with contextlib.suppress(ConnectionError, OSError):
+            peer_reader, peer_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+            self._lines |= {writer, peer_writer}
+            try:
+                await asyncio.gather(self._pass(reader, peer_writer), self._pass(peer_reader, writer))
+            finally:
+                self._lines -= {writer, peer_writer}
+                peer_writer.transport.abort()
+                writer.transport.abort()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            await self._passing.wait()
+            writer.write(data)
+            await writer.drain()
+        # One side's end is the line's end.
+        writer.transport.abort()
+
+
+@asynccontextmanager
+async def running_gate(target_port: int) -> AsyncIterator[Gate]:
+    gate = Gate(target_port)
+    server = await asyncio.start_server(gate.serve, "127.0.0.1", 0)
+    gate.port = server.sockets[0].getsockname()[1]
+    try:
+        yield gate
+    finally:
+        server.close()
+        gate.open()
+        gate.close()

@@ -11,7 +11,7 @@ import re
 import signal
 import socket
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from tests.testbed.asterisk import Asterisk, free_udp_port
 from tests.testbed.waiting import wait_for
 
 SCENARIOS = Path(__file__).parent / "scenarios"
-Behaviour = Literal["answer", "busy", "reject", "no_answer"]
+Behaviour = Literal["answer", "busy", "reject", "no_answer", "forward", "late"]
 
 
 @dataclass
@@ -34,6 +34,8 @@ class SippCall:
     folder: tempfile.TemporaryDirectory[str]
     media: socket.socket
     heard: list[bytes] = field(default_factory=list)
+    sequence: int = 1
+    """Of the next RTP packet that it sends."""
 
     def messages(self) -> str:
         return self.log.read_text("utf-8", "replace") if self.log.exists() else ""
@@ -54,6 +56,18 @@ class SippCall:
     async def hang_up(self) -> None:
         """Have this side hang up now, before its time is over; waits until there is a call to end."""
         await wait_for(self._is_established, what="the call is up", deadline_s=10)
+        self.trigger()
+
+    async def give_up(self) -> None:
+        """Have a caller who hears it ring cancel (only one that was started with `gives_up`)."""
+        await wait_for(self._is_ringing, what="the caller hears it ring", deadline_s=10)
+        self.trigger()
+
+    async def _is_ringing(self) -> bool:
+        return any(line.startswith("SIP/2.0 180") for line in self.first_lines("received"))
+
+    def trigger(self) -> None:
+        """Say the INFO that the scenario waits for."""
         call_id = re.findall(r"^Call-ID: *(\S+)", self.messages(), re.MULTILINE)[-1]
         lines = [f"INFO sip:test@127.0.0.1:{self.port} SIP/2.0", "Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKtest"]
         lines += ["From: <sip:test@127.0.0.1>;tag=test", "To: <sip:test@127.0.0.1>", f"Call-ID: {call_id}"]
@@ -87,7 +101,17 @@ async def _start(scenario: str, asterisk: Asterisk, port: int, *words: str, last
     media.bind(("127.0.0.1", 0))
     media.setblocking(False)
     command = ["sipp", f"127.0.0.1:{asterisk.sip_port}", "-sf", str(SCENARIOS / scenario), "-i", "127.0.0.1"]
-    command += ["-trace_msg", "-message_file", str(log), "-nostdin", "-p", str(port), "-recv_timeout", str(lasts_ms)]
+    command += [
+        "-trace_msg",
+        "-message_file",
+        str(log),
+        "-nostdin",
+        "-p",
+        str(port),
+        "-aa",
+        "-recv_timeout",
+        str(lasts_ms),
+    ]
     # sipp binds its own media port, so the scenario names this one under another word.
     command += ["-key", "rtp", str(media.getsockname()[1])]
     process = await asyncio.create_subprocess_exec(
@@ -110,12 +134,14 @@ async def caller(
     did: str = "74950000100",
     hold_ms: int = 60_000,
     line: str = "trunk",
+    gives_up: bool = False,
 ) -> AsyncIterator[SippCall]:
     """Somebody who dials `did` and holds for `hold_ms`, or until Asterisk hangs up; from outside, or from a phone."""
-    # From outside any port will do, so several may call at once.
-    port = free_udp_port() if line == "trunk" else asterisk.phone_ports[line]
+    # Any port will do, so several may call at once: a phone is known by its name.
+    port = free_udp_port()
     words = ["-s", did, "-m", "1", "-key", "number", number, "-key", "shown", name or number]
-    call = await _start("caller.xml", asterisk, port, *words, lasts_ms=hold_ms)
+    scenario = "caller_gives_up.xml" if gives_up else "caller.xml"
+    call = await _start(scenario, asterisk, port, *words, lasts_ms=hold_ms)
     try:
         yield call
     finally:
@@ -123,12 +149,57 @@ async def caller(
 
 
 @asynccontextmanager
+async def callers(
+    asterisk: Asterisk, numbers: Sequence[str], *, per_s: int, patience_ms: int, did: str = "74950000100"
+) -> AsyncIterator[SippCall]:
+    """Many strangers, `per_s` of them a second, each of whom hangs up after `patience_ms` unless somebody did before.
+
+    All their sound goes to one port, and their calls are told apart by `Call-ID` (`fates`).
+    """
+    with tempfile.TemporaryDirectory(prefix="hub-sipp-numbers-") as folder:
+        scenario = Path(folder) / "callers.xml"
+        text = (SCENARIOS / "caller.xml").read_text()
+        scenario.write_text(text.replace("[number]", "[field0]").replace("[shown]", "[field0]"))
+        listed = Path(folder) / "numbers.csv"
+        listed.write_text("SEQUENTIAL\n" + "".join(f"{number};\n" for number in numbers))
+        words = ["-s", did, "-m", str(len(numbers)), "-r", str(per_s), "-l", "1000", "-inf", str(listed)]
+        call = await _start(str(scenario), asterisk, free_udp_port(), *words, lasts_ms=patience_ms)
+        try:
+            yield call
+        finally:
+            await call.stop()
+
+
+def fates(call: SippCall) -> dict[str, Literal["caller", "asterisk", "open"]]:
+    """Say of each call in a log, by its caller's number, who ended it."""
+    numbers: dict[str, str] = {}
+    ends: dict[str, Literal["caller", "asterisk", "open"]] = {}
+    blocks = re.findall(r"message (received|sent)[^\n]*\n\n(.+?)(?=\n-{10,}|\Z)", call.messages(), re.DOTALL)
+    for way, text in blocks:
+        found = re.search(r"^Call-ID: *(\S+)", text, re.MULTILINE)
+        call_id = found[1] if found else ""
+        if text.startswith("INVITE") and (number := re.search(r"^From:[^<]*<sip:(\d+)@", text, re.MULTILINE)):
+            numbers[call_id] = number[1]
+            ends.setdefault(number[1], "open")
+        elif text.startswith("BYE") and call_id in numbers and ends[numbers[call_id]] == "open":
+            ends[numbers[call_id]] = "caller" if way == "sent" else "asterisk"
+    return ends
+
+
+@asynccontextmanager
 async def phone(
-    asterisk: Asterisk, extension: str, behaviour: Behaviour = "answer", *, talk_ms: int = 60_000, calls: int = 1
+    asterisk: Asterisk,
+    extension: str,
+    behaviour: Behaviour = "answer",
+    *,
+    talk_ms: int = 60_000,
+    calls: int = 1,
+    forward_to: str = "",
 ) -> AsyncIterator[SippCall]:
     """A manager's phone; one that answers hangs up after `talk_ms`, if nobody has before."""
     port = asterisk.trunk_port if extension == "trunk" else asterisk.phone_ports[extension]
-    call = await _start(f"phone_{behaviour}.xml", asterisk, port, "-m", str(calls), lasts_ms=talk_ms)
+    words = ["-m", str(calls), "-key", "forward_to", forward_to or "nobody"]
+    call = await _start(f"phone_{behaviour}.xml", asterisk, port, *words, lasts_ms=talk_ms)
     try:
         await wait_for(lambda: _is_bound(port), what=f"phone {extension} listens", deadline_s=5)
         yield call

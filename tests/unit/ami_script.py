@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from hub.telephony.calls import Call, CallEnded, Effect
+from hub.telephony.calls import Call, CallEnded, CallMerged, Effect
 from hub.telephony.tracker import CallTracker, PbxRules
 from hub.telephony.wire import FrameReader
 
 START = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
-RULES = PbxRules(pbx="office", hub_queues=frozenset({"hub-sales"}))
+RULES = PbxRules(pbx="office", internal_contexts=frozenset({"internal"}), hub_queues=frozenset({"hub-sales"}))
 BOOT = "2026-11-24T09:00:00"
 
 
@@ -147,6 +147,11 @@ def ended(effects: Iterable[Effect]) -> list[Call]:
     return [effect.call for effect in effects if isinstance(effect, CallEnded)]
 
 
+def merged(effects: Iterable[Effect]) -> set[str]:
+    """Return the linkedids of the calls that became part of another."""
+    return {effect.gone[1] for effect in effects if isinstance(effect, CallMerged)}
+
+
 def holds_for_every_call(effects: list[Effect]) -> None:
     """Check what must be true of any stream: one end, nothing after it, no negative time."""
     over: set[tuple[str, str]] = set()
@@ -163,6 +168,9 @@ def holds_for_every_call(effects: list[Effect]) -> None:
             in_order = [at for at in (leg.rang_at, leg.left_at) if at is not None]
             assert in_order == sorted(in_order), leg
             assert not (leg.answered_at and leg.left_at) or leg.answered_at <= leg.left_at, leg
+        if isinstance(effect, CallMerged):
+            assert effect.gone not in over, f"after its end: {effect}"
+            over.add(effect.gone)
         if isinstance(effect, CallEnded):
             assert call.state == "ended"
             assert call.outcome is not None

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.telephony.audio import BUCKETS, Measured, NotAudio, measure
-from tests.testbed.recorded import riff, wav
+from tests.testbed.audio_files import riff, wav
 
 
 def measured(data: bytes, suffix: str = "wav") -> Measured:

@@ -20,6 +20,7 @@ from hub.crm.access import Actor
 from hub.crm.clients import Found
 from hub.crm.directory import Person, Team
 from hub.crm.leads import Lead
+from hub.telephony.health import PbxState
 from hub.web import styleguide
 from hub.web.assets import Assets
 from hub.web.look import make_environment
@@ -97,6 +98,13 @@ PAGES: dict[str, dict[str, Any]] = {
         "next_cursor": None,
     },
     "styleguide.html": SAMPLE,
+    "pbx_states.html": {
+        "down": [
+            PbxState("office", "down", NOW, "cannot connect: refused"),
+            PbxState("berlin", "auth_refused", NOW, "Authentication failed"),
+            PbxState("ufa", "connecting", None, ""),
+        ]
+    },
     "error.html": {"status": 404, "code": "page_missing", "number": ""},
     "error_fragment.html": {"status": 409, "code": "already_claimed"},
     "desk/row.html": {"item": SAMPLE["items"][0]},

@@ -441,7 +441,7 @@ def test_wiring_alone_is_no_call() -> None:
     """)
 
 
-def test_two_calls_whose_linkedids_merge_both_end_once() -> None:
+def test_two_calls_whose_linkedids_merge_are_one_call_and_the_older_one_stays() -> None:
     play = Play()
     play.script(DIRECT)
     play.script("""
@@ -449,7 +449,7 @@ def test_two_calls_whose_linkedids_merge_both_end_once() -> None:
         << CallChanged linked_id=30.1
         >> BridgeEnter @desk-colleague Linkedid=10.1 BridgeUniqueid=b9
         << CallChanged linked_id=10.1
-        << CallEnded linked_id=30.1
+        << CallMerged linked_id=10.1 gone="('2026-11-24T09:00:00', '30.1')"
     """)
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from hub.telephony.calls import CallChanged, CallEnded, CallOffered, ClaimConnected, ClaimFailed
 from hub.telephony.tracker import CallTracker
 from tests.unit.ami_script import BOOT, CHANNELS, RULES, START, Play
-from tests.unit.test_tracker import CLAIM, TAKEN, WAITING
+from tests.unit.test_tracker import CLAIM, DIRECT, TAKEN, WAITING
 
 AFTER = "2026-11-24T10:30:00"
 
@@ -142,3 +142,63 @@ def test_a_trunk_named_by_its_number_is_no_phone_when_its_birth_was_not_seen() -
     tracker = CallTracker(RULES)
     (told,) = tracker.resync([row("caller", Channel="PJSIP/74950000100-0000000a")], boot=BOOT, now=START)
     assert told.call.direction == "inbound"
+
+
+LOT = {"BridgeUniqueid": "lot", "BridgeTechnology": "holding_bridge", "BridgeType": "parking"}
+PARKEE = {
+    "Event": "ParkedCall",
+    "ParkeeChannel": CHANNELS["caller"].name,
+    "ParkeeUniqueid": CHANNELS["caller"].uniqueid,
+    "ParkeeLinkedid": CHANNELS["caller"].linked_id,
+    "ParkerDialString": "PJSIP/101",
+}
+
+
+def test_a_caller_who_is_parked_when_hub_attaches_is_told_as_held() -> None:
+    tracker = CallTracker(RULES, boot=BOOT)
+    rows = [row("caller", BridgeId="lot")]
+    tracker.resync(rows, boot=BOOT, now=START, bridges=[LOT], parked=[PARKEE])
+    (call,) = tracker.open_calls()
+    assert (call.state, call.answered_at) == ("held", None)
+
+
+def test_two_callers_parked_in_one_lot_are_in_no_talk_when_hub_attaches() -> None:
+    tracker = CallTracker(RULES, boot=BOOT)
+    rows = [row("caller", BridgeId="lot"), row("desk", BridgeId="lot")]
+    tracker.resync(rows, boot=BOOT, now=START, bridges=[LOT])
+    assert [call.answered_at for call in tracker.open_calls()] == [None, None]
+
+
+def test_a_caller_who_was_taken_out_of_the_lot_unseen_is_not_held_any_more() -> None:
+    tracker = CallTracker(RULES, boot=BOOT)
+    tracker.resync([row("caller", BridgeId="lot")], boot=BOOT, now=START, bridges=[LOT], parked=[PARKEE])
+    rows = [row("caller", BridgeId="b1"), row("phone", BridgeId="b1")]
+    tracker.resync(rows, boot=BOOT, now=START + timedelta(seconds=20))
+    (call,) = tracker.open_calls()
+    assert (call.state, call.answered_extension) == ("talking", "101")
+
+
+def test_a_caller_on_hold_when_hub_attaches_is_told_as_held() -> None:
+    tracker = CallTracker(RULES, boot=BOOT)
+    rows = [row("caller", BridgeId="b1"), row("phone", BridgeId="b1")]
+    devices = [{"Event": "DeviceStateChange", "Device": "PJSIP/101", "State": "ONHOLD"}]
+    tracker.resync(rows, boot=BOOT, now=START, devices=devices)
+    assert [call.state for call in tracker.open_calls()] == ["held"]
+
+
+def test_a_queue_that_the_list_of_channels_cut_short_is_named_by_the_queue_itself() -> None:
+    tracker = CallTracker(RULES, boot=BOOT)
+    entry = {"Event": "QueueEntry", "Queue": "hub-sales", "Uniqueid": CHANNELS["caller"].uniqueid, "Wait": "12"}
+    effects = tracker.resync([row("caller")], boot=BOOT, now=START, queues=[{"Event": "QueueParams"}, entry])
+    assert kinds(effects) == ["CallChanged", "CallOffered"]
+    assert [call.state for call in tracker.open_calls()] == ["waiting"]
+
+
+def test_calls_that_were_joined_in_the_gap_are_one_call_after_it() -> None:
+    play = Play()
+    play.script(DIRECT)
+    play.feed({"Event": "Newchannel", **CHANNELS["desk-colleague"].headers()})
+    joined = row("desk-colleague", BridgeId="b1") | {"Linkedid": CHANNELS["caller"].linked_id}
+    effects = play.tracker.resync([row("caller", BridgeId="b1"), joined], boot=BOOT, now=play.now)
+    assert "CallMerged" in kinds(effects)
+    assert [call.linked_id for call in play.tracker.open_calls()] == ["10.1"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hub.web.pages import calls, clients, compose, desk, leads, live, messages, recordings, registers, styleguide
+from hub.web.pages import calls, clients, compose, desk, leads, live, messages, pbx, recordings, registers, styleguide
 from hub.web.routes import Route
 
 PAGE_ROUTES: tuple[Route, ...] = (
@@ -11,6 +11,7 @@ PAGE_ROUTES: tuple[Route, ...] = (
     *calls.ROUTES,
     *compose.ROUTES,
     *messages.ROUTES,
+    *pbx.ROUTES,
     *registers.ROUTES,
     *styleguide.ROUTES,
     *leads.ROUTES,

@@ -57,6 +57,16 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_phones_user_id"), ["user_id"], unique=False)
 
     op.create_table(
+        "merged_calls",
+        sa.Column("id", BigId, autoincrement=False, nullable=False),
+        sa.Column("call_id", BigId, nullable=False),
+        sa.ForeignKeyConstraint(["call_id"], ["calls.id"], name=op.f("fk_merged_calls_call_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_merged_calls")),
+    )
+    with op.batch_alter_table("merged_calls", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_merged_calls_call_id"), ["call_id"], unique=False)
+
+    op.create_table(
         "presence",
         sa.Column("user_id", BigId, nullable=False),
         sa.Column("state", sa.String(length=10), nullable=False),

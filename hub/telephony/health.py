@@ -1,0 +1,105 @@
+"""How each PBX is: written by the process that holds its line, shown on every page.
+
+A line that is up is confirmed every few seconds; where that stops without a word, because the process died, whoever
+watches says so. Invariant: a PBX that is not heard is shown as down within 15 s, whatever it was that broke.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.clock import utc_now
+from hub.errors import Unavailable
+from hub.store.changes import tell
+from hub.store.engine import Database
+from hub.store.upsert import insert
+from hub.telephony.models import pbx_states
+
+log = logging.getLogger(__name__)
+
+BEAT_EVERY = timedelta(seconds=4)
+SILENT_AFTER = timedelta(seconds=12)
+WATCH_EVERY_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class PbxState:
+    """A PBX as a page shows it. `since` is when it came up or went down, `error` what was said last."""
+
+    pbx: str
+    state: str
+    since: datetime | None
+    error: str
+
+    @property
+    def is_up(self) -> bool:
+        return self.state == "up"
+
+
+async def write(conn: AsyncConnection, pbx: str, state: str, *, boot: str = "", error: str = "", now: datetime) -> None:
+    """Write that a PBX is in this state. `since` moves only when it was in another."""
+    row = (await conn.execute(sa.select(pbx_states.c.state).where(pbx_states.c.pbx == pbx))).first()
+    values: dict[str, object] = {"state": state, "error": error[:300]}
+    if state == "up":
+        values |= {"seen_at": now, "boot": boot}
+    if row is None or row.state != state:
+        values["since"] = now
+    if row is None:
+        fresh = insert(conn, pbx_states).values(pbx=pbx, **values)
+        await conn.execute(fresh.on_conflict_do_update(index_elements=["pbx"], set_=values))
+    else:
+        await conn.execute(sa.update(pbx_states).where(pbx_states.c.pbx == pbx).values(**values))
+    await tell(conn, "pbx", 0, at=now, data={"pbx": pbx, "state": state})
+
+
+async def beat(db: Database, pbx: str, is_up: Callable[[], bool], *, now: Callable[[], datetime] = utc_now) -> None:
+    """Confirm a line that is up, for ever. Tells nobody: nothing has changed."""
+    while True:
+        await asyncio.sleep(BEAT_EVERY.total_seconds())
+        if not is_up():
+            continue
+        try:
+            async with db.begin() as conn:
+                mine = sa.update(pbx_states).where(pbx_states.c.pbx == pbx, pbx_states.c.state == "up")
+                await conn.execute(mine.values(seen_at=now()))
+        except Unavailable as error:
+            log.warning("pbx %s: that it is up could not be stored: %s", pbx, error)
+
+
+async def watch(db: Database) -> None:
+    """Say of every PBX that nobody confirms any more that it is down, for ever; any number of processes may watch."""
+    while True:
+        try:
+            await expire(db, now=utc_now())
+        except Unavailable as error:
+            log.warning("the states of the PBXs wait for the database: %s", error)
+        await asyncio.sleep(WATCH_EVERY_S)
+
+
+async def expire(db: Database, *, now: datetime) -> None:
+    """The watch's one round."""
+    silent = sa.and_(pbx_states.c.state == "up", pbx_states.c.seen_at < now - SILENT_AFTER)
+    async with db.read() as conn:
+        if (await conn.execute(sa.select(pbx_states.c.pbx).where(silent))).first() is None:
+            return
+    async with db.begin() as conn:
+        gone = sa.update(pbx_states).where(silent).values(state="down", since=now, error="no process of Hub holds it")
+        for row in await conn.execute(gone.returning(pbx_states.c.pbx)):
+            await tell(conn, "pbx", 0, at=now, data={"pbx": row.pbx, "state": "down"})
+
+
+async def states(conn: AsyncConnection, names: tuple[str, ...]) -> list[PbxState]:
+    """Return the state of each configured PBX, in the order given; one never seen is `connecting`."""
+    rows = {row.pbx: row for row in await conn.execute(sa.select(pbx_states).where(pbx_states.c.pbx.in_(names)))}
+    unseen = [PbxState(name, "connecting", None, "") for name in names]
+    return [
+        PbxState(one.pbx, rows[one.pbx].state, rows[one.pbx].since, rows[one.pbx].error) if one.pbx in rows else one
+        for one in unseen
+    ]
