@@ -134,12 +134,6 @@ def _days_later(conn: AsyncConnection, moment: sa.ColumnElement[datetime], days:
     return sa.type_coerce(moment + sa.func.make_interval(0, 0, 0, days), Moment())
 
 
-async def move(conn: AsyncConnection, from_call_id: int, to_call_id: int) -> None:
-    """Give a call the recordings of another that turned out to be the same conversation."""
-    of_call = sa.update(recordings).where(recordings.c.call_id == from_call_id)
-    await conn.execute(of_call.values(call_id=to_call_id))
-
-
 # Who hears it
 
 

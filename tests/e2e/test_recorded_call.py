@@ -63,7 +63,7 @@ def seconds_of(sound: bytes) -> float:
 
 
 async def test_a_recorded_call_is_heard_through_hub_as_long_as_the_talk(tmp_path: Path) -> None:
-    async with running_asterisk(ring_s=1) as asterisk:
+    async with running_asterisk() as asterisk:
         monitor = asterisk.home / "spool" / "monitor"
         async with running_hub(tmp_path, toml(asterisk, f'recordings_dir = "{monitor}"')) as hub:
             await staff(hub)
