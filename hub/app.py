@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from aiohttp import web
 
 from hub.clock import utc_now
-from hub.crm import leases, people
+from hub.crm import leases, people, presence
 from hub.crm.addresses import parse_email, parse_phone
 from hub.crm.linking import Linker
 from hub.errors import ConfigError, Unavailable
@@ -152,6 +152,7 @@ async def run_roles(parts: Parts, *, roles: frozenset[str], ready: asyncio.Event
                 running.append(tasks.create_task(health.watch(parts.db)))
                 running.append(tasks.create_task(_keep_feed_short(parts.db)))
                 running.append(tasks.create_task(RecordingKeeper(parts.db, parts.settings.pbx).run()))
+                running.append(tasks.create_task(presence.watch(parts.db)))
             if "web" in roles:
                 running.append(tasks.create_task(_serve_pages(parts, stop, ready)))
             elif ready is not None:

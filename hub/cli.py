@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -27,6 +28,10 @@ from hub.store.migrate import upgrade
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
     arguments = _parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What a stranger is called must not end a command because the terminal is not in UTF-8.
+            stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     for chatty in ("aiosqlite", "alembic", "mail.log"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
@@ -112,6 +117,30 @@ def _parser() -> argparse.ArgumentParser:
     token = commands.add_parser("token", help="API tokens").add_subparsers(required=True, metavar="COMMAND")
     create = command(token, "create", _token_create, "make an API token for a person and print it")
     create.add_argument("email")
+
+    doctor = command(
+        commands, "doctor", _doctor, "check every PBX, mailbox, database and key; say which line mends what"
+    )
+    doctor.add_argument("--json", action="store_true", help="for machines")
+    pbx = commands.add_parser("pbx", help="PBXs").add_subparsers(required=True, metavar="COMMAND")
+    snippet = command(pbx, "snippet", _pbx_snippet, "print Asterisk's configuration for the names in Hub's")
+    snippet.add_argument("--pbx", metavar="NAME", help="which PBX; not needed where there is one")
+    snippet.add_argument("--freepbx", action="store_true", help="for the files that FreePBX leaves to you")
+    snippet.add_argument("--trunk", default="trunk", metavar="ENDPOINT", help="the endpoint that leads outside")
+    snippet.add_argument("--fallback", default="101", metavar="X,Y", help="who is rung when nobody takes a caller")
+    record = command(commands, "record", _record, "write what a PBX says to a file, for a report of a wrong call")
+    record.add_argument("--pbx", metavar="NAME", help="which PBX; not needed where there is one")
+    record.add_argument("--seconds", type=float, metavar="N", help="how long (default: until Ctrl+C)")
+    record.add_argument("--mask-numbers", action="store_true", help="hide numbers and names; secrets are hidden always")
+    record.add_argument("--max-mb", type=int, default=200, metavar="N", help="stop at this size (default: 200)")
+    record.add_argument("out", type=Path, metavar="OUT", help="a new file; packed if its name ends in .xz")
+    replay = command(commands, "replay", _replay, "tell the calls of a file that `hub record` wrote", config=False)
+    replay.add_argument("--config", type=Path, metavar="FILE", help="take contexts and queues from here")
+    replay.add_argument("--pbx", metavar="NAME", help="… of this PBX")
+    replay.add_argument("--internal-context", action="append", default=[], metavar="C", help="a context of your phones")
+    replay.add_argument("--queue", action="append", default=[], metavar="Q", help="a queue that Hub takes callers from")
+    replay.add_argument("--json", action="store_true", help="one line of JSON a call")
+    replay.add_argument("file", type=Path, metavar="FILE", help="a recording, or any capture of AMI")
     return parser
 
 
@@ -128,6 +157,32 @@ async def _demo(arguments: argparse.Namespace) -> int:
 
     await run_demo(host=arguments.host, port=arguments.port, data_dir=arguments.data_dir)
     return 0
+
+
+async def _doctor(arguments: argparse.Namespace) -> int:
+    from hub.commands.doctor import doctor
+
+    # What the line says of its attempts is judged here, and need not be logged beside it.
+    logging.getLogger("hub").setLevel(logging.CRITICAL)
+    return await doctor(arguments)
+
+
+async def _pbx_snippet(arguments: argparse.Namespace) -> int:
+    from hub.commands.pbx import snippet
+
+    return await snippet(arguments)
+
+
+async def _record(arguments: argparse.Namespace) -> int:
+    from hub.commands.streams import record
+
+    return await record(arguments)
+
+
+async def _replay(arguments: argparse.Namespace) -> int:
+    from hub.commands.streams import replay
+
+    return await replay(arguments)
 
 
 async def _migrate(arguments: argparse.Namespace) -> int:

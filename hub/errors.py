@@ -46,6 +46,12 @@ class NotFound(Refused):
     status = 404
 
 
+class TooMany(Refused):
+    """Too often; to be tried later, after `retry_after_s` where `details` name it."""
+
+    status = 429
+
+
 class Conflict(HubError):
     """A race was lost; `details` say to whom and when."""
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from hub.errors import Refused
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _DIGITS = re.compile(r"\+?[0-9]{1,20}")

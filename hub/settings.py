@@ -51,6 +51,10 @@ class HubSection(_Section, frozen=True, kw_only=True):
     data_dir: str = "var"
     default_region: Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")] = "RU"
     language: Literal["ru", "en"] = "ru"
+    dial_per_user_per_min: Annotated[int, msgspec.Meta(ge=1)] = 10
+    dial_per_user_per_hour: Annotated[int, msgspec.Meta(ge=1)] = 120
+    dial_per_min: Annotated[int, msgspec.Meta(ge=1)] = 120
+    """How often numbers outside may be called by click: by one person, and by the whole house."""
 
 
 class WebSection(_Section, frozen=True, kw_only=True):
@@ -86,6 +90,8 @@ class Pbx(_Section, frozen=True, kw_only=True):
     """Channel technology of the managers' phones: extension 101 is rung as `PJSIP/101`."""
     dial_context: Name = "hub-out"
     """Context of the shipped dialplan that click-to-call goes through."""
+    dial_countries: tuple[Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")], ...] = ()
+    """Where click-to-call and transfers may go, e.g. ["RU", "KZ"]; empty is everywhere. Premium numbers never."""
     region: Annotated[str, msgspec.Meta(pattern="^([A-Z]{2})?$")] = ""
     recordings_dir: str = ""
     """Where MixMonitor's files lie, as this machine sees it: absolute. Or else:"""
@@ -96,6 +102,11 @@ class Pbx(_Section, frozen=True, kw_only=True):
     recordings_password_file: str = ""
     recordings_ca_file: str = ""
     """A CA of the operator's own, beside the system's."""
+    dialplan_secret: Secret = Secret("")
+    """By which the dialplan shows that it may ask where a caller goes; without it, nobody may."""
+    dialplan_secret_file: str = ""
+    http_url: Annotated[str, msgspec.Meta(pattern=r"^(https?://[^\s/@?#]+(/[^\s?#]*)?)?$")] = ""
+    """Asterisk's own web server (http.conf), where it is used: `hub doctor` asks its `httpstatus`."""
     team: tuple[PbxTeam, ...] = ()
 
 
@@ -227,6 +238,9 @@ def _with_secrets(settings: Settings, base: Path) -> Settings:
             place = f"pbx[{i}].recordings_password_file"
             secret = _read_secret(base, pbx.recordings_password_file, place)
             pbx = msgspec.structs.replace(pbx, recordings_password=secret)
+        if pbx.dialplan_secret_file:
+            secret = _read_secret(base, pbx.dialplan_secret_file, f"pbx[{i}].dialplan_secret_file")
+            pbx = msgspec.structs.replace(pbx, dialplan_secret=secret)
         pbxs.append(pbx)
     mailboxes = [
         msgspec.structs.replace(
@@ -261,6 +275,8 @@ def _check(settings: Settings) -> None:
             raise ConfigError("config_invalid", f"{key}: {min(twice)!r} is there twice")
     for i, pbx in enumerate(settings.pbx):
         _check_recordings(pbx, f"pbx[{i}]")
+        if 0 < len(pbx.dialplan_secret) < 16:
+            raise ConfigError("config_invalid", f"pbx[{i}].dialplan_secret: must have at least 16 characters")
     for i, box in enumerate(settings.mailbox):
         if not re.fullmatch(r"[^@\s]+@[^@\s]+", box.address):
             raise ConfigError("config_invalid", f"mailbox[{i}].address: {box.address!r} is not an address")

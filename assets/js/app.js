@@ -1,5 +1,6 @@
 // The pages' script: htmx and what Hub adds to it. Each part starts by itself and does nothing where it has no place.
 import "htmx.org";
+import { startClicks } from "./clicks.js";
 import { startClocks } from "./clock.js";
 import { startForms } from "./forms.js";
 import { startKeep } from "./keep.js";
@@ -10,6 +11,7 @@ import { startRecordings } from "./recording.js";
 import { startShell } from "./shell.js";
 
 startShell();
+startClicks();
 startClocks();
 startForms();
 startKeep();

@@ -1,5 +1,6 @@
-// Clocks that run from `data-since`: minutes and seconds where somebody holds the line, a rough "12 min" elsewhere.
-// The server's own reading of the time sets them, so a computer's wrong clock does not show.
+// Clocks that run from `data-since`: minutes and seconds where somebody holds the line, a rough "12 min" elsewhere;
+// and those that run down to `data-until`. The server's own reading of the time sets them, so a computer's wrong clock
+// does not show.
 
 let ahead = 0;
 let rough = {};
@@ -14,6 +15,10 @@ export function startClocks() {
 }
 
 function tick() {
+  for (const clock of document.querySelectorAll("time[data-until]")) {
+    const left = Math.max(0, Math.ceil((Date.parse(clock.dataset.until) - Date.now() - ahead) / 1000));
+    if (clock.textContent !== exact(left)) clock.textContent = exact(left);
+  }
   for (const clock of document.querySelectorAll("time[data-since]")) {
     const seconds = Math.max(0, Math.floor((Date.now() + ahead - Date.parse(clock.dataset.since)) / 1000));
     const text = clock.dataset.rough === undefined ? exact(seconds) : roughly(seconds);

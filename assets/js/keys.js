@@ -1,7 +1,7 @@
 // Letter keys, matched by their place on the keyboard so that they work in a Russian layout, and only where nobody
 // is writing. They can be switched off (WCAG 2.1.4).
 
-const GO = { KeyD: "/desk", KeyC: "/clients", KeyL: "/leads" };
+const GO = { KeyD: "/desk", KeyC: "/clients", KeyL: "/leads", KeyW: "/wallboard" };
 let goes = 0;
 
 export function startKeys() {
@@ -30,6 +30,8 @@ function act({ code, shiftKey, timeStamp }) {
   if (code === "Slash") return focus(document.querySelector("#find"));
   if (code === "KeyT") return click(firstToTake());
   if (code === "Enter") return click(document.activeElement.matches("[data-row]") && document.activeElement.querySelector("a:not([download]), [data-play]"));
+  if (code === "KeyH") return click(document.querySelector("[data-call-key=hold]"));
+  if (code === "KeyX") return click(document.querySelector("[data-call-key=transfer]"));
   if (code === "KeyJ") return step(1);
   if (code === "KeyK") return step(-1);
   return false;

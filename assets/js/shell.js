@@ -39,7 +39,17 @@ function click({ target }) {
     localStorage.setItem(name, localStorage.getItem(name) === "on" ? "off" : "on");
     showToggle(toggle);
   }
+  if (on("close-menu")) closeMenu(target.closest("details.menu"));
   for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(target)) menu.open = false;
+}
+
+// Chosen from: the menu closes and the keyboard stays where it opened.
+function closeMenu(menu) {
+  if (!menu) return;
+  setTimeout(() => {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
 }
 
 function setTheme(theme) {
@@ -74,5 +84,5 @@ export function toast(text) {
 }
 
 function fade(node) {
-  if (node.nodeType === Node.ELEMENT_NODE) setTimeout(() => node.remove(), TOAST_MS);
+  if (node.nodeType === Node.ELEMENT_NODE) setTimeout(() => node.remove(), Number(node.dataset.toastMs ?? TOAST_MS));
 }

@@ -98,9 +98,11 @@ presence = sa.Table(
     sa.Column("state", sa.String(10), nullable=False),
     moment("since", nullable=False),
     moment("until"),
+    moment("seen_at"),
     sa.CheckConstraint("state IN ('available', 'away', 'dnd', 'after_call')", name="state"),
 )
-"""What people say of themselves; that somebody is in a call or signed in is seen, not said."""
+"""What people say of themselves; that somebody is in a call is seen, not said. `seen_at`: the last sign of an open
+page or stream, null once they signed out."""
 
 sessions = sa.Table(
     "sessions",

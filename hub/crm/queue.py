@@ -319,6 +319,22 @@ async def assign(conn: AsyncConnection, kind: Kind, ref_id: int, user_id: int, *
         await _tell(conn, row, now=now)
 
 
+async def move(conn: AsyncConnection, item_id: int, team_id: int, *, now: datetime) -> None:
+    """Give an item that is not done to another team; its place, owner and claim stay as they are. Both are told."""
+    was = sa.select(queue_items.c.team_id).where(queue_items.c.id == item_id)
+    old_team_id = (await conn.execute(was)).scalar_one()
+    update = (
+        sa.update(queue_items)
+        .where(queue_items.c.id == item_id, queue_items.c.state != "done")
+        .values(team_id=team_id, version=queue_items.c.version + 1)
+        .returning(*_COLUMNS)
+    )
+    if (row := (await conn.execute(update)).mappings().first()) and old_team_id != team_id:
+        gone = {"state": "moved", "item_kind": row["kind"], "version": row["version"]}
+        await tell(conn, "queue_item", item_id, at=now, team_id=old_team_id, data=gone)
+        await _tell(conn, row, now=now)
+
+
 async def _own_lead(conn: AsyncConnection, row: sa.RowMapping, user_id: int | None) -> None:
     """Whoever holds the item of a lead, or the call or mail that a lead came by, holds the lead."""
     lead_id = row["ref_id"] if row["kind"] == "lead" else row["data"].get("lead_id")

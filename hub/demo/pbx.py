@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from hub.demo.pbx_channels import UNKNOWN, ScriptedChannel, event
 from hub.demo.pbx_dialplan import Dialplan, ScriptedCall
+from hub.demo.pbx_moves import Moves
 from hub.demo.pbx_queue import Queues
 from hub.demo.pbx_recorder import Recorder
 from hub.demo.pbx_server import AmiServer, Reply
@@ -46,7 +47,7 @@ class ScriptedPbx:
     ) -> None:
         self.calls: list[ScriptedCall] = []
         self._server = AmiServer(self.SECRET, self._act)
-        self._switch = Switch(self.say, speed=speed)
+        self._switch = Switch(self.say, self._start, speed=speed)
         self._queues = Queues(queues)
         self._dialplan = Dialplan(
             self._switch,
@@ -60,6 +61,7 @@ class ScriptedPbx:
             recorder=recorder,
         )
         self._recordings_dir = str(recorder.root) if recorder else ""
+        self._moves = Moves(self._switch, self._dialplan)
         self._plays: set[asyncio.Task[None]] = set()
 
     @property
@@ -177,6 +179,8 @@ class ScriptedPbx:
             case "coreshowchannels":
                 rows = [_row(channel) for channel in self._switch.channels]
                 reply.listed("Channels will follow", "CoreShowChannelsComplete", rows)
+            case "devicestatelist":
+                reply.listed("Device State Changes will follow", "DeviceStateListComplete", self._devices())
             case "queuestatus":
                 now_s = asyncio.get_running_loop().time()
                 rows = self._queues.status(fields.get("queue", ""), now_s=now_s)
@@ -185,7 +189,8 @@ class ScriptedPbx:
                 self._withdraw(fields, reply)
             case "originate":
                 reply("Success", "Originate successfully queued")
-                self._start(self._dialplan.originate(fields))
+                whose = self._moves if self._moves.originates(fields) else self._dialplan
+                self._start(whose.originate(fields))
             case "hangup":
                 if self._switch.end(fields.get("channel", "")):
                     reply("Success", "Channel Hungup")
@@ -194,8 +199,17 @@ class ScriptedPbx:
             case "mixmonitormute":
                 here = any(channel.name == fields.get("channel") for channel in self._switch.channels)
                 reply("Success" if here else "Error", "" if here else "No such channel")
+            case _ if self._moves.act(name, fields, reply):
+                pass
             case _:
                 reply("Error", f"Invalid/unknown command: {name}. Use Action: ListCommands to show available commands.")
+
+    def _devices(self) -> list[dict[str, str]]:
+        states = {name: self._switch.device_state(name) for name in (*self.phones, "trunk")}
+        states |= {name: "UNAVAILABLE" for name, phone in self.phones.items() if phone.behaviour == "away"}
+        return [
+            {"Event": "DeviceStateChange", "Device": f"PJSIP/{name}", "State": state} for name, state in states.items()
+        ]
 
     def _withdraw(self, fields: dict[str, str], reply: Reply) -> None:
         asked = self._queues.withdraw(fields.get("queue", ""), fields.get("caller", ""), fields.get("withdrawinfo", ""))

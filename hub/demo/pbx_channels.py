@@ -40,6 +40,11 @@ class ScriptedChannel:
     application: str = ""
     application_data: str = ""
 
+    @property
+    def endpoint(self) -> str:
+        """The phone or line that it is of, as in `PJSIP/101-00000001`."""
+        return self.name.partition("/")[2].rpartition("-")[0]
+
     def headers(self, prefix: str = "") -> dict[str, str]:
         """The snapshot that every channel event carries; `Dest` as prefix for the called side."""
         return {

@@ -122,7 +122,7 @@ class Dialplan:
             wanted = self.recorder is not None and call.queue in self.recorder.queues
             with self._hub_record(caller, wanted=wanted) as note_talk:
                 caller.application, caller.application_data = "Dial", f"PJSIP/{extension},{self.ring_s:.0f},m"
-                targets = [self._phone(extension)]
+                targets = [self.target(extension)]
 
                 def on_talk() -> None:
                     call.talking.set()
@@ -151,13 +151,13 @@ class Dialplan:
 
     async def _hub_fallback(self, call: ScriptedCall) -> None:
         call.caller.context, call.caller.priority = "hub-fallback", "1"
-        targets = [self._phone(extension) for extension in self.fallback]
+        targets = [self.target(extension) for extension in self.fallback]
         await self.switch.dial(call.caller, targets, ring_s=self.ring_s, music=True, on_talk=call.talking.set)
 
     async def straight(self, call: ScriptedCall, extension: str) -> None:
         """A phone is called without any queue, from outside or by a colleague."""
         caller, switch = call.caller, self.switch
-        targets = [self._phone(extension)]
+        targets = [self.target(extension)]
         status = await switch.dial(caller, targets, ring_s=self.ring_s, on_talk=call.talking.set)
         if status != "ANSWER" and switch.is_alive(caller):
             caller.priority = "2"
@@ -176,25 +176,32 @@ class Dialplan:
         self.switch.gone(call.caller, cause, sip=sip)
         call.over.set()
 
-    def _phone(self, extension: str) -> Target:
+    def target(self, extension: str) -> Target:
+        """Return how a phone of the house treats a call; one that is not registered is away."""
         return Target(extension, "internal", extension, self.phones.get(extension, Phone("away")))
 
     # Click-to-call
 
     async def originate(self, fields: Mapping[str, str]) -> None:
         """Ring the manager's phone under the channel id given, then send it to [hub-out]."""
+        if (manager := await self.ring_for(fields)) is not None:
+            await self._hub_out(manager, fields)
+
+    async def ring_for(self, fields: Mapping[str, str]) -> ScriptedChannel | None:
+        """Ring the phone that an Originate names and, picked up, put it where the Originate says; None if it is not."""
         extension = fields.get("channel", "").removeprefix("PJSIP/")
         phone = self.phones.get(extension, Phone("away"))
         uniqueid, number = fields.get("channelid", ""), fields.get("exten", "")
         is_taken = any(channel.uniqueid == uniqueid for channel in self.switch.channels)
         if is_taken or phone.behaviour == "away":
             self._answer_originate(fields, f"PJSIP/{extension}", "Failure", "0")
-            return
+            return None
         manager = self.switch.new_channel(extension, "internal", "s", uniqueid=uniqueid)
-        if await self._ring_manager(manager, phone, fields):
-            manager.context, manager.exten = "hub-out", number
-            self._answer_originate(fields, manager.name, "Success", "4")
-            await self._hub_out(manager, fields)
+        if not await self._ring_manager(manager, phone, fields):
+            return None
+        manager.context, manager.exten = fields.get("context", ""), number
+        self._answer_originate(fields, manager.name, "Success", "4")
+        return manager
 
     async def _ring_manager(self, manager: ScriptedChannel, phone: Phone, fields: Mapping[str, str]) -> bool:
         """Ring the manager's phone; True when it is picked up. Else everything is said that is to be said."""
@@ -236,7 +243,13 @@ class Dialplan:
     def _answer_originate(self, fields: Mapping[str, str], channel: str, response: str, reason: str) -> None:
         number = fields.get("exten", "")
         told = {"ActionID": fields["actionid"]} if "actionid" in fields else {}
-        told |= {"Response": response, "Channel": channel, "Context": "hub-out", "Exten": number, "Reason": reason}
+        told |= {
+            "Response": response,
+            "Channel": channel,
+            "Context": fields.get("context", ""),
+            "Exten": number,
+            "Reason": reason,
+        }
         caller = {"CallerIDNum": fields.get("callerid", UNKNOWN), "CallerIDName": UNKNOWN}
         self.say("OriginateResponse", {**told, "Uniqueid": fields.get("channelid", ""), **caller})
 

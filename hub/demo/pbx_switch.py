@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -18,6 +18,7 @@ from hub.demo.pbx_channels import CAUSES, UNKNOWN, ScriptedChannel
 
 Behaviour = Literal["answer", "busy", "reject", "no_answer", "away"]
 Say = Callable[[str, Mapping[str, str]], None]
+Play = Callable[[], Coroutine[None, None, None]]
 
 
 @dataclass(slots=True)
@@ -70,10 +71,14 @@ class _Ringing:
 class Switch:
     """All channels of one PBX. `say(event, headers)` tells the world."""
 
-    def __init__(self, say: Say, *, speed: float) -> None:
-        self._say, self._speed = say, speed
+    def __init__(self, say: Say, start: Callable[[Coroutine[None, None, None]], None], *, speed: float) -> None:
+        """`start` lets a play run by itself."""
+        self._say, self._start, self._speed = say, start, speed
+        self._devices: dict[str, str] = {}
         self._channels: dict[str, ScriptedChannel] = {}
         self._ends: dict[str, asyncio.Event] = {}
+        self._moves: dict[str, Play] = {}
+        self._moved: dict[str, asyncio.Event] = {}
         self._numbers = itertools.count()
 
     @property
@@ -84,6 +89,9 @@ class Switch:
         """The PBX has died: nothing is said of anything any more."""
         self._channels.clear()
         self._ends.clear()
+        self._devices.clear()
+        self._moves.clear()
+        self._moved.clear()
 
     def new_channel(
         self, endpoint: str, context: str, exten: str, *, number: str = UNKNOWN, name: str = UNKNOWN,
@@ -96,8 +104,23 @@ class Switch:
         )
         self._channels[channel.name] = channel
         self._ends[channel.name] = asyncio.Event()
+        self._moved[channel.name] = asyncio.Event()
         self.event("Newchannel", channel)
+        self._tell_device(channel)
         return channel
+
+    def device_state(self, endpoint: str) -> str:
+        """Return what Asterisk calls the state of an endpoint that has these channels."""
+        states = {one.state for one in self._channels.values() if one.endpoint == endpoint}
+        if states & {"4", "6", "7"}:
+            return "RINGINUSE" if "5" in states else "INUSE"
+        return "RINGING" if "5" in states else "NOT_INUSE"
+
+    def _tell_device(self, channel: ScriptedChannel) -> None:
+        state = self.device_state(channel.endpoint)
+        if state != self._devices.get(channel.endpoint, "NOT_INUSE"):
+            self._say("DeviceStateChange", {"Device": f"PJSIP/{channel.endpoint}", "State": state})
+        self._devices[channel.endpoint] = state
 
     def event(self, name: str, channel: ScriptedChannel, **more: str) -> None:
         if channel.name in self._channels:
@@ -106,6 +129,7 @@ class Switch:
     def change(self, channel: ScriptedChannel, state: str) -> None:
         channel.state = state
         self.event("Newstate", channel)
+        self._tell_device(channel)
 
     def renumber(self, channel: ScriptedChannel, number: str) -> None:
         channel.caller_number = number
@@ -134,7 +158,43 @@ class Switch:
         if channel.name in self._channels:
             tech = {"TechCause": sip} if sip else {}
             self.event("Hangup", channel, Cause=cause, **{"Cause-txt": CAUSES[cause]}, **tech)
-            del self._channels[channel.name], self._ends[channel.name]
+            del self._channels[channel.name], self._moved[channel.name]
+            self._moves.pop(channel.name, None)
+            # Whoever waits for the end of a channel that was taken elsewhere hears of it too.
+            self._ends.pop(channel.name).set()
+            self._tell_device(channel)
+
+    # Being sent elsewhere
+
+    def find(self, name: str) -> ScriptedChannel | None:
+        """Return a live channel by its name."""
+        return self._channels.get(name)
+
+    def peer_of(self, channel: ScriptedChannel) -> ScriptedChannel | None:
+        """Return who is in one bridge with a channel."""
+        same = [one for one in self.channels if one.bridge and one.bridge == channel.bridge and one is not channel]
+        return same[0] if same else None
+
+    def move(self, channel: ScriptedChannel, play: Play) -> None:
+        """Take a channel out of whatever it does and let it go on with `play`."""
+        self._moves[channel.name] = play
+        self._moved[channel.name].set()
+
+    async def released(self, channel: ScriptedChannel) -> None:
+        """Wait until a channel is sent elsewhere, or ends."""
+        await self.wait(None, self._ends[channel.name], self._moved[channel.name])
+
+    async def go_on(self, channel: ScriptedChannel) -> None:
+        """Play what a channel was sent to; without that it is over."""
+        if channel.name not in self._channels:
+            return
+        self._moved[channel.name].clear()
+        play = self._moves.pop(channel.name, None)
+        if play is not None and self.is_alive(channel):
+            await play()
+        else:
+            self.event("SoftHangupRequest", channel, Cause="16")
+            self.gone(channel)
 
     # Dial
 
@@ -167,7 +227,7 @@ class Switch:
             if caller.state != "6":
                 self.change(caller, "6")
             on_talk()
-            await self._talk(caller, answered)
+            await self.talk(caller, answered.channel, hangs_up_after_s=answered.phone.hangs_up_after_s)
         return status
 
     def _call(self, caller: ScriptedChannel, target: Target) -> _Ringing:
@@ -235,8 +295,10 @@ class Switch:
         self.gone(one.channel, declined.cause, sip=declined.sip)
         return declined.status
 
-    async def _talk(self, caller: ScriptedChannel, one: _Ringing) -> None:
-        callee = one.channel
+    async def talk(
+        self, caller: ScriptedChannel, callee: ScriptedChannel, *, hangs_up_after_s: float | None = None
+    ) -> None:
+        """Bridge two until one hangs up or is sent elsewhere. Where the caller is sent, this goes on with it."""
         bridge = {"BridgeUniqueid": str(uuid4()), "BridgeType": "basic", "BridgeTechnology": "simple_bridge"}
         bridge |= {"BridgeCreator": UNKNOWN, "BridgeName": UNKNOWN}
 
@@ -247,14 +309,20 @@ class Switch:
         for number, channel in enumerate((callee, caller), 1):
             channel.bridge = bridge["BridgeUniqueid"]
             self._say("BridgeEnter", {**shape(number), **channel.headers()})
-        if not await self.sleep(one.phone.hangs_up_after_s, caller, callee):
+        events = [held[one.name] for one in (caller, callee) for held in (self._ends, self._moved)]
+        if not await self.wait(hangs_up_after_s, *events):
             self.leave(callee)
         first, second = (callee, caller) if not self.is_alive(callee) else (caller, callee)
         for number, channel in ((1, first), (0, second)):
             self._say("BridgeLeave", {**shape(number), **channel.headers()})
             channel.bridge = ""
         self._say("BridgeDestroy", shape(0))
-        self.gone(callee)
+        if callee.name in self._moves and self.is_alive(callee):
+            self._start(self.go_on(callee))
+        else:
+            self.gone(callee)
+        if caller.name in self._moves:
+            await self.go_on(caller)
 
     def _about(self, name: str, caller: ScriptedChannel, callee: ScriptedChannel, **more: str) -> None:
         if callee.name in self._channels:

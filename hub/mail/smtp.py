@@ -133,6 +133,33 @@ async def send(
         client.close()
 
 
+async def sign_in_only(server: MailServer, *, deadline: timedelta) -> str:
+    """Connect, sign in and say goodbye; return what is wrong, or nothing. For `hub doctor`; never raises."""
+    try:
+        tls_context = await asyncio.to_thread(_tls_context, server) if server.tls != "none" else None
+        client = aiosmtplib.SMTP(
+            hostname=server.host,
+            port=server.port,
+            timeout=deadline.total_seconds(),
+            use_tls=server.tls == "tls",
+            start_tls=server.tls == "starttls",
+            tls_context=tls_context,
+            local_hostname=LOCAL_NAME,
+        )
+        try:
+            async with asyncio.timeout(deadline.total_seconds()):
+                await client.connect()
+                if server.username:
+                    await client.login(server.username, server.password.reveal())
+                with contextlib.suppress(SMTPException, OSError, TimeoutError):
+                    await client.quit(timeout=QUIT_WITHIN_S)
+        finally:
+            client.close()
+    except (SMTPException, OSError, ssl.SSLError, TimeoutError, ValueError) as error:
+        return _reason(error)
+    return ""
+
+
 def _tls_context(server: MailServer) -> ssl.SSLContext:
     """Certificates are always verified: against the system's authorities and the operator's own."""
     context = ssl.create_default_context()

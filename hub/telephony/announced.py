@@ -12,7 +12,8 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.telephony import recordings
+from hub.crm import queue
+from hub.telephony import recordings, waymarks
 from hub.telephony.calls import Call
 
 
@@ -29,8 +30,20 @@ class Heard:
 
 Receiver = Callable[[AsyncConnection, Heard, datetime], Awaitable[None]]
 
+
+async def give_back(conn: AsyncConnection, heard: Heard, now: datetime) -> None:
+    """Offer a client again whom their manager left on hold, or whom nobody took over: they stand in the queue."""
+    item = await queue.find_by_thing(conn, "call", heard.call_id)
+    if item is not None and item.state == "claimed" and item.claim_id:
+        await queue.take_back(conn, item.claim_id, reason="returned", now=now)
+
+
 RECEIVERS: dict[str, Receiver] = {
     "HubRecording": recordings.note_recording,
+    "HubBlocked": waymarks.note_blocked,
+    "HubCallback": waymarks.note_callback,
+    "HubVoicemail": waymarks.note_voicemail,
+    "HubReturned": give_back,
 }
 """By the name of the UserEvent."""
 

@@ -24,6 +24,9 @@ _DIALLED = re.compile(r"\+?[0-9]+")
 _LONG_ENOUGH = re.compile(r"\+?[0-9]{3,20}")
 _DIAL_ID = re.compile(r"hub-[0-9a-f]{16}")
 
+SUPERVISOR = "hubspy-"
+"""What the uniqueid of a phone that listens in begins with: Hub gave it that."""
+
 UNKNOWN_WORDS = frozenset(("", "<unknown>", "unknown", "anonymous", "s"))
 """What Asterisk writes where there is no number, name or extension."""
 
@@ -67,14 +70,15 @@ def party_of(name: str, rules: PbxRules, *, context: str | None, caller_id: str 
     endpoint = _SUFFIX.sub("", rest)
     if technology in _WIRING or "<ZOMBIE>" in name:
         return Party(endpoint, is_wiring=True, is_phone=False, extension=None)
-    is_phone = _is_phone(endpoint, rules, context=context)
+    is_phone = counts_as_phone(endpoint, rules, context=context)
     extension = None
     if is_phone:
         extension = next((word for word in (endpoint, caller_id) if _EXTENSION.fullmatch(word)), None)
     return Party(endpoint, is_wiring=False, is_phone=is_phone, extension=extension)
 
 
-def _is_phone(endpoint: str, rules: PbxRules, *, context: str | None) -> bool:
+def counts_as_phone(endpoint: str, rules: PbxRules, *, context: str | None) -> bool:
+    """Say whether an endpoint whose channels are born in this context is a phone of ours."""
     if context is not None:
         if rules.internal_contexts is not None:
             return context in rules.internal_contexts

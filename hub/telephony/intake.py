@@ -17,13 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub import guard
 from hub.clock import rfc3339
-from hub.crm import leads, phones, queue, timeline
+from hub.crm import leads, phones, presence, queue, timeline
 from hub.crm.linking import Candidate, Linked, Linker
 from hub.crm.models import clients
 from hub.store.changes import tell
 from hub.store.engine import Database
 from hub.store.upsert import insert
-from hub.telephony import announced, merging
+from hub.telephony import announced, merging, waymarks
 from hub.telephony.announced import Heard
 from hub.telephony.calls import (
     Announced,
@@ -188,6 +188,9 @@ class CallIntake:
         if stored.team_id is None:
             return
         held = await queue.find_by_thing(conn, "call", stored.id)
+        if held is not None and held.state != "done" and held.team_id != stored.team_id:
+            # The caller waited long enough for one team, and stands in the queue of another.
+            await queue.move(conn, held.id, stored.team_id, now=now)
         if held is not None and held.state == "claimed" and held.claim_id and call.claim_id is None:
             # The caller stands in the queue again though nobody said that the claim failed.
             await queue.take_back(conn, held.claim_id, reason="returned", now=now)
@@ -226,8 +229,12 @@ class CallIntake:
         if outcome == "answered":
             if outside:
                 await leads.close_callback(conn, address=outside, now=now)
+            if stored.team_id is not None and stored.answered_user_id is not None:
+                await presence.after_call(conn, stored.answered_user_id, [stored.team_id], now)
             await self._hand_lead_to_manager(conn, stored, now=now)
         elif direction == "inbound" and outcome in ("missed", "abandoned") and stored.team_id and outside:
+            if await waymarks.is_noted(conn, stored.id, stored.team_id, outside):
+                return
             lead_id = await leads.join_or_open(
                 conn,
                 team_id=stored.team_id,

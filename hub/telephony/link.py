@@ -76,9 +76,11 @@ class PbxLink:
         wall: Callable[[], datetime] = clock.utc_now,
         monotonic: Callable[[], float] = clock.monotonic_s,
         jitter: Callable[[], float] = _chance,
+        tap: Callable[[bytes], None] | None = None,
     ) -> None:
         """`known_boot`: the boot of the last `Up` before this process, so that a restart of Hub is told from one of
         the PBX. `max_frames`: how far the consumer may lag; 20,000 are some 20 s of 50 new calls a second.
+        `tap` is shown the bytes as they come, ahead of everybody; it must neither wait nor raise.
         """
         self.pbx = pbx
         self.state = LinkState("connecting", wall())
@@ -88,6 +90,7 @@ class PbxLink:
         self._wall = wall
         self._monotonic = monotonic
         self._jitter = jitter
+        self._tap = tap
         self._stream = Stream(max_frames)
         self._protocol: _Protocol | None = None
 
@@ -140,7 +143,9 @@ class PbxLink:
         """Live through one connection and say why it ended."""
         wall, began = self._wall(), self._monotonic()
         receiver = Receiver(self._stream, lambda: wall + timedelta(seconds=self._monotonic() - began))
-        manager = _Manager(self.pbx, lambda: _Protocol(self.pbx.name, receiver, FrameReader(skip=self._skip)))
+        manager = _Manager(
+            self.pbx, lambda: _Protocol(self.pbx.name, receiver, FrameReader(skip=self._skip), self._tap)
+        )
         try:
             async with asyncio.timeout(self._timing.connect_within.total_seconds()):
                 await manager.connect()
@@ -251,8 +256,11 @@ class _Protocol(ami_protocol.AMIProtocol):  # type: ignore[misc]
     MAX_PENDING = 1_000
     MAX_UNSENT_BYTES = 1_000_000
 
-    def __init__(self, pbx: str, receiver: Receiver, reader: FrameReader) -> None:
+    def __init__(
+        self, pbx: str, receiver: Receiver, reader: FrameReader, tap: Callable[[bytes], None] | None = None
+    ) -> None:
         self.reader = reader
+        self._tap = tap
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.heard = 0
         """Grows whenever anything arrives."""
@@ -299,6 +307,8 @@ class _Protocol(ami_protocol.AMIProtocol):  # type: ignore[misc]
         if self.cut_reason:
             return
         self.heard += 1
+        if self._tap is not None:
+            self._tap(data)
         try:
             frames = self.reader.feed(data)
             at = self._receiver.now()

@@ -182,6 +182,8 @@ class LiveCall:
     claims_over: set[str] = field(default_factory=set)
     """Connected or failed: an event that comes twice opens none of them again."""
     manager: LiveChannel | None = None
+    said_outcome: Outcome | None = None
+    """What the dialplan said became of a caller whom nobody spoke with."""
     transfers: list[Transfer] = field(default_factory=list)
     handover: Handover | None = None
     consultation: Consultation | None = None
@@ -305,6 +307,8 @@ class LiveCall:
             return "held"
         if self.in_queue is not None:
             return "waiting"
+        if self.answered_at is not None and any(channel.on_hold for channel in self.channels.values()):
+            return "held"  # put aside by Hub: the client hears music outside of any bridge
         if self.is_claim_open:
             return "connecting"
         if self.answered_at is not None and not self._is_ringing():
@@ -322,6 +326,8 @@ class LiveCall:
             return "answered"
         if self.has_voicemail:
             return "voicemail"
+        if self.said_outcome is not None:
+            return self.said_outcome
         if self.in_queue is not None or self.is_claim_open or self.has_left_queue:
             return "missed" if self.root is not None and self.root.was_turned_away else "abandoned"
         if self.dial_id is not None and self.root is not None and self.root.answered_at is None:

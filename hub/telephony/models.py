@@ -50,9 +50,11 @@ calls = sa.Table(
     sa.Column("transfers", Json, nullable=False),
     sa.Column("note", sa.Text()),
     sa.Column("origin", sa.String(8), nullable=False, server_default="live"),
+    sa.Column("blocked", sa.Boolean(), nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("pbx", "boot", "linked_id", name="uq_calls_identity"),
     sa.Index("ix_calls_started", "started_at", "id"),
     sa.Index("ix_calls_open", "pbx", "state"),
+    sa.Index("ix_calls_team_day", "team_id", "started_at"),
 )
 
 call_legs = sa.Table(
@@ -101,19 +103,22 @@ call_intents = sa.Table(
     sa.Column("queue", sa.String(80)),
     sa.Column("target", sa.String(64)),
     link("record_team_id", "teams"),
+    sa.Column("peer_channel", sa.String(150)),
     moment("created_at", nullable=False),
     moment("deadline", nullable=False),
     moment("sent_at"),
     moment("settled_at"),
     sa.Column("reason", sa.String(200), nullable=False, server_default=""),
     sa.CheckConstraint(
-        "kind IN ('take', 'dial', 'hangup', 'blind', 'attended', 'hold', 'unhold', 'park', 'retrieve', "
-        "'listen', 'whisper', 'barge', 'dnd', 'rec_pause', 'rec_resume')",
+        "kind IN ('take', 'dial', 'hangup', 'blind', 'attended', 'complete', 'cancel', 'hold', 'unhold', "
+        "'park', 'retrieve', 'listen', 'whisper', 'barge', 'dnd', 'rec_pause', 'rec_resume')",
         name="kind",
     ),
     sa.CheckConstraint("state IN ('new', 'sending', 'sent', 'refused', 'deferred', 'unknown')", name="state"),
     sa.Index("ix_call_intents_due", "pbx", "state", "id"),
+    sa.Index("ix_call_intents_asked", "kind", "created_at"),
 )
+"""`channel` is what is acted upon (the asker's phone, or whom a supervisor hears), `peer_channel` the other side."""
 
 pbx_states = sa.Table(
     "pbx_states",
@@ -158,6 +163,10 @@ device_states = sa.Table(
     metadata,
     sa.Column("pbx", sa.String(63), primary_key=True),
     sa.Column("device", sa.String(80), primary_key=True),
+    sa.Column("extension", sa.String(10)),
     sa.Column("state", sa.String(20), nullable=False),
     moment("since", nullable=False),
+    sa.Column("contact", sa.String(12), nullable=False, server_default=""),
+    sa.Index("ix_device_states_extension", "pbx", "extension"),
 )
+"""What Asterisk last said of its phones (see `devices`); it holds only while the PBX is up."""

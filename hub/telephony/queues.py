@@ -79,6 +79,9 @@ class Queues:
                 call.queue_channel = channel
         elif said == "HubDial":
             call.to_raw = known(frame.get("To")) or call.to_raw
+        elif said in ("HubHeld", "HubResumed"):
+            for one in call.channels.values():
+                one.on_hold = said == "HubHeld" and one is channel
         elif said == "HubClaimStarted" and _CLAIM.fullmatch(claim_id) and _EXTENSION.fullmatch(extension):
             if call.claim_id != claim_id and claim_id not in call.claims_over:
                 self.fail_claim(call, "replaced")
@@ -89,7 +92,10 @@ class Queues:
                 call.claim_id, call.is_claim_open, call.has_left_queue = claim_id, True, True
             self.fail_claim(call, known(frame.get("Reason")) or "failed")
         elif not said.startswith(("HubWaiting", "HubDial", "HubClaim")):
+            channel.on_hold = channel.on_hold and said != "HubReturned"
             call.has_voicemail |= said == "HubVoicemail"
+            if said == "HubBlocked":
+                call.said_outcome = "rejected"
             self._board.say(call, lambda shown: Announced(shown, said, dict(frame)))
 
     def fail_claim(self, call: LiveCall, reason: str) -> None:

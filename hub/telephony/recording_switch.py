@@ -8,7 +8,7 @@ Asterisk said that it is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -19,11 +19,12 @@ from hub.crm.audit import record
 from hub.errors import Conflict, Forbidden
 from hub.store.changes import tell
 from hub.store.engine import hint_after_commit
-from hub.telephony import control, register
-from hub.telephony.control import Intent
+from hub.telephony import intents, register
+from hub.telephony.intents import Intent
 from hub.telephony.models import call_intents, call_legs, calls, recordings
 
 KINDS = ("rec_pause", "rec_resume")
+SWITCH_WITHIN = timedelta(seconds=5)
 
 
 async def ask(conn: AsyncConnection, actor: Actor, call_id: int, *, pause: bool, now: datetime) -> int:
@@ -45,9 +46,9 @@ async def ask(conn: AsyncConnection, actor: Actor, call_id: int, *, pause: bool,
         raise Conflict("not_recorded", "this call is not being recorded")
     kind = "rec_pause" if pause else "rec_resume"
     values: dict[str, Any] = {"pbx": seen.pbx, "kind": kind, "user_id": actor.user_id, "call_id": call_id}
-    values |= {"channel": live[0].channel, "created_at": now, "deadline": now + control.TAKE_WITHIN, "state": "new"}
+    values |= {"channel": live[0].channel, "created_at": now, "deadline": now + SWITCH_WITHIN, "state": "new"}
     made = await conn.execute(call_intents.insert().values(**values).returning(call_intents.c.id))
-    hint_after_commit(conn, control.TOPIC)
+    hint_after_commit(conn, intents.TOPIC)
     return int(made.scalar_one())
 
 
@@ -69,12 +70,6 @@ async def note(conn: AsyncConnection, intent: Intent, *, now: datetime) -> None:
             details={"call": intent.call_id},
         )
         await tell(conn, "call", row.call_id, at=now, team_id=row.team_id, user_id=intent.user_id, data={})
-
-
-def action_of(intent: Intent, *, channel: str) -> tuple[str, dict[str, str | Sequence[str]]]:
-    """Return the AMI action of such an intent. Source: Asterisk 22, manager action MixMonitorMute."""
-    state = "1" if intent.kind == "rec_pause" else "0"
-    return "MixMonitorMute", {"Channel": channel, "Direction": "both", "State": state}
 
 
 async def state_of(conn: AsyncConnection, call_id: int) -> Literal["on", "paused"] | None:

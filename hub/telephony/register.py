@@ -76,6 +76,8 @@ class CallRow:
     candidates: list[dict[str, Any]]
     transfers: list[dict[str, Any]]
     note: str | None
+    blocked: bool
+    """Turned away by the blacklist."""
     legs: tuple[LegRow, ...] = ()
     recordings: tuple[Recording, ...] = ()
     """Those that the asker may hear."""
@@ -187,14 +189,22 @@ async def find(conn: AsyncConnection, actor: Actor, call_id: int) -> CallRow:
 
 
 async def current(conn: AsyncConnection, actor: Actor) -> CallRow | None:
-    """Return the live call that the actor has on their phone, or is being brought to it; None if none."""
+    """Return the live call that the actor has on their phone, or that rings there or is being brought to it."""
     taken = sa.select(queue_items.c.ref_id).where(
         queue_items.c.kind == "call", queue_items.c.state == "claimed", queue_items.c.owner_id == actor.user_id
     )
     dialled = sa.select(call_intents.c.channel_id).where(
         call_intents.c.user_id == actor.user_id, call_intents.c.kind == "dial", call_intents.c.state != "refused"
     )
-    mine = sa.or_(calls.c.answered_user_id == actor.user_id, calls.c.id.in_(taken), calls.c.dial_id.in_(dialled))
+    ringing = sa.select(call_legs.c.call_id).where(
+        call_legs.c.user_id == actor.user_id, call_legs.c.role == "callee", call_legs.c.left_at.is_(None)
+    )
+    mine = sa.or_(
+        calls.c.answered_user_id == actor.user_id,
+        calls.c.id.in_(taken),
+        calls.c.dial_id.in_(dialled),
+        calls.c.id.in_(ringing),
+    )
     query = _query(actor).where(calls.c.state != "ended", mine).order_by(calls.c.started_at.desc()).limit(1)
     row = (await conn.execute(query)).mappings().first()
     return _row(row, (await _legs(conn, [row["id"]])).get(row["id"], ())) if row else None

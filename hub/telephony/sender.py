@@ -1,8 +1,8 @@
 """The way out to a PBX: intents become AMI actions, each sent at most once, and each gets its outcome.
 
-Decides what a lost answer means: a take or a dial that may have arrived is `unknown` and never repeated; what
-surely was not sent is `refused` and, for a take, the caller is back with the team. Invariant: an intent is marked
-`sending` in a committed row before its first byte goes out.
+Decides what a lost answer means: what may have arrived is `unknown` and never repeated; what surely was not sent is
+`refused` and, for a take, the caller is back with the team. Invariant: an intent is marked `sending` in a committed
+row before its first byte goes out.
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from hub import guard
 from hub.clock import utc_now
 from hub.crm import queue
-from hub.errors import Refused, Unavailable, Unknown
+from hub.errors import HubError, Refused, Unavailable, Unknown
 from hub.settings import Pbx
 from hub.store.engine import Database
-from hub.telephony import control, recording_switch
-from hub.telephony.control import Intent
+from hub.telephony import intents, recording_switch
+from hub.telephony.actions import Action, actions_of, question_of
+from hub.telephony.intents import Intent, IntentState
 
 ANSWER_WITHIN = timedelta(seconds=5)
-RING_MANAGER_MS = 30_000
 
 
 class ActionPort(Protocol):
@@ -43,7 +42,7 @@ class IntentSender:
 
     async def run(self) -> None:
         """Send what is due, for ever: woken by the bus, and looking every second for a hint that was lost."""
-        with self.db.bus.subscribe(control.TOPIC) as hints:
+        with self.db.bus.subscribe(intents.TOPIC) as hints:
             await self.settle_left_over()
             while True:
                 await self.send_due()
@@ -52,76 +51,62 @@ class IntentSender:
     async def settle_left_over(self) -> None:
         """Call what a dead process was sending `unknown`."""
         async with self.db.begin() as conn:
-            for intent in await control.left_in_sending(conn, self.pbx.name):
-                await control.settle(conn, intent.id, "unknown", reason="interrupted", now=utc_now())
+            for intent in await intents.left_in_sending(conn, self.pbx.name):
+                await intents.settle(conn, intent.id, "unknown", reason="interrupted", now=utc_now())
 
     async def send_due(self) -> None:
         """Send every intent that waits, oldest first."""
         async with self.db.read() as conn:
-            waiting = await control.due(conn, self.pbx.name)
+            waiting = await intents.due(conn, self.pbx.name)
         for intent in waiting:
             await self._send(intent)
 
     async def _send(self, intent: Intent) -> None:
         async with self.db.begin() as conn:
-            if not await control.start(conn, intent.id, now=utc_now()):
+            if not await intents.start(conn, intent.id, now=utc_now()):
                 return
         if utc_now() > intent.deadline:
             await self._settle(intent, "refused", "too_late")
             return
-        name, fields = action_of(intent, self.pbx)
-        try:
-            await self.port.action(name, fields, deadline=ANSWER_WITHIN)
-        except Refused as error:
-            await self._settle(intent, "refused", error.details.get("reason", error.message))
-        except Unavailable as error:
-            await self._settle(intent, "refused", error.message)
-        except Unknown as error:
-            await self._settle(intent, "unknown", error.message)
-        else:
-            await self._settle(intent, "sent", "")
+        state, reason = await self._carry_out(intent)
+        await self._settle(intent, state, reason)
 
-    async def _settle(self, intent: Intent, state: control.IntentState, reason: str) -> None:
+    async def _carry_out(self, intent: Intent) -> tuple[IntentState, str]:
+        """Do the intent's actions one after the other; return the outcome and its reason.
+
+        What only prepares may fail without harm; once anything has been done, a failure after it is `unknown`.
+        """
+        has_acted = False
+        try:
+            answer = ""
+            if question := question_of(intent):
+                answer = (await self._act(question)).get("Value", "")
+            for action in actions_of(intent, self.pbx, answer=answer):
+                await self._act(action)
+                has_acted = has_acted or not action.prepares
+        except (Refused, Unavailable, Unknown) as error:
+            return _outcome(error, has_acted=has_acted)
+        return "sent", ""
+
+    async def _act(self, action: Action) -> Mapping[str, str]:
+        try:
+            return await self.port.action(action.name, action.fields, deadline=ANSWER_WITHIN)
+        except Unknown as error:
+            if action.prepares:
+                raise Unavailable(error.code, error.message, **error.details) from error
+            raise
+
+    async def _settle(self, intent: Intent, state: IntentState, reason: str) -> None:
         now = utc_now()
         async with self.db.begin() as conn:
-            await control.settle(conn, intent.id, state, reason=reason, now=now)
+            await intents.settle(conn, intent.id, state, reason=reason, now=now)
             if intent.kind in recording_switch.KINDS and state == "sent":
                 await recording_switch.note(conn, intent, now=now)
             if intent.kind == "take" and state == "refused" and intent.claim_id:
                 await queue.take_back(conn, intent.claim_id, reason=reason or "refused", now=now)
 
 
-def action_of(intent: Intent, pbx: Pbx) -> tuple[str, dict[str, str | Sequence[str]]]:
-    """Return the AMI action of an intent: its name and headers. Raises Refused on a value no line may carry.
-
-    Source: the dialplan in config/asterisk/extensions_hub.conf and Asterisk 22's manager actions.
-    """
-    if intent.kind == "take":
-        assert intent.queue and intent.channel and intent.claim_id and intent.extension
-        return "QueueWithdrawCaller", {
-            "Queue": guard.one_line(intent.queue, field="queue"),
-            "Caller": guard.one_line(intent.channel, field="channel"),
-            "WithdrawInfo": f"{intent.claim_id}-{guard.extension(intent.extension)}",
-        }
-    if intent.kind == "hangup":
-        assert intent.channel
-        return "Hangup", {"Channel": guard.one_line(intent.channel, field="channel"), "Cause": "16"}
-    if intent.kind in recording_switch.KINDS:
-        assert intent.channel
-        return recording_switch.action_of(intent, channel=guard.one_line(intent.channel, field="channel"))
-    assert intent.extension and intent.number and intent.channel_id
-    number = guard.dial_digits(intent.number)
-    variables = [f"HUB_DIAL={intent.channel_id}", f"HUB_EXTENSION={intent.extension}"]
-    if intent.record_team_id is not None:
-        variables.append("HUB_RECORD=yes")
-    return "Originate", {
-        "Channel": f"{pbx.phone_tech}/{guard.extension(intent.extension)}",
-        "Context": pbx.dial_context,
-        "Exten": number,
-        "Priority": "1",
-        "ChannelId": intent.channel_id,
-        "CallerID": number,
-        "Timeout": str(RING_MANAGER_MS),
-        "Async": "true",
-        "Variable": variables,
-    }
+def _outcome(error: HubError, *, has_acted: bool) -> tuple[IntentState, str]:
+    if isinstance(error, Unknown) or has_acted:
+        return "unknown", error.message
+    return "refused", str(error.details.get("reason", error.message))

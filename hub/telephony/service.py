@@ -18,6 +18,8 @@ from hub.settings import Pbx
 from hub.store.engine import Database
 from hub.telephony import health, recall
 from hub.telephony.calls import Call, Effect
+from hub.telephony.devices import EVENTS as DEVICE_EVENTS
+from hub.telephony.devicestore import DeviceStore
 from hub.telephony.intake import CallIntake, latest_snapshots_only
 from hub.telephony.link import Down, FrameReceived, PbxLink, Up
 from hub.telephony.sender import IntentSender
@@ -43,6 +45,7 @@ class PbxService:
         self._pbx = pbx
         self._intake = intake
         self._now = now
+        self._devices = DeviceStore(db, pbx.name, now=now)
         self._effects: list[Effect] = []
         self._told = asyncio.Event()
         self._sweep_wanted = False
@@ -51,19 +54,21 @@ class PbxService:
         boot, known = await self._recall()
         link, tracker = (
             PbxLink(self._pbx, known_boot=boot),
-            CallTracker(_rules(self._pbx), boot=boot, known_calls=known),
+            CallTracker(rules_of(self._pbx), boot=boot, known_calls=known),
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(link.run())
             tasks.create_task(self._read(link, tracker))
             tasks.create_task(self._store(tracker))
             tasks.create_task(health.beat(self._db, self._pbx.name, lambda: link.state.status == "up", now=self._now))
+            tasks.create_task(self._devices.run())
             tasks.create_task(IntentSender(self._db, self._pbx, link).run())
 
     async def _recall(self) -> tuple[str, list[Call]]:
         """What the process before knew: waits for the database as long as it takes."""
         while True:
             try:
+                await self._devices.recall()
                 async with self._db.read() as conn:
                     return await recall.last_boot(conn, self._pbx.name), await recall.open_calls(conn, self._pbx.name)
             except Unavailable as error:
@@ -73,6 +78,8 @@ class PbxService:
     async def _read(self, link: PbxLink, tracker: CallTracker) -> None:
         async for incoming in link.incoming():
             match incoming:
+                case FrameReceived(frame=frame, at=at) if frame["Event"] in DEVICE_EVENTS:
+                    self._devices.handle(frame, now=at)
                 case FrameReceived(frame=frame, at=at):
                     self._add(tracker.handle(frame, now=at))
                 case Up(boot=boot):
@@ -99,6 +106,7 @@ class PbxService:
         self._add(tracker.resync(channels, boot=boot, now=self._now(), **details))
         self._sweep_wanted = True
         self._told.set()
+        await self._devices.resync(link)
         await self._show_state("up", boot=boot)
 
     async def _ask_details(self, link: PbxLink) -> dict[str, list[Frame]]:
@@ -152,7 +160,8 @@ class PbxService:
             log.warning("pbx %s is %s, and this could not be stored: %s", self._pbx.name, state, unavailable)
 
 
-def _rules(pbx: Pbx) -> PbxRules:
+def rules_of(pbx: Pbx) -> PbxRules:
+    """Return what the operator said of a PBX, as the tracker needs it."""
     return PbxRules(
         pbx=pbx.name,
         internal_contexts=frozenset(pbx.internal_contexts) or None,

@@ -38,7 +38,8 @@ class Talk:
             return
         self.bridges.note_technology(bridge, frame.get("BridgeTechnology", ""))
         self.bridges.enter(channel, bridge)
-        if not channel.is_up:
+        if not channel.is_up or (channel.answered_at is None and channel.call.root is not channel):
+            # Up already, where it began a call of its own and met this one in the bridge, as when a call is taken up.
             self.note_up(channel, now)
         if frame.get("BridgeCreator") == "ConfBridge":
             self._confer(channel)

@@ -16,12 +16,11 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from hub.clock import monotonic_s
-from hub.crm import directory, people
+from hub.crm import directory, people, presence
 from hub.crm.access import Actor, load_actor
-from hub.errors import Refused
+from hub.errors import Refused, TooMany
 from hub.web import render
 from hub.web.door import LANGUAGES, LIVE, is_https, session_cookie
-from hub.web.errors import TooMany
 from hub.web.limits import SlidingLimit
 from hub.web.routes import Route
 from hub.web.visit import Visit
@@ -105,6 +104,7 @@ async def login(visit: Visit) -> web.StreamResponse:
             await people.revoke_session(conn, visit.session.id, now=visit.now)
         agent = visit.request.headers.get("User-Agent", "")
         secret = await people.open_session(conn, user_id, user_agent=agent, now=visit.now)
+        await presence.arrive(conn, user_id, now=visit.now)
         actor = await load_actor(conn, user_id)
     assert actor is not None
     response = web.Response(status=303, headers={"Location": safe_next(next_path) or home_of(actor)})
@@ -143,9 +143,12 @@ async def _checked(visit: Visit, limits: Limits, email: str, password: str) -> i
 
 async def logout(visit: Visit) -> web.StreamResponse:
     assert visit.session is not None
+    live = visit.request.app[LIVE]
+    live.close_session(visit.session.id)
     async with visit.db.begin() as conn:
         await people.revoke_session(conn, visit.session.id, now=visit.now)
-    visit.request.app[LIVE].close_session(visit.session.id)
+        if not live.has_streams(visit.actor.user_id):
+            await presence.leave(conn, visit.actor.user_id, now=visit.now)
     response = web.Response(status=303, headers={"Location": "/login"})
     response.del_cookie(session_cookie(visit.services), path="/", secure=is_https(visit.services))
     return response

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from hub.errors import Forbidden, HubError, NotFound, NotSignedIn, Refused, Unavailable
+from hub.errors import Forbidden, HubError, NotFound, NotSignedIn, Refused, TooMany, Unavailable
 from hub.web.api.endpoint import json_response
 
 
@@ -24,12 +24,6 @@ class WrongMethod(Refused):
     """The path is there, this method of it is not."""
 
     status = 405
-
-
-class TooMany(Refused):
-    """Too often; to be tried later."""
-
-    status = 429
 
 
 class Bug(HubError):

@@ -8,6 +8,7 @@ never as an error; and a test fails while there is one.
 from __future__ import annotations
 
 import gettext as gnu
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -137,6 +138,7 @@ class Translator:
             "number": self.number,
             "filesize": self.filesize,
             "phone": phone,
+            "is_callable": is_callable,
             "initials": initials,
             "hue": hue,
             "iso": iso,
@@ -162,6 +164,11 @@ def phone(value: str | None) -> str:
 
 
 _LEGAL_FORMS = frozenset("ооо ао оао зао пао ип llc inc ltd gmbh".split())
+
+
+def is_callable(value: str | None) -> bool:
+    """Whether a number can be called by a click: whole, with its country."""
+    return bool(value) and re.fullmatch(r"\+[0-9]{7,15}", value or "") is not None
 
 
 def initials(name: str | None) -> str:

@@ -188,6 +188,10 @@ class LiveFeed:
     def leave(self, stream: Stream) -> None:
         self._streams.discard(stream)
 
+    def has_streams(self, user_id: int) -> bool:
+        """Tell whether a page of this person is open in this process."""
+        return any(stream.actor.user_id == user_id and not stream.is_closed for stream in self._streams)
+
     def close_session(self, session_id: int) -> None:
         """End the streams of a browser that has signed out."""
         for stream in self._streams:

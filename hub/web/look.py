@@ -10,6 +10,7 @@ A fragment needs `actor` and `now`, nothing of the session: rows are drawn once 
 
 from __future__ import annotations
 
+import secrets
 from datetime import tzinfo
 from pathlib import Path
 
@@ -20,14 +21,26 @@ from hub.web.assets import Assets
 from hub.web.i18n import LANGUAGES, N_, translator
 
 ERRORS = {
+    "already_asked": N_("This is being done already."),
     "already_claimed": N_("Somebody else took this first."),
+    "already_there": N_("This phone is in the call already."),
     "bad_address": N_("This is not an address Hub can write to."),
+    "bad_holidays": N_("Each holiday is a line that begins with its date; a date may come once."),
+    "bad_hours": N_("These are no hours. Write from and until, for example 09:00–18:00."),
+    "bad_pattern": N_("A pattern is digits with * for any digits and ? for one."),
+    "bad_zone": N_("There is no such time zone."),
     "bad_email": N_("This is not an e-mail address."),
     "bad_number": N_("This is not a phone number."),
+    "bad_presence": N_("This cannot be said of oneself."),
     "bad_phone": N_("This is not a phone number."),
     "bad_request": N_("Hub could not read this request."),
+    "being_retrieved": N_("Somebody else is taking this call up."),
     "call_ended": N_("The call is over."),
+    "call_held": N_("Take the call off hold first."),
     "channel_missing": N_("The call is over."),
+    "costly_number": N_("This is a premium or satellite number. Dial it on the phone itself."),
+    "country_not_allowed": N_("Calls to this country are not allowed from here."),
+    "dial_limit": N_("Too many calls in a short time. Wait a minute."),
     "csrf": N_("The page has been open too long. Load it again."),
     "forbidden": N_("This is not yours to do."),
     "foreign_origin": N_("This request came from another site."),
@@ -37,17 +50,34 @@ ERRORS = {
     "no_extension": N_("You have no phone extension yet. Ask your administrator for one."),
     "no_pbx": N_("There is no telephony to call through."),
     "no_recipient": N_("Say whom this is for."),
+    "no_such_colleague": N_("No colleague with a phone goes by this name."),
+    "not_consulting": N_("Nobody is being asked about this call any more."),
+    "not_held": N_("The call is not on hold any more."),
+    "not_parked": N_("This call is not parked any more."),
     "not_recorded": N_("This call is not being recorded."),
+    "not_talking": N_("Nobody speaks in this call at the moment."),
+    "not_two": N_("This needs exactly two on the line."),
     "not_waiting": N_("The caller is not waiting any more."),
     "not_yours": N_("You do not hold this any more."),
     "recording_expired": N_("This recording has been deleted: its time was over."),
     "recording_missing": N_("There is no such recording, or it is not yours to hear."),
+    "out_of_range": N_("This number is too large or too small."),
+    "overflow_seconds_missing": N_("Say after how many seconds callers go to the other team."),
+    "overflow_to_itself": N_("A team cannot pass callers on to itself."),
+    "pattern_too_wide": N_("This would keep out everybody, or a number of your own."),
     "page_missing": N_("There is nothing at this address. It may have been merged, or it is not yours to see."),
+    "team_without_queue": N_("This team has no queue on any telephony yet."),
+    "not_your_call": N_("Your phone is not in this call."),
+    "other_team": N_("This is another team's call."),
+    "own_number": N_("This is a number of your own company."),
+    "privilege_missing": N_("Your administrator has not given you this right."),
     "too_large": N_("This is too large to send."),
     "too_long": N_("This text is too long."),
     "too_many": N_("These are too many files."),
+    "too_many_patterns": N_("These are too many patterns. Write wider ones."),
     "too_many_recipients": N_("These are too many recipients."),
     "too_many_streams": N_("Hub is open in too many tabs."),
+    "your_own_call": N_("Your phone is in this call already."),
     "too_many_tries": N_("Too many tries. Wait a few minutes."),
 }
 BY_STATUS = {
@@ -98,5 +128,10 @@ def make_environment(folder: Path, language: str, assets: Assets, *, zone: tzinf
     def error_title(status: int) -> str:
         return words.gettext(TITLES.get(status) or N_("This did not work"))
 
+    def click_id() -> str:
+        """Return a name for one click of one drawing of a page."""
+        return secrets.token_hex(8)
+
     env.globals.update(asset=assets.url, languages=LANGUAGES, error_text=error_text, error_title=error_title)
+    env.globals.update(click_id=click_id)
     return env

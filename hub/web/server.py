@@ -14,7 +14,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from hub.errors import HubError, NotSignedIn
-from hub.web import auth, health, listening, render, security
+from hub.web import auth, health, listening, pbx, render, security
 from hub.web.api import endpoint
 from hub.web.api.table import API_ROUTES
 from hub.web.door import LIVE, SERVICES, behind_door
@@ -28,7 +28,14 @@ __all__ = ["ROUTES", "Services", "make_app"]
 
 log = logging.getLogger(__name__)
 
-ROUTES: tuple[Route, ...] = (*health.ROUTES, *render.ROUTES, *auth.ROUTES, *PAGE_ROUTES, *API_ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *health.ROUTES,
+    *pbx.ROUTES,
+    *render.ROUTES,
+    *auth.ROUTES,
+    *PAGE_ROUTES,
+    *API_ROUTES,
+)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -41,6 +48,7 @@ def make_app(services: Services) -> web.Application:
     app[health.COUNTS] = health.Counts()
     app[auth.LIMITS] = auth.Limits()
     app[listening.LISTENERS] = listening.Listeners()
+    app[pbx.QUESTIONS] = pbx.Questions()
     app[render.PAGES] = render.Pages.load()
     app.on_response_prepare.append(security.harden)
     app.on_shutdown.append(_end_streams)

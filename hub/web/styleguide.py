@@ -10,6 +10,7 @@ from hub.crm.clients import Address, Client, Contact
 from hub.crm.queue import Item, ItemId, Kind
 from hub.crm.timeline import Entry
 from hub.mail.register import AttachmentRow, MailboxRow, MessageRow
+from hub.telephony.panel import Panel
 from hub.telephony.recording_files import RecordingPath
 from hub.telephony.recordings import Recording
 from hub.telephony.register import CallRow, LegRow
@@ -20,6 +21,9 @@ def facts(user_id: int, now: datetime) -> dict[str, Any]:
     return {
         "items": items(user_id, now),
         "call": call(now),
+        "panel": Panel(is_mine=True, may_hand_on=True, may_hold=True, recorded="on"),
+        "held": Panel(is_mine=True, may_hold=True, is_held=True, recorded="paused"),
+        "asking": Panel(is_mine=True, consulting="102"),
         "calls": [call(now), ended_call(now)],
         "recordings": {2: (recording(11, now),)},
         "entries": entries(now),

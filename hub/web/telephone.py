@@ -1,10 +1,13 @@
-"""Which PBX a click goes to, and how a person's way of writing a number is looked up."""
+"""Which PBX a click goes to, what it may call, and how a person's way of writing a number is looked up."""
 
 from __future__ import annotations
+
+import re
 
 from hub.crm.addresses import parse_phone
 from hub.errors import Refused
 from hub.settings import Pbx
+from hub.telephony.numbers import DialRules
 from hub.web.visit import Visit
 
 
@@ -14,6 +17,27 @@ def chosen_pbx(visit: Visit, name: str | None = None) -> Pbx:
         if name in (None, pbx.name):
             return pbx
     raise Refused("no_pbx", "there is no such PBX", field="pbx")
+
+
+def dial_rules(visit: Visit, pbx_name: str | None = None) -> DialRules:
+    """Return what the configuration allows to be called through a PBX. Raises Refused where there is none."""
+    pbx, house = chosen_pbx(visit, pbx_name), visit.services.settings.hub
+    return DialRules(
+        region=pbx.region or visit.services.linker.region,
+        countries=frozenset(pbx.dial_countries),
+        own_numbers=visit.services.linker.own_phones,
+        per_user_per_min=house.dial_per_user_per_min,
+        per_user_per_hour=house.dial_per_user_per_hour,
+        per_min=house.dial_per_min,
+    )
+
+
+def request_id_of(visit: Visit) -> str:
+    """Return the name that the page gave to this click. Raises Refused."""
+    request_id = visit.form.text("request_id", max_chars=64)
+    if not re.fullmatch(r"[A-Za-z0-9-]{8,64}", request_id):
+        raise Refused("bad_request", "the page is too old: load it again", field="request_id")
+    return request_id
 
 
 def looked_up_number(text: str | None, region: str) -> str | None:

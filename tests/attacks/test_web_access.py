@@ -42,6 +42,7 @@ PUBLIC = {
     ("GET", "/static/{name}"): 404,
     ("POST", "/login"): 401,
     ("POST", "/language"): 400,
+    ("POST", "/pbx/route"): 403,
     ("GET", "/api/v1/openapi.json"): 200,
 }
 
@@ -55,13 +56,31 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/pbx/states"): Rule(200, 200),
     ("GET", "/desk"): Rule(200, 200),
     ("GET", "/desk/call"): Rule(200, 200),
+    ("GET", "/desk/team"): Rule(200, 200),
+    ("GET", "/presence"): Rule(200, 200),
+    ("POST", "/presence"): Rule(200, 200, form="state=away"),
+    ("GET", "/wallboard"): Rule(303, 303),
     # the team's own things: to a stranger they do not exist
+    ("GET", "/wallboard/{id}"): Rule(404, 200, of="team"),
     ("POST", "/queue/{id}/take"): Rule(404, 200, of="item"),
     ("POST", "/queue/{id}/release"): Rule(404, 200, of="item"),
     ("POST", "/queue/{id}/done"): Rule(404, 409, of="item"),
     ("POST", "/calls/{id}/hangup"): Rule(404, 204, of="call"),
     ("GET", "/recordings/{id}"): Rule(404, 200, of="recording"),
-    ("POST", "/calls/{id}/recording"): Rule(404, 403, of="call"),
+    ("POST", "/calls/{id}/recording"): Rule(404, 403, of="talk", form="pause=1"),
+    # … olga's phone is not in the talk of another of her team, nor does she have the privilege to hear it
+    ("POST", "/calls/{id}/transfer"): Rule(404, 403, of="talk", form="kind=blind&to=102&request_id=12345678"),
+    ("POST", "/calls/{id}/complete"): Rule(404, 403, of="talk", form="request_id=12345678"),
+    ("POST", "/calls/{id}/cancel"): Rule(404, 403, of="talk", form="request_id=12345678"),
+    ("POST", "/calls/{id}/hold"): Rule(404, 403, of="talk", form="request_id=12345678"),
+    ("POST", "/calls/{id}/unhold"): Rule(404, 403, of="talk", form="request_id=12345678"),
+    ("POST", "/calls/{id}/park"): Rule(404, 403, of="talk", form="request_id=12345678"),
+    ("POST", "/calls/{id}/retrieve"): Rule(404, 409, of="talk"),
+    ("POST", "/calls/{id}/listen"): Rule(403, 403, of="talk", form="request_id=12345678"),
+    ("POST", "/calls/{id}/whisper"): Rule(403, 403, of="talk", form="request_id=12345678"),
+    ("POST", "/calls/{id}/barge"): Rule(403, 403, of="talk", form="request_id=12345678"),
+    ("GET", "/calls/{id}/colleagues"): Rule(404, 200, of="talk"),
+    ("GET", "/call-intents/{id}"): Rule(404, 200, of="intent"),
     ("GET", "/messages/{id}"): Rule(404, 200, of="message"),
     ("GET", "/messages/{id}/body"): Rule(404, 200, of="message"),
     ("GET", "/messages/{id}/raw"): Rule(404, 200, of="message"),
@@ -76,13 +95,20 @@ RULES: dict[tuple[str, str], Rule] = {
     # the registers of all are the administrator's
     ("GET", "/calls"): Rule(403, 403),
     ("GET", "/messages"): Rule(403, 403),
+    # … and so are the call rules
+    ("GET", "/admin/teams"): Rule(403, 403),
+    ("GET", "/admin/teams/{id}/rules"): Rule(403, 403),
+    ("POST", "/admin/teams/{id}/rules"): Rule(403, 403),
+    ("GET", "/admin/blocked"): Rule(403, 403),
+    ("POST", "/admin/blocked"): Rule(403, 403, form="pattern=%2B74951234567"),
+    ("POST", "/admin/blocked/{id}/remove"): Rule(403, 403),
     # cards are open to every manager
     ("GET", "/clients"): Rule(200, 200),
     ("GET", "/clients/new"): Rule(200, 200),
     ("POST", "/clients"): Rule(303, 303, form="name=x"),
     ("GET", "/clients/{id}"): Rule(200, 200, of="client"),
     ("GET", "/clients/{id}/timeline"): Rule(200, 200, of="client"),
-    ("POST", "/clients/{id}/call"): Rule(200, 200, of="client", form="to=%2B74951234567&request_id=12345678"),
+    ("POST", "/call"): Rule(200, 200, form="to=%2B74951234567&request_id=12345678"),
     # … but a mailbox is its team's
     ("POST", "/clients/{id}/messages"): Rule(404, 200, of="client", form=LETTER),
 }
@@ -93,10 +119,21 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/calls/{id}/take"): Rule(404, 202, of="call"),
     ("POST", "/calls/{id}/hangup"): Rule(404, 202, of="call"),
     ("GET", "/recordings/{id}"): Rule(404, 200, of="recording"),
-    ("POST", "/calls/{id}/recording"): Rule(404, 403, of="call", json='{"paused": true}'),
+    ("POST", "/calls/{id}/recording"): Rule(404, 403, of="talk", json='{"paused": true}'),
     ("GET", "/recordings/{id}/audio"): Rule(404, 200, of="recording"),
     ("GET", "/users/{id}/privileges"): Rule(403, 403),
     ("POST", "/users/{id}/privileges"): Rule(403, 403, json='{"grant": ["recordings"]}'),
+    ("POST", "/calls/{id}/transfer"): Rule(404, 403, of="talk", json='{"to": "102"}'),
+    ("POST", "/calls/{id}/hold"): Rule(404, 403, of="talk"),
+    ("POST", "/calls/{id}/unhold"): Rule(404, 403, of="talk"),
+    ("POST", "/calls/{id}/park"): Rule(404, 403, of="talk"),
+    ("POST", "/calls/{id}/retrieve"): Rule(404, 409, of="talk"),
+    ("POST", "/calls/{id}/listen"): Rule(403, 403, of="talk"),
+    ("POST", "/calls/{id}/whisper"): Rule(403, 403, of="talk"),
+    ("POST", "/calls/{id}/barge"): Rule(403, 403, of="talk"),
+    ("POST", "/calls/{id}/link"): Rule(404, 200, of="talk", json="{}"),
+    ("GET", "/parked-calls"): Rule(200, 200),
+    ("GET", "/call-intents/{id}"): Rule(404, 200, of="intent"),
     ("GET", "/messages"): Rule(200, 200),
     ("POST", "/messages"): Rule(404, 202, json=MAIL),
     ("GET", "/messages/{id}"): Rule(404, 200, of="message"),
@@ -117,8 +154,18 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/contacts/{id}"): Rule(200, 200, of="contact"),
     ("GET", "/match"): Rule(400, 400),
     ("GET", "/teams"): Rule(200, 200),
+    ("GET", "/teams/{id}/rules"): Rule(403, 403),
+    ("POST", "/teams/{id}/rules"): Rule(403, 403, json='{"personal_s": 1}'),
+    ("GET", "/blocked"): Rule(403, 403),
+    ("POST", "/blocked"): Rule(403, 403, json='{"kind": "hidden"}'),
+    ("POST", "/blocked/{id}/remove"): Rule(403, 403),
+    ("GET", "/route"): Rule(403, 403),
     ("GET", "/users"): Rule(200, 200),
     ("GET", "/events"): Rule(200, 200),
+    ("GET", "/presence"): Rule(200, 200),
+    ("POST", "/presence"): Rule(200, 200, json='{"state": "away"}'),
+    ("GET", "/devices"): Rule(200, 200),
+    ("GET", "/wallboard/{team}"): Rule(404, 200, of="team"),
 }
 EVERY = {**RULES, **{(method, f"/api/v1{path}"): rule for (method, path), rule in API_RULES.items()}}
 
@@ -136,12 +183,19 @@ async def ids(site: Site) -> dict[str, int]:
     await site.person("stranger", team="support", extension="201")
     api = await site.api("olga")
     call_id, item_id, _ = await talk.waiting_call(site.db, number="89031112233")
-    recording_id, _ = await recorded(site.db, site.app[SERVICES].settings, number="89035556677")
+    recording_id, _ = await recorded(site.db, site.app[SERVICES].settings, number="89035556688")
+    await site.person("pavel", extension="103")
+    talk_id, _, waiting = await talk.waiting_call(site.db, number="89035556677")
+    await talk.talking(site.db, waiting, extension="103")
+    async with api.post("calls", json={"to": "+74951230000"}) as answer:
+        intent = (await answer.json())["intent"]
     message_id = await talk.message(site.db, site.blobs, files=(("a.txt", "text/plain", b"a"),))
     async with api.post("clients", json={"name": "Ромашка", "contacts": [{"name": "Анна"}]}) as answer:
         client = await answer.json()
     return {
         "call": call_id,
+        "talk": talk_id,
+        "intent": intent,
         "item": item_id,
         "recording": recording_id,
         "message": message_id,
@@ -149,13 +203,14 @@ async def ids(site: Site) -> dict[str, int]:
         "lead": (await got(api, "leads"))["items"][0]["id"],
         "client": client["id"],
         "contact": client["contacts"][0]["id"],
+        "team": min(site.actors["olga"].team_ids),
     }
 
 
 async def ask(client: aiohttp.ClientSession, key: tuple[str, str], ids: dict[str, int]) -> tuple[int, str]:
     method, path = key
     rule = EVERY.get(key, Rule(0, 0))
-    path = path.replace("{id}", str(ids.get(rule.of, 1)))
+    path = path.replace("{id}", str(ids.get(rule.of, 1))).replace("{team}", str(ids.get(rule.of, 1)))
     headers = {"HX-Request": "true"} if not path.startswith("/api") and path != "/logout" else {}
     data: str | None = None
     if rule.form:

@@ -24,7 +24,7 @@ from tests.testbed.waiting import wait_for
 from tests.testbed.webserver import running_webserver
 
 pytestmark = pytest.mark.asterisk
-RECORDED = "74950000104"
+RECORDED = "74950000105"
 """The number whose callers the testbed's dialplan records."""
 
 

@@ -29,6 +29,7 @@ from hub.telephony.calls import (
 )
 from hub.telephony.intake import CallIntake
 from hub.telephony.models import call_intents, calls
+from hub.telephony.numbers import DialRules
 
 T0 = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 CALLER = Leg(Channel("PJSIP/trunk-1"), "100.1", None, "84951234567", "caller", rang_at=T0)
@@ -245,7 +246,7 @@ async def test_one_click_is_one_dial_and_the_call_is_on_the_card_it_came_from(ro
                     contact_id=None,
                     request_id="page-1",
                     pbx="office",
-                    region="RU",
+                    rules=DialRules(region="RU"),
                     now=T0,
                 )
             )
@@ -280,7 +281,7 @@ async def test_what_is_no_ordinary_number_is_never_dialled(room: Room, to: str) 
                 contact_id=None,
                 request_id="r",
                 pbx="office",
-                region="RU",
+                rules=DialRules(region="RU"),
                 now=T0,
             )
 

@@ -18,6 +18,7 @@ from hub.store.engine import Database
 from hub.telephony import control
 from hub.telephony.intake import CallIntake
 from hub.telephony.models import call_intents, calls, pbx_states
+from hub.telephony.numbers import DialRules
 from hub.telephony.service import PbxService
 from tests.testbed.waiting import wait_for
 
@@ -99,7 +100,7 @@ class Office:
                 contact_id=None,
                 request_id=request_id,
                 pbx="office",
-                region="RU",
+                rules=DialRules(region="RU"),
                 now=utc_now(),
             )
 

@@ -185,7 +185,7 @@ async def from_one_phone_to_another(pbx: ScriptedPbx, ami: Ami) -> None:
 
 
 PLAYS: dict[str, Callable[[ScriptedPbx, Ami], Awaitable[None]]] = {
-    path.stem: globals()[path.stem] for path in sorted(STREAMS.glob("*.txt"))
+    path.stem: globals()[path.stem] for path in sorted(STREAMS.glob("*.txt")) if path.stem in globals()
 }
 
 
@@ -205,7 +205,8 @@ def stories(stream: bytes) -> dict[str, Story]:
             if "-0000" in value or value.startswith("1"):
                 kind = header.removeprefix("Dest").replace("Linkedid", "Uniqueid")
                 frame[header] = names.setdefault(value, f"{kind} {sum(n.startswith(kind) for n in names.values())}")
-        if "Event" in frame and frame["Event"] != "FullyBooted":
+        # Of device states Asterisk tells in a thread of its own, and of a burst not each.
+        if "Event" in frame and frame["Event"] not in ("FullyBooted", "DeviceStateChange"):
             about = frame["Event"] if frame["Event"] in SAID_BY_ANOTHER_THREAD else frame.get("Channel")
             loose = (
                 {"DestChannelState", "DestChannelStateDesc"} if frame["Event"] in ("DialBegin", "DialState") else set()

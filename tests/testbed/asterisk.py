@@ -39,7 +39,8 @@ func_strings func_cut func_channel func_global func_logic
 res_parking app_mixmonitor app_chanspy app_directed_pickup app_confbridge chan_bridge_media app_voicemail app_record
 app_read app_exec app_transfer app_channelredirect app_bridgewait app_echo app_while func_db func_dialplan func_env
 func_devstate func_timeout func_hangupcause func_uri func_curl res_curl func_json func_groupcount func_extstate
-res_manager_devicestate bridge_native_rtp cdr_csv
+func_config app_senddtmf res_manager_devicestate bridge_native_rtp cdr_csv
+func_pjsip_endpoint
 res_pjsip_dtmf_info res_pjsip_diversion res_pjsip_send_to_voicemail
 """.split()
 
@@ -103,6 +104,7 @@ class Asterisk:
     """One running instance. Phones are the static contacts 101–103, the outside world is `trunk`."""
 
     SECRET = "ami-secret-of-the-tests"
+    ASK_SECRET = "the dialplan's own word, & more =%"
 
     def __init__(
         self,
@@ -114,10 +116,13 @@ class Asterisk:
         is_freepbx: bool = False,
         phones: Sequence[str] = ("101", "102", "103"),
         calls_at_once: int = 50,
+        settings: str = "",
     ) -> None:
+        """`settings`: more lines of the dialplan's [globals]."""
         self._root = root
         self._ring_s, self._wait_s, self._parking_s = ring_s, wait_s, parking_s
         self._is_freepbx = is_freepbx
+        self._settings = settings
         self._rtp_ports = calls_at_once * 4
         self.home = Path(tempfile.mkdtemp(dir=root / "tmp", prefix="hub-"))
         self.ami_port = free_port()
@@ -188,6 +193,7 @@ class Asterisk:
             "manager.conf": f"[general]\nenabled = yes\nport = {self.ami_port}\nbindaddr = 127.0.0.1\n"
             "timestampevents = yes\n#include manager_hub.conf\n",
             "manager_hub_secret.conf": f"secret = {self.SECRET}\n",
+            "hub_ask.conf": f"[hub]\nsecret = {self.ASK_SECRET}\n",
             "features.conf": "[general]\npickupexten = *8\natxfernoanswertimeout = 4\n"
             "atxferloopdelay = 1\natxfercallbackretries = 1\n[featuremap]\nblindxfer = ##\natxfer = *2\n",
             "res_parking.conf": "[general]\n[default]\nparkext = 700\nparkpos = 701-720\n"
@@ -219,16 +225,19 @@ class Asterisk:
     def _dialplan(self) -> str:
         return (
             f"[globals]\nHUB_RING = {self._ring_s}\nHUB_WAIT = {self._wait_s}\nTESTBED_RING = {self._ring_s}\n"
+            f"{self._settings}\n"
             "[from-trunk]\nexten => 74950000100,1,Goto(hub-in,sales,1)\n"
             "exten => 74950000101,1,Dial(PJSIP/101,20)\n"
             "exten => 74950000102,1,Goto(hub-in,north-west,1)\n"
             "exten => 74950000103,1,Goto(hub-in,nowhere,1)\n"
-            "exten => 74950000104,1,Set(HUB_RECORD=yes)\n same => n,Goto(hub-in,sales,1)\n"
+            "exten => 74950000104,1,Goto(hub-in,loop,1)\n"
+            "exten => 74950000105,1,Set(HUB_RECORD=yes)\n same => n,Goto(hub-in,sales,1)\n"
             "include => testbed-dids\n"
             "[internal]\nexten => _1XX,1,Dial(PJSIP/${EXTEN},20)\ninclude => parkedcalls\n"
             "include => testbed-phones\n"
             "[hub-trunk]\nexten => _[+0-9]!,1,Dial(PJSIP/${FILTER(0-9,${EXTEN})}@trunk,60)\n same => n,Hangup()\n"
-            "[hub-fallback]\nexten => _[a-zA-Z0-9]!,1,Dial(PJSIP/101&PJSIP/102,20,m)\n same => n,Hangup()\n"
+            "[hub-fallback]\nexten => loop,1,Goto(hub-in,loop,1)\n"
+            "exten => _[a-zA-Z0-9]!,1,Dial(PJSIP/101&PJSIP/102,20,m)\n same => n,Hangup()\n"
             "exten => h,1,Hangup()\n"
             "#include extensions_hub.conf\n#include extensions_testbed.conf\n"
             "#include extensions_freepbx.conf\n"
@@ -266,6 +275,7 @@ async def running_asterisk(
     is_freepbx: bool = False,
     phones: Sequence[str] = ("101", "102", "103"),
     calls_at_once: int = 50,
+    settings: str = "",
 ) -> AsyncIterator[Asterisk]:
     """Start an instance and stop it at the end; skip the test, with the reason, where there can be none."""
     root = await asyncio.to_thread(ensure_root)
@@ -281,6 +291,7 @@ async def running_asterisk(
         is_freepbx=is_freepbx,
         phones=phones,
         calls_at_once=calls_at_once,
+        settings=settings,
     )
     try:
         await asterisk.start()

@@ -45,6 +45,11 @@ class SippCall:
         found = re.findall(rf"message {way}[^\n]*\n\n?([^\n]+)", self.messages())
         return [line.strip() for line in found]
 
+    def received(self) -> str:
+        """Everything that came in, message after message."""
+        pieces = re.split(r"(?m)^-{20,}.*$", self.messages())
+        return "\n".join(piece for piece in pieces if "message received" in piece)
+
     def music_packets(self) -> int:
         """Read what has come to the media port; return how many RTP packets so far."""
         while True:

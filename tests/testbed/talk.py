@@ -65,6 +65,23 @@ async def waiting_call(
         return call_id, (await conn.execute(which)).scalar_one(), call
 
 
+async def talking(db: Database, call: Call, *, extension: str, team: str = "sales") -> Call:
+    """Have this extension answer a waiting call and speak."""
+    at = call.started_at + timedelta(seconds=5)
+    leg = Leg(
+        Channel(f"PJSIP/{extension}-{next(_numbers):08x}"), f"{call.linked_id}1", extension, None, "callee", at, at
+    )
+    caller = replace(call.legs[0], answered_at=at)
+    up = replace(call, state="talking", answered_at=at, wait_s=5.0, answered_extension=extension, legs=(caller, leg))
+    await (await intake(db, team)).store([CallChanged(up)], now=utc_now())
+    return up
+
+
+async def changed(db: Database, call: Call, *, team: str = "sales") -> None:
+    """Store a call as it is now."""
+    await (await intake(db, team)).store([CallChanged(call)], now=utc_now())
+
+
 async def answered(db: Database, call: Call, *, extension: str, team: str = "sales") -> Call:
     """End a waiting call as one that this extension answered and spoke for 65 s."""
     at = call.started_at + timedelta(seconds=5)

@@ -23,6 +23,7 @@ def test_an_ordinary_text_stands_in_a_line_unchanged() -> None:
     [
         ("evil\u202egnp.exe", "evilgnp.exe"),
         ("\x1b[31mred\x1b[0m", "red"),
+        ("\x9b31mred", "31mred"),
         ("a\r\n b\tc", "a b c"),
         ("x" * 300, "x" * 199 + "…"),
         ("lone \udc80 surrogate", "lone ? surrogate"),

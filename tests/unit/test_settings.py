@@ -100,8 +100,8 @@ def test_a_secret_compares_and_hides() -> None:
 
 def test_the_example_names_every_key_and_loads(tmp_path: Path) -> None:
     example = Path("config/hub.example.toml").read_text("utf-8")
-    for name in ("ami.secret", "sales.secret"):
-        (tmp_path / name).write_text("x")
+    for name in ("ami.secret", "sales.secret", "dialplan.secret"):
+        (tmp_path / name).write_text("a word of sixteen or more")
     load(written(tmp_path, example), {})
     for section in (Settings, Pbx, Mailbox):
         for field in msgspec.structs.fields(section):

@@ -17,13 +17,24 @@ import jinja2
 import pytest
 
 from hub.crm.access import Actor
+from hub.crm.blocking import Block, caller
 from hub.crm.clients import Found
 from hub.crm.directory import Person, Team
+from hub.crm.hours import openness
 from hub.crm.leads import Lead
+from hub.crm.presence import Said
+from hub.crm.rules import TeamRules
+from hub.errors import Refused
+from hub.telephony import colleagues, intents
 from hub.telephony.health import PbxState
+from hub.telephony.presence import Colleague
+from hub.telephony.routing import Facts, Owner, Target, decide
+from hub.telephony.wallboard import Board, BoardCall, Today
 from hub.web import styleguide
 from hub.web.assets import Assets
 from hub.web.look import make_environment
+from hub.web.pages.rules import BlockedQuery, TrialQuery
+from hub.web.team_rules import Trial, form_values
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -48,18 +59,89 @@ def _lead(number: int, **about: Any) -> Lead:
     return replace(lead, **about)
 
 
+def _intent(kind: intents.Kind, state: intents.IntentState, reason: str = "") -> intents.Intent:
+    words = dict.fromkeys(("call_id", "claim_id", "channel_id", "channel", "queue", "target", "peer_channel"))
+    about: dict[str, Any] = {**words, "extension": "101", "number": "+74951234567", "settled_at": None}
+    return intents.Intent(
+        id=9, pbx="office", kind=kind, state=state, user_id=5, created_at=NOW, deadline=NOW, reason=reason, **about
+    )
+
+
 SAMPLE = styleguide.facts(ANNA.user_id, NOW)
+COLLEAGUES = [
+    Colleague(5, "Анна Иванова", "101", "in_call", NOW, None, "in_use", (1,)),
+    Colleague(6, "Борис Кузнецов", "102", "after_call", NOW, NOW + timedelta(seconds=30), "idle", (1, 2)),
+    Colleague(7, "Вера Павлова", None, "free", NOW, None, "none", (2,)),
+    Colleague(8, "Глеб Орлов", "104", "away", NOW, None, "unavailable", (2,)),
+    Colleague(9, "Дина Ким", "105", "offline", None, None, "unknown", (2,)),
+]
+BOARD = Board(
+    1,
+    "sales",
+    (BoardCall(1, "+79268112231", None, "waiting", NOW, None), BoardCall(3, "Ромашка", 1, "connecting", NOW, "Анна")),
+    (BoardCall(2, "ООО «Северный лес»", 1, "held", NOW, "Анна Иванова"),),
+    tuple(COLLEAGUES),
+    Today(NOW, 8, 7, 1, 2, 1, 20),
+    ("office",),
+)
 MAIL = styleguide.message(NOW)
 CARD = {"client": styleguide.client(), "entries": SAMPLE["entries"], "request_id": "r" * 32, "next_cursor": "abc"}
 CARD |= {"recordings": SAMPLE["recordings"]}
+RULES = TeamRules(hours={"mon": (("09:00", "18:00"),)}, personal_s=15, overflow_team_id=2, overflow_s=60)
+BLOCK = Block(1, "pattern", "+7900*", "робот", NOW, "Ольга Соколова")
+TRIAL_FACTS = Facts(
+    caller=caller("84951234567", "RU"),
+    blocks=(),
+    rules=RULES,
+    team=Target("sales", "hub-sales"),
+    client="Ромашка",
+    owner=Owner("Анна", "101", "busy"),
+    overflow=Target("support", "hub-support"),
+    now=NOW - timedelta(days=1),
+    zone=UTC,
+)
+PHONE = {"panel": replace(SAMPLE["panel"], told=_intent("blind", "unknown")), "parked": SAMPLE["calls"][1:]}
 PAGES: dict[str, dict[str, Any]] = {
+    "admin/teams.html": {
+        "rows": [
+            {"team": Team(1, "sales"), "rules": RULES, "now": openness(RULES.hours, (), NOW, UTC)},
+            {"team": Team(2, "support"), "rules": TeamRules(), "now": openness({}, (), NOW, UTC)},
+        ],
+        "names": {1: "sales", 2: "support"},
+    },
+    "admin/rules.html": {
+        "team_id": 1,
+        "team_name": "sales",
+        "others": [(2, "support")],
+        "values": form_values(RULES),
+        "days": [("mon", "Monday"), ("tue", "Tuesday")],
+        "zones": ["Europe/Berlin"],
+        "query": TrialQuery(number="84951234567"),
+        "trial": Trial("office", TRIAL_FACTS, decide(TRIAL_FACTS)),
+        "trial_error": None,
+        "error": Refused("bad_hours", "mon: 'x' is not from–until", field="hours", place="mon"),
+    },
+    "admin/blocked.html": {
+        "blocks": [BLOCK, replace(BLOCK, id=2, kind="hidden", pattern=""), replace(BLOCK, id=3, kind="number")],
+        "query": BlockedQuery(test="89001234567"),
+        "hit": BLOCK,
+        "error": Refused("bad_pattern", "no pattern", field="pattern"),
+        "typed": {"kind": "number", "pattern": "x"},
+        "next_cursor": "x",
+    },
     "login.html": {"next": "/", "email": "", "error": "wrong"},
     "desk.html": {
         "waiting": SAMPLE["items"][:4],
         "mine": SAMPLE["items"][4:6],
         "call": SAMPLE["call"],
-        "recorded": "paused",
+        **PHONE,
+        "people": COLLEAGUES,
+        "teams": {1: "sales", 2: "support"},
     },
+    "desk/team.html": {"people": COLLEAGUES},
+    "presence/mine.html": {"said": Said("after_call", NOW, NOW + timedelta(seconds=30), NOW)},
+    "wallboards.html": {"teams": [Team(1, "sales"), Team(2, "support")]},
+    "wallboard.html": {"board": BOARD, "teams": [Team(1, "sales"), Team(2, "support")], "screen": False},
     "clients.html": {
         "clients": [Found(1, "person", "Татьяна Белова", "+79037001112", None, NOW)],
         "q": "бел",
@@ -69,7 +151,13 @@ PAGES: dict[str, dict[str, Any]] = {
     "client_new.html": {"values": {}, "error": None},
     "client/timeline.html": {"client_id": 1, "entries": SAMPLE["entries"], "recordings": {}, "next_cursor": None},
     "client/sent.html": {"back": "/clients/1", "message": MAIL},
-    "client/dialling.html": {},
+    "call/asked.html": {"intent": _intent("dial", "sending")},
+    "call/colleagues.html": {
+        "call": SAMPLE["call"],
+        "colleagues": [colleagues.Colleague(2, "Борис Кузнецов", "102")],
+        "number": "+74951234567",
+        "refusal": Refused("own_number", "the company's own"),
+    },
     "calls.html": {
         "calls": SAMPLE["calls"],
         "filters": Filters(),
@@ -107,8 +195,8 @@ PAGES: dict[str, dict[str, Any]] = {
     },
     "error.html": {"status": 404, "code": "page_missing", "number": ""},
     "error_fragment.html": {"status": 409, "code": "already_claimed"},
-    "desk/row.html": {"item": SAMPLE["items"][0]},
-    "desk/current_call.html": {"call": None, "recorded": None},
+    "desk/row.html": {"item": SAMPLE["items"][0], "teams": {}},
+    "desk/current_call.html": {"call": None, "panel": SAMPLE["panel"], "parked": SAMPLE["calls"][:1]},
     "desk/taken.html": {"item_id": 7, "owner": "Анна Иванова", "ago_s": 2},
 }
 

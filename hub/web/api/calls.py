@@ -1,6 +1,7 @@
-"""Calls over the API: the register, one call, and what is asked of a PBX (dial, take, hang up).
+"""Calls over the API: the register, one call, whose it is, and what one asks of a PBX (dial, take, hang up).
 
-What is asked is an intent: the answer is 202 with the intent's id, and the feed tells how it went.
+What is asked is an intent: the answer is 202 with the intent's id, and the feed tells how it went. What is done with
+a call that lives is in `live_calls`.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm import clients, contacts, queue
 from hub.errors import Conflict
-from hub.telephony import control, register
+from hub.telephony import control, intents, manual_link, register
 from hub.telephony.register import CallFilters
 from hub.web.api import shapes
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Page
 from hub.web.api.filters import party_or_moment
-from hub.web.telephone import chosen_pbx, looked_up_number
+from hub.web.telephone import chosen_pbx, dial_rules, looked_up_number
 from hub.web.visit import Visit, read_time_cursor, write_cursor
 
 
@@ -46,10 +47,27 @@ class Dial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     pbx: str | None = None
 
 
+class LinkTo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose call it is; neither named: nobody's that is known."""
+
+    client: Id | None = None
+    contact: Id | None = None
+
+
 class Asked(shapes.Shape, frozen=True, kw_only=True):
     """What was asked of the PBX; `call_intent` changes of this id tell how it went."""
 
     intent: int
+
+
+class IntentShown(shapes.Shape, frozen=True, kw_only=True):
+    """How it went with what was asked. `unknown`: the answer was lost; it is not asked for again."""
+
+    id: int
+    kind: str
+    state: Literal["new", "sending", "sent", "refused", "deferred", "unknown"]
+    reason: str
+    call: int | None
 
 
 async def listed(conn: AsyncConnection, visit: Visit, query: CallQuery) -> shapes.Calls:
@@ -95,7 +113,7 @@ async def dial(conn: AsyncConnection, visit: Visit, body: Dial) -> Asked:
         contact_id=body.contact,
         request_id=visit.request.headers.get("Idempotency-Key") or secrets.token_hex(16),
         pbx=pbx.name,
-        region=pbx.region or visit.services.linker.region,
+        rules=dial_rules(visit, pbx.name),
         now=visit.now,
     )
     return Asked(intent=intent)
@@ -112,6 +130,17 @@ async def take(conn: AsyncConnection, visit: Visit, _body: Nothing) -> Asked:
 
 async def hang_up(conn: AsyncConnection, visit: Visit, _body: Nothing) -> Asked:
     return Asked(intent=await control.hang_up(conn, visit.actor, visit.id(), now=visit.now))
+
+
+async def link(conn: AsyncConnection, visit: Visit, body: LinkTo) -> shapes.Call:
+    call_id = visit.id()
+    await manual_link.link(conn, visit.actor, call_id, client_id=body.client, contact_id=body.contact, now=visit.now)
+    return shapes.call(await register.find(conn, visit.actor, call_id))
+
+
+async def intent(conn: AsyncConnection, visit: Visit, _query: Any) -> IntentShown:
+    row = await intents.find(conn, visit.actor, visit.id())
+    return IntentShown(id=row.id, kind=row.kind, state=row.state, reason=row.reason, call=row.call_id)
 
 
 ENDPOINTS = (
@@ -138,5 +167,20 @@ ENDPOINTS = (
     ),
     Endpoint(
         method="POST", path="/calls/{id}/hangup", summary="Hang your call up", writes=hang_up, answer=Asked, status=202
+    ),
+    Endpoint(
+        method="POST",
+        path="/calls/{id}/link",
+        summary="Say whose call it is; nothing overwrites that",
+        writes=link,
+        body=LinkTo,
+        answer=shapes.Call,
+    ),
+    Endpoint(
+        method="GET",
+        path="/call-intents/{id}",
+        summary="How it went with what you asked of the PBX",
+        reads=intent,
+        answer=IntentShown,
     ),
 )

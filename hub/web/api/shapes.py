@@ -110,6 +110,7 @@ class Call(Shape, frozen=True, kw_only=True):
     recordings: list[Recording]
     result: str | None
     note: str | None
+    blocked: bool
 
 
 class Calls(Shape, frozen=True, kw_only=True):
@@ -175,6 +176,7 @@ def call(row: CallRow) -> Call:
         recordings=[Recording(id=one.id, duration_s=one.duration_s) for one in row.recordings],
         result=None,
         note=row.note,
+        blocked=row.blocked,
     )
 
 

@@ -6,7 +6,20 @@ from typing import Any
 
 from aiohttp import web
 
-from hub.web.api import calls, clients, directory, events, messages, openapi, privileges, queue, recordings
+from hub.web.api import (
+    calls,
+    clients,
+    directory,
+    events,
+    live_calls,
+    messages,
+    openapi,
+    presence,
+    privileges,
+    queue,
+    recordings,
+    rules,
+)
 from hub.web.api.endpoint import Endpoint, json_response
 from hub.web.visit import Visit
 
@@ -17,13 +30,16 @@ async def described(_visit: Visit, _query: Any) -> web.StreamResponse:
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *calls.ENDPOINTS,
+    *live_calls.ENDPOINTS,
     *messages.ENDPOINTS,
     *queue.ENDPOINTS,
     *clients.ENDPOINTS,
     *directory.ENDPOINTS,
     *privileges.ENDPOINTS,
     *recordings.ENDPOINTS,
+    *rules.ENDPOINTS,
     *events.ENDPOINTS,
+    *presence.ENDPOINTS,
     Endpoint(method="GET", path="/openapi.json", summary="This document", streams=described, who="anyone"),
 )
 API_ROUTES = tuple(endpoint.route() for endpoint in ENDPOINTS)

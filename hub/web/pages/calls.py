@@ -1,59 +1,156 @@
-"""Calling from a card and hanging up: one click, one dial.
+"""Calling any number from any page, and what is done with the call on one's phone: one click, one deed.
 
-Invariant: a page gives each of its dials a `request_id`; the same one never dials twice, however often it is sent.
+Invariant: a page gives each of its clicks a `request_id`; the same one never does anything twice, however often it
+is sent.
 """
 
 from __future__ import annotations
 
-import re
-import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
 
+import msgspec
 from aiohttp import web
 
-from hub.crm import clients
+from hub.crm import clients, contacts
 from hub.errors import NotFound, Refused
-from hub.telephony import control
+from hub.telephony import colleagues, control, handing, intents, register, supervision
+from hub.telephony.numbers import allowed_number
 from hub.web import render
 from hub.web.routes import Route
-from hub.web.telephone import chosen_pbx
-from hub.web.visit import Visit
+from hub.web.telephone import chosen_pbx, dial_rules, request_id_of
+from hub.web.visit import Visit, parse_id
+
+
+class Search(msgspec.Struct, frozen=True, kw_only=True):
+    q: str = ""
 
 
 async def dial(visit: Visit) -> web.StreamResponse:
-    form = visit.form
-    request_id = form.text("request_id", max_chars=64)
-    if not re.fullmatch(r"[A-Za-z0-9-]{8,64}", request_id):
-        raise Refused("bad_request", "the page is too old: load it again", field="request_id")
-    pbx = chosen_pbx(visit)
+    """Ring the asker's phone, then call the number; a client named with it is the one whose call it is."""
+    form, request_id, pbx = visit.form, request_id_of(visit), chosen_pbx(visit)
+    client_id, contact_id = form.number("client"), form.number("contact")
     async with visit.db.begin() as conn:
-        client = await clients.find(conn, visit.id())
-        contact_id = form.number("contact")
-        if contact_id is not None and contact_id not in {one.id for one in client.contacts}:
+        if client_id is not None:
+            await clients.find(conn, client_id)
+        if contact_id is not None and (await contacts.find(conn, contact_id)).client_id != client_id:
             raise NotFound("contact_missing", "no such contact")
         intent_id = await control.dial(
             conn,
             visit.actor,
             to=form.text("to", max_chars=60),
-            client_id=client.id,
+            client_id=client_id,
             contact_id=contact_id,
             request_id=request_id,
             pbx=pbx.name,
-            region=pbx.region or visit.services.linker.region,
+            rules=dial_rules(visit, pbx.name),
             now=visit.now,
         )
+        intent = await intents.find(conn, visit.actor, intent_id)
     if not visit.is_fragment:
-        return render.go(visit, f"/clients/{client.id}")
-    context = {"client": client, "intent_id": intent_id, "request_id": secrets.token_hex(16)}
-    return render.page(visit, "client/dialling.html", context)
+        return render.go(visit, f"/clients/{client_id}" if client_id else "/desk")
+    return render.page(visit, "call/asked.html", {"intent": intent})
+
+
+async def asked(visit: Visit) -> web.StreamResponse:
+    """How it went with a click, in words."""
+    async with visit.db.read() as conn:
+        intent = await intents.find(conn, visit.actor, visit.id())
+    return render.page(visit, "call/asked.html", {"intent": intent})
 
 
 async def hang_up(visit: Visit) -> web.StreamResponse:
     async with visit.db.begin() as conn:
         await control.hang_up(conn, visit.actor, visit.id(), now=visit.now)
+    return _done(visit)
+
+
+async def transfer(visit: Visit) -> web.StreamResponse:
+    form = visit.form
+    kind = form.text("kind")
+    if kind not in ("blind", "attended"):
+        raise Refused("bad_request", "a transfer is blind or attended", field="kind")
+    user = form.text("user", max_chars=20)
+    to: str | int = parse_id(user, field="user") if user else form.text("to", max_chars=64)
+    async with visit.db.begin() as conn:
+        call = await register.find(conn, visit.actor, visit.id())
+        await handing.transfer(
+            conn,
+            visit.actor,
+            call.id,
+            to=to,
+            kind="blind" if kind == "blind" else "attended",
+            request_id=request_id_of(visit),
+            rules=dial_rules(visit, call.pbx),
+            now=visit.now,
+        )
+    return _done(visit)
+
+
+async def retrieve(visit: Visit) -> web.StreamResponse:
+    async with visit.db.begin() as conn:
+        await handing.retrieve(conn, visit.actor, visit.id(), now=visit.now)
+    return _done(visit)
+
+
+def _deed(deed: Callable[..., Awaitable[int]]) -> Callable[[Visit], Awaitable[web.StreamResponse]]:
+    async def handle(visit: Visit) -> web.StreamResponse:
+        request_id = request_id_of(visit)
+        async with visit.db.begin() as conn:
+            await deed(conn, visit.actor, visit.id(), request_id=request_id, now=visit.now)
+        return _done(visit)
+
+    return handle
+
+
+def _hear(how: supervision.How) -> Callable[[Visit], Awaitable[web.StreamResponse]]:
+    async def handle(visit: Visit) -> web.StreamResponse:
+        request_id = request_id_of(visit)
+        async with visit.db.begin() as conn:
+            intent_id = await supervision.supervise(
+                conn, visit.actor, visit.id(), how, request_id=request_id, now=visit.now
+            )
+            intent = await intents.find(conn, visit.actor, intent_id)
+        if not visit.is_fragment:
+            return render.go(visit, "/calls" if visit.actor.is_admin else "/desk")
+        return render.page(visit, "call/asked.html", {"intent": intent})
+
+    return handle
+
+
+async def find_colleagues(visit: Visit) -> web.StreamResponse:
+    """Whom a call may be handed to: colleagues by a piece of a name or extension, or the number that was written."""
+    query = visit.query(Search)
+    async with visit.db.read() as conn:
+        call = await register.find(conn, visit.actor, visit.id())
+        found = await colleagues.search(conn, query.q, pbx=call.pbx, but=visit.actor.user_id)
+    context: dict[str, Any] = {"call": call, "colleagues": found, "number": None, "refusal": None}
+    if sum(c.isdigit() for c in query.q) > 6:
+        try:
+            context["number"] = allowed_number(query.q[:60], dial_rules(visit, call.pbx))
+        except Refused as error:
+            context["refusal"] = error
+    return render.page(visit, "call/colleagues.html", context)
+
+
+def _done(visit: Visit) -> web.Response:
+    """The page hears of the rest by the feed."""
     return web.Response(status=204) if visit.is_fragment else render.go(visit, "/desk")
 
 
 ROUTES = (
-    Route("POST", "/clients/{id}/call", dial),
+    Route("POST", "/call", dial),
+    Route("GET", "/call-intents/{id}", asked),
+    Route("GET", "/calls/{id}/colleagues", find_colleagues),
     Route("POST", "/calls/{id}/hangup", hang_up),
+    Route("POST", "/calls/{id}/transfer", transfer),
+    Route("POST", "/calls/{id}/complete", _deed(handing.complete)),
+    Route("POST", "/calls/{id}/cancel", _deed(handing.cancel)),
+    Route("POST", "/calls/{id}/hold", _deed(handing.hold)),
+    Route("POST", "/calls/{id}/unhold", _deed(handing.unhold)),
+    Route("POST", "/calls/{id}/park", _deed(handing.park)),
+    Route("POST", "/calls/{id}/retrieve", retrieve),
+    Route("POST", "/calls/{id}/listen", _hear("listen")),
+    Route("POST", "/calls/{id}/whisper", _hear("whisper")),
+    Route("POST", "/calls/{id}/barge", _hear("barge")),
 )

@@ -7,13 +7,15 @@ claim and what it asks of the PBX are one transaction.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm import queue
+from hub.crm import directory, queue
 from hub.errors import Conflict
 from hub.store import changes
-from hub.telephony import control, recording_switch, register
+from hub.telephony import control, panel, parked, presence, register
 from hub.web import render
 from hub.web.routes import Route
 from hub.web.visit import Visit
@@ -27,17 +29,28 @@ async def desk(visit: Visit) -> web.StreamResponse:
         feed = await changes.head(conn)
         waiting = await queue.listed(conn, visit.actor, state="waiting", limit=SHOWN)
         mine = await queue.listed(conn, visit.actor, state="claimed", mine=True, limit=SHOWN)
-        current = await register.current(conn, visit.actor)
-        recorded = await recording_switch.state_of(conn, current.id) if current else None
-    context = {"waiting": waiting, "mine": mine, "call": current, "recorded": recorded, "now": visit.now}
+        # A refresh of the queue takes the queue only: who is on keeps itself true.
+        people = [] if visit.is_fragment else await presence.of_team(conn, visit.actor, visit.now)
+        teams = {team.id: team.name for team in await directory.my_teams(conn, visit.actor)}
+        phone = await _phone(conn, visit)
+    context = {"waiting": waiting, "mine": mine, "people": people, "teams": teams, "now": visit.now, **phone}
     return render.page(visit, "desk.html", context, feed=feed)
 
 
 async def current_call(visit: Visit) -> web.StreamResponse:
     async with visit.db.read() as conn:
-        current = await register.current(conn, visit.actor)
-        recorded = await recording_switch.state_of(conn, current.id) if current else None
-    return render.page(visit, "desk/current_call.html", {"call": current, "recorded": recorded, "now": visit.now})
+        phone = await _phone(conn, visit)
+    return render.page(visit, "desk/current_call.html", {"now": visit.now, **phone})
+
+
+async def _phone(conn: AsyncConnection, visit: Visit) -> dict[str, Any]:
+    """What the panel of one's phone shows: the call, what may be done with it, and who is parked."""
+    call = await register.current(conn, visit.actor)
+    return {
+        "call": call,
+        "panel": await panel.panel_of(conn, visit.actor, call, now=visit.now),
+        "parked": await parked.parked_calls(conn, visit.actor),
+    }
 
 
 async def take(visit: Visit) -> web.StreamResponse:
@@ -49,25 +62,27 @@ async def take(visit: Visit) -> web.StreamResponse:
                 await control.take(conn, visit.actor, item, now=visit.now)
     except Conflict as lost:
         return await _lost(visit, item_id, lost)
-    return _row(visit, item)
+    return await _row(visit, item)
 
 
 async def release(visit: Visit) -> web.StreamResponse:
     async with visit.db.begin() as conn:
         item = await queue.release(conn, visit.actor, visit.id(), now=visit.now)
-    return _row(visit, item)
+    return await _row(visit, item)
 
 
 async def done(visit: Visit) -> web.StreamResponse:
     async with visit.db.begin() as conn:
         item = await queue.finish(conn, visit.actor, visit.id(), now=visit.now)
-    return _row(visit, item)
+    return await _row(visit, item)
 
 
-def _row(visit: Visit, item: queue.Item) -> web.Response:
+async def _row(visit: Visit, item: queue.Item) -> web.Response:
     if not visit.is_fragment:
         return web.Response(status=303, headers={"Location": "/desk"})
-    return render.page(visit, "desk/row.html", {"item": item, "now": visit.now})
+    async with visit.db.read() as conn:
+        teams = {team.id: team.name for team in await directory.my_teams(conn, visit.actor)}
+    return render.page(visit, "desk/row.html", {"item": item, "teams": teams, "now": visit.now})
 
 
 async def _lost(visit: Visit, item_id: int, lost: Conflict) -> web.StreamResponse:

@@ -10,6 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
+from hub.clock import utc_now
+from hub.crm import presence
 from hub.crm.access import Actor
 from hub.store.changes import Change
 from hub.web import door, security, sse
@@ -37,6 +39,10 @@ def topics_of(change: Change) -> list[str]:
             return [f"client:{change.client_id}"] + (["clients"] if change.kind == "client" else [])
         case "pbx" | "mailbox":
             return [change.kind]
+        case "presence":
+            return ["presence", f"presence:{change.object_id}"]
+        case "device":
+            return ["presence"]
     return []
 
 
@@ -45,7 +51,11 @@ async def live(visit: Visit) -> web.StreamResponse:
 
     async def who_now() -> Actor | None:
         session = await door.find_session(visit.request, visit.services)
+        if session is not None:
+            await presence.touch(visit.db, session.actor.user_id, now=utc_now())
         return session.actor if session else None
+
+    await presence.touch(visit.db, visit.actor.user_id, now=visit.now)
 
     def encode(told: Told, actor: Actor) -> bytes | None:
         topics = topics_of(told.change)

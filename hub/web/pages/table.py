@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from hub.web.pages import calls, clients, compose, desk, leads, live, messages, pbx, recordings, registers, styleguide
+from hub.web.pages import (
+    calls,
+    clients,
+    compose,
+    desk,
+    leads,
+    live,
+    messages,
+    pbx,
+    presence,
+    recordings,
+    registers,
+    rules,
+    styleguide,
+)
 from hub.web.routes import Route
 
 PAGE_ROUTES: tuple[Route, ...] = (
@@ -13,8 +27,10 @@ PAGE_ROUTES: tuple[Route, ...] = (
     *messages.ROUTES,
     *pbx.ROUTES,
     *registers.ROUTES,
+    *rules.ROUTES,
     *styleguide.ROUTES,
     *leads.ROUTES,
     *recordings.ROUTES,
     *live.ROUTES,
+    *presence.ROUTES,
 )

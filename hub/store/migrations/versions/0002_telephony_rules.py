@@ -14,8 +14,8 @@ depends_on = None
 
 
 _KINDS = (
-    "kind IN ('take', 'dial', 'hangup', 'blind', 'attended', 'hold', 'unhold', 'park', 'retrieve', "
-    "'listen', 'whisper', 'barge', 'dnd', 'rec_pause', 'rec_resume')"
+    "kind IN ('take', 'dial', 'hangup', 'blind', 'attended', 'complete', 'cancel', 'hold', 'unhold', "
+    "'park', 'retrieve', 'listen', 'whisper', 'barge', 'dnd', 'rec_pause', 'rec_resume')"
 )
 
 
@@ -24,10 +24,15 @@ def upgrade() -> None:
         "device_states",
         sa.Column("pbx", sa.String(length=63), nullable=False),
         sa.Column("device", sa.String(length=80), nullable=False),
+        sa.Column("extension", sa.String(length=10), nullable=True),
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("since", Moment(), nullable=False),
+        sa.Column("contact", sa.String(length=12), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("pbx", "device", name=op.f("pk_device_states")),
     )
+    with op.batch_alter_table("device_states", schema=None) as batch_op:
+        batch_op.create_index("ix_device_states_extension", ["pbx", "extension"], unique=False)
+
     op.create_table(
         "blocked_callers",
         sa.Column("id", BigId, autoincrement=True, nullable=False),
@@ -72,6 +77,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("since", Moment(), nullable=False),
         sa.Column("until", Moment(), nullable=True),
+        sa.Column("seen_at", Moment(), nullable=True),
         sa.CheckConstraint("state IN ('available', 'away', 'dnd', 'after_call')", name=op.f("ck_presence_state")),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_presence_user_id")),
         sa.PrimaryKeyConstraint("user_id", name=op.f("pk_presence")),
@@ -147,8 +153,12 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("record_team_id", BigId, nullable=True))
         batch_op.create_foreign_key(op.f("fk_call_intents_record_team_id"), "teams", ["record_team_id"], ["id"])
         batch_op.create_index(op.f("ix_call_intents_record_team_id"), ["record_team_id"], unique=False)
+        batch_op.add_column(sa.Column("peer_channel", sa.String(length=150), nullable=True))
         batch_op.drop_constraint(op.f("ck_call_intents_kind"), type_="check")
         batch_op.create_check_constraint(op.f("ck_call_intents_kind"), _KINDS)
+        batch_op.create_index("ix_call_intents_asked", ["kind", "created_at"], unique=False)
 
     with op.batch_alter_table("calls", schema=None) as batch_op:
         batch_op.add_column(sa.Column("origin", sa.String(length=8), server_default="live", nullable=False))
+        batch_op.create_index("ix_calls_team_day", ["team_id", "started_at"], unique=False)
+        batch_op.add_column(sa.Column("blocked", sa.Boolean(), server_default=sa.false(), nullable=False))

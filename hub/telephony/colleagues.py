@@ -1,0 +1,75 @@
+"""Whom a call may be handed to inside the house: colleagues by id, extension or name.
+
+Decides nothing about their presence. Invariant: what comes out is an extension of digits, or None for what is to be
+read as a number outside.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub import guard
+from hub.crm.models import phones, users
+from hub.errors import Refused
+
+_SHORT = re.compile(r"[0-9]{2,6}")
+_HAS_DIGIT = re.compile(r"[0-9+]")
+AT_MOST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Colleague:
+    """A person with a phone on one PBX."""
+
+    id: int
+    name: str
+    extension: str
+
+
+def _with_phone(pbx: str) -> sa.Select[tuple[int, str, str]]:
+    """Everybody enabled who has a phone on this PBX: its own row there, else the one that holds everywhere."""
+    extension = sa.func.coalesce(phones.c.extension, users.c.extension)
+    return (
+        sa.select(users.c.id, users.c.name, extension.label("extension"))
+        .outerjoin(phones, sa.and_(phones.c.user_id == users.c.id, phones.c.pbx == pbx))
+        .where(users.c.disabled_at.is_(None), extension.is_not(None))
+    )
+
+
+async def search(conn: AsyncConnection, text: str, *, pbx: str, but: int) -> list[Colleague]:
+    """Return up to 8 colleagues whose name holds each word of `text` or whose extension begins with it, by name."""
+    words = guard.shown(text, max_chars=60).casefold().split()
+    rows = await conn.execute(_with_phone(pbx).where(users.c.id != but).order_by(users.c.name).limit(2_000))
+    # Names fold here: SQLite's lower() knows no Cyrillic.
+    found = [
+        Colleague(row.id, row.name, row.extension)
+        for row in rows
+        if all(word in row.name.casefold() or row.extension.startswith(word) for word in words)
+    ]
+    return found[:AT_MOST]
+
+
+async def find_target(conn: AsyncConnection, to: str | int, *, pbx: str) -> str | None:
+    """Return the extension that `to` means: a person's id, an extension, or a whole name; None for a number outside.
+
+    Raises Refused for a person without a phone, and for a name that nobody or several have.
+    """
+    if isinstance(to, int):
+        row = (await conn.execute(_with_phone(pbx).where(users.c.id == to))).first()
+        if row is None:
+            raise Refused("no_such_colleague", "no colleague with a phone has this id", field="to")
+        return guard.extension(row.extension, field="to")
+    text = to.strip()
+    if _SHORT.fullmatch(text):
+        return guard.extension(text, field="to")
+    if _HAS_DIGIT.search(text):
+        return None
+    wanted = text.casefold()
+    rows = [row for row in await conn.execute(_with_phone(pbx)) if row.name.casefold() == wanted]
+    if len(rows) != 1:
+        raise Refused("no_such_colleague", f"{len(rows)} colleagues are called {guard.shown(text)!r}", field="to")
+    return guard.extension(rows[0].extension, field="to")

@@ -1,0 +1,114 @@
+"""The question that the dialplan asks before it puts a caller into a queue: one POST, one line of text back.
+
+Knows the PBX by the secret in the body and nothing else of the web: no session, no cookie, no JSON. Invariants: the
+secret is compared in constant time before the database is touched; an answer takes less than the 300 ms after which
+the dialplan goes on without it, or is a refusal; and no more than `AT_ONCE` questions are worked on at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from dataclasses import dataclass, field
+from datetime import timedelta
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from hub.clock import monotonic_s
+from hub.errors import Refused, Unavailable
+from hub.settings import Pbx
+from hub.telephony.route_facts import Question, gather
+from hub.telephony.routing import answer_line, decide
+from hub.web.limits import SlidingLimit
+from hub.web.routes import Route
+from hub.web.team_rules import place_of
+from hub.web.visit import Services, Visit, read_body
+
+log = logging.getLogger(__name__)
+
+PATH = "/pbx/route"
+MAX_BODY_BYTES = 2048
+MAX_FIELDS = 12
+DEADLINE_S = 0.28
+AT_ONCE = 20
+_NOBODY = Pbx(name="nobody", username="")
+
+
+@dataclass(slots=True)
+class Questions:
+    """What is asked now, and how often somebody asked without the secret."""
+
+    open: int = 0
+    wrong: SlidingLimit = field(default_factory=lambda: SlidingLimit(30, timedelta(minutes=1)))
+
+
+QUESTIONS: web.AppKey[Questions] = web.AppKey("pbx_questions", Questions)
+
+
+async def route(visit: Visit) -> web.StreamResponse:
+    questions = visit.request.app[QUESTIONS]
+    try:
+        asked = _read_form(await read_body(visit.request, at_most=MAX_BODY_BYTES))
+    except Refused:
+        return _text("the question cannot be read", status=400)
+    pbx = _asking(visit.services, asked)
+    if pbx is None:
+        return _refuse_stranger(visit, questions)
+    if questions.open >= AT_ONCE:
+        return _text("too many questions at once", status=503)
+    questions.open += 1
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            return _text(await _answer(visit, pbx, asked))
+    except (Unavailable, TimeoutError) as error:
+        log.warning("pbx %s: a caller was routed by the dialplan's defaults: %s", pbx.name, error or "too slow")
+        return _text("not now", status=503)
+    finally:
+        questions.open -= 1
+
+
+async def _answer(visit: Visit, pbx: Pbx, asked: dict[str, str]) -> str:
+    question = Question(asked.get("from", "")[:40], asked.get("queue", "")[:63], asked.get("pres", "")[:40])
+    async with visit.db.read() as conn:
+        facts = await gather(conn, visit.services.linker, place_of(pbx), question, now=visit.now)
+    return answer_line(decide(facts))
+
+
+def _read_form(body: bytes) -> dict[str, str]:
+    """Read the form. Raises Refused."""
+    try:
+        fields = dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FIELDS))
+    except ValueError:
+        raise Refused("bad_request", "the form cannot be read") from None
+    if any("\x00" in value for value in fields.values()):
+        raise Refused("control_character", "text must not contain U+0000")
+    return fields
+
+
+def _asking(services: Services, asked: dict[str, str]) -> Pbx | None:
+    """Return the PBX whose secret this is. An unknown name costs the same as a wrong secret."""
+    name = asked.get("pbx", "")
+    pbx = next((one for one in services.settings.pbx if one.name == name), _NOBODY)
+    secret = pbx.dialplan_secret.reveal()
+    given = asked.get("secret", "").encode("utf-8", "surrogatepass")
+    is_right = hmac.compare_digest(given, (secret or "-").encode())
+    return pbx if is_right and secret else None
+
+
+def _refuse_stranger(visit: Visit, questions: Questions) -> web.Response:
+    peer = visit.request.remote or ""
+    now_s = monotonic_s()
+    if questions.wrong.wait_s(peer, now_s=now_s) > 0:
+        return _text("too often", status=429)
+    questions.wrong.note(peer, now_s=now_s)
+    log.warning("somebody at %s asked for a route without the secret of a PBX", peer)
+    return _text("who are you?", status=403)
+
+
+def _text(text: str, *, status: int = 200) -> web.Response:
+    return web.Response(text=text + "\n", status=status, content_type="text/plain")
+
+
+ROUTES = (Route("POST", PATH, route, "anyone", "nothing"),)

@@ -1,0 +1,275 @@
+"""What the doctor says of what was seen; and what a PBX that lies, hangs or floods cannot make it say."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from hub.settings import Pbx, PbxTeam, Secret
+from hub.telephony.diagnosis import (
+    DIALPLAN_VERSION,
+    FILTERED,
+    Finding,
+    HttpSeen,
+    PhoneSeen,
+    ProbeSeen,
+    QueueSeen,
+    Seen,
+    exit_code,
+    in_words,
+    judge,
+)
+from hub.telephony.doctor import look
+from hub.telephony.snippet import snippet
+from tests.fakes.ami_server import AmiServer, ami_server, packet
+from tests.testbed.asterisk import SHIPPED
+from tests.testbed.smtp import self_signed
+
+SECRET = "open sesame"
+TEAMS = (PbxTeam(queue="hub-sales", team="sales"), PbxTeam(queue="hub-support", team="support"))
+PBX = Pbx(name="office", username="hub", secret=Secret(SECRET), own_numbers=("+7 495 000-01-00",), team=TEAMS)
+ALLOWED = frozenset("Redirect QueueAdd Originate CoreShowChannels QueueWithdrawCaller".split())
+
+
+def healthy() -> Seen:
+    contexts = dict.fromkeys(("hub-version", "hub-in", "hub-out", "hub-doctor"), frozenset({DIALPLAN_VERSION}))
+    return Seen(
+        version="22.10.0",
+        peer_address="127.0.0.1",
+        clock_off_s=0.2,
+        commands=ALLOWED,
+        has_booted_event=True,
+        has_queue_events=True,
+        probe=ProbeSeen(answered=True, said_so=True, music=True, has_timestamps=True),
+        contexts=contexts,
+        reached={("hub-trunk", "+74950000000"): True, ("hub-fallback", "sales"): True},
+        queues={team.queue: QueueSeen(members=0, max_callers=0, join_empty="yes") for team in TEAMS},
+        phones={"101": PhoneSeen("Anna", "NOT_INUSE", "internal")},
+    )
+
+
+def wrong(seen: Seen, pbx: Pbx = PBX) -> list[Finding]:
+    return [finding for finding in judge(pbx, seen) if finding.level != "ok"]
+
+
+def test_nothing_is_wrong_with_a_healthy_pbx() -> None:
+    assert wrong(healthy()) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "level", "text"),
+    [
+        ("clock_off_s", 2.1, "warn", "2 s ahead of this machine's"),
+        ("clock_off_s", -75.0, "bad", "75 s behind this machine's"),
+        ("peer_address", "10.0.0.5", "warn", "cross the network to 10.0.0.5 in clear"),
+        ("commands", None, "warn", "does not say which actions are allowed"),
+        ("commands", ALLOWED - {"QueueWithdrawCaller"}, "bad", "no action QueueWithdrawCaller"),
+        ("commands", ALLOWED | {"AGI"}, "warn", "more than Hub needs: agi (AGI)"),
+        ("commands", ALLOWED | {"UpdateConfig", "Command"}, "warn", "command (Command), config (UpdateConfig)"),
+        ("has_booted_event", False, "bad", "do not reach Hub: system"),
+        ("has_queue_events", None, "warn", "could not be tried: agent"),
+        (
+            "probe",
+            ProbeSeen(refusal="Originate: Permission denied"),
+            "warn",
+            "(Originate: Permission denied): call, user",
+        ),
+        ("phones", {"101": PhoneSeen("Anna", "UNAVAILABLE", "")}, "warn", "PJSIP/101 (Anna) is not registered"),
+        ("queues", None, "bad", "does not list its queues"),
+        ("http", HttpSeen(error="no route"), "bad", "http_url: no route"),
+        ("http", HttpSeen(status=403), "bad", "httpstatus: 403"),
+        ("http", HttpSeen(status=502), "bad", "http_url: answered 502"),
+        ("http", HttpSeen(status=200, days_left=13), "warn", "its certificate ends in 13 days"),
+        ("recordings_dir", "/x is not there", "bad", "recordings: /x is not there"),
+        ("recordings_http", HttpSeen(status=401), "bad", "recordings_url: answered 401"),
+    ],
+)
+def test_each_thing_that_is_wrong_is_said_with_what_mends_it(field: str, value: object, level: str, text: str) -> None:
+    seen = healthy()
+    setattr(seen, field, value)
+    (finding,) = wrong(seen)
+    assert (finding.level, finding.place) == (level, "pbx office")
+    assert text in finding.text
+    assert finding.mend
+    assert exit_code([finding]) == (level == "bad")
+
+
+def test_where_the_pbx_lets_its_file_be_read_what_could_not_be_tried_is_judged_by_that() -> None:
+    seen = healthy()
+    seen.probe = ProbeSeen(refusal="no right")
+    seen.manager = {"read": "system, call,agent", "deny": "0.0.0.0/0.0.0.0", "writetimeout": "1000"}
+    (finding,) = wrong(seen)
+    assert (finding.level, finding.text) == ("bad", "events of these classes do not reach Hub: user")
+    seen.manager["read"] = "all"
+    assert wrong(seen) == []
+
+
+def test_a_queue_that_the_dialplan_never_leads_to_is_named() -> None:
+    pbx = Pbx(name="office", username="hub", team=(PbxTeam(queue="sales", team="sales"),))
+    seen = healthy()
+    seen.queues = {"sales": QueueSeen(members=0, max_callers=0)}
+    (finding,) = wrong(seen, pbx)
+    assert "queues named hub-… only" in finding.text
+    assert 'queue = "hub-sales"' in finding.mend
+    (finding,) = wrong(healthy(), Pbx(name="office", username="hub"))
+    assert "has no team" in finding.text
+
+
+def test_words_are_one_line_a_finding_and_steer_no_terminal() -> None:
+    evil = "\x1b[2Jowned\x9b\r\nok    pbx office: all is well"
+    seen = healthy()
+    seen.version = evil
+    seen.phones = {"101": PhoneSeen(evil, "INVALID", evil)}
+    text = in_words(judge(PBX, seen))
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", text)
+    assert not any(line.startswith("ok    pbx office: all is well") for line in text.splitlines())
+    assert text.splitlines()[-1] == "1 bad, 0 to look at, 7 well"
+
+
+# What is shipped, and what is printed
+
+
+def test_the_doctor_looks_for_the_dialplan_that_is_shipped() -> None:
+    for name in ("extensions_hub.conf", "manager_hub.conf", "queues_hub.conf"):
+        assert (SHIPPED / name).read_text().startswith(f"; hub-dialplan {DIALPLAN_VERSION}\n"), name
+    dialplan = (SHIPPED / "extensions_hub.conf").read_text()
+    assert re.search(rf"\[hub-version\]\n(;.*\n)*exten => {DIALPLAN_VERSION},1,", dialplan)
+
+
+def settings_of(text: str) -> dict[str, list[str]]:
+    """The lines of each section, comments and spaces left out; templates by their use."""
+    sections: dict[str, list[str]] = {}
+    for raw in text.splitlines():
+        line = re.sub(r"\s*;.*", "", raw).strip()
+        if section := re.match(r"\[([^]]+)\]", line):
+            sections[section[1]] = []
+        elif line and sections:
+            sections[next(reversed(sections))].append(re.sub(r"\s*=\s*", "=", line))
+    return sections
+
+
+def test_the_snippet_gives_the_names_of_the_shipped_files_what_the_shipped_files_give_them() -> None:
+    words = {"our_address": "127.0.0.1", "region": "RU", "trunk": "trunk", "fallback": ["101"], "freepbx": False}
+    printed = settings_of(snippet(PBX, **words))  # type: ignore[arg-type]
+    manager = settings_of((SHIPPED / "manager_hub.conf").read_text())["hub"]
+    assert sorted(printed["hub"]) == sorted(manager)
+    assert {name for name in FILTERED if f"name({name}))" in " ".join(manager)} == set(FILTERED)
+    queues = settings_of((SHIPPED / "queues_hub.conf").read_text())
+    assert {name: printed[name] for name in queues} == queues
+
+
+def test_the_snippet_for_freepbx_goes_into_the_files_that_freepbx_leaves_alone() -> None:
+    pbx = Pbx(name="branch", username="hub-branch", phone_tech="SIP", secret=Secret("s3cret-word"), team=TEAMS)
+    text = snippet(pbx, our_address="10.0.0.2", region="RU", trunk="trunk", fallback=["200", "201"], freepbx=True)
+    files = re.findall(r"^; ==> (\S+\.conf)", text, re.MULTILINE)
+    assert files == [
+        "manager_hub_secret.conf", "manager_custom.conf", "queues_custom.conf", "globals_custom.conf",
+        "extensions_custom.conf",
+    ]  # fmt: skip
+    assert "[general]" not in text and "[globals]" not in text
+    assert "s3cret-word" not in text
+    assert "HUB_PHONE_TECH = SIP" in text and "HUB_PBX = branch" in text
+    assert "permit = 10.0.0.2/255.255.255.255" in text
+    assert "Goto(from-internal,${FILTER(0-9,${EXTEN})},1)" in text
+    assert "Dial(SIP/200&SIP/201,60,m)" in text
+    assert "Custom Destinations: hub-in,sales,1, hub-in,support,1" in text
+
+
+# Peers that are no PBX, or a bad one
+
+
+def pbx_at(server: AmiServer, **changes: object) -> Pbx:
+    return Pbx(**{"name": "office", "port": server.port, "username": "hub", "secret": Secret(SECRET), **changes})  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def listening(serve: object, **words: object) -> AsyncIterator[int]:
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, **words)  # type: ignore[arg-type]
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+async def of(port: int) -> Finding:
+    pbx = Pbx(name="office", port=port, username="hub", secret=Secret(SECRET))
+    (finding,) = judge(pbx, await look(pbx, {}))
+    assert SECRET not in finding.text + finding.mend
+    return finding
+
+
+async def test_a_web_server_at_the_port_is_told_as_one() -> None:
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    async with listening(serve) as port:
+        finding = await of(port)
+    assert "is not an Asterisk manager interface" in finding.text
+    assert "manager.conf" in finding.mend
+
+
+async def test_a_port_with_tls_is_told_as_one(tmp_path: Path) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    context, _ = self_signed(tmp_path)
+    async with listening(serve, ssl=context, ssl_handshake_timeout=1) as port:
+        finding = await of(port)
+    assert "speaks TLS, and Hub speaks AMI without" in finding.text
+    assert "pbx.port: the port without TLS" in finding.mend
+
+
+async def test_a_peer_that_hangs_up_is_told_as_one() -> None:
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with listening(serve) as port:
+        assert (await of(port)).level == "bad"
+
+
+async def test_a_pbx_that_answers_anything_with_done_is_found_wrong_and_breaks_nothing() -> None:
+    async with ami_server(password=SECRET) as server:
+        server.answers["Ping"] = lambda a: packet(Response="Success", ActionID=a["ActionID"], Timestamp="nan")
+        findings = judge(PBX, await look(pbx_at(server, team=TEAMS), {"101": "Anna"}))
+        assert {"Hub's dialplan is not there", "there is no queue hub-sales"} <= {f.text for f in findings}
+        assert not any("clock" in finding.text for finding in findings)
+
+
+async def test_a_pbx_an_hour_off_is_told() -> None:
+    async with ami_server(password=SECRET) as server:
+        # The fake's Ping tells a moment of 2026-11-24.
+        findings = judge(PBX, await look(pbx_at(server), {}))
+    assert any("its clock is" in finding.text and "set-ntp" in finding.mend for finding in findings)
+
+
+async def test_a_member_that_the_pbx_took_in_is_taken_out_also_when_nothing_is_told_of_it() -> None:
+    def commands(action: dict[str, str]) -> str:
+        return packet(Response="Success", ActionID=action["ActionID"], QueueAdd="", QueueWithdrawCaller="")
+
+    def queues(action: dict[str, str]) -> str:
+        head = packet(Response="Success", ActionID=action["ActionID"], EventList="start")
+        row = packet(Event="QueueParams", ActionID=action["ActionID"], Queue=action["Queue"], Max="9" * 50)
+        return head + row + packet(Event="QueueStatusComplete", ActionID=action["ActionID"], EventList="Complete")
+
+    async with ami_server(password=SECRET) as server:
+        server.answers |= {"ListCommands": commands, "QueueStatus": queues}
+        findings = judge(PBX, await look(pbx_at(server, team=TEAMS), {}))
+        assert any("do not reach Hub: agent" in finding.text for finding in findings)
+        (added,), (removed,) = server.named("QueueAdd"), server.named("QueueRemove")
+        assert added["Paused"] == "true"
+        assert (added["Queue"], added["Interface"]) == (removed["Queue"], removed["Interface"])
+
+
+@pytest.mark.parametrize("username", ["hub)", "hub,secret", "${SHELL(id)}"])
+async def test_a_user_name_is_never_part_of_an_expression_it_could_break_out_of(username: str) -> None:
+    async with ami_server(password=SECRET) as server:
+        await look(pbx_at(server, username=username), {})
+        asked = [action["Variable"] for action in server.named("Getvar")]
+        assert asked
+        assert not any("AST_CONFIG(manager.conf" in expression for expression in asked)
