@@ -196,6 +196,9 @@ class ScriptedPbx:
                     reply("Success", "Channel Hungup")
                 else:
                     reply("Error", "No such channel")
+            case "mixmonitormute":
+                here = any(channel.name == fields.get("channel") for channel in self._switch.channels)
+                reply("Success" if here else "Error", "" if here else "No such channel")
             case _ if self._moves.act(name, fields, reply):
                 pass
             case _:

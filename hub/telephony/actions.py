@@ -72,6 +72,9 @@ def actions_of(intent: Intent, pbx: Pbx, *, answer: str = "") -> list[Action]:
             return [Action("Park", {"Channel": _peer(intent), "TimeoutChannel": _channel(intent)})]
         case "retrieve":
             return [_ring(intent, pbx, _place("hub-retrieve", "s"), [f"HUB_PEER={_peer(intent)}"])]
+        case "rec_pause" | "rec_resume":
+            state = "1" if intent.kind == "rec_pause" else "0"
+            return [Action("MixMonitorMute", {"Channel": _channel(intent), "Direction": "both", "State": state})]
         case "listen" | "whisper" | "barge":
             return [_ring(intent, pbx, _place("hub-spy", intent.kind), [f"HUB_SPY={_channel(intent)}"])]
 

@@ -26,7 +26,7 @@ TOPIC = "call_intents"
 
 Kind = Literal[
     "take", "dial", "hangup", "blind", "attended", "complete", "cancel", "hold", "unhold", "park", "retrieve",
-    "listen", "whisper", "barge",
+    "listen", "whisper", "barge", "rec_pause", "rec_resume",
 ]  # fmt: skip
 IntentState = Literal["new", "sending", "sent", "refused", "deferred", "unknown"]
 

@@ -111,7 +111,7 @@ call_intents = sa.Table(
     sa.Column("reason", sa.String(200), nullable=False, server_default=""),
     sa.CheckConstraint(
         "kind IN ('take', 'dial', 'hangup', 'blind', 'attended', 'complete', 'cancel', 'hold', 'unhold', "
-        "'park', 'retrieve', 'listen', 'whisper', 'barge', 'dnd')",
+        "'park', 'retrieve', 'listen', 'whisper', 'barge', 'dnd', 'rec_pause', 'rec_resume')",
         name="kind",
     ),
     sa.CheckConstraint("state IN ('new', 'sending', 'sent', 'refused', 'deferred', 'unknown')", name="state"),
@@ -146,6 +146,8 @@ recordings = sa.Table(
     sa.Column("state", sa.String(10), nullable=False, server_default="pending"),
     moment("measure_at"),
     sa.Column("tries", sa.Integer(), nullable=False, server_default="0"),
+    sa.Column("channel", sa.String(150)),
+    moment("paused_at"),
     moment("keep_until"),
     moment("deleted_at"),
     sa.UniqueConstraint("pbx", "path", name="uq_recordings_path"),

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.access import Actor
-from hub.telephony import intents, progress, seats
+from hub.telephony import intents, progress, recording_switch, seats
 from hub.telephony.control import extension_of
 from hub.telephony.intents import Intent
 from hub.telephony.register import CallRow
@@ -30,6 +31,7 @@ class Panel:
     is_parked: bool = False
     consulting: str | None = None
     told: Intent | None = None
+    recorded: Literal["on", "paused"] | None = None
 
 
 async def panel_of(conn: AsyncConnection, actor: Actor, call: CallRow | None, *, now: datetime) -> Panel:
@@ -51,6 +53,7 @@ async def panel_of(conn: AsyncConnection, actor: Actor, call: CallRow | None, *,
         is_parked=progress.parked(asked, call) is not None,
         consulting=(asking.number or asking.target) if asking else None,
         told=_worth_telling(mine, now=now),
+        recorded=await recording_switch.state_of(conn, call.id),
     )
 
 

@@ -281,8 +281,8 @@ class HttpSource:
         self, session: aiohttp.ClientSession, url: str, headers: dict[str, str]
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """GET; only an answer that is a recording, whole or in part, comes back."""
-        context = await asyncio.to_thread(_tls, self.ca_file) if url.startswith("https:") else True
         try:
+            context = await asyncio.to_thread(_tls, self.ca_file) if url.startswith("https:") else True
             async with session.get(url, headers=headers, allow_redirects=False, ssl=context) as answer:
                 if answer.status in (404, 410):
                     raise NotFound("recording_missing", "there is no such recording")

@@ -81,6 +81,7 @@ async def note_recording(conn: AsyncConnection, heard: Heard, now: datetime) -> 
     # Heard of a call that is over: then the recording is as old as the call.
     started_at = now if call.ended_at is None else call.answered_at or call.started_at
     values = {"pbx": call.pbx, "path": path, "call_id": heard.call_id, "team_id": team_id, "started_at": started_at}
+    values |= {"channel": (heard.fields.get("Channel") or "")[:150] or None}
     values |= {"keep_until": await _keep_until(conn, team_id, started_at), "measure_at": now}
     await conn.execute(insert(conn, recordings).values(**values).on_conflict_do_nothing())
 
@@ -131,12 +132,6 @@ def _days_later(conn: AsyncConnection, moment: sa.ColumnElement[datetime], days:
         text = sa.func.strftime("%Y-%m-%dT%H:%M:%f", moment, f"+{days} days")
         return sa.type_coerce(text.op("||")("000+00:00"), sa.String())
     return sa.type_coerce(moment + sa.func.make_interval(0, 0, 0, days), Moment())
-
-
-async def move(conn: AsyncConnection, from_call_id: int, to_call_id: int) -> None:
-    """Give a call the recordings of another that turned out to be the same conversation."""
-    of_call = sa.update(recordings).where(recordings.c.call_id == from_call_id)
-    await conn.execute(of_call.values(call_id=to_call_id))
 
 
 # Who hears it

@@ -17,7 +17,7 @@ from hub.crm import queue
 from hub.errors import HubError, Refused, Unavailable, Unknown
 from hub.settings import Pbx
 from hub.store.engine import Database
-from hub.telephony import intents
+from hub.telephony import intents, recording_switch
 from hub.telephony.actions import Action, actions_of, question_of
 from hub.telephony.intents import Intent, IntentState
 
@@ -100,6 +100,8 @@ class IntentSender:
         now = utc_now()
         async with self.db.begin() as conn:
             await intents.settle(conn, intent.id, state, reason=reason, now=now)
+            if intent.kind in recording_switch.KINDS and state == "sent":
+                await recording_switch.note(conn, intent, now=now)
             if intent.kind == "take" and state == "refused" and intent.claim_id:
                 await queue.take_back(conn, intent.claim_id, reason=reason or "refused", now=now)
 

@@ -2,8 +2,9 @@
 
 A player asks for many ranges, and a row for each would say nothing; a row for the range from byte 0 alone could be
 got round. So a row is written before the first byte that a person is sent of a recording, and again once they have
-asked for nothing of it for ten minutes; a download is always one row. The memory of that is this process's: another
-process, or a restart, writes one row more, never one less. Invariant: no byte without a row in the ten minutes before.
+asked for nothing of it for ten minutes, or have sat for an hour; a download is always one row. The memory of that is
+this process's: another process, or a restart, writes one row more, never one less. Invariant: no byte without a row
+in the hour before.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -28,23 +30,30 @@ from hub.web.visit import Visit
 log = logging.getLogger(__name__)
 
 SITTING_S = 600.0
+LONGEST_S = 3600.0
 MAX_REMEMBERED = 10_000
 
 
 class Listeners:
-    """Who has been listening to what just now, as far as this process knows."""
+    """Who has been listening to what just now, as far as this process knows. `clock` is monotonic seconds."""
 
-    def __init__(self) -> None:
-        self._seen: OrderedDict[tuple[int, int], float] = OrderedDict()
+    def __init__(self, clock: Callable[[], float] = monotonic_s) -> None:
+        self._clock = clock
+        self._seen: OrderedDict[tuple[int, int], tuple[float, float]] = OrderedDict()
+        """When the sitting began, and when it was last heard of."""
 
     def is_listening(self, user_id: int, recording_id: int) -> bool:
         """Tell whether a row was written for this sitting already."""
-        at = self._seen.get((user_id, recording_id))
-        return at is not None and monotonic_s() - at < SITTING_S
+        now = self._clock()
+        began, last = self._seen.get((user_id, recording_id), (-LONGEST_S, -LONGEST_S))
+        return now - last < SITTING_S and now - began < LONGEST_S
 
     def note(self, user_id: int, recording_id: int) -> None:
         """Remember it, and forget whoever has been silent longest where there are too many."""
-        self._seen[user_id, recording_id] = monotonic_s()
+        now = self._clock()
+        goes_on = self.is_listening(user_id, recording_id)
+        began = self._seen[user_id, recording_id][0] if goes_on else now
+        self._seen[user_id, recording_id] = (began, now)
         self._seen.move_to_end((user_id, recording_id))
         if len(self._seen) > MAX_REMEMBERED:
             self._seen.popitem(last=False)

@@ -54,6 +54,7 @@ ERRORS = {
     "not_consulting": N_("Nobody is being asked about this call any more."),
     "not_held": N_("The call is not on hold any more."),
     "not_parked": N_("This call is not parked any more."),
+    "not_recorded": N_("This call is not being recorded."),
     "not_talking": N_("Nobody speaks in this call at the moment."),
     "not_two": N_("This needs exactly two on the line."),
     "not_waiting": N_("The caller is not waiting any more."),

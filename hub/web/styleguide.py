@@ -21,8 +21,8 @@ def facts(user_id: int, now: datetime) -> dict[str, Any]:
     return {
         "items": items(user_id, now),
         "call": call(now),
-        "panel": Panel(is_mine=True, may_hand_on=True, may_hold=True),
-        "held": Panel(is_mine=True, may_hold=True, is_held=True),
+        "panel": Panel(is_mine=True, may_hand_on=True, may_hold=True, recorded="on"),
+        "held": Panel(is_mine=True, may_hold=True, is_held=True, recorded="paused"),
         "asking": Panel(is_mine=True, consulting="102"),
         "calls": [call(now), ended_call(now)],
         "recordings": {2: (recording(11, now),)},

@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -23,6 +24,7 @@ from hub.store.blobs import BlobStore
 from hub.store.engine import Database
 from hub.telephony import recording_files
 from hub.telephony.models import recordings
+from hub.telephony.recording_check import check
 from hub.telephony.recording_files import (
     DirectorySource,
     RecordingPath,
@@ -33,6 +35,7 @@ from hub.telephony.recording_files import (
 )
 from tests.testbed.audio_files import PATH, announce, keeper, recorded, rule, settings_for, wav
 from tests.testbed.site import running_site
+from tests.testbed.smtp import self_signed
 from tests.testbed.webserver import Handler, running_webserver
 
 SECRET = b"root:x:0:0"
@@ -267,9 +270,6 @@ def test_an_address_of_another_kind_is_refused(url: str) -> None:
         source_of(Pbx(name="office", username="hub", recordings_url=url))
 
 
-Answer = dict[str, str]
-
-
 async def _endless(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "audio/wav"})
     response.enable_chunked_encoding()
@@ -320,6 +320,28 @@ async def test_a_web_server_that_does_wrong_is_unavailable_and_fills_nothing(ser
     async with asyncio.timeout(10), running_webserver(serve) as pbx:
         with pytest.raises(Unavailable):
             await read_all(http_source(pbx))
+
+
+async def test_a_web_server_is_who_its_certificate_says_or_hears_no_password(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        asked.append(request.headers["Authorization"])
+        return web.Response(body=b"abc")
+
+    sign_in: dict[str, Any] = {"recordings_username": "hub", "recordings_password": Secret("x")}
+    context, certificate = await asyncio.to_thread(self_signed, tmp_path)
+    async with running_webserver(serve, tls=context) as pbx:
+        for ca_file in ("", str(tmp_path / "none.pem")):
+            with pytest.raises(Unavailable):
+                await read_all(http_source(pbx, recordings_ca_file=ca_file, **sign_in))
+        (finding,) = await check(Pbx(name="office", username="hub", recordings_url=pbx))
+        assert "recordings_ca_file" in finding.mend
+        assert asked == []
+        assert await read_all(http_source(pbx, recordings_ca_file=str(certificate), **sign_in)) == b"abc"
+        other_name = pbx.replace("127.0.0.1", "localhost")
+        with pytest.raises(Unavailable):
+            await read_all(http_source(other_name, recordings_ca_file=str(certificate), **sign_in))
 
 
 async def test_a_web_server_that_falls_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

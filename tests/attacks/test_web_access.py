@@ -67,6 +67,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/queue/{id}/done"): Rule(404, 409, of="item"),
     ("POST", "/calls/{id}/hangup"): Rule(404, 204, of="call"),
     ("GET", "/recordings/{id}"): Rule(404, 200, of="recording"),
+    ("POST", "/calls/{id}/recording"): Rule(404, 403, of="talk", form="pause=1"),
     # … olga's phone is not in the talk of another of her team, nor does she have the privilege to hear it
     ("POST", "/calls/{id}/transfer"): Rule(404, 403, of="talk", form="kind=blind&to=102&request_id=12345678"),
     ("POST", "/calls/{id}/complete"): Rule(404, 403, of="talk", form="request_id=12345678"),
@@ -118,6 +119,7 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/calls/{id}/take"): Rule(404, 202, of="call"),
     ("POST", "/calls/{id}/hangup"): Rule(404, 202, of="call"),
     ("GET", "/recordings/{id}"): Rule(404, 200, of="recording"),
+    ("POST", "/calls/{id}/recording"): Rule(404, 403, of="talk", json='{"paused": true}'),
     ("GET", "/recordings/{id}/audio"): Rule(404, 200, of="recording"),
     ("GET", "/users/{id}/privileges"): Rule(403, 403),
     ("POST", "/users/{id}/privileges"): Rule(403, 403, json='{"grant": ["recordings"]}'),

@@ -63,7 +63,7 @@ def seconds_of(sound: bytes) -> float:
 
 
 async def test_a_recorded_call_is_heard_through_hub_as_long_as_the_talk(tmp_path: Path) -> None:
-    async with running_asterisk(ring_s=1) as asterisk:
+    async with running_asterisk() as asterisk:
         monitor = asterisk.home / "spool" / "monitor"
         async with running_hub(tmp_path, toml(asterisk, f'recordings_dir = "{monitor}"')) as hub:
             await staff(hub)
@@ -71,7 +71,7 @@ async def test_a_recorded_call_is_heard_through_hub_as_long_as_the_talk(tmp_path
                 await hub.token(who)
             await hub.start()
             ask_first = ask(hub, "SELECT id FROM teams WHERE name = 'sales'")[0][0]
-            await _talk_of_two_seconds(asterisk, hub, monitor)
+            await _talk_with_a_pause(asterisk, hub, monitor)
             await _one_file_for_a_caller_who_comes_back(asterisk, hub)
             await _nothing_of_a_caller_whom_nobody_reached(asterisk, hub, monitor)
             await _one_recording_through_a_transfer(asterisk, hub)
@@ -85,16 +85,24 @@ def _first_call(hub: Hub) -> str:
     return str(ask(hub, "SELECT linked_id FROM calls ORDER BY id LIMIT 1")[0][0])
 
 
-async def _talk_of_two_seconds(asterisk: Asterisk, hub: Hub, monitor: Path) -> None:
+async def _talk_with_a_pause(asterisk: Asterisk, hub: Hub, monitor: Path) -> None:
     async with sipp.phone(asterisk, "101") as anna, sipp.caller(asterisk, "84951234567", did=RECORDED) as caller:
         item = await one_waiting(hub, ANNA)
         await hub.api(ANNA, "POST", f"/queue/{item['id']}/claim")
-        await the_call(hub, state="talking")
-        await asyncio.gather(speak(caller, seconds=2), speak(anna, seconds=2))
+        call = await the_call(hub, state="talking")
+        await asyncio.gather(speak(caller, seconds=1), speak(anna, seconds=1))
+        await _switch(hub, call["id"], paused=True)
+        await asyncio.gather(speak(caller, seconds=1), speak(anna, seconds=1))
+        await _switch(hub, call["id"], paused=False)
+        await asyncio.gather(speak(caller, seconds=1), speak(anna, seconds=1))
         await caller.hang_up()
         call = await with_recording(hub, "84951234567")
     (recording,) = call["recordings"]
-    assert abs(recording["duration_s"] - 2.0) < 0.3
+    assert abs(recording["duration_s"] - 3.0) < 0.3
+    _, told = await hub.api(ANNA, "GET", f"/recordings/{recording['id']}")
+    peaks: list[int] = told["peaks"]  # type: ignore[index]
+    assert min(max(peaks[:150]), max(peaks[450:])) > 50, "before and after"
+    assert max(peaks[250:350]) == 0, "what was said while it paused is not on it"
     (file,) = monitor.rglob("*.wav")
     status, sound = await heard(hub, ANNA, recording["id"])
     assert (status, sound) == (200, file.read_bytes())
@@ -105,6 +113,20 @@ async def _talk_of_two_seconds(asterisk: Asterisk, hub: Hub, monitor: Path) -> N
     path, state = ask(hub, "SELECT path, state FROM recordings")[0]
     assert (path, state) == (str(file.relative_to(monitor)), "ready")
     assert ask(hub, "SELECT count(*) FROM audit WHERE action = 'recording.listened'") == [(1,)]
+
+
+async def _switch(hub: Hub, call_id: int, *, paused: bool) -> None:
+    """Pause or resume, and wait until the PBX has said that it did."""
+    status, _ = await hub.api(BORIS, "POST", f"/calls/{call_id}/recording", json={"paused": paused})
+    assert status == 403, "who is not in the call does not switch its recording"
+    status, _ = await hub.api(ANNA, "POST", f"/calls/{call_id}/recording", json={"paused": paused})
+    assert status == 202
+    action = "recording.paused" if paused else "recording.resumed"
+
+    async def done() -> bool:
+        return bool(ask(hub, f"SELECT 1 FROM audit WHERE action = '{action}'"))
+
+    await wait_for(done, what=action)
 
 
 async def _one_file_for_a_caller_who_comes_back(asterisk: Asterisk, hub: Hub) -> None:
@@ -213,6 +235,6 @@ async def _from_a_web_server(asterisk: Asterisk, hub: Hub, monitor: Path, record
         hub.config.write_text(text.replace(f'recordings_dir = "{monitor}"', f'recordings_url = "{address}"'))
         await hub.start()
         status, sound = await heard(hub, ANNA, recording)
-        assert (status, abs(seconds_of(sound) - 2.0) < 0.3) == (200, True)
+        assert (status, abs(seconds_of(sound) - 3.0) < 0.3) == (200, True)
         assert await heard(hub, ANNA, recording, Range="bytes=1000-1999") == (206, sound[1000:2000])
         await hub.stop()

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from hub.clock import utc_now
 from hub.crm import queue
+from hub.crm.models import audit
 from hub.demo.pbx import Phone, ScriptedPbx
 from hub.demo.pbx_recorder import Recorder
 from hub.demo.sounds import conversation
+from hub.errors import Conflict, Forbidden, NotFound
 from hub.store.engine import Database
+from hub.telephony import recording_switch
 from hub.telephony.models import recordings
 from hub.telephony.recording_keeper import RecordingKeeper
 from tests.integration.test_pbx_service import Office
@@ -74,6 +79,52 @@ async def test_a_team_that_does_not_record_is_not_recorded_and_a_dial_is_where_i
     await office.dial(request_id="recorded")
     (row,) = await looked_at(office)
     assert (row.state, row.team_id) == ("ready", team_id)
+
+
+async def test_a_recording_is_said_to_pause_only_when_the_pbx_says_so(office: Office) -> None:
+    office.pbx.phones["101"] = Phone(answers_after_s=0.2)
+    scripted = office.pbx.call_in("84951234567")
+    await office.take()
+    call_id = (await office.call(state="talking"))["id"]
+
+    async def ask(*, pause: bool) -> str:
+        async with office.db.begin() as conn:
+            intent = await recording_switch.ask(conn, office.actor, call_id, pause=pause, now=utc_now())
+        return await office.intent_state(intent)
+
+    async def state() -> str | None:
+        async with office.db.read() as conn:
+            return await recording_switch.state_of(conn, call_id)
+
+    assert await state() == "on"
+    office.pbx.lose_response_to("MixMonitorMute")
+    assert (await ask(pause=True), await state()) == ("unknown", "on")
+    await office.until_state("up")
+    assert (await ask(pause=True), await state()) == ("sent", "paused")
+    assert (await ask(pause=False), await state()) == ("sent", "on")
+    muted = [(a["channel"], a["state"]) for a in office.pbx.journal if a["action"] == "MixMonitorMute"]
+    assert muted == [(scripted.caller.name, state) for state in "110"]
+    scripted.hang_up()
+    await office.call(state="ended")
+    with pytest.raises(Conflict):
+        await ask(pause=True)
+    async with office.db.read() as conn:
+        rows = await conn.execute(sa.select(audit.c.action).where(audit.c.object_kind == "recording"))
+        assert rows.scalars().all() == ["recording.paused", "recording.resumed"]
+
+
+async def test_who_is_not_in_the_call_switches_nothing(office: Office) -> None:
+    office.pbx.phones["101"] = Phone(answers_after_s=0.2)
+    office.pbx.call_in("84951234567")
+    await office.take()
+    call_id = (await office.call(state="talking"))["id"]
+    other = replace(office.actor, user_id=office.actor.user_id + 1, privileges=frozenset({"recordings", "supervise"}))
+    async with office.db.begin() as conn:
+        with pytest.raises(Forbidden):
+            await recording_switch.ask(conn, other, call_id, pause=True, now=utc_now())
+        foreign = replace(other, team_ids=frozenset(), extension=None)
+        with pytest.raises(NotFound):
+            await recording_switch.ask(conn, foreign, call_id, pause=True, now=utc_now())
 
 
 def test_the_same_seed_is_the_same_talk() -> None:

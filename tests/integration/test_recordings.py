@@ -355,16 +355,6 @@ async def test_what_no_browser_plays_is_saved_and_not_played(site: Site, setting
     assert (await sound(page, f"/recordings/{recording}"))[2]["Content-Disposition"].startswith("attachment")
 
 
-async def test_a_merged_calls_recordings_go_with_it(site: Site, settings: Settings) -> None:
-    _, first = await recorded(site.db, settings)
-    _, second = await recorded(site.db, settings, path="2026/11/25/2.wav", number="89161234567")
-    async with site.db.begin() as conn:
-        await rules.move(conn, second, first)
-    api = await site.api("olga")
-    assert len((await got(api, f"calls/{first}"))["recordings"]) == 2
-    assert (await got(api, f"calls/{second}"))["recordings"] == []
-
-
 async def test_a_later_snapshot_of_the_call_leaves_its_recording_alone(site: Site, settings: Settings) -> None:
     recording, call_id = await recorded(site.db, settings)
     async with site.db.begin() as conn:

@@ -1,15 +1,17 @@
-"""Recordings over the API: what is known of one, and its sound by HTTP range."""
+"""Recordings over the API: what is known of one, its sound by HTTP range, and pausing one that is being made."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
+import msgspec
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import rfc3339
-from hub.telephony import recordings
+from hub.telephony import recording_switch, recordings
 from hub.web import listening
+from hub.web.api.calls import Asked
 from hub.web.api.endpoint import Endpoint, Query
 from hub.web.api.shapes import Moment, Shape, at
 from hub.web.visit import Visit
@@ -52,11 +54,31 @@ async def found(conn: AsyncConnection, visit: Visit, _query: Any) -> Recording:
     )
 
 
+class Switch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether the recording of the call is to be silent from now on."""
+
+    paused: bool
+
+
+async def switch(conn: AsyncConnection, visit: Visit, body: Switch) -> Asked:
+    intent = await recording_switch.ask(conn, visit.actor, visit.id(), pause=body.paused, now=visit.now)
+    return Asked(intent=intent)
+
+
 async def sound(visit: Visit, query: SoundQuery) -> web.StreamResponse:
     return await listening.give_out(visit, visit.id(), as_download=query.download == 1)
 
 
 ENDPOINTS = (
+    Endpoint(
+        method="POST",
+        path="/calls/{id}/recording",
+        summary="Pause the recording of your call, or go on with it",
+        writes=switch,
+        body=Switch,
+        answer=Asked,
+        status=202,
+    ),
     Endpoint(
         method="GET", path="/recordings/{id}", summary="A recording and its waveform", reads=found, answer=Recording
     ),

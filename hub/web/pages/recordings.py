@@ -1,4 +1,4 @@
-"""Listening to a recording and saving it: the bytes behind the player of cards and registers."""
+"""Listening to a recording and saving it, and pausing one that is being made."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 
-from hub.web import listening, security
+from hub.telephony import recording_switch
+from hub.web import listening, render, security
 from hub.web.routes import Route
 from hub.web.visit import Visit
 
@@ -23,4 +24,14 @@ async def sound(visit: Visit) -> web.StreamResponse:
     return await listening.give_out(visit, visit.id(), as_download=query.download == 1)
 
 
-ROUTES = (Route("GET", "/recordings/{id}", sound),)
+async def switch(visit: Visit) -> web.StreamResponse:
+    pause = visit.form.text("pause") == "1"
+    async with visit.db.begin() as conn:
+        await recording_switch.ask(conn, visit.actor, visit.id(), pause=pause, now=visit.now)
+    return web.Response(status=204) if visit.is_fragment else render.go(visit, "/desk")
+
+
+ROUTES = (
+    Route("GET", "/recordings/{id}", sound),
+    Route("POST", "/calls/{id}/recording", switch),
+)

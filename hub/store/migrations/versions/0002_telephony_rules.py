@@ -15,7 +15,7 @@ depends_on = None
 
 _KINDS = (
     "kind IN ('take', 'dial', 'hangup', 'blind', 'attended', 'complete', 'cancel', 'hold', 'unhold', "
-    "'park', 'retrieve', 'listen', 'whisper', 'barge', 'dnd')"
+    "'park', 'retrieve', 'listen', 'whisper', 'barge', 'dnd', 'rec_pause', 'rec_resume')"
 )
 
 
@@ -132,6 +132,8 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=10), server_default="pending", nullable=False),
         sa.Column("measure_at", Moment(), nullable=True),
         sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("channel", sa.String(length=150), nullable=True),
+        sa.Column("paused_at", Moment(), nullable=True),
         sa.Column("keep_until", Moment(), nullable=True),
         sa.Column("deleted_at", Moment(), nullable=True),
         sa.CheckConstraint("state IN ('pending', 'ready', 'empty', 'missing')", name=op.f("ck_recordings_state")),
