@@ -258,6 +258,38 @@ async def test_click_to_call_rings_the_manager_then_the_client_under_the_channel
     ]
 
 
+async def test_a_call_handed_on_blindly_leaves_one_phone_and_rings_the_other(peer: Peer) -> None:
+    async with peer.phone("101", "answer"), peer.phone("102", "answer"), peer.caller(hold_s=4):
+        joined = await peer.until("QueueCallerJoin")
+        await peer.take(joined["Channel"], "101")
+        entered = await peer.until("BridgeEnter", times=2)
+        manager = next(f for f in peer.frames if f["Event"] == "BridgeEnter" and "/101-" in f["Channel"])["Channel"]
+        before = len(peer.told())
+        fields = {"Channel": manager, "Context": "hub-transfer", "Exten": "102"}
+        await peer.link.action("BlindTransfer", fields, deadline=SOON)
+        moved = await peer.until("BlindTransfer")
+        await peer.until("BridgeEnter", times=4)
+        with pytest.raises(Refused):
+            await peer.link.action("BlindTransfer", fields, deadline=SOON)
+        await peer.until("Hangup", times=3)
+    for header, value in (
+        ("Result", "Success"),
+        ("TransfererChannel", manager),
+        ("TransfereeChannel", joined["Channel"]),
+        ("BridgeUniqueid", entered["BridgeUniqueid"]),
+        ("Extension", "102"),
+        ("Context", "hub-transfer"),
+        ("IsExternal", "Yes"),
+    ):
+        assert moved[header] == value, header
+    rung = await peer.until("DialBegin", times=2)
+    assert (rung["Channel"], rung["DestChannel"][:10]) == (joined["Channel"], "PJSIP/102-")
+    assert rung["Linkedid"] == rung["DestLinkedid"] == joined["Uniqueid"], "it is one call still"
+    told = peer.told()[before:]
+    assert sorted(told[:3]) == ["BridgeLeave", "BridgeLeave", "Hangup"]
+    assert told[3:8] == ["Newchannel", "DialBegin", "DialEnd", "BridgeEnter", "BridgeEnter"]
+
+
 async def test_a_second_originate_under_a_live_channel_id_dials_nothing(peer: Peer) -> None:
     async with peer.phone("101", "no_answer"):
         await peer.dial("+74951234567")
