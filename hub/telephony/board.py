@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 from hub.telephony.calls import Call, CallMerged, Effect
-from hub.telephony.directions import Party, PbxRules, known, name_beside, party_of
+from hub.telephony.directions import SUPERVISOR, Party, PbxRules, known, name_beside, party_of
 from hub.telephony.livecall import LiveCall, LiveChannel
 from hub.telephony.remembered import Remembered, Shelf
 
@@ -115,6 +115,9 @@ class Board:
 
     def _party(self, frame: Frame, *, prefix: str = "", is_birth: bool) -> Party:
         name = frame[prefix + "Channel"]
+        if frame.get(prefix + "Uniqueid", "").startswith(SUPERVISOR):
+            # A supervisor's phone hears a call and is no part of it: it carries no leg, and makes no call.
+            return Party(name, is_wiring=True, is_phone=False, extension=None)
         endpoint = name.rpartition("-")[0]
         context: str | None = frame.get(prefix + "Context", "")
         if not is_birth:

@@ -61,7 +61,7 @@ class Bridges:
             if channel.bridge is None or channel.bridge in self._silent:
                 return []
             members = self._members.get(channel.bridge, {})
-            if not any([member.party.is_wiring for member in members.values()]):
+            if not any(member.party.is_wiring for member in members.values()):
                 return [member for member in members.values() if member is not channel]
         seen = {channel.uniqueid: channel}
         ahead = [channel]

@@ -24,6 +24,9 @@ _DIALLED = re.compile(r"\+?[0-9]+")
 _LONG_ENOUGH = re.compile(r"\+?[0-9]{3,20}")
 _DIAL_ID = re.compile(r"hub-[0-9a-f]{16}")
 
+SUPERVISOR = "hubspy-"
+"""What the uniqueid of a phone that listens in begins with: Hub gave it that."""
+
 UNKNOWN_WORDS = frozenset(("", "<unknown>", "unknown", "anonymous", "s"))
 """What Asterisk writes where there is no number, name or extension."""
 

@@ -308,6 +308,8 @@ class LiveCall:
             return "held"
         if self.in_queue is not None:
             return "waiting"
+        if self.answered_at is not None and any(channel.on_hold for channel in self.channels.values()):
+            return "held"  # put aside by Hub: the client hears music outside of any bridge
         if self.is_claim_open:
             return "connecting"
         if self.answered_at is not None and not self._is_ringing():

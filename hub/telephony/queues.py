@@ -79,6 +79,9 @@ class Queues:
                 call.queue_channel = channel
         elif said == "HubDial":
             call.to_raw = known(frame.get("To")) or call.to_raw
+        elif said in ("HubHeld", "HubResumed"):
+            for one in call.channels.values():
+                one.on_hold = said == "HubHeld" and one is channel
         elif said == "HubClaimStarted" and _CLAIM.fullmatch(claim_id) and _EXTENSION.fullmatch(extension):
             if call.claim_id != claim_id and claim_id not in call.claims_over:
                 self.fail_claim(call, "replaced")
@@ -90,6 +93,7 @@ class Queues:
             self.fail_claim(call, known(frame.get("Reason")) or "failed")
         elif not said.startswith(("HubWaiting", "HubDial", "HubClaim")):
             call.has_voicemail |= said == "HubVoicemail"
+            channel.on_hold = channel.on_hold and said != "HubReturned"
             self._board.say(call, lambda shown: Announced(shown, said, dict(frame)))
 
     def fail_claim(self, call: LiveCall, reason: str) -> None:

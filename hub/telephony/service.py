@@ -27,6 +27,7 @@ from hub.telephony.intake import CallIntake, latest_snapshots_only
 from hub.telephony.link import Down, FrameReceived, PbxLink, Up
 from hub.telephony.models import pbx_states
 from hub.telephony.sender import IntentSender
+from hub.telephony.snapshot import DETAILS as DETAILS
 from hub.telephony.tracker import CallTracker, PbxRules
 
 log = logging.getLogger(__name__)
