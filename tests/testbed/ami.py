@@ -85,6 +85,12 @@ class Ami:
         """Read until this channel has hung up."""
         await self.matches(rb"Event: Hangup\r\n(?:.+\r\n)*?Channel: " + re.escape(channel.encode()) + rb"\r\n")
 
+    async def all_gone(self, *, deadline_s: float = 15) -> None:
+        """Read until every channel that was born has hung up."""
+        async with asyncio.timeout(deadline_s):
+            while self.stream.count(HUNG_UP) < self.stream.count(b"Event: Newchannel\r\n"):
+                self.stream += await self._reader.read(65536)
+
     async def matches(self, pattern: bytes, *, deadline_s: float = 30) -> None:
         """Read until this regular expression is found; `(?:.+\\r\\n)*?` passes over headers of one event."""
         async with asyncio.timeout(deadline_s):

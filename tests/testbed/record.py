@@ -34,6 +34,7 @@ async def played(name: str) -> bytes:
         ami = await Ami.open(asterisk)
         try:
             await one.play(asterisk, ami)
+            await ami.all_gone()
         except Exception:
             (Path(tempfile.gettempdir()) / f"{name}.failed.txt").write_bytes(ami.stream)
             raise
