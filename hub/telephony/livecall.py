@@ -185,6 +185,8 @@ class LiveCall:
     claims_over: set[str] = field(default_factory=set)
     """Connected or failed: an event that comes twice opens none of them again."""
     manager: LiveChannel | None = None
+    said_outcome: Outcome | None = None
+    """What the dialplan said became of a caller whom nobody spoke with."""
     transfers: list[Transfer] = field(default_factory=list)
     handover: Handover | None = None
     consultation: Consultation | None = None
@@ -327,6 +329,8 @@ class LiveCall:
             return "answered"
         if self.has_voicemail:
             return "voicemail"
+        if self.said_outcome is not None:
+            return self.said_outcome
         if self.in_queue is not None or self.is_claim_open or self.has_left_queue:
             return "missed" if self.root is not None and self.root.was_turned_away else "abandoned"
         if self.dial_id is not None and self.root is not None and self.root.answered_at is None:

@@ -92,8 +92,10 @@ class Queues:
                 call.claim_id, call.is_claim_open, call.has_left_queue = claim_id, True, True
             self.fail_claim(call, known(frame.get("Reason")) or "failed")
         elif not said.startswith(("HubWaiting", "HubDial", "HubClaim")):
-            call.has_voicemail |= said == "HubVoicemail"
             channel.on_hold = channel.on_hold and said != "HubReturned"
+            call.has_voicemail |= said == "HubVoicemail"
+            if said == "HubBlocked":
+                call.said_outcome = "rejected"
             self._board.say(call, lambda shown: Announced(shown, said, dict(frame)))
 
     def fail_claim(self, call: LiveCall, reason: str) -> None:

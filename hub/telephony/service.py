@@ -10,29 +10,35 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import utc_now
-from hub.errors import Unavailable
+from hub.errors import HubError, Unavailable
 from hub.settings import Pbx
 from hub.store.changes import tell
 from hub.store.engine import Database
 from hub.store.upsert import insert
-from hub.telephony import recall, snapshot
+from hub.telephony import recall
 from hub.telephony.calls import Call, Effect
 from hub.telephony.intake import CallIntake, latest_snapshots_only
 from hub.telephony.link import Down, FrameReceived, PbxLink, Up
 from hub.telephony.models import pbx_states
 from hub.telephony.sender import IntentSender
-from hub.telephony.snapshot import DETAILS as DETAILS
 from hub.telephony.tracker import CallTracker, PbxRules
+from hub.telephony.wire import Frame
 
 log = logging.getLogger(__name__)
 
 MAX_BUFFERED = 20_000
+SNAPSHOT_WITHIN = timedelta(seconds=5)
+SNAPSHOT_TRIES = 3
+DETAILS = {
+    "bridges": "BridgeList", "queues": "QueueStatus", "parked": "ParkedCalls", "devices": "DeviceStateList"
+}  # fmt: skip
+"""By the argument of `CallTracker.resync`: what is asked for beside the channels."""
 
 
 class PbxService:
@@ -81,17 +87,37 @@ class PbxService:
 
     async def _resync(self, link: PbxLink, tracker: CallTracker, boot: str) -> None:
         """Take the state from Asterisk: what lives on keeps its identity, what vanished ends as estimated."""
-        try:
-            state = await snapshot.take(link)
-        except Unavailable:
-            return  # the line has gone again: its next Up asks anew
-        if state is None:
+        # The channels come last: what happens after that list is replayed on top of it, what came before is not.
+        details = await self._ask_details(link)
+        for _attempt in range(SNAPSHOT_TRIES):
+            try:
+                channels = await link.list_action("CoreShowChannels", {}, deadline=SNAPSHOT_WITHIN)
+                break
+            except Unavailable:
+                # The line has gone again: its next Up asks anew.
+                return
+            except HubError as error:
+                log.warning("pbx %s: no list of channels: %s", self._pbx.name, error)
+        else:
             await self._show_state("down", error="the PBX does not list its channels")
             return
-        self._add(tracker.resync(state.channels, boot=boot, now=self._now(), **state.details))
+        self._add(tracker.resync(channels, boot=boot, now=self._now(), **details))
         self._sweep_wanted = True
         self._told.set()
         await self._show_state("up", boot=boot)
+
+    async def _ask_details(self, link: PbxLink) -> dict[str, list[Frame]]:
+        """Ask what the list of channels does not tell; what a PBX does not answer is left out."""
+        details: dict[str, list[Frame]] = {}
+        for name, action in DETAILS.items():
+            try:
+                details[name] = await link.list_action(action, {}, deadline=SNAPSHOT_WITHIN)
+            except Unavailable:
+                break
+            except HubError as error:
+                # Without res_parking there is no ParkedCalls, before Asterisk 12 no BridgeList.
+                log.info("pbx %s: no %s: %s", self._pbx.name, action, error)
+        return details
 
     def _add(self, effects: list[Effect]) -> None:
         if not effects:
