@@ -36,7 +36,7 @@ from hub.telephony.service import PbxService
 from tests.testbed.postgres import running_postgres
 
 LIMIT_MS = 200.0
-SECONDS = 15.0
+SECONDS = 8.0
 RATES = (25, 50, 100, 150, 200, 300, 400, 600, 800)
 
 

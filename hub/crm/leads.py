@@ -6,6 +6,7 @@ for a team and an address; turning a lead into a client happens in one transacti
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +22,7 @@ from hub.crm.audit import record
 from hub.crm.models import leads, teams, users
 from hub.errors import Conflict, NotFound
 from hub.store.changes import tell
-from hub.store.upsert import insert
+from hub.store.upsert import insert_for
 
 LeadReason = Literal["new", "callback"]
 _OPEN = sa.text("state = 'open'")
@@ -80,20 +81,25 @@ async def join_or_open(
         "created_at": now,
         "last_at": now,
     }
-    statement = insert(conn, leads).values(**fresh)
-    statement = statement.on_conflict_do_update(
+    counted = {"more": 0 if is_counted else 1}
+    lead_id, times = (await conn.execute(_joining(conn.dialect.name), fresh | counted)).one()
+    await tell(conn, "lead", lead_id, at=now, team_id=team_id, data={"times": times})
+    return int(lead_id)
+
+
+@functools.cache
+def _joining(dialect: str) -> Any:
+    statement = insert_for(dialect, leads)
+    return statement.on_conflict_do_update(
         index_elements=["team_id", "address_kind", "address"],
         index_where=_OPEN,
         set_={
-            "times": leads.c.times + (0 if is_counted else 1),
-            "last_at": now,
-            "reason": sa.case((leads.c.reason == "callback", "callback"), else_=reason),
-            "client_id": sa.func.coalesce(leads.c.client_id, client_id),
+            "times": leads.c.times + sa.bindparam("more", type_=sa.Integer()),
+            "last_at": statement.excluded.last_at,
+            "reason": sa.case((leads.c.reason == "callback", "callback"), else_=statement.excluded.reason),
+            "client_id": sa.func.coalesce(leads.c.client_id, statement.excluded.client_id),
         },
     ).returning(leads.c.id, leads.c.times)
-    lead_id, times = (await conn.execute(statement)).one()
-    await tell(conn, "lead", lead_id, at=now, team_id=team_id, data={"times": times})
-    return int(lead_id)
 
 
 async def offer(

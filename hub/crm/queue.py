@@ -7,6 +7,7 @@ when they come back. Invariant: a claimed item has exactly one owner and one cla
 
 from __future__ import annotations
 
+import functools
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from hub.crm.audit import record
 from hub.crm.models import leads, queue_items, users
 from hub.errors import Conflict, Forbidden, NotFound
 from hub.store.changes import tell
-from hub.store.upsert import insert
+from hub.store.upsert import insert_for
 
 ItemId = NewType("ItemId", int)
 Kind = Literal["call", "message", "lead"]
@@ -105,10 +106,18 @@ async def place(
 ) -> Item:
     """The same, and return the item as it stands now, its owner's name left out."""
     shown = {"team_id": team_id, "title": title[:300], "address": address[:254], "client_id": client_id, "data": data}
-    fresh = {"state": "waiting", "version": 1, "queued_at": now, **shown}
+    thing = {"kind": kind, "ref_id": ref_id, "state": "waiting", "version": 1, "queued_at": now}
+    row = (await conn.execute(_placing(conn.dialect.name), thing | shown)).mappings().one()
+    await _tell(conn, row, now=now)
+    return _item(row, None)
+
+
+@functools.cache
+def _placing(dialect: str) -> Any:
     was_done = queue_items.c.state == "done"
-    statement = insert(conn, queue_items).values(kind=kind, ref_id=ref_id, **fresh)
-    statement = statement.on_conflict_do_update(
+    statement = insert_for(dialect, queue_items)
+    shown = ("team_id", "title", "address", "client_id", "data")
+    return statement.on_conflict_do_update(
         index_elements=["kind", "ref_id"],
         set_={
             **{name: statement.excluded[name] for name in shown},
@@ -120,9 +129,6 @@ async def place(
             "version": queue_items.c.version + 1,
         },
     ).returning(*_COLUMNS)
-    row = (await conn.execute(statement)).mappings().one()
-    await _tell(conn, row, now=now)
-    return _item(row, None)
 
 
 async def find(conn: AsyncConnection, item_id: int, *, actor: Actor) -> Item:

@@ -7,6 +7,7 @@ it up to date, and a thing that changes its client moves.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.models import timeline_entries
 from hub.store.changes import tell
-from hub.store.upsert import insert
+from hub.store.upsert import insert_for
 
 EntryKind = Literal["call", "message"]
 
@@ -65,14 +66,18 @@ async def put_all(conn: AsyncConnection, kind: EntryKind, told: Sequence[Told], 
     """The same for many things at once, each of them named once."""
     if not told:
         return
-    statement = insert(conn, timeline_entries)
-    renewed = {name: statement.excluded[name] for name in ("client_id", "contact_id", "at", "data")}
-    statement = statement.on_conflict_do_update(index_elements=["kind", "ref_id"], set_=renewed)
     rows = [{"kind": kind} | {name: getattr(one, name) for name in Told.__slots__} for one in told]
-    table = timeline_entries.c
-    for entry in await conn.execute(statement.returning(table.id, table.ref_id, table.client_id), rows):
+    for entry in await conn.execute(_putting(conn.dialect.name), rows):
         about = {"entry_kind": kind, "ref_id": entry.ref_id}
         await tell(conn, "timeline", entry.id, at=now, client_id=entry.client_id, data=about)
+
+
+@functools.cache
+def _putting(dialect: str) -> Any:
+    statement = insert_for(dialect, timeline_entries)
+    renewed = {name: statement.excluded[name] for name in ("client_id", "contact_id", "at", "data")}
+    statement = statement.on_conflict_do_update(index_elements=["kind", "ref_id"], set_=renewed)
+    return statement.returning(timeline_entries.c.id, timeline_entries.c.ref_id, timeline_entries.c.client_id)
 
 
 async def remove(conn: AsyncConnection, kind: EntryKind, ref_id: int, *, now: datetime) -> None:

@@ -96,9 +96,14 @@ async def tell(
     hint_after_commit(conn, TOPIC)
 
 
+_WRITING = {
+    "postgresql": changes.insert().values(tx=sa.text("pg_current_xact_id()::text::bigint")),
+    "sqlite": changes.insert().values(tx=sa.literal(0)),
+}
+
+
 async def _write(conn: AsyncConnection, rows: list[dict[str, Any]]) -> None:
-    tx = sa.text("pg_current_xact_id()::text::bigint") if conn.dialect.name == "postgresql" else sa.literal(0)
-    await conn.execute(changes.insert().values(tx=tx), rows)
+    await conn.execute(_WRITING[conn.dialect.name], rows)
 
 
 def _settled() -> sa.ColumnElement[bool]:

@@ -7,6 +7,7 @@ that a person made is never overwritten, and no text is longer than its column.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from hub.clock import rfc3339
 from hub.crm import phones
 from hub.crm.linking import Candidate, Linked, Linker
 from hub.crm.models import clients
-from hub.store.upsert import insert
+from hub.store.upsert import insert_for
 from hub.telephony.calls import Call
 from hub.telephony.models import call_intents, call_legs, calls
 
@@ -32,6 +33,7 @@ _PLAIN = (
     "pbx boot linked_id direction state outcome estimated from_raw from_name from_extension to_raw to_extension did "
     "started_at answered_at ended_at wait_s talk_s queue queue_channel manager_channel answered_extension dial_id"
 ).split()
+_OWN = (*_PLAIN, "answered_user_id", "team_id", "transfers")
 _LINK = "from_number to_number client_id contact_id link_reason link_confidence candidates".split()
 _LEG = "channel uniqueid extension number role rang_at answered_at left_at result".split()
 
@@ -316,34 +318,44 @@ async def _client_names(conn: AsyncConnection, client_ids: set[int | None]) -> d
 
 
 async def _insert(conn: AsyncConnection, rows: list[dict[str, Any]]) -> dict[Key, dict[str, Any]]:
-    """Add calls; return what the database says of them.
-
-    The holder of a PBX is one, but one that has just lost its hold may still write: then the later one wins, and
-    the link that the first one made stays.
-    """
+    """Add calls; return what the database says of them."""
     if not rows:
         return {}
-    statement = insert(conn, calls)
-    renewed = {name: statement.excluded[name] for name in rows[0] if name not in _LINK}
-    statement = statement.on_conflict_do_update(index_elements=["pbx", "boot", "linked_id"], set_=renewed)
-    columns = [calls.c[name] for name in ("id", "pbx", "boot", "linked_id", *_LINK)]
-    written = await conn.execute(statement.returning(*columns), [row | {"link_manual": False} for row in rows])
+    fresh = [row | {"link_manual": False} for row in rows]
+    written = await conn.execute(_inserting(conn.dialect.name), fresh)
     return {(row["pbx"], row["boot"], row["linked_id"]): dict(row) for row in written.mappings()}
 
 
+@functools.cache
+def _inserting(dialect: str) -> Any:
+    # The holder of a PBX is one, but one that has just lost its hold may still write: then the later one wins, and
+    # the link that the first one made stays.
+    statement = insert_for(dialect, calls)
+    renewed = {name: statement.excluded[name] for name in _OWN}
+    statement = statement.on_conflict_do_update(index_elements=["pbx", "boot", "linked_id"], set_=renewed)
+    return statement.returning(*[calls.c[name] for name in ("id", "pbx", "boot", "linked_id", *_LINK)])
+
+
+_UPDATING = (
+    sa.update(calls)
+    .where(calls.c.id == sa.bindparam("of_id"))
+    .values({name: sa.bindparam(f"new_{name}") for name in (*_OWN, *_LINK)})
+)
+
+
 async def _update(conn: AsyncConnection, rows: list[tuple[int, dict[str, Any]]]) -> None:
-    if not rows:
-        return
-    names = rows[0][1]
-    statement = sa.update(calls).where(calls.c.id == sa.bindparam("of_id"))
-    statement = statement.values({name: sa.bindparam(f"new_{name}") for name in names})
-    changed = [{"of_id": call_id} | {f"new_{name}": row[name] for name in names} for call_id, row in rows]
-    await conn.execute(statement, changed)
+    if rows:
+        changed = [{"of_id": call_id} | {f"new_{name}": row[name] for name in row} for call_id, row in rows]
+        await conn.execute(_UPDATING, changed)
 
 
 async def _write_legs(conn: AsyncConnection, rows: list[dict[str, Any]]) -> None:
-    if not rows:
-        return
-    statement = insert(conn, call_legs)
-    renewed = {name: statement.excluded[name] for name in rows[0] if name not in ("call_id", "uniqueid")}
-    await conn.execute(statement.on_conflict_do_update(index_elements=["call_id", "uniqueid"], set_=renewed), rows)
+    if rows:
+        await conn.execute(_writing_legs(conn.dialect.name), rows)
+
+
+@functools.cache
+def _writing_legs(dialect: str) -> Any:
+    statement = insert_for(dialect, call_legs)
+    renewed = {name: statement.excluded[name] for name in (*_LEG, "user_id") if name != "uniqueid"}
+    return statement.on_conflict_do_update(index_elements=["call_id", "uniqueid"], set_=renewed)
