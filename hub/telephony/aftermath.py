@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub import guard
 from hub.clock import rfc3339
 from hub.crm import leads, presence, queue
 from hub.crm.addresses import parse_phone
@@ -52,7 +53,8 @@ class Aftermath:
         number = self._outside(call, stored)
         if stored.client_id is None and number:
             lead_id = await self._lead(stored, stored.team_id, number, "new", at=call.started_at)
-        data = {"lead_id": lead_id, "did": call.did, "call_state": call.state, "caller_name": call.from_name[:100]}
+        name = guard.shown(call.from_name, max_chars=100)
+        data = {"lead_id": lead_id, "did": call.did, "call_state": call.state, "caller_name": name}
         self.items[stored.id] = await queue.place(
             self.conn,
             team_id=stored.team_id,

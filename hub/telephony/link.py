@@ -9,6 +9,7 @@ for the consumer: when the stream is full the line is cut, and the `Up` that fol
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
@@ -113,8 +114,11 @@ class PbxLink:
 
     async def incoming(self) -> AsyncIterator[Incoming]:
         """Yield what the PBX says, in order, for ever."""
-        while True:
+        for taken in itertools.count(1):
             yield await self._stream.take()
+            if taken % 100 == 0:
+                # Taking does not wait while there is more: without this a flood would have the loop for itself.
+                await asyncio.sleep(0)
 
     async def action(self, name: str, fields: Fields, *, deadline: timedelta) -> Frame:
         """Send one action and return the headers of its response.
