@@ -404,7 +404,6 @@ async def test_a_dial_is_recorded_for_the_team_of_the_manager_that_records(site:
                 "to": "+74951234567",
                 "client_id": None,
                 "contact_id": None,
-                "rules": DialRules("RU"),
                 "now": utc_now(),
             }
             await control.dial(conn, actor, request_id=request_id, pbx="office", rules=DialRules(region="RU"), **about)
