@@ -48,6 +48,7 @@ lock:
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade pyproject.toml --extra build -o requirements/run.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra build --extra dev -c requirements/run.txt -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade requirements/node.in -o requirements/node.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade requirements/bench.in -o requirements/bench.txt
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
@@ -55,6 +56,7 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev hub/web/static/manifest.json
 	$(BIN)/python -m bench.latency
+	$(BIN)/python -m bench.ami
 
 clean:
 	rm -rf $(VENV) assets/node_modules hub/web/static var build *.egg-info

@@ -84,5 +84,7 @@ export function toast(text) {
 }
 
 function fade(node) {
+  // What is told again takes the place of what was told.
+  if (node.id) for (const twin of document.querySelectorAll(`#toasts > #${node.id}`)) if (twin !== node) twin.remove();
   if (node.nodeType === Node.ELEMENT_NODE) setTimeout(() => node.remove(), Number(node.dataset.toastMs ?? TOAST_MS));
 }

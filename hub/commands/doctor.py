@@ -36,8 +36,11 @@ from hub.settings import MailServer, Pbx, Settings, load
 from hub.store.bus import RedisBus
 from hub.store.engine import Database, open_database
 from hub.store.migrate import require_head
-from hub.telephony.diagnosis import Finding, certificate, exit_code, in_words, judge
-from hub.telephony.doctor import days_left, look
+from hub.telephony import recording_check
+from hub.telephony.diagnosis import certificate, judge
+from hub.telephony.doctor import look
+from hub.telephony.reach import days_left
+from hub.telephony.seen import Finding, exit_code, in_words
 
 REDIS_WITHIN_S = 4.0
 MAIL_WITHIN = timedelta(seconds=15)
@@ -184,7 +187,15 @@ async def _redis(settings: Settings) -> list[Finding]:
 
 
 async def _pbx(pbx: Pbx, settings: Settings, owners: dict[str, str]) -> list[Finding]:
-    return [*judge(pbx, await look(pbx, owners)), *_own_numbers(pbx, settings.hub.default_region)]
+    place = f"pbx {pbx.name}"
+    findings = judge(pbx, await look(pbx, owners))
+    recordings = [
+        Finding("bad" if one.is_error else "warn", place, shown(one.problem, max_chars=400), one.mend)
+        for one in await recording_check.check(pbx)
+    ]
+    if (pbx.recordings_dir or pbx.recordings_url) and not recordings:
+        recordings.append(Finding("ok", place, "recordings can be heard"))
+    return [*findings, *recordings, *_own_numbers(pbx, settings.hub.default_region)]
 
 
 def _own_numbers(pbx: Pbx, default_region: str) -> Iterable[Finding]:

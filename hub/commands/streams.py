@@ -13,6 +13,7 @@ import contextlib
 import json
 import lzma
 import os
+import re
 import secrets
 import signal
 import sys
@@ -31,12 +32,14 @@ from hub.telephony.masking import Mask
 from hub.telephony.recorder import Recorder
 from hub.telephony.replay import Replay, ToldCall
 from hub.telephony.service import rules_of
+from hub.telephony.snapshot import DETAILS
 from hub.telephony.stream_file import Head, Packet, StreamReader
 from hub.telephony.telling import as_json, paragraph, summary
 
 CHUNK_BYTES = 65_536
 MAX_UNPACKED_BYTES = 2_000_000_000
 XZ_MEMORY_BYTES = 128 * 1024 * 1024
+_HUB_QUEUE = re.compile(rb"\nQueue: (hub-[A-Za-z0-9_.-]{1,59})\r?\n")
 SNAPSHOT_WITHIN = timedelta(seconds=10)
 
 
@@ -122,17 +125,24 @@ class _Session:
                     sys.stderr.write(f"recording PBX {link.pbx.name}; Ctrl+C ends it\n")
                 self.was_up = True
                 self._keep(self.recorder.mark("up", at=self.now(), boot=item.boot, asterisk=item.version))
-                try:
-                    await link.list_action("CoreShowChannels", {}, deadline=SNAPSHOT_WITHIN)
-                except HubError as error:
-                    sys.stderr.write(f"no list of the calls that are up already: {error.message}\n")
-                    self._keep(self.recorder.mark("no-snapshot", at=self.now()))
+                await self._ask_state(link)
             elif isinstance(item, Down):
                 self.last_error = item.reason
                 self._keep(self.recorder.mark("down", at=self.now(), reason=item.reason))
                 sys.stderr.write(f"{item.reason}\n")
                 if item.auth_refused:
                     self.stop.set()
+
+    async def _ask_state(self, link: PbxLink) -> None:
+        """Have the PBX list what the service asks for after each sign-in; the tap writes the answers down."""
+        for action in DETAILS.values():
+            with contextlib.suppress(HubError):
+                await link.list_action(action, {}, deadline=SNAPSHOT_WITHIN)
+        try:
+            await link.list_action("CoreShowChannels", {}, deadline=SNAPSHOT_WITHIN)
+        except HubError as error:
+            sys.stderr.write(f"no list of the calls that are up already: {error.message}\n")
+            self._keep(self.recorder.mark("no-snapshot", at=self.now()))
 
     def _keep(self, raw: bytes) -> None:
         try:
@@ -224,12 +234,15 @@ def _rules(arguments: argparse.Namespace, settings: Settings, path: Path) -> Pbx
 def _looked_up(path: Path) -> PbxRules:
     """Read the head, or, in a capture that has none, take for Hub's the queues that are named as Hub's are."""
     reader, queues = StreamReader(), set[str]()
-    for packet in packets_of(path, reader):
-        if reader.head is not None:
-            return reader.head.rules
-        queue = packet.frame().get("Queue", "")
-        if queue.startswith("hub-") and len(queues) < 1_000:
-            queues.add(queue)
+    for _first in packets_of(path, reader):
+        break
+    if reader.head is not None:
+        return reader.head.rules
+    before = b""
+    with contextlib.suppress(Refused, OSError):  # the reading that follows says what is wrong
+        for chunk in _chunks(path, say=False):
+            queues.update(name.decode() for name in _HUB_QUEUE.findall(before + chunk)[:1_000] if len(queues) < 1_000)
+            before = chunk[-100:]
     return PbxRules(pbx="recorded", hub_queues=frozenset(queues))
 
 
@@ -246,7 +259,7 @@ def packets_of(path: Path, reader: StreamReader | None = None) -> Iterator[Packe
         raise Refused("file_unreadable", f"{path}: {error.strerror}") from error
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def _chunks(path: Path, *, say: bool = True) -> Iterator[bytes]:
     unpacked = 0
     with path.open("rb") as file:
         is_packed = file.read(6) == b"\xfd7zXZ\x00"
@@ -264,7 +277,8 @@ def _chunks(path: Path) -> Iterator[bytes]:
                         return
                     unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES)
                 elif unpacker.needs_input and not (rest := file.read(CHUNK_BYTES)):
-                    sys.stderr.write(f"{path}: ends in the middle of a packed block; what came before is told\n")
+                    if say:
+                        sys.stderr.write(f"{path}: ends in the middle of a packed block; what came before is told\n")
                     return
                 chunk = unpacker.decompress(rest, max_length=CHUNK_BYTES)
                 rest = b""

@@ -67,13 +67,14 @@ def caller(raw: str, region: str, *, presentation: str = "") -> Caller:
 
 def blocked_by(caller: Caller, rules: Iterable[Block]) -> Block | None:
     """Return the first rule that keeps this caller out, None where there is none."""
+    ways = caller.ways
     for rule in rules:
         if rule.kind == "hidden":
             hit = caller.is_hidden
         elif rule.kind == "number":
-            hit = rule.pattern in caller.ways
+            hit = rule.pattern in ways
         else:
-            hit = any(_matches(rule.pattern, way) for way in caller.ways)
+            hit = any(_matches(rule.pattern, way) for way in ways)
         if hit:
             return rule
     return None
@@ -134,8 +135,9 @@ async def rules_for(conn: AsyncConnection, caller: Caller) -> list[Block]:
     """Return the rules that could keep this caller out: those of the very number, and all that are no number."""
     number = sa.and_(blocked_callers.c.kind == "number", blocked_callers.c.pattern.in_(sorted(caller.ways)))
     wide = blocked_callers.c.kind.in_(["pattern", "hidden"])
-    query = _query().where(sa.or_(number, wide)).order_by(blocked_callers.c.id).limit(MAX_PATTERNS + 10)
-    return [_row(row) for row in (await conn.execute(query)).mappings()]
+    plain = [blocked_callers.c[name] for name in ("id", "kind", "pattern", "note", "created_at")]
+    query = sa.select(*plain).where(sa.or_(number, wide)).order_by(blocked_callers.c.id).limit(MAX_PATTERNS + 10)
+    return [Block(*row) for row in await conn.execute(query)]
 
 
 async def listed(conn: AsyncConnection, actor: Actor, *, before: int | None = None, limit: int = 50) -> list[Block]:

@@ -6,6 +6,8 @@ for a team and an address; turning a lead into a client happens in one transacti
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -20,10 +22,11 @@ from hub.crm.audit import record
 from hub.crm.models import leads, teams, users
 from hub.errors import Conflict, NotFound
 from hub.store.changes import tell
-from hub.store.upsert import insert
+from hub.store.upsert import insert_for
 
 LeadReason = Literal["new", "callback"]
 _OPEN = sa.text("state = 'open'")
+_CALLBACK = (leads.c.address_kind == "phone", leads.c.state == "open", leads.c.reason == "callback")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +60,13 @@ async def join_or_open(
     address: str,
     client_id: int | None = None,
     contact_id: int | None = None,
+    is_counted: bool = False,
     now: datetime,
 ) -> int:
     """Return the id of the open lead of this address, opening it where there is none.
 
-    A call-back wish stays on the lead until it is closed, whatever else joins.
+    A call-back wish stays on the lead until it is closed, whatever else joins. `is_counted`: this very call or mail
+    has joined before, as when a caller who stood in the queue gives up.
     """
     fresh = {
         "team_id": team_id,
@@ -76,20 +81,25 @@ async def join_or_open(
         "created_at": now,
         "last_at": now,
     }
-    statement = insert(conn, leads).values(**fresh)
-    statement = statement.on_conflict_do_update(
+    counted = {"more": 0 if is_counted else 1}
+    lead_id, times = (await conn.execute(_joining(conn.dialect.name), fresh | counted)).one()
+    await tell(conn, "lead", lead_id, at=now, team_id=team_id, data={"times": times})
+    return int(lead_id)
+
+
+@functools.cache
+def _joining(dialect: str) -> Any:
+    statement = insert_for(dialect, leads)
+    return statement.on_conflict_do_update(
         index_elements=["team_id", "address_kind", "address"],
         index_where=_OPEN,
         set_={
-            "times": leads.c.times + 1,
-            "last_at": now,
-            "reason": sa.case((leads.c.reason == "callback", "callback"), else_=reason),
-            "client_id": sa.func.coalesce(leads.c.client_id, client_id),
+            "times": leads.c.times + sa.bindparam("more", type_=sa.Integer()),
+            "last_at": statement.excluded.last_at,
+            "reason": sa.case((leads.c.reason == "callback", "callback"), else_=statement.excluded.reason),
+            "client_id": sa.func.coalesce(leads.c.client_id, statement.excluded.client_id),
         },
     ).returning(leads.c.id, leads.c.times)
-    lead_id, times = (await conn.execute(statement)).one()
-    await tell(conn, "lead", lead_id, at=now, team_id=team_id, data={"times": times})
-    return int(lead_id)
 
 
 async def offer(
@@ -181,19 +191,27 @@ async def _end(
     await tell(conn, "lead", lead.id, at=now, team_id=lead.team_id, data={"state": state})
 
 
-async def close_callback(conn: AsyncConnection, *, address: str, now: datetime) -> None:
-    """Close call-back leads of a number that has just been spoken with; a new caller's lead stays for its manager."""
-    wanted = sa.select(leads.c.id, leads.c.team_id).where(
-        leads.c.address_kind == "phone",
-        leads.c.address == address,
-        leads.c.state == "open",
-        leads.c.reason == "callback",
-    )
-    for lead_id, team_id in (await conn.execute(wanted)).all():
-        known = (await conn.execute(sa.select(leads.c.client_id).where(leads.c.id == lead_id))).scalar_one()
-        if known is not None:
-            await conn.execute(sa.update(leads).where(leads.c.id == lead_id).values(state="closed", closed_at=now))
-        else:
-            await conn.execute(sa.update(leads).where(leads.c.id == lead_id).values(reason="new"))
-        await queue.settle(conn, "lead", lead_id, now=now)
-        await tell(conn, "lead", lead_id, at=now, team_id=team_id)
+async def callback_addresses(conn: AsyncConnection, addresses: Collection[str]) -> set[str]:
+    """Return those of these numbers (E.164) that somebody is to call back."""
+    if not addresses:
+        return set()
+    query = sa.select(leads.c.address).where(leads.c.address.in_(addresses), *_CALLBACK)
+    return set((await conn.execute(query)).scalars())
+
+
+async def close_callback(conn: AsyncConnection, *, address: str, spoken_by: int | None = None, now: datetime) -> None:
+    """Close the call-backs of a number that has just been spoken with, those of every team, whoever works on them.
+
+    A client's is over with that. A stranger's stays open as a new lead, in the work of whom it belongs to, else of
+    the manager who spoke (`spoken_by`).
+    """
+    wanted = sa.select(leads).where(leads.c.address == address, *_CALLBACK).order_by(leads.c.id)
+    for lead in (await conn.execute(wanted)).all():
+        over = {"state": "closed", "closed_at": now} if lead.client_id is not None else {"reason": "new"}
+        await conn.execute(sa.update(leads).where(leads.c.id == lead.id).values(**over))
+        await queue.settle(conn, "lead", lead.id, now=now)
+        await tell(conn, "lead", lead.id, at=now, team_id=lead.team_id)
+        owner_id = lead.owner_id or spoken_by
+        if lead.client_id is None and owner_id is not None:
+            await offer(conn, lead.id, title=lead.name, data={}, now=now)
+            await queue.assign(conn, "lead", lead.id, owner_id, now=now)

@@ -7,7 +7,7 @@ public provider's domain is never a reason, and the question is one indexed look
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +19,8 @@ from hub.crm.models import addresses, clients, contacts
 
 Reason = Literal["contact", "client", "domain", "thread", "manual"]
 Confidence = Literal["exact", "likely"]
+AT_MOST = 20
+"""Candidates of one address: more are no choice for a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +60,18 @@ class Linker:
 
     async def by_phone(self, conn: AsyncConnection, raw: str, *, region: str = "") -> Linked:
         """Find whose phone `raw` is, however it is written. `address` is E.164 or None."""
-        phone = parse_phone(raw, region or self.region)
-        if phone is None:
-            return Linked(None, (), None)
-        if phone.value in self.own_phones:
-            return Linked(None, (), phone.value, is_own=True)
-        found = await _look_up(conn, "phone", phone.value)
-        return Linked(best_of(found), found, phone.value)
+        return (await self.by_phones(conn, [raw], region=region))[raw]
+
+    async def by_phones(self, conn: AsyncConnection, raws: Collection[str], *, region: str = "") -> dict[str, Linked]:
+        """Find whose phones these are, all in one look-up; the answer is by `raw`."""
+        values = {raw: phone.value for raw in set(raws) if (phone := parse_phone(raw, region or self.region))}
+        found = await _look_up(conn, "phone", set(values.values()) - self.own_phones)
+        linked: dict[str, Linked] = {}
+        for raw in raws:
+            value = values.get(raw)
+            candidates = found.get(value or "", ())
+            linked[raw] = Linked(best_of(candidates), candidates, value, is_own=value in self.own_phones)
+        return linked
 
     async def by_email(self, conn: AsyncConnection, raw: str) -> Linked:
         """Find whose e-mail `raw` is, else whose company's domain. `address` is the normal form or None."""
@@ -73,10 +80,10 @@ class Linker:
             return Linked(None, (), None)
         if email in self.own_emails:
             return Linked(None, (), email, is_own=True)
-        found = await _look_up(conn, "email", email)
+        found = (await _look_up(conn, "email", {email})).get(email, ())
         domain = email.rpartition("@")[2]
         if not found and not is_public_provider(domain):
-            found = await _look_up(conn, "domain", domain)
+            found = (await _look_up(conn, "domain", {domain})).get(domain, ())
         return Linked(best_of(found), found, email)
 
 
@@ -98,24 +105,28 @@ def best_of(found: Sequence[Candidate]) -> Candidate | None:
     return Candidate(first.client_id, first.client_name, None, "", reason, first.confidence)
 
 
-async def _look_up(conn: AsyncConnection, kind: str, value: str) -> tuple[Candidate, ...]:
+async def _look_up(conn: AsyncConnection, kind: str, values: Set[str]) -> dict[str, tuple[Candidate, ...]]:
+    """Return the candidates of each value that has any, in the order their addresses were added, 20 at most each."""
+    if not values:
+        return {}
     of_contact = contacts.alias()
     client_id = sa.func.coalesce(addresses.c.client_id, of_contact.c.client_id)
     query = (
-        sa.select(clients.c.id, clients.c.name, of_contact.c.id, of_contact.c.name)
+        sa.select(addresses.c.value, clients.c.id, clients.c.name, of_contact.c.id, of_contact.c.name)
         .select_from(addresses)
         .outerjoin(of_contact, of_contact.c.id == addresses.c.contact_id)
         .outerjoin(clients, clients.c.id == client_id)
-        .where(addresses.c.kind == kind, addresses.c.value == value)
+        .where(addresses.c.kind == kind, addresses.c.value.in_(values))
         .where(clients.c.archived_at.is_(None), of_contact.c.archived_at.is_(None))
         .order_by(addresses.c.id)
-        .limit(20)
+        .limit(AT_MOST * len(values))
     )
-    found: list[Candidate] = []
-    for client, client_name, contact, contact_name in await conn.execute(query):
+    found: dict[str, tuple[Candidate, ...]] = {}
+    for value, client, client_name, contact, contact_name in await conn.execute(query):
         reason: Reason = "domain" if kind == "domain" else "contact" if contact is not None else "client"
         confidence: Confidence = "likely" if kind == "domain" else "exact"
         candidate = Candidate(client, client_name or "", contact, contact_name or "", reason, confidence)
-        if (client is not None or contact is not None) and candidate not in found:
-            found.append(candidate)
-    return tuple(found)
+        so_far = found.get(value, ())
+        if (client is not None or contact is not None) and candidate not in so_far and len(so_far) < AT_MOST:
+            found[value] = (*so_far, candidate)
+    return found

@@ -7,48 +7,36 @@ and a person one phone on a PBX.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub import guard
-from hub.crm.models import phones, users
+from hub.crm.models import phones, team_members, users
 from hub.errors import Conflict
 
 Owner = tuple[int, str]
 """A user's id and name."""
 
 
-async def owners(conn: AsyncConnection, pbx: str) -> dict[str, Owner]:
-    """Return every owner by extension, as it is on this PBX."""
-    elsewhere = sa.select(phones.c.user_id).where(phones.c.pbx == pbx)
-    usual = sa.select(users.c.extension, users.c.id, users.c.name).where(
-        users.c.extension.is_not(None), users.c.id.not_in(elsewhere)
-    )
-    named = (
-        sa.select(phones.c.extension, users.c.id, users.c.name)
-        .join(users, users.c.id == phones.c.user_id)
-        .where(phones.c.pbx == pbx)
-    )
-    found = {row.extension: (row.id, row.name) for row in await conn.execute(usual)}
-    return found | {row.extension: (row.id, row.name) for row in await conn.execute(named)}
+async def owners(conn: AsyncConnection, pbx: str, extensions: Collection[str] | None = None) -> dict[str, Owner]:
+    """Return the owner of each of these extensions of a PBX that is somebody's (None: of all), in one question."""
+    here = sa.and_(phones.c.user_id == users.c.id, phones.c.pbx == pbx)
+    query = sa.select(users.c.id, users.c.name, users.c.extension, phones.c.extension.label("here"))
+    query = query.outerjoin(phones, here).where(sa.or_(phones.c.extension.is_not(None), users.c.extension.is_not(None)))
+    if extensions is not None:
+        everywhere = sa.and_(phones.c.user_id.is_(None), users.c.extension.in_(extensions))
+        query = query.where(sa.or_(phones.c.extension.in_(extensions), everywhere))
+    rows = (await conn.execute(query)).all()
+    found = {row.extension: (row.id, row.name) for row in rows if row.here is None}
+    return found | {row.here: (row.id, row.name) for row in rows if row.here is not None}
 
 
 async def owner_of(conn: AsyncConnection, pbx: str, extension: str | None) -> Owner | None:
     """Return whose phone an extension of this PBX is."""
-    if not extension:
-        return None
-    named = (
-        sa.select(users.c.id, users.c.name)
-        .join(phones, phones.c.user_id == users.c.id)
-        .where(phones.c.pbx == pbx, phones.c.extension == extension)
-    )
-    if (row := (await conn.execute(named)).first()) is not None:
-        return row.id, row.name
-    elsewhere = sa.exists().where(phones.c.pbx == pbx, phones.c.user_id == users.c.id)
-    usual = sa.select(users.c.id, users.c.name).where(users.c.extension == extension, ~elsewhere)
-    row = (await conn.execute(usual)).first()
-    return (row.id, row.name) if row else None
+    return (await owners(conn, pbx, [extension])).get(extension) if extension else None
 
 
 async def extension_of(conn: AsyncConnection, user_id: int, pbx: str) -> str | None:
@@ -69,3 +57,13 @@ async def give(conn: AsyncConnection, user_id: int, pbx: str, extension: str) ->
             await conn.execute(phones.insert().values(**values))
     except IntegrityError:
         raise Conflict("extension_taken", f"extension {extension} of PBX {pbx} is already taken") from None
+
+
+async def teams_of(conn: AsyncConnection, user_ids: Collection[int]) -> dict[int, set[int]]:
+    """Return the ids of each person's teams: whose a call is that only their phones heard."""
+    found: dict[int, set[int]] = {}
+    if user_ids:
+        query = sa.select(team_members.c.user_id, team_members.c.team_id).where(team_members.c.user_id.in_(user_ids))
+        for row in await conn.execute(query):
+            found.setdefault(row.user_id, set()).add(row.team_id)
+    return found

@@ -104,15 +104,22 @@ async def say(conn: AsyncConnection, user_id: int, state: str, *, now: datetime)
     await conn.execute(sa.update(presence).where(presence.c.user_id == user_id).values(seen_at=now))
 
 
-async def after_call(conn: AsyncConnection, user_id: int, team_ids: Iterable[int], now: datetime) -> None:
-    """Begin after-call work where a rule of these teams gives time for it; who is away or not to be disturbed stays."""
+async def after_call(
+    conn: AsyncConnection, user_id: int, team_ids: Iterable[int], now: datetime, *, ended_at: datetime | None = None
+) -> None:
+    """Begin after-call work where a rule of these teams gives time for it; who is away or not to be disturbed stays.
+
+    Its time runs from the call's end: one that is told of late, or long after, leaves less of it, or none.
+    """
     rule = sa.select(sa.func.max(team_rules.c.after_call_s)).where(team_rules.c.team_id.in_(sorted(set(team_ids))))
     length_s = (await conn.execute(rule)).scalar() or 0
     if length_s <= 0:
         return
     said = (await said_of(conn, [user_id])).get(user_id, SILENT).at(now)
     if said.state in ("available", "after_call"):
-        until = now + min(timedelta(seconds=length_s), LONGEST_AFTER_CALL)
+        until = min(ended_at or now, now) + min(timedelta(seconds=length_s), LONGEST_AFTER_CALL)
+        if until <= now:
+            return
         await _write(conn, user_id, "after_call", until, now=now)
 
 

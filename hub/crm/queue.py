@@ -7,7 +7,9 @@ when they come back. Invariant: a claimed item has exactly one owner and one cla
 
 from __future__ import annotations
 
+import functools
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, NewType
@@ -22,7 +24,7 @@ from hub.crm.audit import record
 from hub.crm.models import leads, queue_items, users
 from hub.errors import Conflict, Forbidden, NotFound
 from hub.store.changes import tell
-from hub.store.upsert import insert
+from hub.store.upsert import insert_for
 
 ItemId = NewType("ItemId", int)
 Kind = Literal["call", "message", "lead"]
@@ -76,11 +78,46 @@ async def offer(
 
     A waiting or claimed item keeps its state, owner and place; a done one waits again with a new place.
     """
+    item = await place(
+        conn,
+        team_id=team_id,
+        kind=kind,
+        ref_id=ref_id,
+        title=title,
+        address=address,
+        client_id=client_id,
+        data=data,
+        now=now,
+    )
+    return item.id
+
+
+async def place(
+    conn: AsyncConnection,
+    *,
+    team_id: int,
+    kind: Kind,
+    ref_id: int,
+    title: str,
+    address: str,
+    client_id: int | None,
+    data: dict[str, Any],
+    now: datetime,
+) -> Item:
+    """The same, and return the item as it stands now, its owner's name left out."""
     shown = {"team_id": team_id, "title": title[:300], "address": address[:254], "client_id": client_id, "data": data}
-    fresh = {"state": "waiting", "version": 1, "queued_at": now, **shown}
+    thing = {"kind": kind, "ref_id": ref_id, "state": "waiting", "version": 1, "queued_at": now}
+    row = (await conn.execute(_placing(conn.dialect.name), thing | shown)).mappings().one()
+    await _tell(conn, row, now=now)
+    return _item(row, None)
+
+
+@functools.cache
+def _placing(dialect: str) -> Any:
     was_done = queue_items.c.state == "done"
-    statement = insert(conn, queue_items).values(kind=kind, ref_id=ref_id, **fresh)
-    statement = statement.on_conflict_do_update(
+    statement = insert_for(dialect, queue_items)
+    shown = ("team_id", "title", "address", "client_id", "data")
+    return statement.on_conflict_do_update(
         index_elements=["kind", "ref_id"],
         set_={
             **{name: statement.excluded[name] for name in shown},
@@ -92,9 +129,6 @@ async def offer(
             "version": queue_items.c.version + 1,
         },
     ).returning(*_COLUMNS)
-    row = (await conn.execute(statement)).mappings().one()
-    await _tell(conn, row, now=now)
-    return ItemId(row["id"])
 
 
 async def find(conn: AsyncConnection, item_id: int, *, actor: Actor) -> Item:
@@ -119,6 +153,14 @@ async def find_by_thing(conn: AsyncConnection, kind: Kind, ref_id: int) -> Item 
     )
     row = (await conn.execute(query)).mappings().first()
     return _item(row, row["owner_name"]) if row else None
+
+
+async def of_things(conn: AsyncConnection, kind: Kind, ref_ids: Collection[int]) -> dict[int, Item]:
+    """Return the items of many calls, threads or leads by `ref_id`, the owners' names left out."""
+    if not ref_ids:
+        return {}
+    query = sa.select(*_COLUMNS).where(queue_items.c.kind == kind, queue_items.c.ref_id.in_(ref_ids))
+    return {row["ref_id"]: _item(row, None) for row in (await conn.execute(query)).mappings()}
 
 
 async def listed(

@@ -68,10 +68,11 @@ async def load(conn: AsyncConnection, team_id: int) -> TeamRules:
 async def load_all(conn: AsyncConnection, team_ids: list[int]) -> dict[int, TeamRules]:
     """Return the rules of those teams that have some."""
     rows = await conn.execute(sa.select(team_rules).where(team_rules.c.team_id.in_(team_ids)))
-    return {row["team_id"]: _read(row) for row in rows.mappings()}
+    return {row["team_id"]: read(row) for row in rows.mappings()}
 
 
-def _read(row: sa.RowMapping) -> TeamRules:
+def read(row: sa.RowMapping) -> TeamRules:
+    """Read a row of `team_rules`."""
     return msgspec.convert({name: row[name] for name in NAMES}, TeamRules)
 
 

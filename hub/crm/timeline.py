@@ -7,6 +7,8 @@ it up to date, and a thing that changes its client moves.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -16,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.models import timeline_entries
 from hub.store.changes import tell
-from hub.store.upsert import insert
+from hub.store.upsert import insert_for
 
 EntryKind = Literal["call", "message"]
 
@@ -27,6 +29,17 @@ class Entry:
 
     id: int
     kind: EntryKind
+    ref_id: int
+    client_id: int
+    contact_id: int | None
+    at: datetime
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an intake writes of one thing: `ref_id` is the call's or message's id."""
+
     ref_id: int
     client_id: int
     contact_id: int | None
@@ -46,11 +59,25 @@ async def put(
     now: datetime,
 ) -> None:
     """Write or renew the entry of a thing and tell the card's watchers."""
-    values = {"client_id": client_id, "contact_id": contact_id, "at": at, "data": data}
-    statement = insert(conn, timeline_entries).values(kind=kind, ref_id=ref_id, **values)
-    statement = statement.on_conflict_do_update(index_elements=["kind", "ref_id"], set_=values)
-    entry_id = (await conn.execute(statement.returning(timeline_entries.c.id))).scalar_one()
-    await tell(conn, "timeline", entry_id, at=now, client_id=client_id, data={"entry_kind": kind, "ref_id": ref_id})
+    await put_all(conn, kind, [Told(ref_id, client_id, contact_id, at, data)], now=now)
+
+
+async def put_all(conn: AsyncConnection, kind: EntryKind, told: Sequence[Told], *, now: datetime) -> None:
+    """The same for many things at once, each of them named once."""
+    if not told:
+        return
+    rows = [{"kind": kind} | {name: getattr(one, name) for name in Told.__slots__} for one in told]
+    for entry in await conn.execute(_putting(conn.dialect.name), rows):
+        about = {"entry_kind": kind, "ref_id": entry.ref_id}
+        await tell(conn, "timeline", entry.id, at=now, client_id=entry.client_id, data=about)
+
+
+@functools.cache
+def _putting(dialect: str) -> Any:
+    statement = insert_for(dialect, timeline_entries)
+    renewed = {name: statement.excluded[name] for name in ("client_id", "contact_id", "at", "data")}
+    statement = statement.on_conflict_do_update(index_elements=["kind", "ref_id"], set_=renewed)
+    return statement.returning(timeline_entries.c.id, timeline_entries.c.ref_id, timeline_entries.c.client_id)
 
 
 async def remove(conn: AsyncConnection, kind: EntryKind, ref_id: int, *, now: datetime) -> None:

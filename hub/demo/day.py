@@ -18,6 +18,7 @@ from uuid import UUID
 from hub import app
 from hub.clock import utc_now
 from hub.crm import people
+from hub.demo import colleagues
 from hub.demo.letters import answer_to, raw_letter
 from hub.demo.mail import DemoMail, Submitted, running_mail
 from hub.demo.pbx import Phone, ScriptedCall, ScriptedPbx
@@ -26,6 +27,7 @@ from hub.demo.recorded import seed_recordings
 from hub.demo.sample import CLIENTS, LETTERS, MAILBOX, PASSWORD, PBX, PEOPLE, STRANGERS, SUPPORT_MAILBOX, Letter, seed
 from hub.errors import ConfigError
 from hub.settings import HubSection, Settings, WebSection
+from hub.store.engine import Database
 from hub.telephony.intake import CallIntake
 
 CALL_EVERY_S = (12.0, 30.0)
@@ -53,7 +55,7 @@ async def run_demo(*, host: str, port: int, data_dir: Path | None, ready: asynci
             await _fill_mailboxes(mail, now)
             started = asyncio.Event()
             async with asyncio.TaskGroup() as tasks:
-                day = tasks.create_task(_play(pbx, mail, started, host, port, ready))
+                day = tasks.create_task(_play(parts.db, pbx, mail, started, host, port, ready))
                 await app.run_roles(parts, roles=frozenset(app.ROLES), ready=started)
                 day.cancel()
 
@@ -103,7 +105,13 @@ def _is_known(letter: Letter) -> bool:
 
 
 async def _play(
-    pbx: ScriptedPbx, mail: DemoMail, started: asyncio.Event, host: str, port: int, ready: asyncio.Event | None
+    db: Database,
+    pbx: ScriptedPbx,
+    mail: DemoMail,
+    started: asyncio.Event,
+    host: str,
+    port: int,
+    ready: asyncio.Event | None,
 ) -> None:
     await started.wait()
     _greet(host, port)
@@ -118,6 +126,7 @@ async def _play(
     mail.on_submitted = note
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_callers(pbx))
+        tasks.create_task(colleagues.play(db, [person.email for person in PEOPLE if person.is_played]))
         tasks.create_task(_writers(mail))
         tasks.create_task(_answerers(mail, answers))
 
@@ -129,7 +138,7 @@ def _greet(host: str, port: int) -> None:
 
 
 def _logins() -> Iterator[str]:
-    for person in PEOPLE:
+    for person in (one for one in PEOPLE if not one.is_played):
         what = "administrator" if person.role == "admin" else f"manager, {' and '.join(person.teams)}"
         yield f"    {person.email:<20} {PASSWORD}    {person.name}, {what}"
 

@@ -32,13 +32,17 @@ class Person:
     role: people.Role
     teams: tuple[str, ...]
     extension: str | None
+    is_played: bool = False
+    """Acts by itself (`demo.colleagues`): nobody is told to sign in as them."""
 
 
 PEOPLE = (
-    Person("admin@hub.example", "Ольга Соколова", "admin", (), None),
+    Person("admin@hub.example", "Ольга Соколова", "admin", (), "104"),
     Person("anna@hub.example", "Анна Иванова", "manager", ("sales",), "101"),
     Person("boris@hub.example", "Борис Кузнецов", "manager", ("sales", "support"), "102"),
     Person("vera@hub.example", "Вера Павлова", "manager", ("support",), "103"),
+    Person("gleb@hub.example", "Глеб Орлов", "manager", ("sales",), "104", is_played=True),
+    Person("dina@hub.example", "Дина Ким", "manager", ("sales", "support"), "105", is_played=True),
 )
 
 

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.errors import Refused
-from hub.store.engine import Database, hint_after_commit
+from hub.store.engine import Database, hint_after_commit, write_before_commit
 from hub.store.schema import BigId, Json, metadata, moment
 
 TOPIC = "changes"
@@ -87,13 +87,23 @@ async def tell(
 ) -> None:
     """Add a change to the transaction of `conn`; subscribers hear of it after the commit.
 
-    `team_id`, `user_id` and `client_id` say whom it concerns; who may see it is decided by `crm.access`.
+    `team_id`, `user_id` and `client_id` say whom it concerns; who may see it is decided by `crm.access`. All changes
+    of a transaction are written at once, at its end, in the order they were told.
     """
-    tx = sa.text("pg_current_xact_id()::text::bigint") if conn.dialect.name == "postgresql" else sa.literal(0)
     row = {"at": at, "kind": kind, "object_id": object_id, "data": data or {}}
     row |= {"team_id": team_id, "user_id": user_id, "client_id": client_id}
-    await conn.execute(changes.insert().values(**row, tx=tx))
+    write_before_commit(conn, TOPIC, row, _write)
     hint_after_commit(conn, TOPIC)
+
+
+_WRITING = {
+    "postgresql": changes.insert().values(tx=sa.text("pg_current_xact_id()::text::bigint")),
+    "sqlite": changes.insert().values(tx=sa.literal(0)),
+}
+
+
+async def _write(conn: AsyncConnection, rows: list[dict[str, Any]]) -> None:
+    await conn.execute(_WRITING[conn.dialect.name], rows)
 
 
 def _settled() -> sa.ColumnElement[bool]:

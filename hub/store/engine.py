@@ -9,14 +9,14 @@ Invariant: after a commit that told changes, the bus has been hinted; after a ro
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
@@ -25,6 +25,15 @@ from hub.store.bus import Bus, LocalBus
 
 Dialect = Literal["sqlite", "postgresql"]
 HINTS = "hub.hints"
+LAST = "hub.last"
+
+
+_TRY_AGAIN = frozenset(
+    # Serialization failure, deadlock, lock timeout, query cancelled, and a server that stops or starts: none of
+    # them is the statement's fault, and SQLAlchemy has no class of its own for what asyncpg calls them.
+    ("40001", "40P01", "55P03", "57014", "57P01", "57P02", "57P03", "53300", "53200", "53100")
+)
+Write = Callable[[AsyncConnection, list[Any]], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -46,7 +55,10 @@ class Database:
         hints: set[str] = set()
         async with _connected(self.writer.begin()) as conn:
             conn.info[HINTS] = hints
+            last: dict[str, tuple[list[Any], Write]] = {}
+            conn.info[LAST] = last
             yield conn
+            await write_gathered(conn)
         for topic in sorted(hints):
             await self.bus.hint(topic)
 
@@ -78,6 +90,10 @@ async def _connected(
             yield conn
     except (OperationalError, InterfaceError) as error:
         raise _unavailable(error.orig or error) from error
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) in _TRY_AGAIN or error.connection_invalidated:
+            raise _unavailable(error.orig or error) from error
+        raise
     except sa.exc.TimeoutError as error:
         raise _unavailable(error) from error
 
@@ -85,6 +101,23 @@ async def _connected(
 def hint_after_commit(conn: AsyncConnection, topic: str) -> None:
     """Have `topic` hinted on the bus once the transaction of `conn` has committed."""
     conn.info[HINTS].add(topic)
+
+
+def write_before_commit(conn: AsyncConnection, name: str, row: Any, write: Write) -> None:
+    """Gather rows of a kind and have `write` put them all down as the last thing before the commit.
+
+    A row that a savepoint added stays when that savepoint is rolled back.
+    """
+    last: dict[str, tuple[list[Any], Write]] = conn.info[LAST]
+    last.setdefault(name, ([], write))[0].append(row)
+
+
+async def write_gathered(conn: AsyncConnection) -> None:
+    """Put down what `write_before_commit` gathered so far. `begin` does it; nobody else needs to."""
+    last: dict[str, tuple[list[Any], Write]] = conn.info[LAST]
+    while last:
+        rows, write = last.pop(next(iter(last)))
+        await write(conn, rows)
 
 
 def open_database(url: str, *, bus: Bus | None = None) -> Database:

@@ -1,4 +1,4 @@
-"""INSERT … ON CONFLICT for whichever database the connection speaks to. One function, nothing decided."""
+"""INSERT … ON CONFLICT for whichever database the connection speaks to. Nothing decided."""
 
 from __future__ import annotations
 
@@ -14,4 +14,9 @@ def insert(conn: AsyncConnection, table: sa.Table) -> Any:
 
     Both dialects give it the same methods, but SQLAlchemy has no common type for them.
     """
-    return postgresql.insert(table) if conn.dialect.name == "postgresql" else sqlite.insert(table)
+    return insert_for(conn.dialect.name, table)
+
+
+def insert_for(dialect: str, table: sa.Table) -> Any:
+    """The same by the dialect's name, for a hot statement that is built once and kept."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)

@@ -80,13 +80,13 @@ def actions_of(intent: Intent, pbx: Pbx, *, answer: str = "") -> list[Action]:
 
 
 def _take(intent: Intent) -> Action:
-    assert intent.queue and intent.claim_id and intent.extension
+    assert intent.queue and intent.claim_id
     return Action(
         "QueueWithdrawCaller",
         {
             "Queue": guard.one_line(intent.queue, field="queue"),
             "Caller": guard.one_line(intent.channel or "", field="channel"),
-            "WithdrawInfo": f"{intent.claim_id}-{guard.extension(intent.extension)}",
+            "WithdrawInfo": f"{intent.claim_id}-{guard.extension(intent.extension or '')}",
         },
     )
 

@@ -36,7 +36,7 @@ class Bridges:
             self._silent.discard(channel.bridge)
         channel.last_bridge = channel.bridge
         channel.bridge = None
-        channel.on_hold = False
+        channel.on_hold = channel.is_held = False
 
     def members(self, bridge: str) -> list[LiveChannel]:
         return list(self._members.get(bridge, {}).values())
@@ -57,8 +57,12 @@ class Bridges:
 
     def heard_by(self, channel: LiveChannel) -> list[LiveChannel]:
         """Return the persons whom this channel hears, through bridges and Local channels."""
-        if channel.bridge is None and channel.is_person:
-            return []
+        if channel.other_half is None:
+            if channel.bridge is None or channel.bridge in self._silent:
+                return []
+            members = self._members.get(channel.bridge, {})
+            if not any(member.party.is_wiring for member in members.values()):
+                return [member for member in members.values() if member is not channel]
         seen = {channel.uniqueid: channel}
         ahead = [channel]
         while ahead:

@@ -53,6 +53,13 @@ async def search(conn: AsyncConnection, text: str, *, pbx: str, but: int) -> lis
     return found[:AT_MOST]
 
 
+async def name_of(conn: AsyncConnection, extension: str, *, pbx: str) -> str | None:
+    """Return whose phone an extension is."""
+    own = sa.func.coalesce(phones.c.extension, users.c.extension) == extension
+    row = (await conn.execute(_with_phone(pbx).where(own))).first()
+    return row.name if row else None
+
+
 async def find_target(conn: AsyncConnection, to: str | int, *, pbx: str) -> str | None:
     """Return the extension that `to` means: a person's id, an extension, or a whole name; None for a number outside.
 

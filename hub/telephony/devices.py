@@ -127,7 +127,10 @@ class DeviceBoard:
                     self._put(before, row.get("Device", ""), _state(row.get("State", "")), now=now)
                 case "PeerEntry":
                     name = f"{row.get('Channeltype', 'SIP')}/{row.get('ObjectName', '')}"
-                    self._put(before, name, _state_of_peer(row.get("Status", "")), now=now)
+                    state, contact = _of_peer(row.get("Status", ""))
+                    if _DEVICE.fullmatch(name) and len(self._contacts) < MAX_DEVICES:
+                        self._contacts[name] = {} if contact == "none" else {"": contact}
+                    self._put(before, name, state, now=now)
 
     def pending(self) -> Pending:
         """Return what differs from what was stored."""
@@ -190,8 +193,13 @@ def _state_of_bits(text: str) -> State:
     return next((state for bit, state in _BITS if bits & bit), "unknown")
 
 
-def _state_of_peer(status: str) -> State:
-    """What chan_sip says of a peer in `SIPpeers`: `OK (12 ms)`, `LAGGED`, `UNREACHABLE`, `UNKNOWN`, `Unmonitored`."""
-    if status.startswith(("OK", "LAGGED", "Unmonitored")):
-        return "idle"
-    return "unavailable" if status.startswith(("UNREACHABLE", "UNKNOWN")) else "unknown"
+def _of_peer(status: str) -> tuple[State, Contact]:
+    """What chan_sip says of a peer in `SIPpeers`: `OK (12 ms)`, `LAGGED`, `UNREACHABLE`, `UNKNOWN`, `Unmonitored`.
+
+    Whether a peer that answers is in a call, this list does not say.
+    """
+    if status.startswith(("OK", "LAGGED")):
+        return "unknown", "reachable"
+    if status.startswith("Unmonitored"):
+        return "unknown", "registered"
+    return "unavailable", "unreachable" if status.startswith("UNREACHABLE") else "none"

@@ -7,35 +7,13 @@ Invariant: every finding that is not `ok` names the file and the line that mends
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Iterator
 
 from hub.guard import shown
 from hub.settings import Pbx
 from hub.telephony.directions import PbxRules, counts_as_phone
-
-DIALPLAN_VERSION = "2"
-"""Of config/asterisk/extensions_hub.conf; an extension of this name stands in its context `hub-version`."""
-
-READ = ("system", "call", "agent", "user")
-WRITE = ("call", "agent", "originate", "reporting")
-FILTERED = (
-    "VarSet",
-    "Newexten",
-    "RTCPSent",
-    "RTCPReceived",
-    "ChannelTalkingStart",
-    "ChannelTalkingStop",
-    "TestEvent",
-)
-"""What the PBX should keep to itself: of the 87 events of a plain call 54 are VarSet."""
-
-FILTER_LINES = (
-    *(f"eventfilter(action(exclude),name({name})) =" for name in FILTERED),
-    # Asterisk tells the state of queues and parking places as of phones; Hub looks at phones only.
-    "eventfilter(action(exclude),name(DeviceStateChange),header(Device),method(starts_with)) = Queue:",
-)
+from hub.telephony.seen import Finding, HttpSeen, Level, QueueSeen, Seen, Trouble
+from hub.telephony.shipped import DIALPLAN_VERSION, READ, WRITE
 
 _SHOWS_CLASS = {
     "call": ("Redirect", "Atxfer", "BlindTransfer"),
@@ -52,86 +30,6 @@ _TOO_MUCH = {
 }
 CLOCK_WARN_S, CLOCK_BAD_S = 2.0, 60.0
 CERTIFICATE_WARN_DAYS = 14
-
-Level = Literal["ok", "warn", "bad"]
-Trouble = Literal["refused", "unknown_host", "unreachable", "silent", "tls", "not_ami", "sign_in", "lost"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the doctor. `place` is what it is about; `mend` is empty where all is well."""
-
-    level: Level
-    place: str
-    text: str
-    mend: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class QueueSeen:
-    members: int
-    max_callers: int
-    join_empty: str | None = None
-    """As in queues.conf; None where it cannot be read."""
-
-
-@dataclass(frozen=True, slots=True)
-class PhoneSeen:
-    """A person's phone: its device state (empty: not told) and the context its calls begin in."""
-
-    owner: str
-    state: str
-    context: str
-
-
-@dataclass(frozen=True, slots=True)
-class HttpSeen:
-    """What a web address answered: a status, or why there is none; `days_left` of its certificate."""
-
-    status: int | None = None
-    error: str = ""
-    days_left: int | None = None
-
-
-@dataclass(slots=True)
-class ProbeSeen:
-    """What was heard of the doctor's own call. `refusal`: why there was none."""
-
-    refusal: str = ""
-    answered: bool = False
-    said_so: bool = False
-    music: bool = False
-    has_timestamps: bool = False
-    unwanted: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(slots=True, kw_only=True)
-class Seen:
-    """Everything that was seen of one PBX. Where a question had no answer, the field is None or lacks the key."""
-
-    trouble: Trouble | None = None
-    reason: str = ""
-    our_address: str = ""
-    peer_address: str = ""
-    version: str = ""
-    clock_off_s: float | None = None
-    commands: frozenset[str] | None = None
-    has_booted_event: bool = False
-    has_queue_events: bool | None = None
-    probe: ProbeSeen | None = None
-    contexts: dict[str, frozenset[str]] = field(default_factory=dict)
-    """The extensions of each context that is there."""
-    reached: dict[tuple[str, str], bool] = field(default_factory=dict)
-    """Whether (context, extension) leads somewhere."""
-    queues: dict[str, QueueSeen] | None = None
-    phones: dict[str, PhoneSeen] = field(default_factory=dict)
-    variables: dict[str, str] = field(default_factory=dict)
-    manager: dict[str, str] = field(default_factory=dict)
-    """Keys of the AMI user in manager.conf, where the PBX lets them be read."""
-    http: HttpSeen | None = None
-    recordings_dir: str | None = None
-    """What is wrong with it; empty if nothing is."""
-    recordings_http: HttpSeen | None = None
 
 
 def judge(pbx: Pbx, seen: Seen) -> list[Finding]:
@@ -154,7 +52,6 @@ def _all(pbx: Pbx, seen: Seen) -> Iterator[_Said]:
     yield from _variables(pbx, seen)
     yield from _queues(pbx, seen)
     yield from _phones(pbx, seen)
-    yield from _recordings(pbx, seen)
     yield from _http(pbx, seen)
 
 
@@ -351,14 +248,33 @@ def _variables(pbx: Pbx, seen: Seen) -> Iterator[_Said]:
             text,
             f'extensions.conf, [globals]:  HUB_PHONE_TECH = {pbx.phone_tech}; or pbx.phone_tech = "{tech}"',
         )
-    if not getattr(pbx, "dialplan_secret", ""):
+    if not pbx.dialplan_secret:
         return
     if not told.get("HUB_URL"):
         text = "the dialplan does not know where Hub answers: blacklist, hours and own managers are passed over"
-        yield "warn", text, "extensions.conf, [globals]:  HUB_URL = http://127.0.0.1:8080 · HUB_ASK_SECRET = …"
+        yield (
+            "warn",
+            text,
+            "extensions.conf, [globals]:  HUB_URL = http://127.0.0.1:8080 · hub_ask.conf:  [hub] · secret = …",
+        )
     elif (told.get("HUB_PBX") or "office") != pbx.name:
         text = f"the dialplan asks for PBX {told.get('HUB_PBX') or 'office'}"
         yield "bad", text, f"extensions.conf, [globals]:  HUB_PBX = {pbx.name}"
+    elif seen.has_ask_secret is False:
+        text = "the dialplan's secret is not Hub's: what it asks is refused, and callers go the plain way"
+        mend = (
+            "hub_ask.conf:  [hub] · secret = the word in pbx.dialplan_secret_file; modules.conf:  load = func_config.so"
+        )
+        yield "bad", text, mend
+    elif seen.reaches_hub is False:
+        text = f"the dialplan asks Hub at {told['HUB_URL']}, and nothing answers there: callers go the plain way"
+        yield (
+            "warn",
+            text,
+            "start `hub serve`; or extensions.conf, [globals]:  HUB_URL = where web.host and web.port are",
+        )
+    elif seen.reaches_hub:
+        yield "ok", "the dialplan reaches Hub", ""
 
 
 # Queues and phones
@@ -416,7 +332,8 @@ def _phones(pbx: Pbx, seen: Seen) -> Iterator[_Said]:
         elif phone.state == "UNAVAILABLE":
             yield "warn", f"phone {whose} is not registered", "sign the telephone in; calls cannot be given to it"
         elif phone.context and not counts_as_phone(extension, rules, context=phone.context):
-            contexts = ", ".join(f'"{name}"' for name in sorted({*pbx.internal_contexts, phone.context}))
+            all_of_them = {*pbx.internal_contexts, *(one.context for one in seen.phones.values() if one.context)}
+            contexts = ", ".join(f'"{name}"' for name in sorted(all_of_them))
             text = f"phone {whose} dials from the context {phone.context}, which Hub takes for an outside line's"
             yield "bad", text, f"pbx.internal_contexts = [{contexts}]"
         elif phone.state:
@@ -429,17 +346,7 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-# Files and web
-
-
-def _recordings(pbx: Pbx, seen: Seen) -> Iterator[_Said]:
-    if seen.recordings_dir == "":
-        yield "ok", f"recordings are readable in {getattr(pbx, 'recordings_dir', '')}", ""
-    elif seen.recordings_dir is not None:
-        mend = "pbx.recordings_dir: MixMonitor's directory as this machine sees it; Hub's user in the group asterisk"
-        yield "bad", f"recordings: {seen.recordings_dir}", mend
-    if seen.recordings_http is not None:
-        yield from web_address("recordings_url", seen.recordings_http, fine=frozenset(range(200, 500)) - {401})
+# Its web server
 
 
 def _http(pbx: Pbx, seen: Seen) -> Iterator[_Said]:
@@ -476,20 +383,3 @@ def certificate(key: str, days_left: int | None) -> Iterator[_Said]:
             f"{key}: its certificate ends in {_count(days_left, 'day')}",
             "renew it, and let it be renewed by itself",
         )
-
-
-def exit_code(findings: Iterable[Finding]) -> int:
-    """1 if anything is bad, else 0."""
-    return 1 if any(finding.level == "bad" for finding in findings) else 0
-
-
-def in_words(findings: Sequence[Finding]) -> str:
-    """Write one line a finding, and below it the line that mends it."""
-    lines: list[str] = []
-    for one in findings:
-        lines.append(f"{one.level:<5} {shown(one.place)}: {shown(one.text, max_chars=400)}")
-        if one.mend:
-            lines.append(f"      → {shown(one.mend, max_chars=600)}")
-    counts: Mapping[str, int] = {level: sum(f.level == level for f in findings) for level in ("bad", "warn", "ok")}
-    lines.append(f"{counts['bad']} bad, {counts['warn']} to look at, {counts['ok']} well")
-    return "\n".join(lines) + "\n"

@@ -9,36 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 import re
 import secrets
-import socket
-import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
-from urllib.parse import urlsplit
-
-import aiohttp
 
 from hub.clock import utc_now
 from hub.errors import HubError, Refused, Unavailable
 from hub.settings import Pbx
-from hub.telephony.diagnosis import (
-    DIALPLAN_VERSION,
-    FILTERED,
-    HttpSeen,
-    PhoneSeen,
-    ProbeSeen,
-    QueueSeen,
-    Seen,
-    Trouble,
-)
 from hub.telephony.link import Down, FrameReceived, PbxLink, Timing, Up
+from hub.telephony.reach import WITHIN, ask_web, our_address, peer_address, trouble_of
+from hub.telephony.seen import PhoneSeen, ProbeSeen, QueueSeen, Seen
+from hub.telephony.shipped import DIALPLAN_VERSION, FILTERED
 from hub.telephony.wire import Fields, Frame
 
-WITHIN = timedelta(seconds=5)
 PROBE_WITHIN_S = 3.0
 QUEUE_EVENT_WITHIN_S = 2.0
 MAX_PHONES = 500
@@ -48,6 +33,7 @@ VARIABLES = ("HUB_PHONE_TECH", "HUB_CALLERID", "HUB_URL", "HUB_PBX", "HUB_WAIT")
 MANAGER_KEYS = ("read", "write", "deny", "permit", "acl", "writetimeout")
 ANY_NUMBER = "+74950000000"
 """A number that nobody dials: it is only asked whether [hub-trunk] would."""
+_WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9.:-]+")
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -61,16 +47,13 @@ async def look(pbx: Pbx, owners: Mapping[str, str]) -> Seen:
         except TimeoutError:
             first = Down("no answer in time", auth_refused=False)
         if isinstance(first, Down):
-            seen.trouble, seen.reason = await _trouble(pbx, first), first.reason
+            seen.trouble, seen.reason = await trouble_of(pbx, first), first.reason
         else:
             seen.version = first.version
             try:
                 await _ask_all(pbx, ears, seen, owners)
             except Unavailable as error:
                 seen.trouble, seen.reason = "lost", error.message
-    seen.recordings_dir = await asyncio.to_thread(_directory, getattr(pbx, "recordings_dir", ""))
-    if url := getattr(pbx, "recordings_url", ""):
-        seen.recordings_http = await ask_web(url, ca_file=getattr(pbx, "recordings_ca_file", ""))
     if pbx.http_url:
         seen.http = await ask_web(f"{pbx.http_url.rstrip('/')}/httpstatus")
     return seen
@@ -154,7 +137,7 @@ async def _ask_all(pbx: Pbx, ears: _Ears, seen: Seen, owners: Mapping[str, str])
     began = utc_now()
     pong = await ears.ask("Ping", {}) or {}
     seen.clock_off_s = _seconds_off(pong.get("Timestamp", ""), (began.timestamp() + utc_now().timestamp()) / 2)
-    seen.peer_address = await _peer_address(pbx)
+    seen.peer_address = await peer_address(pbx)
     seen.has_booted_event = bool(ears.events("FullyBooted"))
     commands = await ears.ask("ListCommands", {})
     seen.commands = frozenset(commands) - {"Response", "ActionID"} if commands else None
@@ -199,6 +182,12 @@ async def _ask_dialplan(pbx: Pbx, ears: _Ears, seen: Seen) -> None:
     for name in VARIABLES:
         if (value := await ears.value(name)) is not None:
             seen.variables[name] = value
+    url = seen.variables.get("HUB_URL", "")
+    if pbx.dialplan_secret and _WEB_ADDRESS.fullmatch(url):
+        secret = await ears.value("AST_CONFIG(hub_ask.conf,hub,secret)")
+        seen.has_ask_secret = None if secret is None else secret == pbx.dialplan_secret.reveal()
+        answer = await ears.value(f"CURL({url}/healthz)")
+        seen.reaches_hub = None if answer is None else '"ok"' in answer
 
 
 async def _leads(ears: _Ears, context: str, extension: str) -> bool | None:
@@ -298,115 +287,3 @@ async def _try_queue_events(pbx: Pbx, ears: _Ears, seen: Seen) -> bool | None:
     finally:
         # Also when this is cancelled: a member that stays would be one that nobody asked for.
         await asyncio.shield(asyncio.ensure_future(ears.ask("QueueRemove", member)))
-
-
-# The network
-
-
-async def _trouble(pbx: Pbx, down: Down) -> Trouble:
-    """Say what kind of trouble a failed attempt was."""
-    reason = down.reason.lower()
-    if down.auth_refused:
-        return "sign_in"
-    if "not an asterisk" in reason:
-        return "not_ami"
-    if "cannot connect" in reason:
-        return await _why_no_connection(pbx)
-    if await _speaks_tls(pbx):
-        return "tls"
-    return "silent" if "in time" in reason else "lost"
-
-
-async def _why_no_connection(pbx: Pbx) -> Trouble:
-    """Try once more, for the kind of error: its words differ from one event loop to the next."""
-    try:
-        async with asyncio.timeout(WITHIN.total_seconds()):
-            _, writer = await asyncio.open_connection(pbx.host, pbx.port)
-    except socket.gaierror:
-        return "unknown_host"
-    except ConnectionRefusedError:
-        return "refused"
-    except TimeoutError:
-        return "silent"
-    except OSError:
-        return "unreachable"
-    writer.transport.abort()
-    return "lost"
-
-
-async def _speaks_tls(pbx: Pbx) -> bool:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # Nothing is sent over it: it is only asked whether somebody there speaks TLS.
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    try:
-        async with asyncio.timeout(WITHIN.total_seconds()):
-            _, writer = await asyncio.open_connection(pbx.host, pbx.port, ssl=context)
-    except (OSError, TimeoutError):
-        return False
-    writer.transport.abort()
-    return True
-
-
-def our_address(pbx: Pbx) -> str:
-    """Return the address this machine has towards the PBX, or nothing; asks the routing table, sends nothing."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(pbx.host, pbx.port, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect(address)
-            return str(probe.getsockname()[0])
-    except OSError:
-        return ""
-
-
-async def _peer_address(pbx: Pbx) -> str:
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(pbx.host, pbx.port, type=socket.SOCK_STREAM)
-    except OSError:
-        return ""
-    return str(found[0][4][0])
-
-
-async def ask_web(url: str, *, ca_file: str = "") -> HttpSeen:
-    """Ask a web address, certificate verified; and say how many days that is good for."""
-    try:
-        context = await asyncio.to_thread(ssl.create_default_context, cafile=ca_file or None)
-        timeout = aiohttp.ClientTimeout(total=WITHIN.total_seconds())
-        async with (
-            aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(ssl=context)) as http,
-            http.get(url, allow_redirects=False) as answer,
-        ):
-            status = answer.status
-    except TimeoutError:
-        return HttpSeen(error="does not answer")
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        return HttpSeen(error=str(error) or type(error).__name__)
-    parts = urlsplit(url)
-    days = await days_left(parts.hostname or "", parts.port or 443, context) if parts.scheme == "https" else None
-    return HttpSeen(status=status, days_left=days)
-
-
-async def days_left(host: str, port: int, context: ssl.SSLContext) -> int | None:
-    """Return how many days the certificate at an address is good for; None where it cannot be had."""
-    try:
-        async with asyncio.timeout(WITHIN.total_seconds()):
-            _, writer = await asyncio.open_connection(host, port, ssl=context)
-    except (OSError, TimeoutError):
-        return None
-    certificate = writer.get_extra_info("peercert") or {}
-    writer.transport.abort()
-    if not (until := certificate.get("notAfter")):
-        return None
-    return int((ssl.cert_time_to_seconds(until) - utc_now().timestamp()) // 86_400)
-
-
-def _directory(name: str) -> str | None:
-    """Say what is wrong with the directory of the recordings; None where none is configured."""
-    if not name:
-        return None
-    path = Path(name)
-    try:
-        if not path.is_dir():
-            return f"{name} is no directory" if path.exists() else f"{name} is not there"
-    except OSError as error:
-        return f"{name}: {error.strerror}"
-    return "" if os.access(path, os.R_OK | os.X_OK) else f"{name} is not readable for Hub's user"

@@ -59,6 +59,9 @@ class LiveChannel:
     last_bridge: str | None = None
     """The one that it left for this, or that it left last."""
     on_hold: bool = False
+    """Has put the others on hold."""
+    is_held: bool = False
+    """Was found put on hold by another, nobody knows by whom."""
     was_dialled: bool = False
     dialled_by: LiveChannel | None = None
     dial_status: str = ""
@@ -301,7 +304,7 @@ class LiveCall:
         if self.ended_at is not None:
             return "ended"
         if self.talk_since is not None:
-            held = any(channel.on_hold and channel.bridge for channel in self.channels.values())
+            held = any((c.on_hold or c.is_held) and c.bridge for c in self.channels.values())
             return "held" if held else "talking"
         if self.parked is not None or self.consultation is not None:
             return "held"

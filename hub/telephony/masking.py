@@ -29,7 +29,7 @@ _NUMBER_HEADER = re.compile(r"(num|exten|extension|did|to|callerid[12]?|dnid|rdn
 _CALLER_NUMBER = re.compile(r"(callerid|connectedline|ani)num$", re.IGNORECASE)
 _NAME_HEADER = re.compile(r"(callerid|connectedline|member|agent|ani|account|user)name$|^(name|agent)$", re.IGNORECASE)
 _CALLER = re.compile(r'(?P<quote>"?)(?P<name>[^"<]*)(?P=quote) *<(?P<number>[^>]*)>')
-_CHANNEL = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9_]*/.*)(?P<suffix>-[0-9a-f]{6,}(;[12])?(<[A-Z]+>)?)", re.DOTALL)
+_CHANNEL = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9_]*/.*)(?P<suffix>-[0-9a-f]{1,8}(;[12])?(<[A-Z]+>)?)", re.DOTALL)
 _DIGITS = re.compile(r"\d{7,}")
 _WRITTEN = re.compile(r"\d(?:[\s()./-]{0,3}\d){6,24}")
 _SPOKEN = re.compile(r"[^\W\d_]")
@@ -74,13 +74,13 @@ class Mask:
         if _NAME_HEADER.search(key):
             # Many trunks send the number in the name's place, and the tracker shows no name then.
             return self._caller_number(value) if value in numbers else self._name(value)
+        if channel := _CHANNEL.fullmatch(value):
+            return self._digits(channel["name"]) + channel["suffix"]
         if caller := _CALLER.fullmatch(value):
             quote = caller["quote"]
             return f"{quote}{self._name(caller['name'])}{quote} <{self._caller_number(caller['number'])}>"
         if _NUMBER_HEADER.search(key):
             return self.number(value)
-        if channel := _CHANNEL.fullmatch(value):
-            return self._digits(channel["name"]) + channel["suffix"]
         return self._digits(value)
 
     def _digits(self, value: str) -> str:

@@ -12,7 +12,7 @@ from typing import Literal
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.access import Actor
-from hub.telephony import intents, progress, recording_switch, seats
+from hub.telephony import colleagues, intents, progress, recording_switch, seats
 from hub.telephony.control import extension_of
 from hub.telephony.intents import Intent
 from hub.telephony.register import CallRow
@@ -51,10 +51,18 @@ async def panel_of(conn: AsyncConnection, actor: Actor, call: CallRow | None, *,
         may_hold=is_talk and (is_held or len(up) == 2),
         is_held=is_held,
         is_parked=progress.parked(asked, call) is not None,
-        consulting=(asking.number or asking.target) if asking else None,
+        consulting=await _who(conn, asking, call.pbx) if asking else None,
         told=_worth_telling(mine, now=now),
         recorded=await recording_switch.state_of(conn, call.id),
     )
+
+
+async def _who(conn: AsyncConnection, asking: Intent, pbx: str) -> str:
+    """Name whom one asks: a colleague, or the number outside."""
+    if asking.number:
+        return asking.number
+    name = await colleagues.name_of(conn, asking.target or "", pbx=pbx)
+    return f"{name}, {asking.target}" if name else asking.target or ""
 
 
 def _worth_telling(mine: list[Intent], *, now: datetime) -> Intent | None:

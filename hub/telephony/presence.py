@@ -90,6 +90,15 @@ async def of_me(conn: AsyncConnection, actor: Actor, now: datetime) -> tuple[Col
     return me, said.at(now)
 
 
+async def of_person(conn: AsyncConnection, user_id: int, now: datetime) -> tuple[Colleague, Said] | None:
+    """Return how a person looks, and their own word, for Hub's own machinery; None for one who is disabled."""
+    query = sa.select(users.c.id, users.c.name, users.c.extension)
+    query = query.where(users.c.id == user_id, users.c.disabled_at.is_(None))
+    found = await _colleagues(conn, query, now=now)
+    said = (await said_presence.said_of(conn, [user_id])).get(user_id, SILENT)
+    return (found[0], said.at(now)) if found else None
+
+
 async def require_team(conn: AsyncConnection, actor: Actor, team_id: int) -> str:
     """Return the name of a team of the actor's. Raises NotFound."""
     query = sa.select(teams.c.name).where(teams.c.id == team_id, access.of_my_teams(actor, teams.c.id))

@@ -1,8 +1,8 @@
 """What of a PBX's stream goes into a file, and how it is written there. Pure.
 
-Keeps what the tracker reads: the events, and the list of channels after each sign-in. Leaves out what Hub itself
-drops by name (channel variables, dialled digits), other programs' user events, and the answers to its own actions.
-Invariants: nothing is held beyond one packet's bound, and a file never grows past the limit it was given.
+Keeps what the tracker reads: the events, and the lists of channels, bridges and the like after each sign-in. Leaves
+out what Hub itself drops by name (channel variables, dialled digits), other programs' user events, and the answers to
+its own actions. Invariants: nothing is held beyond one packet's bound, and a file never grows past its limit.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
+from hub.telephony import devices
 from hub.telephony.masking import Mask
+from hub.telephony.replay import CHANNELS, DETAILS, LIST_ROWS
 from hub.telephony.stream_file import MAX_PACKET_BYTES, Head, Headers, head_bytes, packet_bytes
 from hub.telephony.wire import GREETING, UNWANTED
 
 _OURS = b"\r\nActionID: hub-"
-_SNAPSHOT = ("CoreShowChannel", "CoreShowChannelsComplete")
+_NO_CALLS = UNWANTED | devices.EVENTS
+"""What the tracker reads nothing from; where telephones are in the network is nobody else's business."""
+_SNAPSHOT = frozenset({CHANNELS, *DETAILS, *LIST_ROWS})
 
 
 class Recorder:
@@ -57,7 +61,7 @@ class Recorder:
             return b""
         name = packet[7 : (packet + b"\r").find(b"\r", 7)].decode("ascii", "replace")
         is_answer = _OURS in packet and name != "OriginateResponse"
-        if name in UNWANTED or (is_answer and name not in _SNAPSHOT):
+        if name not in _SNAPSHOT if is_answer else name in _NO_CALLS:
             return b""
         pairs = (line.partition(":") for line in packet.decode("utf-8", "replace").split("\r\n"))
         headers = [(key, value.removeprefix(" ")) for key, colon, value in pairs if colon]

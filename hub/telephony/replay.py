@@ -6,7 +6,7 @@ waits for it. Knows no file. Invariant: every call that was seen is told exactly
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -20,7 +20,21 @@ FIRST = datetime(2000, 1, 1, tzinfo=UTC)
 """When a stream begins that says no time at all: its calls have their lengths, not their hours."""
 STEP = timedelta(milliseconds=10)
 MAX_HELD = 100_000
+MAX_LISTS = 32
 MAX_STEPS = 500
+
+DETAILS = {
+    "BridgeListComplete": "bridges",
+    "QueueStatusComplete": "queues",
+    "ParkedCallsComplete": "parked",
+    "DeviceStateListComplete": "devices",
+}
+"""The event that closes a list, and the argument of `CallTracker.resync` that its rows are."""
+CHANNELS = "CoreShowChannelsComplete"
+LIST_ROWS = frozenset(
+    "CoreShowChannel BridgeListItem QueueParams QueueMember QueueEntry ParkedCall DeviceStateChange".split()
+)
+"""What those lists are made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +66,9 @@ class Replay:
     _boot: str = ""
     _held: list[tuple[dict[str, str], datetime]] | None = None
     """Frames that wait for the list of channels."""
-    _rows: list[dict[str, str]] = field(default_factory=list)
+    _lists: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    """Rows so far, by the ActionID that asked for them."""
+    _details: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     _steps: dict[tuple[str, str], list[Step]] = field(default_factory=dict)
 
     def feed(self, packet: Packet) -> Iterator[ToldCall]:
@@ -63,13 +79,10 @@ class Replay:
         name = frame.get("Event", "")
         if mark := frame.get("Hub-Mark"):
             yield from self._marked(mark, frame)
-        elif name == "CoreShowChannel":
-            if len(self._rows) < MAX_HELD:
-                self._rows.append(frame)
-        elif name == "CoreShowChannelsComplete":
-            rows, self._rows = self._rows, []
-            yield from self._ends(self._machine().resync(rows, boot=self._boot, now=self.now), self.now)
-            yield from self._release()
+        elif name == CHANNELS or name in DETAILS:
+            yield from self._listed(name, self._lists.pop(frame.get("ActionID", ""), []))
+        elif is_listed(frame):
+            self._keep_row(frame)
         elif not name or name in UNWANTED:
             pass
         elif self._held is not None and len(self._held) < MAX_HELD:
@@ -84,6 +97,23 @@ class Replay:
         for call in self._machine().open_calls():
             yield ToldCall(call, tuple(self._steps.get((call.boot, call.linked_id), ())))
 
+    def _keep_row(self, frame: dict[str, str]) -> None:
+        rows = self._lists.setdefault(frame.get("ActionID", ""), [])
+        if len(rows) < MAX_HELD:
+            rows.append(frame)
+        if len(self._lists) > MAX_LISTS:
+            del self._lists[next(iter(self._lists))]
+
+    def _listed(self, name: str, rows: list[dict[str, str]]) -> Iterator[ToldCall]:
+        """Take the state once the channels are there, which are asked for last."""
+        if name in DETAILS:
+            self._details[DETAILS[name]] = rows
+            return
+        details, self._details = self._details, {}
+        effects = self._machine().resync(rows, boot=self._boot, now=self.now, **details)
+        yield from self._ends(effects, self.now)
+        yield from self._release()
+
     def _machine(self) -> CallTracker:
         if self._tracker is None:
             self._tracker = CallTracker(self.rules, boot=self._boot)
@@ -93,7 +123,7 @@ class Replay:
         if mark == "up":
             self._boot = frame.get("Boot", "")
         if mark in ("begin", "up", "down"):
-            self._rows = []
+            self._lists, self._details = {}, {}
             self._held = self._held or []
         else:
             yield from self._release()
@@ -110,6 +140,12 @@ class Replay:
                 steps.append(step)
             if isinstance(effect, CallEnded):
                 yield ToldCall(effect.call, tuple(self._steps.pop(key, ())))
+
+
+def is_listed(frame: Mapping[str, str]) -> bool:
+    """Tell a row that answers somebody's question from news: `ParkedCall` is both."""
+    name = frame.get("Event", "")
+    return name in LIST_ROWS and (bool(frame.get("ActionID")) or name == "CoreShowChannel")
 
 
 def _step(effect: Effect, at: datetime) -> Step | None:

@@ -1,7 +1,7 @@
 """What a decision about a caller stands on, read from the tables: blocks, rules, whose client it is, their manager.
 
-Reads only, by a handful of indexed questions, for a caller waits meanwhile. Decides nothing (`routing` does).
-Invariant: a manager's state is of this moment; what ran out at its `until` does not count.
+Reads only, by a few indexed questions, for a caller waits meanwhile. Decides nothing (`routing` does).
+Invariant: a manager's state is of this moment, as `presence` has it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm import blocking, rules
 from hub.crm.hours import read_zone
 from hub.crm.linking import Linker
-from hub.crm.models import clients, phones, presence, teams, users
+from hub.crm.models import clients, phones, team_rules, teams, users
+from hub.crm.presence import Said
 from hub.errors import Refused
-from hub.telephony.models import calls, device_states
+from hub.telephony import presence
 from hub.telephony.routing import Facts, Owner, OwnerState, Target
-
-_BUSY = frozenset(("INUSE", "BUSY", "RINGINUSE", "ONHOLD", "RINGING"))
-_OFFLINE = frozenset(("UNAVAILABLE", "INVALID"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,6 @@ class Place:
     pbx: str
     queue_of_team: Mapping[str, str]
     region: str
-    phone_tech: str = "PJSIP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +43,12 @@ class Question:
 
 async def gather(conn: AsyncConnection, linker: Linker, place: Place, question: Question, *, now: datetime) -> Facts:
     """Read the facts of one caller. A queue that no team is configured for has no rules but the blacklist."""
-    region = place.region or linker.region
-    caller = blocking.caller(question.number, region, presentation=question.presentation)
+    caller = blocking.caller(question.number, place.region or linker.region, presentation=question.presentation)
     blocks = await blocking.rules_for(conn, caller)
     name = next((team for team, queue in place.queue_of_team.items() if queue == question.queue), "")
-    team_id = (await conn.execute(sa.select(teams.c.id).where(teams.c.name == name))).scalar() if name else None
-    of_team = await rules.load(conn, team_id) if team_id is not None else rules.TeamRules()
+    of_team, other = await _rules(conn, name) if name else (rules.TeamRules(), None)
     client, owner = "", None
-    if of_team.personal_s and caller.raw:
+    if of_team.personal_s and caller.raw and blocking.blocked_by(caller, blocks) is None:
         client, owner = await _owner(conn, linker, place, caller.raw, now=now)
     try:
         zone = read_zone(of_team.time_zone)
@@ -66,17 +61,23 @@ async def gather(conn: AsyncConnection, linker: Linker, place: Place, question: 
         team=Target(name or question.queue, question.queue),
         client=client,
         owner=owner,
-        overflow=await _overflow(conn, place, of_team.overflow_team_id),
+        overflow=Target(other, place.queue_of_team.get(other, "")) if other else None,
         now=now,
         zone=zone,
     )
 
 
-async def _overflow(conn: AsyncConnection, place: Place, team_id: int | None) -> Target | None:
-    if team_id is None:
-        return None
-    name = (await conn.execute(sa.select(teams.c.name).where(teams.c.id == team_id))).scalar()
-    return Target(name, place.queue_of_team.get(name, "")) if name else None
+async def _rules(conn: AsyncConnection, team: str) -> tuple[rules.TeamRules, str | None]:
+    """Return a team's rules, and the name of the team that it overflows to."""
+    other = teams.alias()
+    query = (
+        sa.select(team_rules, other.c.name.label("other_name"))
+        .join(teams, teams.c.id == team_rules.c.team_id)
+        .outerjoin(other, other.c.id == team_rules.c.overflow_team_id)
+        .where(teams.c.name == team)
+    )
+    row = (await conn.execute(query)).mappings().first()
+    return (rules.read(row), row["other_name"]) if row else (rules.TeamRules(), None)
 
 
 async def _owner(
@@ -88,35 +89,23 @@ async def _owner(
         return "", None
     own_phone = sa.and_(phones.c.user_id == users.c.id, phones.c.pbx == place.pbx)
     query = (
-        sa.select(users, phones.c.extension.label("own_extension"), presence.c.state, presence.c.until)
+        sa.select(users.c.id, sa.func.coalesce(phones.c.extension, users.c.extension).label("extension"))
         .join(clients, clients.c.owner_id == users.c.id)
         .outerjoin(phones, own_phone)
-        .outerjoin(presence, presence.c.user_id == users.c.id)
-        .where(clients.c.id == best.client_id, users.c.disabled_at.is_(None))
+        .where(clients.c.id == best.client_id)
     )
     row = (await conn.execute(query)).first()
-    if row is None:
+    found = await presence.of_person(conn, row.id, now) if row is not None else None
+    if row is None or found is None:
         return best.client_name, None
-    extension = row.own_extension or row.extension
-    state: OwnerState = "available"
-    if extension is None:
-        state = "no_phone"
-    elif row.state not in (None, "available") and (row.until is None or row.until > now):
-        state = row.state
-    else:
-        state = await _phone_state(conn, place, extension, row.id)
-    return best.client_name, Owner(row.name, extension, state)
+    state = "no_phone" if row.extension is None else _state(*found)
+    return best.client_name, Owner(found[0].name, row.extension, state)
 
 
-async def _phone_state(conn: AsyncConnection, place: Place, extension: str, user_id: int) -> OwnerState:
-    """Tell whether the phone can ring: by the device's own state where it is told, else by the calls it is in."""
-    device = f"{place.phone_tech}/{extension}"
-    told = sa.select(device_states.c.state).where(device_states.c.pbx == place.pbx, device_states.c.device == device)
-    state = (await conn.execute(told)).scalar()
-    if state is not None:
-        word = state.upper()
-        return "busy" if word in _BUSY else "offline" if word in _OFFLINE else "available"
-    talking = sa.select(calls.c.id).where(
-        calls.c.pbx == place.pbx, calls.c.state.in_(("talking", "held")), calls.c.answered_user_id == user_id
-    )
-    return "busy" if (await conn.execute(talking.limit(1))).first() is not None else "available"
+def _state(seen: presence.Colleague, said: Said) -> OwnerState:
+    """Say whether a manager's phone is to be rung. It need have no page of Hub open: it is a phone."""
+    if seen.state in ("in_call", "ringing"):
+        return "busy"
+    if said.state != "available":
+        return said.state
+    return "offline" if seen.phone == "unavailable" else "available"

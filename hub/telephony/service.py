@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from hub.clock import utc_now
-from hub.errors import HubError, Unavailable
+from hub.clock import monotonic_s, utc_now
+from hub.errors import Unavailable
 from hub.settings import Pbx
 from hub.store.engine import Database
-from hub.telephony import health, recall
+from hub.telephony import health, recall, snapshot
 from hub.telephony.calls import Call, Effect
 from hub.telephony.devices import EVENTS as DEVICE_EVENTS
 from hub.telephony.devicestore import DeviceStore
@@ -24,29 +24,39 @@ from hub.telephony.intake import CallIntake, latest_snapshots_only
 from hub.telephony.link import Down, FrameReceived, PbxLink, Up
 from hub.telephony.sender import IntentSender
 from hub.telephony.tracker import CallTracker, PbxRules
-from hub.telephony.wire import Frame
 
 log = logging.getLogger(__name__)
 
 MAX_BUFFERED = 20_000
-SNAPSHOT_WITHIN = timedelta(seconds=5)
-SNAPSHOT_TRIES = 3
-DETAILS = {
-    "bridges": "BridgeList", "queues": "QueueStatus", "parked": "ParkedCalls", "devices": "DeviceStateList"
-}  # fmt: skip
-"""By the argument of `CallTracker.resync`: what is asked for beside the channels."""
+MAX_BATCH = 2_000
+"""Effects that one transaction stores at most: it stays short, and its lists within what a statement may carry."""
+LARGE_BATCH = 8
+LONGEST_REST_S = 0.05
+"""Behind a batch that shows load, storing rests as long as that took: the next one is larger, each effect cheaper, and
+the loop is free for pages and other PBXs half of the time."""
 
 
 class PbxService:
     """Everything Hub does with one PBX. `run` ends only by cancellation."""
 
-    def __init__(self, db: Database, pbx: Pbx, intake: CallIntake, *, now: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self,
+        db: Database,
+        pbx: Pbx,
+        intake: CallIntake,
+        *,
+        now: Callable[[], datetime] = utc_now,
+        lag_seen: Callable[[float], None] | None = None,
+    ) -> None:
+        """`lag_seen` is told of each effect how many seconds after its event it was committed."""
         self._db = db
         self._pbx = pbx
         self._intake = intake
         self._now = now
         self._devices = DeviceStore(db, pbx.name, now=now)
-        self._effects: list[Effect] = []
+        self._lag_seen = lag_seen
+        self._effects: list[tuple[datetime, Effect]] = []
+        """With the moment of its event."""
         self._told = asyncio.Event()
         self._sweep_wanted = False
 
@@ -81,7 +91,8 @@ class PbxService:
                 case FrameReceived(frame=frame, at=at) if frame["Event"] in DEVICE_EVENTS:
                     self._devices.handle(frame, now=at)
                 case FrameReceived(frame=frame, at=at):
-                    self._add(tracker.handle(frame, now=at))
+                    if effects := tracker.handle(frame, now=at):
+                        self._add(effects, at)
                 case Up(boot=boot):
                     await self._resync(link, tracker, boot)
                 case Down(reason=reason, auth_refused=auth_refused):
@@ -89,45 +100,25 @@ class PbxService:
 
     async def _resync(self, link: PbxLink, tracker: CallTracker, boot: str) -> None:
         """Take the state from Asterisk: what lives on keeps its identity, what vanished ends as estimated."""
-        # The channels come last: what happens after that list is replayed on top of it, what came before is not.
-        details = await self._ask_details(link)
-        for _attempt in range(SNAPSHOT_TRIES):
-            try:
-                channels = await link.list_action("CoreShowChannels", {}, deadline=SNAPSHOT_WITHIN)
-                break
-            except Unavailable:
-                # The line has gone again: its next Up asks anew.
-                return
-            except HubError as error:
-                log.warning("pbx %s: no list of channels: %s", self._pbx.name, error)
-        else:
+        try:
+            state = await snapshot.take(link)
+        except Unavailable:
+            return  # the line has gone again: its next Up asks anew
+        if state is None:
             await self._show_state("down", error="the PBX does not list its channels")
             return
-        self._add(tracker.resync(channels, boot=boot, now=self._now(), **details))
+        now = self._now()
+        self._add(tracker.resync(state.channels, boot=boot, now=now, **state.details), now)
         self._sweep_wanted = True
         self._told.set()
         await self._devices.resync(link)
         await self._show_state("up", boot=boot)
 
-    async def _ask_details(self, link: PbxLink) -> dict[str, list[Frame]]:
-        """Ask what the list of channels does not tell; what a PBX does not answer is left out."""
-        details: dict[str, list[Frame]] = {}
-        for name, action in DETAILS.items():
-            try:
-                details[name] = await link.list_action(action, {}, deadline=SNAPSHOT_WITHIN)
-            except Unavailable:
-                break
-            except HubError as error:
-                # Without res_parking there is no ParkedCalls, before Asterisk 12 no BridgeList.
-                log.info("pbx %s: no %s: %s", self._pbx.name, action, error)
-        return details
-
-    def _add(self, effects: list[Effect]) -> None:
-        if not effects:
-            return
-        self._effects.extend(effects)
+    def _add(self, effects: list[Effect], at: datetime) -> None:
+        self._effects.extend([(at, effect) for effect in effects])
         if len(self._effects) > MAX_BUFFERED:
-            self._effects = latest_snapshots_only(self._effects)
+            kept = {id(effect) for effect in latest_snapshots_only([effect for _, effect in self._effects])}
+            self._effects = [told for told in self._effects if id(told[1]) in kept]
         self._told.set()
 
     async def _store(self, tracker: CallTracker) -> None:
@@ -135,11 +126,15 @@ class PbxService:
         while True:
             await self._told.wait()
             self._told.clear()
-            batch, self._effects = self._effects, []
+            batch, self._effects = self._effects[:MAX_BATCH], self._effects[MAX_BATCH:]
+            if self._effects:
+                self._told.set()
+            began = monotonic_s()
             try:
                 if batch:
-                    await self._intake.store(batch, now=self._now())
-                if self._sweep_wanted:
+                    await self._intake.store([effect for _, effect in batch], now=self._now())
+                    self._note_lag(batch)
+                if self._sweep_wanted and not self._effects:
                     alive = {(call.boot, call.linked_id) for call in tracker.open_calls()}
                     await self._intake.end_vanished(self._pbx.name, alive, now=self._now())
                     self._sweep_wanted = False
@@ -151,6 +146,14 @@ class PbxService:
                 delay_s = min(delay_s * 2, 5)
             else:
                 delay_s = 0.1
+                if LARGE_BATCH <= len(batch) < MAX_BATCH:
+                    await asyncio.sleep(min(monotonic_s() - began, LONGEST_REST_S))
+
+    def _note_lag(self, batch: list[tuple[datetime, Effect]]) -> None:
+        if self._lag_seen is not None:
+            now = self._now()
+            for at, _ in batch:
+                self._lag_seen((now - at).total_seconds())
 
     async def _show_state(self, state: str, *, boot: str = "", error: str = "") -> None:
         try:

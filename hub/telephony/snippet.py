@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from hub.crm.addresses import parse_phone
 from hub.settings import Pbx
-from hub.telephony.diagnosis import FILTER_LINES, READ, WRITE
+from hub.telephony.shipped import FILTER_LINES, READ, WRITE
 
 _QUEUE = """[hub-template](!)
 joinempty = yes                 ; there are no members, and callers join all the same
@@ -33,6 +33,11 @@ def snippet(pbx: Pbx, *, our_address: str, region: str, trunk: str, fallback: Se
         f"; Asterisk's side of Hub, PBX {pbx.name}. Each part goes to the end of the file that its line names, in\n"
         "; /etc/asterisk. Copy config/asterisk/extensions_hub.conf there too; it is the same for everybody.\n",
         _part("manager_hub_secret.conf", _secret(), "a new file: chmod 640, owned by Asterisk"),
+        *(
+            [_part("hub_ask.conf", _ask_secret(), "a new file: chmod 640, owned by Asterisk")]
+            if pbx.dialplan_secret
+            else []
+        ),
         _part(f"manager{custom}.conf", _manager(pbx, our_address, freepbx=freepbx)),
         _part(f"queues{custom}.conf", _queues(pbx)),
     ]
@@ -49,6 +54,10 @@ def _part(file: str, text: str, note: str = "") -> str:
 
 def _secret() -> str:
     return "; one line, the word that pbx.secret_file holds:\n;secret = …\n"
+
+
+def _ask_secret() -> str:
+    return "[hub]\n; the word that pbx.dialplan_secret_file holds:\n;secret = …\n"
 
 
 def _manager(pbx: Pbx, our_address: str, *, freepbx: bool) -> str:
@@ -75,9 +84,8 @@ def _queues(pbx: Pbx) -> str:
 def _globals(pbx: Pbx) -> str:
     values = {"HUB_PHONE_TECH": pbx.phone_tech, "HUB_RING": "20", "HUB_WAIT": "300", "HUB_PBX": pbx.name}
     lines = [f"{name} = {value}" for name, value in values.items()]
-    if getattr(pbx, "dialplan_secret", ""):
+    if pbx.dialplan_secret:
         lines += ["HUB_URL = http://127.0.0.1:8080   ; where Hub answers, as the PBX reaches it: an address, no name"]
-        lines += ["#include hub_ask_secret.conf      ; one line: HUB_ASK_SECRET = the word in pbx.dialplan_secret_file"]
     return "\n".join(lines) + "\n"
 
 
@@ -132,6 +140,6 @@ def _last(pbx: Pbx, *, freepbx: bool) -> str:
     if freepbx:
         return (
             f"; ==> then: Admin, Custom Destinations: {teams}; choose them in your Inbound Routes.\n"
-            '; In Hub\'s configuration: internal_contexts = ["from-internal"]. `fwconsole reload`, then `hub doctor`.\n'
+            "; `fwconsole reload`, and `hub doctor` says what is missing.\n"
         )
     return "; ==> then: asterisk -rx 'core reload', and `hub doctor` says what is missing.\n"

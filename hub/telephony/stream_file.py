@@ -55,11 +55,9 @@ class Packet:
 
 def head_bytes(head: Head) -> bytes:
     """Write the head of a file."""
-    lists = {
-        "internal_contexts": head.rules.internal_contexts or (),
-        "queues": head.rules.hub_queues,
-        "own_numbers": head.rules.own_numbers,
-    }
+    lists = {"queues": head.rules.hub_queues, "own_numbers": head.rules.own_numbers}
+    if head.rules.internal_contexts is not None:
+        lists["internal_contexts"] = head.rules.internal_contexts
     lines = [
         FORMAT,
         f"# pbx: {head.pbx}",

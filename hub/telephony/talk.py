@@ -83,6 +83,8 @@ class Talk:
     def _note_hold(self, frame: Frame, *, on_hold: bool) -> None:
         if channel := self._board.find(frame):
             channel.on_hold = on_hold
+            for other in () if on_hold else self.bridges.heard_by(channel):
+                other.is_held = False
             self._board.touch(channel.call)
 
     def on_rename(self, frame: Frame, now: datetime) -> None:
@@ -141,9 +143,11 @@ class Talk:
         is_with_caller = heard is not talking
         if call.direction == "outbound" and is_with_caller:
             return
-        extensions = [c.party.extension for c in heard if c.party.extension is not None]
-        if extensions and call.answered_extension not in extensions:
-            call.answered_extension = extensions[-1]
+        phones = [c for c in heard if c.party.extension is not None]
+        if phones and call.answered_extension not in [c.party.extension for c in phones]:
+            call.answered_extension = phones[-1].party.extension
+            if call.manager is not None and not call.is_claim_open:
+                call.manager = phones[-1]
             self._board.touch(call)
 
     def _note_arrival(self, call: LiveCall, talking: list[LiveChannel]) -> None:

@@ -17,8 +17,8 @@ from hub.telephony.bridges import Bridges
 from hub.telephony.calls import Call, CallChanged, CallEnded, Effect
 from hub.telephony.directions import PbxRules, dialled_number, known, name_beside
 from hub.telephony.livecall import LiveCall, LiveChannel
+from hub.telephony.lots import Lots
 from hub.telephony.older import Older, is_old
-from hub.telephony.parking import Parking
 from hub.telephony.queues import Queues
 from hub.telephony.talk import Talk
 from hub.telephony.transfers import Transfers
@@ -39,7 +39,7 @@ class CallTracker:
         self._talk = Talk(self._board)
         self._queues = Queues(self._board, rules)
         self._transfers = Transfers(self._board, self._talk)
-        self._parking = Parking(self._board, self._talk)
+        self._lots = Lots(self._board, self._talk)
         self._older = Older()
         self._synced_at: datetime | None = None
         self._handlers: dict[str, Callable[[Frame, datetime], None]] = {
@@ -61,10 +61,10 @@ class CallTracker:
             "BlindTransfer": self._transfers.on_blind,
             "AttendedTransfer": self._transfers.on_attended,
             "Pickup": self._transfers.on_pickup,
-            "ParkedCall": self._parking.on_parked,
-            "UnParkedCall": self._parking.on_unparked,
-            "ParkedCallTimeOut": self._parking.on_unparked,
-            "ParkedCallGiveUp": self._parking.on_unparked,
+            "ParkedCall": self._lots.on_parked,
+            "UnParkedCall": self._lots.on_unparked,
+            "ParkedCallTimeOut": self._lots.on_unparked,
+            "ParkedCallGiveUp": self._lots.on_unparked,
             "QueueCallerJoin": self._queues.on_join,
             "QueueCallerLeave": self._queues.on_leave,
             "UserEvent": self._queues.on_user_event,
@@ -138,12 +138,11 @@ class CallTracker:
         for call in board.calls():
             call.parked = None
         for row in parked:
-            self._parking.on_parked(row, now)
+            self._lots.on_parked(row, now)
+        # A device is ONHOLD when all that it has is held by the other side; of a busy trunk nothing can be said.
         held = {row.get("Device") for row in devices if row.get("State") == "ONHOLD"}
         for channel in board.channels.values():
-            channel.on_hold = channel.on_hold or (
-                channel.name.rpartition("-")[0] in held and channel.bridge is not None
-            )
+            channel.is_held = channel.name.rpartition("-")[0] in held and channel.bridge is not None
         for call in board.calls():
             self._talk.look(call, now)
             board.touch(call)

@@ -35,7 +35,11 @@ class Transfers:
         by = self._board.find_or_adopt(frame, now=now, prefix="Transferer")
         if by is None:
             return
-        self._board.find_or_adopt(frame, now=now, prefix="Transferee")
+        transferee = self._board.find_or_adopt(frame, now=now, prefix="Transferee")
+        if transferee is not None and transferee is by.call.parked:
+            # The lot told it first: nobody has the call by that.
+            by.call.parked_by = by.shown
+            return
         self._note("blind", by, by, known(frame.get("Extension")), frame, now)
 
     def on_enter(self, frame: Frame, now: datetime) -> None:

@@ -72,6 +72,11 @@ async def is_noted(conn: AsyncConnection, call_id: int, team_id: int, address: s
     return await _noted(conn, call_id, team_id, address) is not None
 
 
+async def is_blocked(conn: AsyncConnection, call_id: int) -> bool:
+    """Tell whether the blacklist turned this call away."""
+    return bool((await conn.execute(sa.select(calls.c.blocked).where(calls.c.id == call_id))).scalar())
+
+
 async def _noted(conn: AsyncConnection, call_id: int, team_id: int, address: str) -> queue.Item | None:
     query = (
         sa.select(queue_items.c.ref_id)

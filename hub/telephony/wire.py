@@ -31,6 +31,7 @@ UNWANTED = frozenset(
         "RequestNotSupported", "InvalidTransport", "LoadAverageLimit", "MemoryLimit", "AuthMethodNotAllowed",
         "Registry", "PresenceStateChange", "PresenceStatus",
         "MusicOnHoldStart", "MusicOnHoldStop", "BridgeVideoSourceUpdate", "BridgeInfoChannel",
+        "NewConnectedLine", "BridgeCreate", "BridgeDestroy",
     }
 )  # fmt: skip
 """Events that are dropped by name, before parsing."""
@@ -70,7 +71,10 @@ class FrameReader:
             raise BadPeer(f"a frame is longer than {self._max_frame_bytes} bytes")
         if end < 0:
             return []
-        packets = bytes(buffer[:end]).split(b"\r\n\r\n")
+        whole = bytes(buffer[:end])
+        if b"\0" in whole:
+            whole = whole.replace(b"\0", b"")  # PostgreSQL takes no text with it
+        packets = whole.split(b"\r\n\r\n")
         del buffer[: end + 4]
         frames = []
         for packet in packets:

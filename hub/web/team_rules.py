@@ -22,6 +22,7 @@ from hub.crm.hours import DAYS, Holiday, Shift
 from hub.crm.rules import TeamRules
 from hub.errors import Refused
 from hub.settings import Pbx
+from hub.telephony import recordings
 from hub.telephony.route_facts import Place, Question, gather
 from hub.telephony.routing import Decision, Facts, answer_line, decide
 from hub.web.visit import Form, Services
@@ -34,7 +35,9 @@ _NUMBERS = {"personal_s": 0, "overflow_s": 0, "service_level_s": 20, "after_call
 
 async def store(conn: AsyncConnection, actor: Actor, team_id: int, written: TeamRules, *, now: datetime) -> None:
     """Store a team's rules and what follows from them. Raises Forbidden, NotFound, Refused."""
-    await rules.save(conn, actor, team_id, written, now=now)
+    changed = await rules.save(conn, actor, team_id, written, now=now)
+    if "keep_recordings_days" in changed:
+        await recordings.apply_retention(conn, team_id)
 
 
 def read_form(form: Form) -> TeamRules:
@@ -162,4 +165,4 @@ async def try_caller(
 
 def place_of(pbx: Pbx) -> Place:
     """What the facts need to know of a PBX."""
-    return Place(pbx.name, {team.team: team.queue for team in pbx.team}, pbx.region, pbx.phone_tech)
+    return Place(pbx.name, {team.team: team.queue for team in pbx.team}, pbx.region)

@@ -61,7 +61,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/presence"): Rule(200, 200, form="state=away"),
     ("GET", "/wallboard"): Rule(303, 303),
     # the team's own things: to a stranger they do not exist
-    ("GET", "/wallboard/{id}"): Rule(404, 200, of="team"),
+    ("GET", "/wallboard/{id}"): Rule(204, 200, of="team"),  # an open board that is no longer theirs sends them away
     ("POST", "/queue/{id}/take"): Rule(404, 200, of="item"),
     ("POST", "/queue/{id}/release"): Rule(404, 200, of="item"),
     ("POST", "/queue/{id}/done"): Rule(404, 409, of="item"),

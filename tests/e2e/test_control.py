@@ -235,3 +235,28 @@ async def test_a_supervisor_hears_whispers_and_joins_and_the_register_tells_of_o
                 await olga.ended()
         assert len((await talk.call())["legs"]) == 2
     assert len(await listed(house.hub, ADMIN, "/calls")) == before + 1, "who listens makes no call"
+
+
+async def test_a_client_whom_one_has_called_is_handed_on_like_one_who_called(house: House) -> None:
+    async with (
+        sipp.phone(house.asterisk, "101") as anna,
+        sipp.phone(house.asterisk, "trunk") as client,
+        sipp.phone(house.asterisk, "102") as boris,
+        speaking(anna, ANNA_HZ),
+        speaking(client, CLIENT_HZ),
+        speaking(boris, BORIS_HZ),
+    ):
+        assert (await house.ask(ANNA, "/calls", to="+7 495 116-00-01"))["state"] == "sent"
+
+        async def talking() -> list[dict[str, Any]]:
+            return await listed(house.hub, ANNA, "/calls?state=talking")
+
+        (call,) = await wait_for(talking, what="Anna and the client speak", deadline_s=15)
+        await hears(client, ANNA_HZ)
+        path = f"/calls/{call['id']}/transfer"
+        assert (await house.ask(ANNA, path, to="102", kind="attended"))["state"] == "sent"
+        await hears(anna, BORIS_HZ)
+        assert (await house.ask(ANNA, path, kind="complete"))["state"] == "sent"
+        await anna.ended()
+        await hears(client, BORIS_HZ)
+        await hears(boris, CLIENT_HZ)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from hub.clock import utc_now
 from hub.store.changes import Position, can_resume, changes, head, newest_of, read_after, tell, trim
-from hub.store.engine import Database
+from hub.store.engine import Database, write_gathered
 
 START = Position(0, 0)
 
@@ -52,6 +52,7 @@ async def test_a_rolled_back_change_is_never_seen_and_gives_no_hint(db: Database
 async def test_a_plain_id_cursor_misses_what_commits_late_and_the_feed_does_not(db: Database) -> None:
     async with db.begin() as slow:
         await tell(slow, "call", 1, at=utc_now())
+        await write_gathered(slow)
         await _tell(db, 2)
         async with db.read() as conn:
             visible = list((await conn.execute(sa.select(changes.c.id, changes.c.object_id))).all())
@@ -73,6 +74,7 @@ async def test_many_writers_at_once_lose_nothing_to_a_greedy_reader(db: Database
     async def write(n: int) -> None:
         async with db.begin() as conn:
             await tell(conn, "call", n, at=utc_now())
+            await write_gathered(conn)
             await asyncio.sleep(delays[n])
 
     seen: list[int] = []

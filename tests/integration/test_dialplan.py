@@ -122,6 +122,27 @@ async def test_hubs_ami_user_may_do_what_hub_does_and_no_more(pbx: tuple[Asteris
         await ami.count(b"Response: Success", times)
 
 
+async def test_no_word_makes_a_supervisor_hear_or_a_manager_take_up_another_call(pbx: tuple[Asterisk, Ami]) -> None:
+    asterisk, ami = pbx
+    async with phone(asterisk, "101"), caller(asterisk, "84951234567"):
+        await ami.count(JOINED, 1)
+        await ami.take("101")
+        await ami.count(b"Event: BridgeEnter", 2)
+        talked = ami.header(b"Event: BridgeEnter", b"Channel")
+        wrong = ["", "PJSIP", "PJSIP/", talked[:-2], f"{talked[:-1]}&{talked}", "PJSIP/nobody-00000000", "${GLOBAL(X)}"]
+        for context, exten, variable in (("hub-spy", "listen", "HUB_SPY"), ("hub-retrieve", "s", "HUB_PEER")):
+            # Whoever speaks already is not taken up, though their channel is named right.
+            for word in [*wrong, *([talked] if context == "hub-retrieve" else [])]:
+                gone = ami.stream.count(HUNG_UP)
+                async with phone(asterisk, "103"):
+                    place = {"Channel": "PJSIP/103", "Context": context, "Exten": exten, "Priority": "1"}
+                    await ami.send("Originate", **place, Async="true", Variable=f"{variable}={word}")
+                    await ami.count(HUNG_UP, gone + 1)
+        assert b"Event: ChanSpyStart" not in ami.stream
+        assert ami.stream.count(b"Event: BridgeEnter") == 2, "the two who speak were left alone"
+        assert ami.stream.count(b"Event: BridgeLeave") == 0
+
+
 async def test_a_call_brings_no_events_about_variables(pbx: tuple[Asterisk, Ami]) -> None:
     asterisk, ami = pbx
     async with phone(asterisk, "101", talk_ms=200), caller(asterisk, "84951234567"):

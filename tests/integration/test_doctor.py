@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from hub.settings import Pbx, PbxTeam, Secret
-from hub.telephony.diagnosis import Finding, judge
+from hub.telephony.diagnosis import judge
 from hub.telephony.doctor import look
+from hub.telephony.seen import Finding
 from tests.integration.test_link_asterisk import SOON, watching
 from tests.testbed.asterisk import SHIPPED, Asterisk, running_asterisk
 from tests.testbed.hub import run_command, running_hub
@@ -22,6 +24,7 @@ from tests.testbed.valkey import free_port
 from tests.testbed.waiting import wait_for
 
 pytestmark = pytest.mark.asterisk
+ASKED_BY = "a word of sixteen letters"
 OWNERS = {"101": "Anna", "102": "Boris"}
 
 
@@ -92,7 +95,7 @@ async def test_with_what_hub_ships_all_is_well_and_nothing_stays_behind_or_looks
             assert words in told
         assert "version 2" in told and "hub-sales, hub-support" in told and "2 phones of Hub's people are there" in told
         ami = await Ami.open(one.asterisk)
-        await ami.send("QueueStatus")
+        await ami.send("QueueStatus", Queue="hub-sales")
         await ami.count(b"Event: QueueStatusComplete", 1)
         assert b"Event: QueueMember" not in ami.stream
 
@@ -226,6 +229,41 @@ async def test_asterisks_own_web_server(tmp_path: Path) -> None:
         findings = await one.findings(asked)
         assert wrong(findings) == []
         assert "http_url answers" in [finding.text for finding in findings]
+
+
+async def test_whether_the_dialplan_reaches_hub() -> None:
+    async def healthz(_request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async with patient() as one:
+        (one.asterisk.home / "etc" / "hub_ask.conf").write_text(f"[hub]\nsecret = {ASKED_BY}\n")
+        asking = with_(one.pbx, dialplan_secret=Secret(ASKED_BY), name="branch")
+        (finding,) = wrong(await one.findings(asking))
+        assert "does not know where Hub answers" in finding.text
+        assert "HUB_URL = " in finding.mend
+        port = free_port()
+        await cli(one.asterisk, f"dialplan set global HUB_URL http://127.0.0.1:{port}")
+        (finding,) = wrong(await one.findings(asking))
+        assert (finding.level, finding.mend) == ("bad", "extensions.conf, [globals]:  HUB_PBX = branch")
+        await cli(one.asterisk, "dialplan set global HUB_PBX branch")
+        (finding,) = wrong(await one.findings(asking))
+        assert (finding.level, "nothing answers there" in finding.text) == ("warn", True)
+        (one.asterisk.home / "etc" / "hub_ask.conf").write_text("[hub]\nsecret = another word of sixteen\n")
+        (finding,) = wrong(await one.findings(asking))
+        assert (finding.level, "[hub] · secret = the word in pbx.dialplan_secret_file" in finding.mend) == ("bad", True)
+        assert "sixteen" not in finding.text + finding.mend
+        (one.asterisk.home / "etc" / "hub_ask.conf").write_text(f"[hub]\nsecret = {ASKED_BY}\n")
+        app = web.Application()
+        app.router.add_get("/healthz", healthz)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        try:
+            findings = await one.findings(asking)
+            assert wrong(findings) == []
+            assert "the dialplan reaches Hub" in [finding.text for finding in findings]
+        finally:
+            await runner.cleanup()
 
 
 async def test_what_the_snippet_prints_makes_an_asterisk_that_the_doctor_finds_nothing_wrong_with(

@@ -12,6 +12,7 @@ from datetime import timedelta
 import pytest
 
 from hub.clock import utc_now
+from hub.telephony import snapshot
 from hub.telephony.calls import CallEnded, CallOffered, ClaimConnected, Effect
 from hub.telephony.directions import PbxRules
 from hub.telephony.link import Down, FrameReceived, Incoming, PbxLink, Timing, Up
@@ -52,8 +53,9 @@ class Watch:
             return
         self.lines.append(item)
         if isinstance(item, Up):
-            rows = await self.link.list_action("CoreShowChannels", {}, deadline=SOON)
-            self.effects += self.tracker.resync(rows, boot=item.boot, now=utc_now())
+            state = await snapshot.take(self.link)
+            assert state is not None
+            self.effects += self.tracker.resync(state.channels, boot=item.boot, now=utc_now(), **state.details)
 
     async def until(self, done: Callable[[], object]) -> None:
         async with asyncio.timeout(20):

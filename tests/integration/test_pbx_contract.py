@@ -165,6 +165,26 @@ async def test_taken_talked_and_hung_up_by_the_manager(peer: Peer) -> None:
     assert entered["BridgeUniqueid"]
 
 
+async def test_states_of_phone_and_line_follow_a_call_and_stand_in_the_list(peer: Peer) -> None:
+    def of(device: str) -> list[str]:
+        return [f["State"] for f in peer.frames if f["Event"] == "DeviceStateChange" and f["Device"] == device]
+
+    async with peer.phone("101", "answer", talk_s=0.5), peer.caller():
+        joined = await peer.until("QueueCallerJoin")
+        await peer.take(joined["Channel"], "101")
+        await peer.until("DeviceStateChange", Device="PJSIP/101", State="INUSE")
+        rows = await peer.link.list_action("DeviceStateList", {}, deadline=SOON)
+        await peer.until("DeviceStateChange", Device="PJSIP/101", State="NOT_INUSE")
+        await peer.until("DeviceStateChange", Device="PJSIP/trunk", State="NOT_INUSE")
+    assert of("PJSIP/101") == ["RINGING", "INUSE", "NOT_INUSE"]
+    assert of("PJSIP/trunk") == ["INUSE", "NOT_INUSE"]
+    told = {f["Device"] for f in peer.frames if f["Event"] == "DeviceStateChange"}
+    assert told == {"PJSIP/101", "PJSIP/trunk"}, "the queue's own states are kept out of the socket"
+    listed = {row["Device"]: row["State"] for row in rows if row["Device"].startswith("PJSIP/")}
+    phones = {"PJSIP/101": "INUSE", "PJSIP/102": "NOT_INUSE", "PJSIP/103": "NOT_INUSE", "PJSIP/trunk": "INUSE"}
+    assert listed == phones
+
+
 @pytest.mark.parametrize(
     ("behaviour", "reason"), [("busy", "BUSY"), ("reject", "CHANUNAVAIL"), ("no_answer", "NOANSWER")]
 )
@@ -236,6 +256,38 @@ async def test_click_to_call_rings_the_manager_then_the_client_under_the_channel
         "Hangup",
         "Hangup",
     ]
+
+
+async def test_a_call_handed_on_blindly_leaves_one_phone_and_rings_the_other(peer: Peer) -> None:
+    async with peer.phone("101", "answer"), peer.phone("102", "answer"), peer.caller(hold_s=4):
+        joined = await peer.until("QueueCallerJoin")
+        await peer.take(joined["Channel"], "101")
+        entered = await peer.until("BridgeEnter", times=2)
+        manager = next(f for f in peer.frames if f["Event"] == "BridgeEnter" and "/101-" in f["Channel"])["Channel"]
+        before = len(peer.told())
+        fields = {"Channel": manager, "Context": "hub-transfer", "Exten": "102"}
+        await peer.link.action("BlindTransfer", fields, deadline=SOON)
+        moved = await peer.until("BlindTransfer")
+        await peer.until("BridgeEnter", times=4)
+        with pytest.raises(Refused):
+            await peer.link.action("BlindTransfer", fields, deadline=SOON)
+        await peer.until("Hangup", times=3)
+    for header, value in (
+        ("Result", "Success"),
+        ("TransfererChannel", manager),
+        ("TransfereeChannel", joined["Channel"]),
+        ("BridgeUniqueid", entered["BridgeUniqueid"]),
+        ("Extension", "102"),
+        ("Context", "hub-transfer"),
+        ("IsExternal", "Yes"),
+    ):
+        assert moved[header] == value, header
+    rung = await peer.until("DialBegin", times=2)
+    assert (rung["Channel"], rung["DestChannel"][:10]) == (joined["Channel"], "PJSIP/102-")
+    assert rung["Linkedid"] == rung["DestLinkedid"] == joined["Uniqueid"], "it is one call still"
+    told = peer.told()[before:]
+    assert sorted(told[:3]) == ["BridgeLeave", "BridgeLeave", "Hangup"]
+    assert told[3:8] == ["Newchannel", "DialBegin", "DialEnd", "BridgeEnter", "BridgeEnter"]
 
 
 async def test_a_second_originate_under_a_live_channel_id_dials_nothing(peer: Peer) -> None:

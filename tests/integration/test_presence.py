@@ -16,6 +16,7 @@ from hub.crm.access import Actor
 from hub.crm.models import phones, team_rules
 from hub.crm.models import presence as said_table
 from hub.errors import NotFound, Refused
+from hub.settings import Pbx, Secret
 from hub.store import changes
 from hub.store.engine import Database
 from hub.telephony import presence, wallboard
@@ -23,6 +24,8 @@ from hub.telephony.calls import Call, CallChanged, CallEnded, Channel, Leg
 from hub.telephony.devices import Device, Pending
 from hub.telephony.devicestore import DeviceStore, store
 from hub.telephony.models import calls, device_states, pbx_states
+from hub.telephony.service import PbxService
+from tests.fakes.ami_server import ami_server, packet
 from tests.integration.test_api_clients import got
 from tests.testbed import talk
 from tests.testbed.events import listening
@@ -129,6 +132,15 @@ async def test_after_call_work_does_not_make_available_who_said_otherwise(site: 
     _, _, call = await talk.waiting_call(site.db)
     await talk.answered(site.db, call, extension="101")
     assert await state_of(site.db, anna) == word
+
+
+async def test_a_call_told_of_long_after_its_end_leaves_no_work(site: Site) -> None:
+    anna = await site.person("anna", extension="101")
+    await rules(site.db, min(anna.team_ids), after_call_s=30)
+    await here(site.db, anna)
+    _, _, call = await talk.waiting_call(site.db, started_at=utc_now() - timedelta(minutes=10))
+    await talk.answered(site.db, call, extension="101")
+    assert await state_of(site.db, anna) == "free"
 
 
 async def test_no_rule_or_no_queue_means_no_after_call_work(site: Site) -> None:
@@ -300,6 +312,44 @@ async def _until_stored(db: Database, device: str, state: str) -> Any:
             return (await conn.execute(query)).first()
 
     return await wait_for(found, what=f"{device} is {state}", deadline_s=5)
+
+
+def _list(action: dict[str, str], complete: str, *rows: str) -> str:
+    action_id = action["ActionID"]
+    begun = packet(Response="Success", ActionID=action_id, EventList="start", Message="a list will follow")
+    return begun + "".join(rows) + packet(Event=complete, ActionID=action_id, EventList="Complete", ListItems="1")
+
+
+async def test_an_asterisk_without_a_list_of_states_is_asked_for_its_peers(site: Site) -> None:
+    """Asterisk 11 knows no DeviceStateList: what is not known is gone, and what its chan_sip says stands."""
+    await phone_is(site.db, "SIP/199", "in_use")
+
+    def peers(action: dict[str, str]) -> str:
+        headers = {"ActionID": action["ActionID"], "Channeltype": "SIP", "ObjectName": "101", "Status": "OK (9 ms)"}
+        return _list(action, "PeerlistComplete", packet(Event="PeerEntry", **headers))
+
+    def unknown(action: dict[str, str]) -> str:
+        return packet(Response="Error", ActionID=action["ActionID"], Message="Invalid/unknown command")
+
+    def no_channels(action: dict[str, str]) -> str:
+        return _list(action, "CoreShowChannelsComplete")
+
+    answers: Any = {"DeviceStateList": unknown, "SIPpeers": peers, "CoreShowChannels": no_channels}
+    async with ami_server(answers=answers) as server:
+        pbx = Pbx(name="office", host="127.0.0.1", port=server.port, username="hub", secret=Secret(server.password))
+        service = PbxService(site.db, pbx, await talk.intake(site.db, "sales"))
+        running = asyncio.ensure_future(service.run())
+        try:
+            await _until_stored(site.db, "SIP/101", "unknown")
+            hint = {"Exten": "101", "Context": "internal", "Hint": "SIP/101", "Status": "8", "StatusText": "Ringing"}
+            server.send(packet(Event="ExtensionStatus", **hint))
+            await _until_stored(site.db, "SIP/101", "ringing")
+            async with site.db.read() as conn:
+                names = (await conn.execute(sa.select(device_states.c.device))).scalars().all()
+            assert names == ["SIP/101"]
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_process_that_starts_anew_takes_away_what_the_pbx_no_longer_names(site: Site) -> None:

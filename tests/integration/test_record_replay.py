@@ -38,7 +38,7 @@ async def start_recording(config: Path, out: Path, *words: str, before: str = ""
         *command, stderr=asyncio.subprocess.PIPE, env=clean_environment(), start_new_session=True
     )
     assert process.stderr is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while line := await process.stderr.readline():
             if line.startswith(b"recording PBX office"):
                 break
@@ -49,12 +49,12 @@ async def holds(out: Path, wanted: bytes, times: int = 1) -> None:
     async def enough() -> bool:
         return out.exists() and out.read_bytes().count(wanted) >= times
 
-    await wait_for(enough, what=f"{times} × {wanted!r} in the recording", deadline_s=20)
+    await wait_for(enough, what=f"{times} × {wanted!r} in the recording", deadline_s=40)
 
 
 async def finish(process: asyncio.subprocess.Process, how: signal.Signals = signal.SIGINT) -> tuple[int, str]:
     process.send_signal(how)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(40):
         _, err = await process.communicate()
     assert process.returncode is not None
     return process.returncode, err.decode()
@@ -161,7 +161,7 @@ async def test_a_recording_ends_by_its_time_and_by_its_size(tmp_path: Path) -> N
         event = f"Event: Newstate\r\nCallerIDName: {'x' * 10_000}\r\n\r\n"
         for _ in range(110):
             server.send(event)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             _, told = await recording.communicate()
         assert (recording.returncode, b"stopped at 1 MB" in told) == (0, True)
         assert 900_000 < (tmp_path / "big.txt").stat().st_size <= 1_000_000
@@ -174,7 +174,7 @@ async def test_a_full_disk_ends_a_recording_with_what_came_before(tmp_path: Path
         recording = await start_recording(config, out, before="ulimit -f 8")
         for _ in range(5):
             server.send(f"Event: Newstate\r\nCallerIDName: {'x' * 1_000}\r\n\r\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             _, err = await recording.communicate()
         assert (recording.returncode, out.stat().st_size) == (1, 8 * 512)
         assert b"File too large; it holds what came before" in err

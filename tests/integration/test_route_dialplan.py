@@ -232,7 +232,7 @@ async def test_a_caller_of_a_closed_team_may_press_one_to_be_called_back(pbx: Pb
         async with caller(pbx.asterisk, "84951234567"):
             await ami.count(b"UserEvent: HubClosed", 1)
             channel = ami.header(b"UserEvent: HubClosed", b"Channel")
-            await press(pbx, ami, channel, "1", until=b"UserEvent: HubCallback")
+            await press(ami, channel, "1", until=b"UserEvent: HubCallback")
             await ami.count(HUNG_UP, 1)
         assert said(ami) == ["HubWaiting", "HubClosed", "HubCallback"]
         assert one.first_lines("received") == [], "nobody is rung while the team is closed"
@@ -244,13 +244,13 @@ async def test_a_caller_who_presses_nothing_or_has_no_number_goes_to_the_fallbac
             async with phone(pbx.asterisk, "101", talk_ms=100), caller(pbx.asterisk, number):
                 await ami.count(b"UserEvent: HubClosed", 1)
                 if key:
-                    await press(pbx, ami, ami.header(b"UserEvent: HubClosed", b"Channel"), key, until=IN_TALK)
+                    await press(ami, ami.header(b"UserEvent: HubClosed", b"Channel"), key, until=IN_TALK)
                 await ami.count(IN_TALK, 2)
                 await ami.count(HUNG_UP, 3)
             assert said(ami) == ["HubWaiting", "HubClosed"]
 
 
-async def press(pbx: Pbx, ami: Ami, channel: str, key: str, *, until: bytes) -> None:
+async def press(ami: Ami, channel: str, key: str, *, until: bytes) -> None:
     """Press a key again and again, as people do, until the dialplan has heard it."""
     async with asyncio.timeout(20):
         while ami.stream.count(until) < 1:

@@ -16,7 +16,7 @@ from hub.crm.models import audit, clients, phones, presence
 from hub.settings import HubSection, Pbx, PbxTeam, Settings
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
-from hub.telephony.models import device_states
+from hub.telephony.models import device_states, pbx_states
 from tests.integration.test_api_clients import got
 from tests.testbed.site import Site, running_site
 
@@ -188,17 +188,22 @@ async def test_the_own_manager_is_passed_over_while_they_cannot_take_it(site: Si
         async with site.db.begin() as conn:
             await conn.execute(statement)
 
-    assert await why() == "rings"
+    assert await why() == "rings", "a phone rings without an open page too"
     await write(presence.insert().values(user_id=anna, state="dnd", since=now))
     assert await why() == "dnd"
     await write(sa.update(presence).values(state="after_call", until=now - timedelta(seconds=1)))
     assert await why() == "rings", "what ran out does not count"
-    await write(device_states.insert().values(pbx="office", device="PJSIP/101", state="INUSE", since=now))
+    await write(pbx_states.insert().values(pbx="office", state="up", since=now, seen_at=now))
+    device = {"pbx": "office", "device": "PJSIP/101", "extension": "101"}
+    await write(device_states.insert().values(**device, state="in_use", since=now))
     assert await why() == "busy"
-    await write(sa.update(device_states).values(state="UNAVAILABLE"))
+    await write(sa.update(device_states).values(state="unavailable"))
     assert await why() == "offline"
-    await write(sa.update(device_states).values(state="NOT_INUSE"))
+    await write(sa.update(device_states).values(state="idle"))
     assert await why() == "rings"
+    await write(sa.update(pbx_states).values(state="down"))
+    await write(sa.update(device_states).values(state="in_use"))
+    assert await why() == "rings", "what is known of a PBX that is down counts for nothing"
     await write(phones.insert().values(pbx="office", extension="177", user_id=anna))
     assert (await route(api, sales))[0].startswith("hub:open:177:15:"), "their phone on this PBX is another one"
     await write(sa.update(clients).values(owner_id=None))

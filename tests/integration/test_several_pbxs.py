@@ -156,7 +156,7 @@ async def test_an_extension_has_one_owner_on_a_pbx(db: Database) -> None:
         assert await phones.owner_of(conn, "moscow", "101") == (anna.user_id, "anna")
         assert await phones.owner_of(conn, "berlin", "101") == (boris.user_id, "boris")
         assert await phones.owner_of(conn, "berlin", "201") == (anna.user_id, "anna")
-        assert (await phones.owners(conn, "berlin")) == {
+        assert (await phones.owners(conn, "berlin", ["101", "201", "999"])) == {
             "101": (boris.user_id, "boris"),
             "201": (anna.user_id, "anna"),
         }

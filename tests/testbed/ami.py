@@ -48,9 +48,12 @@ class Ami:
             while self.stream.count(wanted) < times:
                 self.stream += await self._reader.read(65536)
 
-    async def take(self, extension: str = "101", claim: str = CLAIM) -> None:
-        channel = self.header(b"Event: QueueCallerJoin", b"Channel")
-        await self.send("QueueWithdrawCaller", Queue="hub-sales", Caller=channel, WithdrawInfo=f"{claim}-{extension}")
+    async def take(
+        self, extension: str = "101", claim: str = CLAIM, *, queue: str = "hub-sales", channel: str = ""
+    ) -> None:
+        """Take the caller who came first, or the one on `channel`, out of the queue."""
+        channel = channel or self.header(b"Event: QueueCallerJoin", b"Channel")
+        await self.send("QueueWithdrawCaller", Queue=queue, Caller=channel, WithdrawInfo=f"{claim}-{extension}")
 
     async def dial(self, number: str, extension: str = "101", *, channel: str = "") -> None:
         """Click to call: `number` is put through to the extension, or to what `channel` names."""
@@ -75,11 +78,18 @@ class Ami:
     def channel(self, prefix: str, nth: int = -1) -> str:
         """Return the name of the last (or nth) channel that was born with this beginning, e.g. `PJSIP/101-`."""
         names = re.findall(rb"^Event: Newchannel\r\n(?:.*\r\n)*?Channel: (.*)\r\n", self.stream, re.MULTILINE)
-        return [name.decode() for name in names if name.startswith(prefix.encode())][nth]
+        found: list[str] = [name.decode() for name in names if name.startswith(prefix.encode())]
+        return found[nth]
 
     async def gone(self, channel: str) -> None:
         """Read until this channel has hung up."""
         await self.matches(rb"Event: Hangup\r\n(?:.+\r\n)*?Channel: " + re.escape(channel.encode()) + rb"\r\n")
+
+    async def all_gone(self, *, deadline_s: float = 15) -> None:
+        """Read until every channel that was born has hung up."""
+        async with asyncio.timeout(deadline_s):
+            while self.stream.count(HUNG_UP) < self.stream.count(b"Event: Newchannel\r\n"):
+                self.stream += await self._reader.read(65536)
 
     async def matches(self, pattern: bytes, *, deadline_s: float = 30) -> None:
         """Read until this regular expression is found; `(?:.+\\r\\n)*?` passes over headers of one event."""

@@ -86,13 +86,15 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def running_site(db: Database, blobs: BlobStore, *, settings: Settings = SETTINGS) -> AsyncIterator[Site]:
+async def running_site(
+    db: Database, blobs: BlobStore, *, settings: Settings = SETTINGS, port: int = 0
+) -> AsyncIterator[Site]:
     """Start the server and stop it, with every client of `Site.browser` and `Site.api`."""
     app = make_app(Services(db=db, blobs=blobs, settings=settings, linker=Linker("RU")))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
     await runner.setup()
     try:
-        port_site = web.TCPSite(runner, "127.0.0.1", 0)
+        port_site = web.TCPSite(runner, "127.0.0.1", port)
         await port_site.start()
         address: Any = runner.addresses[0]
         site = Site(db, blobs, app, f"http://127.0.0.1:{address[1]}")

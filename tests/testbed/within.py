@@ -30,7 +30,7 @@ class Dialog:
     port: int
 
     def tag(self, side: str) -> str:
-        return re.findall(r"tag=([^;>\s]+)", side)[0]
+        return str(re.findall(r"tag=([^;>\s]+)", side)[0])
 
 
 async def dialog_of(call: SippCall, *, early: bool = False) -> Dialog:

@@ -154,7 +154,8 @@ def test_an_old_chan_sip_tells_by_hints_peers_and_its_own_list() -> None:
         ],
         now=NOW,
     )
-    assert [state_of(board, f"SIP/{n}") for n in (101, 102, 103)] == ["idle", "unavailable", "idle"]
+    states = [(state_of(board, f"SIP/{n}"), contact_of(board, f"SIP/{n}")) for n in (101, 102, 103)]
+    assert states == [("unknown", "reachable"), ("unavailable", "unreachable"), ("unknown", "registered")]
     hints = {"0": "idle", "1": "in_use", "2": "busy", "4": "unavailable", "8": "ringing", "9": "in_use",
              "16": "on_hold", "-1": "unknown", "-2": "unknown", "x": "unknown", "99999999999": "unknown"}  # fmt: skip
     for bits, state in hints.items():

@@ -8,23 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from hub.settings import Pbx, PbxTeam, Secret
-from hub.telephony.diagnosis import (
-    DIALPLAN_VERSION,
-    FILTERED,
-    Finding,
-    HttpSeen,
-    PhoneSeen,
-    ProbeSeen,
-    QueueSeen,
-    Seen,
-    exit_code,
-    in_words,
-    judge,
-)
+from hub.telephony.diagnosis import judge
 from hub.telephony.doctor import look
+from hub.telephony.seen import Finding, HttpSeen, PhoneSeen, ProbeSeen, QueueSeen, Seen, exit_code, in_words
+from hub.telephony.shipped import DIALPLAN_VERSION, FILTERED
 from hub.telephony.snippet import snippet
 from tests.fakes.ami_server import AmiServer, ami_server, packet
 from tests.testbed.asterisk import SHIPPED
@@ -85,8 +76,6 @@ def test_nothing_is_wrong_with_a_healthy_pbx() -> None:
         ("http", HttpSeen(status=403), "bad", "httpstatus: 403"),
         ("http", HttpSeen(status=502), "bad", "http_url: answered 502"),
         ("http", HttpSeen(status=200, days_left=13), "warn", "its certificate ends in 13 days"),
-        ("recordings_dir", "/x is not there", "bad", "recordings: /x is not there"),
-        ("recordings_http", HttpSeen(status=401), "bad", "recordings_url: answered 401"),
     ],
 )
 def test_each_thing_that_is_wrong_is_said_with_what_mends_it(field: str, value: object, level: str, text: str) -> None:
@@ -138,6 +127,8 @@ def test_the_doctor_looks_for_the_dialplan_that_is_shipped() -> None:
     for name in ("extensions_hub.conf", "manager_hub.conf", "queues_hub.conf"):
         assert (SHIPPED / name).read_text().startswith(f"; hub-dialplan {DIALPLAN_VERSION}\n"), name
     dialplan = (SHIPPED / "extensions_hub.conf").read_text()
+    contexts = re.findall(r"^\[(.+)\]", dialplan, re.MULTILINE)
+    assert len(contexts) == len(set(contexts)), contexts
     assert re.search(rf"\[hub-version\]\n(;.*\n)*exten => {DIALPLAN_VERSION},1,", dialplan)
 
 
@@ -165,12 +156,14 @@ def test_the_snippet_gives_the_names_of_the_shipped_files_what_the_shipped_files
 
 def test_the_snippet_for_freepbx_goes_into_the_files_that_freepbx_leaves_alone() -> None:
     pbx = Pbx(name="branch", username="hub-branch", phone_tech="SIP", secret=Secret("s3cret-word"), team=TEAMS)
+    pbx = msgspec.structs.replace(pbx, dialplan_secret=Secret("s3cret-word of sixteen"))
     text = snippet(pbx, our_address="10.0.0.2", region="RU", trunk="trunk", fallback=["200", "201"], freepbx=True)
     files = re.findall(r"^; ==> (\S+\.conf)", text, re.MULTILINE)
     assert files == [
-        "manager_hub_secret.conf", "manager_custom.conf", "queues_custom.conf", "globals_custom.conf",
+        "manager_hub_secret.conf", "hub_ask.conf", "manager_custom.conf", "queues_custom.conf", "globals_custom.conf",
         "extensions_custom.conf",
     ]  # fmt: skip
+    assert "HUB_URL = http://127.0.0.1:8080" in text
     assert "[general]" not in text and "[globals]" not in text
     assert "s3cret-word" not in text
     assert "HUB_PHONE_TECH = SIP" in text and "HUB_PBX = branch" in text

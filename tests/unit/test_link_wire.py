@@ -130,3 +130,11 @@ def test_headers_that_asterisk_would_ignore_are_refused() -> None:
     assert action_bytes("Originate", {"Variable": ["A=1"] * 126}, action_id="hub-1")
     with pytest.raises(Refused, match="128 headers"):
         action_bytes("Originate", {"Variable": ["A=1"] * 127}, action_id="hub-1")
+
+
+def test_a_zero_byte_in_a_value_never_gets_past_the_reader() -> None:
+    """PostgreSQL refuses text that holds one, and a batch of calls with it."""
+    reader = FrameReader()
+    reader.feed(b"Asterisk Call Manager/11.0.0\r\n")
+    (frame,) = reader.feed(b"Event: Newchannel\r\nCallerIDName: Ro\0mash\0ka\r\n\r\n")
+    assert frame["CallerIDName"] == "Romashka"

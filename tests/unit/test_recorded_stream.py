@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hub.commands.streams import packets_of
 from hub.commands.streams import replay as replay_command
@@ -20,7 +22,7 @@ from hub.telephony.masking import HIDDEN, Mask
 from hub.telephony.recorder import Recorder
 from hub.telephony.replay import Replay, ToldCall
 from hub.telephony.stream_file import MAX_LINE_BYTES, Head, StreamReader
-from hub.telephony.telling import paragraph
+from hub.telephony.telling import as_json, paragraph
 from tests.unit.ami_script import RULES, ended, read_stream, replay
 
 DATA = Path(__file__).parents[1] / "data" / "ami"
@@ -72,11 +74,20 @@ def shape(call: Call) -> tuple[object, ...]:
          leg.answered_at, leg.left_at, leg.result)
         for leg in call.legs
     ]  # fmt: skip
+    transfers = [(t.kind, digits(t.by), digits(t.to), t.completed, t.at) for t in call.transfers]
     hidden = replace(
-        call, from_raw="", from_name="", to_raw="", did=None, legs=(), queue_channel=None, manager_channel=None
+        call,
+        transfers=(),
+        from_raw="",
+        from_name="",
+        to_raw="",
+        did=None,
+        legs=(),
+        queue_channel=None,
+        manager_channel=None,
     )
     lengths = len(call.from_raw), digits(call.to_raw), digits(call.did), bool(call.from_name)
-    return hidden, *lengths, *legs
+    return hidden, *lengths, *legs, *transfers
 
 
 @streams
@@ -91,19 +102,21 @@ def test_a_replayed_recording_tells_what_the_live_tracker_told(path: Path) -> No
     ]
 
 
-@streams
-def test_masked_a_stream_tells_the_same_calls_but_for_numbers_and_names(path: Path) -> None:
-    plain, masked = recorded(raw_of(path)), recorded(raw_of(path), mask_numbers=True)
-    assert [shape(one.call) for one in told(masked)] == [shape(one.call) for one in told(plain)]
-    assert [one.steps for one in told(masked)] == [one.steps for one in told(plain)]
-    assert bool(told(plain)) == bool(ended(replay(read_stream(path))))
+LEFT = re.compile(rb"4951234567|495000010\d|9161234567|9161112233|ROMASHKA|sipp")
+"""Numbers and names that stand in the streams."""
 
 
 @streams
-def test_no_number_and_no_name_of_a_stream_is_left_in_its_masked_recording(path: Path) -> None:
-    masked = recorded(raw_of(path), mask_numbers=True)
-    for number in (b"84951234567", b"4951234567", b"74950000100", b"89161234567", b"ROMASHKA", b"sipp"):
-        assert number not in masked
+def test_masked_a_stream_tells_the_same_calls_but_for_numbers_and_names_and_none_of_these_is_left(path: Path) -> None:
+    stream = recorded(raw_of(path), mask_numbers=True)
+    assert LEFT.findall(stream) == []
+    plain, masked = told(recorded(raw_of(path))), told(stream)
+    assert [shape(one.call) for one in masked] == [shape(one.call) for one in plain]
+    assert [one.steps for one in masked] == [one.steps for one in plain]
+
+
+def test_the_streams_do_hold_what_is_masked() -> None:
+    assert len(set(LEFT.findall(b"".join(recorded(raw_of(path)) for path in STREAMS[:30])))) >= 3
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 100_000])
@@ -166,10 +179,11 @@ def test_dialled_digits_variables_answers_and_other_programs_words_are_never_wri
     raw = (
         packet(Event="DTMFEnd", Digit="4", Channel="PJSIP/101-00000001")
         + packet(Event="VarSet", Variable="CARD", Value="4111111111111111")
+        + packet(Event="ContactStatus", URI="sip:101@10.0.0.5:5060", ContactStatus="Reachable")
         + packet(Event="ChallengeSent", Challenge="c", AccountID="hub")
         + packet(Event="UserEvent", UserEvent="CardPaid", Card="4111111111111111")
         + packet(Response="Success", ActionID="hub-1-1", CoreRunUser="asterisk")
-        + packet(Event="QueueParams", ActionID="hub-1-3", Queue="hub-sales")
+        + packet(Event="ContactList", ActionID="hub-1-3", Uri="sip:101@10.0.0.5")
     )
     assert kept(raw) == []
     said = kept(packet(Event="UserEvent", UserEvent="HubWaiting", CallerIDName="\\r\\nActionID: hub-1"))
@@ -243,6 +257,23 @@ def test_a_call_that_was_up_before_the_recording_is_told_from_the_list_of_channe
     assert [step.what for step in one.steps] == ["offered"]
 
 
+def test_who_was_parked_before_the_recording_is_told_from_the_list_of_parked_calls() -> None:
+    channel = {"Channel": "PJSIP/trunk-00000001", "Uniqueid": "10.1", "Linkedid": "10.1", "CallerIDNum": "84951234567"}
+    parked = {f"Parkee{key}": value for key, value in channel.items()}
+    stream = (
+        packet(Event="ParkedCall", ActionID="hub-1-4", ParkingLot="default", ParkingSpace="701", **parked)
+        + packet(Event="ParkedCallsComplete", ActionID="hub-1-4", EventList="Complete")
+        + packet(Event="CoreShowChannel", ActionID="hub-1-5", ChannelStateDesc="Up", Context="hub-in", **channel)
+        + packet(Event="CoreShowChannelsComplete", ActionID="hub-1-5", EventList="Complete")
+    )
+    recorder = Recorder(
+        Head(pbx="office", started_at=START, rules=RULES), Mask(b"k", hide_numbers=True), max_bytes=10**6
+    )
+    out = recorder.head + recorder.mark("begin", at=START) + recorder.mark("up", at=START, boot="b7")
+    (one,) = told(out + recorder.feed(stream, at=START))
+    assert (one.call.state, one.call.outcome) == ("held", None)
+
+
 def test_a_restart_within_a_recording_ends_its_calls_as_estimated() -> None:
     waiting = raw_of(DATA / "abandoned_while_waiting.txt").partition(b"Event: QueueCallerAbandon")[0]
     stream = recorded(waiting)
@@ -293,6 +324,41 @@ def test_a_damaged_file_is_refused_in_one_line_that_names_the_place(tmp_path: Pa
     with pytest.raises(Refused) as refused:
         list(packets_of(path))
     assert refused.value.message.startswith(f"{path}: {named}")
+
+
+WORDS = st.sampled_from(
+    b"""Event: Newchannel|Event: Hangup|Event: CoreShowChannelsComplete|Event: CoreShowChannel|Hub-At: 1|Hub-Mark: up
+Hub-Mark: down|Hub-Mark: begin|Boot: 7|Uniqueid: 1.1|Linkedid: 1.1|ActionID: x|Channel: SIP/101-1|Timestamp: -1
+Timestamp: 1e309|Event: ParkedCallsComplete|||# hub-record 1|# started_at: 2026-11-24T10:00:00Z
+CallerIDNum: +7 (495) 123-45-67""".replace(b"\n", b"|").split(b"|")
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(lines=st.lists(st.one_of(WORDS, st.binary(max_size=40)), max_size=60), chunk=st.integers(1, 200))
+def test_whatever_a_file_holds_it_is_told_or_refused(lines: list[bytes], chunk: int) -> None:
+    try:
+        calls = told(b"\r\n".join(lines), chunk=chunk)
+    except Refused as refused:
+        calls = []
+        if not re.match(r"line \d+ ", refused.message):
+            raise
+    for one in calls:
+        paragraph(one)
+        json.dumps(as_json(one, number=1, region="RU"))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    value=st.text(max_size=60),
+    key=st.sampled_from(["CallerIDNum", "CallerIDName", "Exten", "Channel", "X", "CallerID"]),
+)
+def test_a_mask_is_as_long_as_a_number_and_the_same_twice(key: str, value: str) -> None:
+    mask = Mask(b"k", hide_numbers=True)
+    ((_, once),) = mask.headers([(key, value)])
+    assert mask.headers([(key, value)]) == [(key, once)]
+    if re.fullmatch(r"\+?[0-9]{7,20}", value):
+        assert len(once) == len(value)
 
 
 def test_what_is_no_header_is_passed_over() -> None:

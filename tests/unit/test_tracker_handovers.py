@@ -222,3 +222,15 @@ def test_a_queue_whose_time_is_over_is_missed_and_not_abandoned_by_its_caller() 
         >> Hangup @caller Cause=16
         << CallEnded outcome=missed
     """)
+
+
+def test_a_caller_whom_the_dialplan_turned_away_was_rejected_and_not_missed() -> None:
+    playing = Play()
+    playing.script("""
+        >> Newchannel @caller
+        << CallChanged
+        >> UserEvent @caller UserEvent=HubBlocked
+        << Announced name=HubBlocked
+        >> Hangup @caller Cause=21
+        << CallEnded outcome=rejected
+    """)

@@ -181,9 +181,11 @@ def test_a_caller_who_was_taken_out_of_the_lot_unseen_is_not_held_any_more() -> 
 def test_a_caller_on_hold_when_hub_attaches_is_told_as_held() -> None:
     tracker = CallTracker(RULES, boot=BOOT)
     rows = [row("caller", BridgeId="b1"), row("phone", BridgeId="b1")]
-    devices = [{"Event": "DeviceStateChange", "Device": "PJSIP/101", "State": "ONHOLD"}]
+    devices = [{"Event": "DeviceStateChange", "Device": "PJSIP/trunk", "State": "ONHOLD"}]
     tracker.resync(rows, boot=BOOT, now=START, devices=devices)
     assert [call.state for call in tracker.open_calls()] == ["held"]
+    tracker.handle({"Event": "Unhold", **CHANNELS["phone"].headers()}, now=START + timedelta(seconds=9))
+    assert [call.state for call in tracker.open_calls()] == ["talking"]
 
 
 def test_a_queue_that_the_list_of_channels_cut_short_is_named_by_the_queue_itself() -> None:

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from hub.crm import directory
 from hub.crm import presence as said_presence
+from hub.errors import NotFound
 from hub.store import changes
 from hub.telephony import presence, wallboard
 from hub.web import render
@@ -52,10 +53,16 @@ async def boards(visit: Visit) -> web.StreamResponse:
 async def board(visit: Visit) -> web.StreamResponse:
     query = visit.query(BoardQuery)
     team_id = visit.id()
-    async with visit.db.read() as conn:
-        feed = await changes.head(conn)
-        shown = await wallboard.board(conn, visit.actor, team_id, now=visit.now)
-        teams = await directory.my_teams(conn, visit.actor)
+    try:
+        async with visit.db.read() as conn:
+            feed = await changes.head(conn)
+            shown = await wallboard.board(conn, visit.actor, team_id, now=visit.now)
+            teams = await directory.my_teams(conn, visit.actor)
+    except NotFound:
+        if not visit.is_fragment:
+            raise
+        # Who has left the team while its board was open must not be left with figures that stand still.
+        return render.go(visit, "/wallboard")
     context = {"board": shown, "screen": query.screen, "teams": teams}
     return render.page(visit, "wallboard.html", context, feed=feed)
 

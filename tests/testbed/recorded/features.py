@@ -44,6 +44,31 @@ async def picked_up_out_of_a_ring_group(asterisk: Asterisk, ami: Ami) -> None:
             await ami.count(HUNG_UP, 5)
 
 
+async def picked_up_out_of_a_queue(asterisk: Asterisk, ami: Ami) -> None:
+    async with (
+        phone(asterisk, "101", "no_answer"),
+        phone(asterisk, "102", "no_answer"),
+        caller(asterisk, STRANGER, did="74950000213") as stranger,
+    ):
+        await ami.count(RINGS, 2)
+        async with caller(asterisk, "103", did="**102", line="103"):
+            await ami.count(IN_TALK, 2)
+            await stranger.hang_up()
+            await ami.count(HUNG_UP, 4)
+
+
+async def supervisor_listens(asterisk: Asterisk, ami: Ami) -> None:
+    """ChanSpy: the supervisor hears both and speaks with nobody."""
+    async with (
+        talking(asterisk, ami) as (desk, stranger),
+        caller(asterisk, "103", did="*5101", line="103"),
+    ):
+        await ami.count(b"Event: ChanSpyStart\r\n", 1)
+        await speak(asterisk, desk, stranger, packets=10)
+        await stranger.hang_up()
+        await ami.count(HUNG_UP, 3)
+
+
 async def pickup_where_nothing_rings(asterisk: Asterisk, ami: Ami) -> None:
     async with caller(asterisk, "102", did="*8", line="102"):
         await ami.count(HUNG_UP, 1)
@@ -139,6 +164,7 @@ async def parked_and_back_to_the_parker(asterisk: Asterisk, ami: Ami) -> None:
         async with phone(asterisk, "101", talk_ms=700):
             await ami.count(b"Event: ParkedCallTimeOut\r\n", 1)
             await ami.gone(ami.channel("PJSIP/trunk-"))
+            await ami.gone(ami.channel("PJSIP/101-"))
 
 
 async def parked_and_the_caller_gives_up(asterisk: Asterisk, ami: Ami) -> None:
@@ -312,6 +338,15 @@ async def from_a_phone_to_outside_and_given_up(asterisk: Asterisk, ami: Ami) -> 
         await ami.count(HUNG_UP, 2)
 
 
+async def from_a_phone_to_outside_at_the_second_try(asterisk: Asterisk, ami: Ami) -> None:
+    """The first trunk refuses, the dialplan takes the next."""
+    async with caller(asterisk, "101", did=f"99{OUTSIDE}", line="101"):
+        async with phone(asterisk, "trunk", "reject"):
+            await ami.count(HUNG_UP, 1)
+        async with phone(asterisk, "trunk", talk_ms=700):
+            await ami.count(HUNG_UP, 3)
+
+
 async def from_one_phone_to_another_that_does_not_answer(asterisk: Asterisk, ami: Ami) -> None:
     async with (
         phone(asterisk, "102", "no_answer"),
@@ -333,6 +368,9 @@ SCENARIOS = (
             picked_up_by_the_group_code,
             picked_up_from_one_phone,
             picked_up_out_of_a_ring_group,
+            picked_up_out_of_a_queue,
+            supervisor_listens,
+            from_a_phone_to_outside_at_the_second_try,
             pickup_where_nothing_rings,
             forwarded_by_the_phone_to_another,
             forwarded_by_the_phone_to_an_outside_number,

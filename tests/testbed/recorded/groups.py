@@ -67,10 +67,11 @@ async def queue_rings_twice_before_one_answers(asterisk: Asterisk, ami: Ami) -> 
     async with (
         phone(asterisk, "102", "no_answer", calls=2),
         phone(asterisk, "103", "busy", calls=2),
-        caller(asterisk, STRANGER, did="74950000210") as stranger,
+        caller(asterisk, STRANGER, did="74950000214") as stranger,
     ):
-        async with phone(asterisk, "101", "no_answer"):
+        async with phone(asterisk, "101", "no_answer") as first:
             await ami.count(b"Event: AgentRingNoAnswer", 3)
+            await first.ended()
         async with phone(asterisk, "101"):
             await ami.count(IN_TALK, 2)
             await stranger.hang_up()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.testbed.ami import HUNG_UP, IN_TALK, RINGS, Ami
+from tests.testbed.ami import HUNG_UP, IN_TALK, JOINED, OTHER_CLAIM, RINGS, Ami
 from tests.testbed.asterisk import Asterisk
 from tests.testbed.recorded.scenario import Scenario
 from tests.testbed.sipp import SippCall, caller, phone
+from tests.testbed.waiting import wait_for
 from tests.testbed.within import dialog_of, hold, press, refer
 
 STRANGER = "84951234567"
@@ -22,6 +23,10 @@ async def talking(asterisk: Asterisk, ami: Ami, *, did: str = TO_101) -> AsyncIt
     async with phone(asterisk, "101") as desk, caller(asterisk, STRANGER, did=did) as stranger:
         await ami.count(IN_TALK, 2)
         yield desk, stranger
+
+
+async def heard(call: SippCall, method: str) -> bool:
+    return any(line.startswith(method) for line in call.first_lines("received"))
 
 
 async def blind_transfer_by_the_phone(asterisk: Asterisk, ami: Ami) -> None:
@@ -80,6 +85,14 @@ async def blind_transfer_twice(asterisk: Asterisk, ami: Ami) -> None:
         await ami.count(IN_TALK, 4)
         await refer(asterisk, second, "103")
         await ami.count(HUNG_UP, 4)
+
+
+async def blind_transfer_to_nowhere(asterisk: Asterisk, ami: Ami) -> None:
+    async with talking(asterisk, ami) as (desk, stranger):
+        await refer(asterisk, desk, "199999")
+        await wait_for(lambda: heard(desk, "NOTIFY"), what="the phone learns how it went")
+        await stranger.hang_up()
+        await ami.count(HUNG_UP, 2)
 
 
 async def blind_transfer_by_feature_code(asterisk: Asterisk, ami: Ami) -> None:
@@ -174,6 +187,28 @@ async def attended_transfer_by_the_phone_while_it_still_rings(asterisk: Asterisk
             await ami.gone(ami.channel("PJSIP/101-"))
 
 
+async def attended_transfer_by_the_phone_and_then_it_is_answered(asterisk: Asterisk, ami: Ami) -> None:
+    """Blonde, and the target picks up after the phone has handed over."""
+    async with talking(asterisk, ami) as (desk, _), phone(asterisk, "102", "late", talk_ms=1500):
+        await hold(asterisk, desk)
+        async with caller(asterisk, "101", did="102", line="101") as consult:
+            await ami.count(RINGS, 2)
+            await refer(asterisk, desk, "102", replaces=await dialog_of(consult, early=True))
+            await ami.count(b"Event: AttendedTransfer", 1)
+            await ami.gone(ami.channel("PJSIP/102-"))
+            await ami.gone(ami.channel("PJSIP/trunk-"))
+            await ami.gone(ami.channel("PJSIP/101-"))
+
+
+async def caller_gives_up_during_the_consultation(asterisk: Asterisk, ami: Ami) -> None:
+    async with talking(asterisk, ami) as (desk, stranger), phone(asterisk, "102", talk_ms=1500):
+        await hold(asterisk, desk)
+        async with caller(asterisk, "101", did="102", line="101"):
+            await ami.count(IN_TALK, 4)
+            await stranger.hang_up()
+            await ami.count(HUNG_UP, 4)
+
+
 async def consultation_fails_and_the_phone_goes_back(asterisk: Asterisk, ami: Ami) -> None:
     async with talking(asterisk, ami) as (desk, stranger), phone(asterisk, "102", "busy"):
         await hold(asterisk, desk)
@@ -266,7 +301,7 @@ async def taken_then_blind_transfer(asterisk: Asterisk, ami: Ami) -> None:
         phone(asterisk, "102", talk_ms=700),
         caller(asterisk, STRANGER),
     ):
-        await ami.count(b"Event: QueueCallerJoin", 1)
+        await ami.count(JOINED, 1)
         await ami.take()
         await ami.count(IN_TALK, 2)
         await refer(asterisk, desk, "102")
@@ -279,7 +314,7 @@ async def taken_then_attended_transfer(asterisk: Asterisk, ami: Ami) -> None:
         phone(asterisk, "102", talk_ms=2000),
         caller(asterisk, STRANGER),
     ):
-        await ami.count(b"Event: QueueCallerJoin", 1)
+        await ami.count(JOINED, 1)
         await ami.take()
         await ami.count(IN_TALK, 2)
         await hold(asterisk, desk)
@@ -287,6 +322,49 @@ async def taken_then_attended_transfer(asterisk: Asterisk, ami: Ami) -> None:
             await ami.count(IN_TALK, 4)
             await refer(asterisk, desk, "102", replaces=await dialog_of(consult))
             await ami.count(HUNG_UP, 4)
+
+
+async def taken_then_transferred_to_another_team_and_taken(asterisk: Asterisk, ami: Ami) -> None:
+    async with (
+        phone(asterisk, "101") as desk,
+        phone(asterisk, "102", talk_ms=700),
+        caller(asterisk, STRANGER),
+    ):
+        await ami.count(JOINED, 1)
+        await ami.take()
+        await ami.count(IN_TALK, 2)
+        await refer(asterisk, desk, "620")
+        await ami.count(JOINED, 2)
+        await ami.take("102", OTHER_CLAIM, queue="hub-support")
+        await ami.count(HUNG_UP, 3)
+
+
+async def taken_then_transferred_to_another_team_and_given_up(asterisk: Asterisk, ami: Ami) -> None:
+    """The stranger has spoken with somebody: the call was answered, whatever came after."""
+    async with phone(asterisk, "101") as desk, caller(asterisk, STRANGER) as stranger:
+        await ami.count(JOINED, 1)
+        await ami.take()
+        await ami.count(IN_TALK, 2)
+        await refer(asterisk, desk, "620")
+        await ami.count(JOINED, 2)
+        await stranger.hang_up()
+        await ami.count(HUNG_UP, 2)
+
+
+async def taken_then_parked_and_retrieved(asterisk: Asterisk, ami: Ami) -> None:
+    async with phone(asterisk, "101") as desk, caller(asterisk, STRANGER) as stranger:
+        await ami.count(JOINED, 1)
+        await ami.take()
+        await ami.count(IN_TALK, 2)
+        await refer(asterisk, desk, "700")
+        await ami.count(b"Event: ParkedCall\r\n", 1)
+        await ami.gone(ami.channel("PJSIP/101-"))
+        async with caller(asterisk, "102", did="701", line="102"):
+            await ami.count(b"Event: UnParkedCall\r\n", 1)
+            await ami.in_talk("PJSIP/102-")
+            await stranger.hang_up()
+            await ami.gone(ami.channel("PJSIP/102-"))
+            await ami.gone(ami.channel("PJSIP/trunk-"))
 
 
 async def clicked_then_transferred(asterisk: Asterisk, ami: Ami) -> None:
@@ -311,6 +389,7 @@ SCENARIOS = tuple(
         blind_transfer_to_a_phone_that_does_not_answer,
         blind_transfer_to_a_queue,
         blind_transfer_twice,
+        blind_transfer_to_nowhere,
         blind_transfer_by_feature_code,
         blind_transfer_by_ami,
         blind_transfer_of_an_outbound_call,
@@ -320,6 +399,8 @@ SCENARIOS = tuple(
         attended_transfer_of_an_outbound_call,
         attended_transfer_to_an_outside_number,
         attended_transfer_by_the_phone_while_it_still_rings,
+        attended_transfer_by_the_phone_and_then_it_is_answered,
+        caller_gives_up_during_the_consultation,
         consultation_fails_and_the_phone_goes_back,
         attended_transfer_by_feature_code,
         attended_transfer_by_ami,
@@ -330,6 +411,9 @@ SCENARIOS = tuple(
         attended_transfer_is_cancelled,
         taken_then_blind_transfer,
         taken_then_attended_transfer,
+        taken_then_transferred_to_another_team_and_taken,
+        taken_then_transferred_to_another_team_and_given_up,
+        taken_then_parked_and_retrieved,
         clicked_then_transferred,
     )
 )

@@ -18,7 +18,7 @@ from hub.telephony.transfers import MAX_TRANSFERS
 Frame = Mapping[str, str]
 
 
-class Parking:
+class Lots:
     """The parked callers of one PBX."""
 
     def __init__(self, board: Board, talk: Talk) -> None:

@@ -1,0 +1,86 @@
+"""The buttons of a call in a real browser: a number anywhere is a call, and the panel hands on, holds and parks."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from hub.demo.sample import PASSWORD
+from tests.testbed.chromium import new_person, running_chromium, sign_in
+from tests.testbed.hub import HUB, Hub, clean_environment
+from tests.testbed.valkey import free_port
+from tests.testbed.waiting import wait_for
+
+pytestmark = pytest.mark.browser
+SOON_MS = 15_000
+DRAWN_ANEW = """new Promise((done) => {
+  document.addEventListener("htmx:after:swap", () => done(true), { once: true });
+  document.querySelector("#current-call").dispatchEvent(new Event("hub:refresh"));
+})"""
+
+
+@pytest.fixture
+async def demo(tmp_path: Path) -> AsyncIterator[Hub]:
+    port = free_port()
+    hub = Hub(tmp_path, tmp_path / "none.toml", port, tmp_path / "demo.log")
+    words = ["demo", "--port", str(port), "--data-dir", str(tmp_path / "demo")]
+    with hub.log.open("wb") as log:
+        hub.process = await asyncio.create_subprocess_exec(
+            *HUB, *words, stdout=log, stderr=log, env=clean_environment()
+        )
+    try:
+        await wait_for(hub.is_ready, what="the demo answers", deadline_s=30)
+        yield hub
+    finally:
+        await hub.stop()
+
+
+def button(english: str, russian: str) -> str:
+    return f"role=button[name=/^({english}|{russian})$/]"
+
+
+async def test_a_number_in_a_list_is_one_call_and_its_panel_does_what_it_says(demo: Hub) -> None:
+    async with running_chromium() as browser:
+        page = await sign_in(await new_person(browser), demo, "anna@hub.example", PASSWORD)
+        await page.goto(f"{demo.url}/clients")
+        dialled: list[str] = []
+        page.on("request", lambda one: dialled.append(one.url) if one.url.endswith("/call") else None)
+        number = page.locator(".tel--call").first
+        await number.focus()
+        await page.keyboard.press("Enter")
+        await number.dblclick()
+        asked = page.locator("#toasts > [id^=asked-]")
+        await expect(asked).to_have_count(1)
+        await expect(asked).to_contain_text(re.compile("Your phone rings first|Сначала зазвонит ваш телефон"))
+        assert len(dialled) >= 2, "the click was sent more than once, and all of them are one call"
+        panel = page.locator("#current-call")
+        await expect(panel.locator(".call--talking")).to_be_visible(timeout=SOON_MS)
+        # H holds and takes off hold, wherever one is.
+        await page.keyboard.press("h")
+        await expect(panel.locator(".call--held")).to_be_visible(timeout=SOON_MS)
+        await page.keyboard.press("h")
+        await expect(panel.locator(".call--talking")).to_be_visible(timeout=SOON_MS)
+        # X opens whom to hand it to; what one types there outlives the page's own refresh.
+        await page.keyboard.press("x")
+        search = panel.locator("#handover input")
+        await expect(search).to_be_focused()
+        await search.fill("Борис")
+        await expect(panel.locator(".target")).to_have_count(1)
+        await expect(panel.locator(".target")).to_contain_text("Борис Кузнецов")
+        await page.evaluate(DRAWN_ANEW)
+        await expect(search).to_have_value("Борис")
+        await expect(panel.locator(".target")).to_have_count(1)
+        await panel.locator(".target button").first.click()
+        await expect(panel).to_contain_text("Борис Кузнецов, 102", timeout=SOON_MS)
+        await page.locator(button("Back to the client", "Вернуться к клиенту")).click()
+        await expect(panel.locator("[data-call-key=transfer]")).to_be_visible(timeout=SOON_MS)
+        await page.locator(button("Park", "Парковка")).click()
+        take_up = page.locator(button("Take up", "Забрать"))
+        await expect(take_up).to_be_visible(timeout=SOON_MS)
+        await take_up.click()
+        await expect(panel.locator(".call--talking")).to_be_visible(timeout=SOON_MS)

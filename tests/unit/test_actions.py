@@ -1,0 +1,162 @@
+"""What an intent becomes on the wire, kind by kind, and what no value can make of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+import pytest
+
+from hub.errors import Refused
+from hub.settings import Pbx
+from hub.telephony.actions import actions_of, channel_name, question_of
+from hub.telephony.intents import Intent, Kind, channel_id
+from hub.telephony.wire import action_bytes
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+OFFICE = Pbx(name="office", username="hub")
+ANNA, CLIENT = "PJSIP/101-000003eb", "PJSIP/trunk-000003ea"
+BASE = Intent(
+    id=1,
+    pbx="office",
+    kind="blind",
+    state="new",
+    user_id=5,
+    call_id=7,
+    claim_id="0123456789abcdef",
+    channel_id="hubblind-0123456789abcdef",
+    extension="101",
+    number=None,
+    channel=ANNA,
+    queue="hub-sales",
+    target="102",
+    peer_channel=CLIENT,
+    created_at=NOW,
+    deadline=NOW,
+    settled_at=None,
+    reason="",
+)
+OUTSIDE = {"number": "+74951230000", "target": None}
+
+
+def sent(kind: Kind, **about: Any) -> list[tuple[str, dict[str, Any]]]:
+    """The actions of an intent; each can be written on the wire."""
+    actions = actions_of(replace(BASE, kind=kind, **about), OFFICE, answer="C")
+    for action in actions:
+        assert action_bytes(action.name, action.fields, action_id="x").count(b"\r\n\r\n") == 1
+    return [(action.name, dict(action.fields)) for action in actions]
+
+
+def test_each_kind_becomes_its_action_in_the_shipped_dialplan() -> None:
+    assert sent("hangup") == [("Hangup", {"Channel": ANNA, "Cause": "16"})]
+    assert sent("blind") == [("BlindTransfer", {"Channel": ANNA, "Context": "hub-transfer", "Exten": "102"})]
+    assert sent("blind", **OUTSIDE)[0][1] | {"Channel": ""} == {
+        "Channel": "",
+        "Context": "hub-transfer-out",
+        "Exten": "74951230000",
+    }
+    assert sent("attended") == [("Atxfer", {"Channel": ANNA, "Context": "hub-transfer", "Exten": "102#"})]
+    assert sent("attended", **OUTSIDE)[0][1]["Exten"] == "74951230000#"
+    assert sent("complete") == [("PlayDTMF", {"Channel": ANNA, "Receive": "true", "Digit": "C"})]
+    assert sent("cancel") == [("CancelAtxfer", {"Channel": ANNA})]
+    assert sent("park") == [("Park", {"Channel": CLIENT, "TimeoutChannel": ANNA})]
+    assert [name for name, _ in sent("hold")] == ["Setvar", "Redirect"]
+    told, moved = (fields for _, fields in sent("hold"))
+    assert (told["Channel"], told["Variable"], told["Value"]) == (ANNA, "HUB_PEER", CLIENT)
+    assert (moved["Channel"], moved["Exten"], moved["ExtraChannel"], moved["ExtraExten"]) == (
+        CLIENT,
+        "client",
+        ANNA,
+        "manager",
+    )
+    assert sent("unhold") == [("Redirect", {"Channel": ANNA, "Context": "hub-hold", "Exten": "join", "Priority": "1"})]
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "variable"),
+    [
+        ("retrieve", ("hub-retrieve", "s"), f"HUB_PEER={CLIENT}"),
+        ("listen", ("hub-spy", "listen"), f"HUB_SPY={ANNA}"),
+        ("whisper", ("hub-spy", "whisper"), f"HUB_SPY={ANNA}"),
+        ("barge", ("hub-spy", "barge"), f"HUB_SPY={ANNA}"),
+    ],
+)
+def test_a_phone_is_rung_into_a_context_and_never_into_an_application(
+    kind: Kind, place: tuple[str, str], variable: str
+) -> None:
+    ((name, fields),) = sent(kind)
+    assert (name, fields["Channel"], fields["Context"], fields["Exten"]) == ("Originate", "PJSIP/101", *place)
+    assert fields["Variable"] == [variable]
+    assert fields["ChannelId"] == BASE.channel_id
+    assert not {"Application", "Data"} & set(fields)
+
+
+def test_what_completes_a_transfer_is_asked_of_the_channel_itself() -> None:
+    question = question_of(replace(BASE, kind="complete"))
+    assert question is not None
+    assert question.prepares
+    assert (question.name, question.fields["Variable"]) == ("Getvar", "FEATURE(atxfercomplete)")
+    keys = [action.fields["Digit"] for action in actions_of(replace(BASE, kind="complete"), OFFICE, answer="*2")]
+    assert keys == ["*", "2"]
+    for hostile in ("", "C\r\nAction: Command", "C" * 11, "system", "C,D"):
+        with pytest.raises(Refused):
+            actions_of(replace(BASE, kind="complete"), OFFICE, answer=hostile)
+    assert all(question_of(replace(BASE, kind=kind)) is None for kind in get_args(Kind) if kind != "complete")
+
+
+HOSTILE = [
+    "",
+    "PJSIP/101-1\r\nAction: Command\r\nCommand: core stop now",
+    "PJSIP/101-1\nApplication: System",
+    "PJSIP/101-1\x00",
+    "PJSIP/101-1,HUB_X=1",
+    "PJSIP/101-1&PJSIP/102-1",
+    "PJSIP/101-1|System",
+    "PJSIP/${SHELL(true)}",
+    "PJSIP/101-1 PJSIP/102-1",
+    "/^PJSIP.*/",
+    "PJSIP/" + "1" * 200,
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_channels_name_becomes_another_action_channel_or_application(name: str) -> None:
+    with pytest.raises(Refused):
+        channel_name(name)
+    for kind in ("hangup", "blind", "attended", "complete", "cancel", "hold", "unhold", "park", "listen", "barge"):
+        with pytest.raises(Refused):
+            actions_of(replace(BASE, kind=kind, channel=name), OFFICE, answer="C")
+    for kind in ("hold", "park", "retrieve"):
+        with pytest.raises(Refused):
+            actions_of(replace(BASE, kind=kind, peer_channel=name), OFFICE)
+
+
+@pytest.mark.parametrize("word", ["102&103", "102,1", "102/n", "102\r\nX: y", "102\x00", "x", "", "1" * 11, "102#"])
+def test_no_extension_becomes_a_second_phone_or_an_option(word: str) -> None:
+    for kind in ("blind", "attended"):
+        with pytest.raises(Refused):
+            actions_of(replace(BASE, kind=kind, target=word), OFFICE)
+    for kind in ("retrieve", "listen", "take"):
+        with pytest.raises(Refused):
+            actions_of(replace(BASE, kind=kind, extension=word), OFFICE)
+    with pytest.raises(Refused):
+        actions_of(replace(BASE, kind="dial", number="+74951234567", extension=word), OFFICE)
+
+
+@pytest.mark.parametrize("word", ["+7495&1", "7495,1", "+7495\r\nX: y", "*72", "911#", "+" + "1" * 21])
+def test_no_number_becomes_a_feature_code_or_a_second_number(word: str) -> None:
+    for kind in ("blind", "attended", "dial"):
+        with pytest.raises(Refused):
+            actions_of(replace(BASE, kind=kind, number=word), OFFICE)
+
+
+@pytest.mark.parametrize("name", ["SIP/sip-provider-00000f", "DAHDI/i1/84951234567-3", "IAX2/peer-12", "Local/1@c-0;2"])
+def test_channels_of_older_and_other_drivers_have_names_too(name: str) -> None:
+    assert channel_name(name) == name
+
+
+def test_a_click_has_one_name_that_fits_into_a_channels_id() -> None:
+    one = channel_id("hubattended", 5, "7:click")
+    assert one == channel_id("hubattended", 5, "7:click") != channel_id("hubattended", 6, "7:click")
+    assert len(one) <= 40
