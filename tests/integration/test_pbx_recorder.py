@@ -61,7 +61,7 @@ async def test_a_call_that_was_handed_back_and_taken_again_is_one_recording(offi
     call = await office.call(state="ended")
     (row,) = await looked_at(office)
     assert (row.call_id, row.state, row.team_id) == (call["id"], "ready", call["team_id"])
-    assert abs(row.duration_s - call["talk_s"]) < 0.3
+    assert 0.9 < row.duration_s < call["talk_s"] + 0.3
     assert max(row.peaks) > 20
 
 
@@ -99,8 +99,13 @@ async def test_a_recording_is_said_to_pause_only_when_the_pbx_says_so(office: Of
     assert await state() == "on"
     office.pbx.lose_response_to("MixMonitorMute")
     assert (await ask(pause=True), await state()) == ("unknown", "on")
-    await office.until_state("up")
-    assert (await ask(pause=True), await state()) == ("sent", "paused")
+
+    async def is_paused() -> bool:
+        # Refused until the line is back; what is refused never reached the PBX.
+        return await ask(pause=True) == "sent"
+
+    await wait_for(is_paused, what="the line is back")
+    assert await state() == "paused"
     assert (await ask(pause=False), await state()) == ("sent", "on")
     muted = [(a["channel"], a["state"]) for a in office.pbx.journal if a["action"] == "MixMonitorMute"]
     assert muted == [(scripted.caller.name, state) for state in "110"]

@@ -18,10 +18,11 @@ from hub.crm.models import audit
 from hub.settings import Settings
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
-from hub.telephony import control
+from hub.telephony import control, intents
 from hub.telephony import recordings as rules
 from hub.telephony.actions import actions_of
 from hub.telephony.models import call_legs, calls, recordings
+from hub.telephony.numbers import DialRules
 from tests.integration.test_api_clients import got, made
 from tests.testbed import talk
 from tests.testbed.audio_files import PATH, announce, keeper, recorded, riff, rule, settings_for, wav
@@ -399,10 +400,10 @@ async def test_a_dial_is_recorded_for_the_team_of_the_manager_that_records(site:
     async def variables(name: str, request_id: str) -> list[str]:
         async with site.db.begin() as conn:
             actor = site.actors[name]
-            about = {"to": "+74951234567", "client_id": None, "contact_id": None, "region": "RU", "now": utc_now()}
-            await control.dial(conn, actor, request_id=request_id, pbx="office", **about)
-            (intent,) = [one for one in await control.due(conn, "office") if one.user_id == actor.user_id]
-            await control.start(conn, intent.id, now=utc_now())
+            about = {"to": "+74951234567", "client_id": None, "contact_id": None, "now": utc_now()}
+            await control.dial(conn, actor, request_id=request_id, pbx="office", rules=DialRules(region="RU"), **about)
+            (intent,) = [one for one in await intents.due(conn, "office") if one.user_id == actor.user_id]
+            await intents.start(conn, intent.id, now=utc_now())
         return list(actions_of(intent, pbx)[0].fields["Variable"])
 
     assert "HUB_RECORD=yes" not in await variables("olga", "first")
