@@ -121,11 +121,11 @@ class _Session:
         """Mark where the line came up and went down, and have the channels listed, which the tracker begins with."""
         async for item in link.incoming():
             if isinstance(item, Up):
-                if not self.was_up:
-                    sys.stderr.write(f"recording PBX {link.pbx.name}; Ctrl+C ends it\n")
+                said = "the line is up again" if self.was_up else f"recording PBX {link.pbx.name}; Ctrl+C ends it"
                 self.was_up = True
                 self._keep(self.recorder.mark("up", at=self.now(), boot=item.boot, asterisk=item.version))
                 await self._ask_state(link)
+                sys.stderr.write(f"{said}\n")
             elif isinstance(item, Down):
                 self.last_error = item.reason
                 self._keep(self.recorder.mark("down", at=self.now(), reason=item.reason))
