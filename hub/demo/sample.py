@@ -37,7 +37,7 @@ class Person:
 
 
 PEOPLE = (
-    Person("admin@hub.example", "Ольга Соколова", "admin", (), "104"),
+    Person("admin@hub.example", "Ольга Соколова", "admin", (), "106"),
     Person("anna@hub.example", "Анна Иванова", "manager", ("sales",), "101"),
     Person("boris@hub.example", "Борис Кузнецов", "manager", ("sales", "support"), "102"),
     Person("vera@hub.example", "Вера Павлова", "manager", ("support",), "103"),

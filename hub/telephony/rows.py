@@ -22,7 +22,7 @@ from hub.crm.linking import Candidate, Linked, Linker
 from hub.crm.models import clients
 from hub.store.upsert import insert_for
 from hub.telephony.calls import Call
-from hub.telephony.models import call_intents, call_legs, calls
+from hub.telephony.models import call_intents, call_legs, calls, merged_calls
 
 Key = tuple[str, str, str]
 Person = tuple[int, str]
@@ -322,6 +322,12 @@ async def _insert(conn: AsyncConnection, rows: list[dict[str, Any]]) -> dict[Key
     if not rows:
         return {}
     fresh = [row | {"link_manual": False} for row in rows]
+    if conn.dialect.name == "sqlite":
+        # Of itself SQLite gives the id of the newest row that was deleted again, and an id that a call lost by being
+        # merged leads to another call for good. There is one writer, so nobody is between this and the insert.
+        used = [sa.select(sa.func.max(table.c.id)).scalar_subquery() for table in (calls, merged_calls)]
+        newest = max(filter(None, (await conn.execute(sa.select(*used))).one()), default=0)
+        fresh = [row | {"id": newest + n} for n, row in enumerate(fresh, 1)]
     written = await conn.execute(_inserting(conn.dialect.name), fresh)
     return {(row["pbx"], row["boot"], row["linked_id"]): dict(row) for row in written.mappings()}
 

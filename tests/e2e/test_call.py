@@ -160,7 +160,7 @@ async def test_a_caller_who_hangs_up_while_waiting_is_missed_and_becomes_a_call_
         lead_item = await one_waiting(hub, ANNA, kind="lead")
         assert lead_item["data"]["reason"] == "callback"
         (lead,) = await listed(hub, ANNA, "/leads")
-        assert (lead["address"], lead["times"]) == ("+79161234567", 2)
+        assert (lead["address"], lead["times"]) == ("+79161234567", 1)
 
 
 async def test_click_to_call_rings_the_manager_then_the_client_and_is_on_the_card_as_outbound(tmp_path: Path) -> None:

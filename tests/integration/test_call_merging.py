@@ -77,6 +77,15 @@ async def test_who_looks_at_the_call_that_is_gone_is_led_to_the_one_it_is_part_o
     assert found.id == (await room.only_call()).id
 
 
+async def test_a_later_call_never_gets_the_id_that_leads_to_another(room: Room) -> None:
+    await room.see(CallOffered(WAITING, again=False), CallChanged(CONSULT))
+    await merge(room)
+    await room.see(CallChanged(grown(CONSULT, linked_id="300.1", from_raw="101", legs=())))
+    async with room.db.read() as conn:
+        later = (await conn.execute(sa.select(calls.c.id).where(calls.c.linked_id == "300.1"))).scalar_one()
+        assert (await register.find(conn, room.actor, later)).linked_id == "300.1"
+
+
 async def test_the_client_the_note_and_the_recording_of_the_call_that_is_gone_stay(room: Room) -> None:
     """101 speaks with a colleague, then calls a client from the second line and joins the two."""
     client_id = await room.client()

@@ -218,7 +218,7 @@ async def test_a_stranger_who_was_called_back_stays_a_lead_of_whom_they_spoke_wi
 async def test_a_voicemail_is_a_call_back_that_says_so(company: Company) -> None:
     await company.miss(outcome="voicemail")
     (item,) = await company.items("anna")
-    assert (item.data["reason"], item.data["voicemail"]) == ("callback", True)
+    assert (item.data["reason"], item.data["wish"]) == ("callback", "voicemail")
 
 
 async def test_the_same_effects_twice_change_nothing(company: Company) -> None:

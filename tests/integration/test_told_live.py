@@ -11,8 +11,9 @@ import pytest
 import sqlalchemy as sa
 
 from hub.store.engine import Database
+from hub.telephony.health import states
 from hub.telephony.models import calls, merged_calls
-from hub.telephony.service import PbxService, pbx_health
+from hub.telephony.service import PbxService
 from tests.testbed import talk
 from tests.testbed.ami import Ami
 from tests.testbed.asterisk import Asterisk, running_asterisk
@@ -37,7 +38,7 @@ async def hub(db: Database, asterisk: Asterisk) -> AsyncIterator[None]:
 
 async def is_up(db: Database) -> bool:
     async with db.read() as conn:
-        return [row["state"] for row in await pbx_health(conn)] == ["up"]
+        return [one.state for one in await states(conn, ("office",))] == ["up"]
 
 
 async def told(db: Database) -> list[Any]:
