@@ -237,3 +237,33 @@ async def test_hanging_up_from_the_page_ends_the_call(office: Office) -> None:
     async with office.db.begin() as conn:
         await control.hang_up(conn, office.actor, call["id"], now=utc_now())
     assert (await office.call(state="ended"))["outcome"] == "answered"
+
+
+async def test_an_answer_that_does_not_come_delays_nobody_elses_take(office: Office) -> None:
+    office.pbx.outside = Phone(answers_after_s=1, hangs_up_after_s=None)
+    office.pbx.never_answer("Originate", times=3)
+    dials = [await office.dial(request_id=f"click-{n}") for n in range(3)]
+    office.pbx.call_in("84951234567")
+    taken = await office.take()
+    answered = await office.call(id=taken.ref_id, state="talking")
+    # Each lost answer is waited for 5 s, and a take is too late after as long.
+    states = [await office.intent_state(intent_id) for intent_id in dials]
+    settled_at = await office.scalar(
+        sa.select(sa.func.min(call_intents.c.settled_at)).where(call_intents.c.kind == "dial")
+    )
+    assert states == ["unknown"] * 3
+    assert answered["answered_at"] < settled_at
+    assert office.dials() == 3
+
+
+async def test_what_is_asked_of_one_call_is_sent_in_order(office: Office) -> None:
+    office.pbx.call_in("84951234567")
+    taken = await office.take()
+    await office.call(id=taken.ref_id, state="talking")
+    office.pbx.never_answer("Hangup")
+    async with office.db.begin() as conn:
+        first = await control.hang_up(conn, office.actor, taken.ref_id, now=utc_now())
+        second = await control.hang_up(conn, office.actor, taken.ref_id, now=utc_now())
+    assert [await office.intent_state(one) for one in (first, second)] == ["unknown", "refused"]
+    sent = [action["action"] for action in office.pbx.journal if action["action"] == "Hangup"]
+    assert len(sent) == 1, "the second waited for the first one's answer, and was too late"
