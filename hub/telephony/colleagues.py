@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub import guard
-from hub.crm.models import phones, users
+from hub.crm import phones
+from hub.crm.models import users
 from hub.errors import Refused
 
 _SHORT = re.compile(r"[0-9]{2,6}")
@@ -30,14 +31,11 @@ class Colleague:
     extension: str
 
 
-def _with_phone(pbx: str) -> sa.Select[tuple[int, str, str]]:
+def _with_phone(pbx: str) -> sa.Select[tuple[int, str, str | None]]:
     """Everybody enabled who has a phone on this PBX: its own row there, else the one that holds everywhere."""
-    extension = sa.func.coalesce(phones.c.extension, users.c.extension)
-    return (
-        sa.select(users.c.id, users.c.name, extension.label("extension"))
-        .outerjoin(phones, sa.and_(phones.c.user_id == users.c.id, phones.c.pbx == pbx))
-        .where(users.c.disabled_at.is_(None), extension.is_not(None))
-    )
+    extension = phones.extension_on(pbx)
+    query = sa.select(users.c.id, users.c.name, extension.label("extension"))
+    return query.where(users.c.disabled_at.is_(None), extension.is_not(None))
 
 
 async def search(conn: AsyncConnection, text: str, *, pbx: str, but: int) -> list[Colleague]:
@@ -55,9 +53,8 @@ async def search(conn: AsyncConnection, text: str, *, pbx: str, but: int) -> lis
 
 async def name_of(conn: AsyncConnection, extension: str, *, pbx: str) -> str | None:
     """Return whose phone an extension is."""
-    own = sa.func.coalesce(phones.c.extension, users.c.extension) == extension
-    row = (await conn.execute(_with_phone(pbx).where(own))).first()
-    return row.name if row else None
+    owner = await phones.owner_of(conn, pbx, extension)
+    return owner[1] if owner else None
 
 
 async def find_target(conn: AsyncConnection, to: str | int, *, pbx: str) -> str | None:

@@ -135,7 +135,7 @@ async def retrieve(conn: AsyncConnection, actor: Actor, call_id: int, *, now: da
         kind="retrieve",
         user_id=actor.user_id,
         call_id=call_id,
-        extension=await control.require_extension(conn, actor, call.pbx),
+        extension=control.require_extension(actor, call.pbx),
         peer_channel=parked.peer_channel,
         created_at=now,
         deadline=now + WITHIN,

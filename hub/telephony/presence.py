@@ -140,7 +140,7 @@ async def _colleagues(conn: AsyncConnection, query: sa.Select[Any], *, now: date
             Colleague(
                 row.id,
                 row.name,
-                row.extension,
+                row.extension or next((extension for _, extension in hand.devices), None),
                 shown.state,
                 shown.since,
                 shown.until,
@@ -156,21 +156,24 @@ async def _hands(conn: AsyncConnection, extensions: Mapping[int, str | None], *,
     hands = {user_id: _Hand() for user_id in extensions}
     up, down = await pbxs_up(conn, now)
     own: dict[tuple[int, str], str] = {}
-    for row in await conn.execute(sa.select(phones).where(phones.c.user_id.in_(list(extensions)))):
+    named: dict[tuple[str, str], int] = {}
+    theirs = sa.or_(phones.c.user_id.in_(list(extensions)), phones.c.extension.in_({*extensions.values()} - {None}))
+    for row in await conn.execute(sa.select(phones).where(theirs)):
         own[row.user_id, row.pbx] = row.extension
+        named[row.pbx, row.extension] = row.user_id
     owners: dict[tuple[str, str], int] = {}
     for user_id, everywhere in extensions.items():
         for pbx in {*up, *down, *(name for one, name in own if one == user_id)}:
             extension = own.get((user_id, pbx), everywhere)
-            if extension:
+            if extension and named.get((pbx, extension), user_id) == user_id:
                 hands[user_id].devices[pbx, extension] = ("unknown", now)
                 owners[pbx, extension] = user_id
         if everywhere and not hands[user_id].devices:
             hands[user_id].devices["", everywhere] = ("unknown", now)
     if not up or not owners:
         return hands
-    named = device_states.c.extension.in_(sorted({extension for _, extension in owners}))
-    for row in await conn.execute(sa.select(device_states).where(device_states.c.pbx.in_(up), named)):
+    of_them = device_states.c.extension.in_(sorted({extension for _, extension in owners}))
+    for row in await conn.execute(sa.select(device_states).where(device_states.c.pbx.in_(up), of_them)):
         key = (row.pbx, row.extension)
         if (user := owners.get(key)) is not None:
             known = hands[user].devices[key]
