@@ -48,7 +48,7 @@ async def transfer(
         raise Conflict("already_asked", "a colleague is being asked already")
     if progress.is_held(asked, seat.call):
         raise Conflict("call_held", "take the call off hold first")
-    target = await colleagues.find_target(conn, to, pbx=seat.call.pbx)
+    target = await colleagues.find_target(conn, to, pbx=seat.call.pbx, now=now)
     if target is not None and target in (seat.own.extension, *(leg.extension for leg in seat.others)):
         raise Conflict("already_there", "this phone is in the call already")
     number = None

@@ -115,11 +115,16 @@ async def pbxs_up(conn: AsyncConnection, now: datetime) -> tuple[list[str], list
     return up, [r.pbx for r in rows if r.pbx not in up]
 
 
-async def free_to_take(conn: AsyncConnection, user_ids: Iterable[int], now: datetime) -> set[int]:
-    """Return who of these people can take a call now: what whoever sends calls to people asks."""
+async def of_people(conn: AsyncConnection, user_ids: Iterable[int], now: datetime) -> dict[int, Colleague]:
+    """Return how these people look, those who are disabled left out, for Hub's own machinery."""
     query = sa.select(users.c.id, users.c.name, users.c.extension)
     query = query.where(users.c.disabled_at.is_(None), users.c.id.in_(sorted(set(user_ids))))
-    return {one.id for one in await _colleagues(conn, query, now=now) if one.can_take}
+    return {one.id: one for one in await _colleagues(conn, query, now=now)}
+
+
+async def free_to_take(conn: AsyncConnection, user_ids: Iterable[int], now: datetime) -> set[int]:
+    """Return who of these people can take a call now: what whoever sends calls to people asks."""
+    return {one.id for one in (await of_people(conn, user_ids, now)).values() if one.can_take}
 
 
 async def _colleagues(conn: AsyncConnection, query: sa.Select[Any], *, now: datetime) -> list[Colleague]:

@@ -181,8 +181,8 @@ async def test_an_extension_that_is_anothers_on_a_pbx_gives_no_hand_in_their_cal
         row = {"pbx": "berlin", "device": "PJSIP/101", "extension": "101", "state": "in_use", "contact": ""}
         await conn.execute(device_states.insert().values(since=utc_now(), **row))
         with pytest.raises(Refused, match="no colleague with a phone"):
-            await colleagues.find_target(conn, carla.user_id, pbx="berlin")
-        found = await colleagues.search(conn, "", pbx="berlin", but=0)
+            await colleagues.find_target(conn, carla.user_id, pbx="berlin", now=utc_now())
+        found = await colleagues.search(conn, "", pbx="berlin", but=0, now=utc_now())
         seen = {one.id: one.state for one in await presence.of_team(conn, boris, utc_now())}
     assert [one.name for one in found] == ["boris"]
     assert (seen[boris.user_id], seen[carla.user_id]) == ("in_call", "offline")

@@ -154,7 +154,7 @@ PAGES: dict[str, dict[str, Any]] = {
     "call/asked.html": {"intent": _intent("dial", "sending")},
     "call/colleagues.html": {
         "call": SAMPLE["call"],
-        "colleagues": [colleagues.Colleague(2, "Борис Кузнецов", "102")],
+        "colleagues": [colleagues.Colleague(2, "Борис Кузнецов", "102", "free", wants_calls=True)],
         "number": "+74951234567",
         "refusal": Refused("own_number", "the company's own"),
     },

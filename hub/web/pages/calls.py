@@ -124,7 +124,7 @@ async def find_colleagues(visit: Visit) -> web.StreamResponse:
     query = visit.query(Search)
     async with visit.db.read() as conn:
         call = await register.find(conn, visit.actor, visit.id())
-        found = await colleagues.search(conn, query.q, pbx=call.pbx, but=visit.actor.user_id)
+        found = await colleagues.search(conn, query.q, pbx=call.pbx, but=visit.actor.user_id, now=visit.now)
     context: dict[str, Any] = {"call": call, "colleagues": found, "number": None, "refusal": None}
     if sum(c.isdigit() for c in query.q) > 6:
         try:
