@@ -78,8 +78,11 @@ COLLEAGUES = [
 BOARD = Board(
     1,
     "sales",
-    (BoardCall(1, "+79268112231", None, "waiting", NOW, None), BoardCall(3, "Ромашка", 1, "connecting", NOW, "Анна")),
-    (BoardCall(2, "ООО «Северный лес»", 1, "held", NOW, "Анна Иванова"),),
+    (
+        BoardCall(1, "+79268112231", None, "waiting", NOW, None, "office", 1, None),
+        BoardCall(3, "Ромашка", 1, "connecting", NOW, "Анна", "office", 1, None),
+    ),
+    (BoardCall(2, "ООО «Северный лес»", 1, "held", NOW, "Анна Иванова", "office", 1, 2),),
     tuple(COLLEAGUES),
     Today(NOW, 8, 7, 1, 2, 1, 20),
     ("office",),
