@@ -23,13 +23,12 @@ from hub.store.engine import Database
 from hub.store.upsert import insert
 from hub.telephony.devices import Device, DeviceBoard, Frame, Pending, extension_of
 from hub.telephony.link import PbxLink
-from hub.telephony.models import device_states, pbx_states
+from hub.telephony.models import device_states
 
 log = logging.getLogger(__name__)
 
 GATHER_S = 0.2
 LIST_WITHIN = timedelta(seconds=3)
-SEEN_EVERY_S = 10.0
 ROWS_AT_ONCE = 200
 
 
@@ -68,12 +67,7 @@ class DeviceStore:
         self._told.set()
 
     async def run(self) -> None:
-        """Store what changed, at most five times a second; and now and then that the line is still watched."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._store())
-            tasks.create_task(self._stay_seen())
-
-    async def _store(self) -> None:
+        """Store what changed, at most five times a second, for ever."""
         delay_s = 1.0
         while True:
             await self._told.wait()
@@ -93,17 +87,6 @@ class DeviceStore:
             else:
                 self._board.settle(pending)
                 delay_s = 1.0
-
-    async def _stay_seen(self) -> None:
-        """Say that somebody listens to this PBX: where nobody does, its states are not to be believed."""
-        while True:
-            await asyncio.sleep(SEEN_EVERY_S)
-            is_up = (pbx_states.c.pbx == self._pbx, pbx_states.c.state == "up")
-            try:
-                async with self._db.begin() as conn:
-                    await conn.execute(sa.update(pbx_states).where(*is_up).values(seen_at=self._now()))
-            except Unavailable as error:
-                log.warning("pbx %s: the database does not answer: %s", self._pbx, error)
 
 
 async def store(conn: AsyncConnection, pbx: str, pending: Pending, *, now: datetime) -> None:

@@ -22,10 +22,9 @@ from hub.crm.access import Actor
 from hub.crm.models import phones, team_members, teams, users
 from hub.crm.presence import SILENT, Effective, OnPhone, Said, State, effective
 from hub.errors import NotFound
+from hub.telephony import health
 from hub.telephony.models import call_legs, calls, device_states, pbx_states
 
-PBX_SEEN_FOR = timedelta(seconds=45)
-"""Four and a half of `devicestore.SEEN_EVERY_S`: past it nobody listens to the PBX, whatever its row says."""
 OPEN_STATES = ("ringing", "waiting", "connecting", "talking", "held")
 MAX_PEOPLE = 500
 SLACK = timedelta(seconds=2)
@@ -111,7 +110,7 @@ async def require_team(conn: AsyncConnection, actor: Actor, team_id: int) -> str
 async def pbxs_up(conn: AsyncConnection, now: datetime) -> tuple[list[str], list[str]]:
     """Return the PBXs of which the state is known, and those of which it is not."""
     rows = (await conn.execute(sa.select(pbx_states).order_by(pbx_states.c.pbx))).all()
-    up = [r.pbx for r in rows if r.state == "up" and r.seen_at is not None and r.seen_at > now - PBX_SEEN_FOR]
+    up = [r.pbx for r in rows if r.state == "up" and r.seen_at is not None and r.seen_at > now - health.SILENT_AFTER]
     return up, [r.pbx for r in rows if r.pbx not in up]
 
 

@@ -19,7 +19,7 @@ from hub.errors import NotFound, Refused
 from hub.settings import Pbx, Secret
 from hub.store import changes
 from hub.store.engine import Database
-from hub.telephony import presence, wallboard
+from hub.telephony import health, presence, wallboard
 from hub.telephony.calls import Call, CallChanged, CallEnded, Channel, Leg
 from hub.telephony.devices import Device, Pending
 from hub.telephony.devicestore import DeviceStore, store
@@ -239,7 +239,7 @@ async def test_what_is_known_of_a_pbx_that_is_down_is_unknown_and_not_busy(site:
     await phone_is(site.db, "PJSIP/101", "in_use")
     await pbx_is(site.db, "up")
     assert await state_of(site.db, anna) == "in_call"
-    long_ago = utc_now() - presence.PBX_SEEN_FOR - timedelta(seconds=1)
+    long_ago = utc_now() - health.SILENT_AFTER - timedelta(seconds=1)
     await pbx_is(site.db, "down" if how == "down" else "up", seen_at=None if how == "down" else long_ago)
     one = (await seen_by(site.db, anna))["Anna"]
     assert (one.state, one.phone) == ("free", "unknown")
