@@ -90,6 +90,10 @@ class IntentSender:
         async with self.db.begin() as conn:
             if not await intents.start(conn, intent.id, now=utc_now()):
                 return
+            is_over = intent.kind == "take" and not await queue.is_held(conn, intent.claim_id or "")
+        if is_over:
+            await self._settle(intent, "refused", "claim_over")
+            return
         if utc_now() > intent.deadline:
             await self._settle(intent, "refused", "too_late")
             return

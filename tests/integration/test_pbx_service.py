@@ -13,6 +13,7 @@ from hub.clock import utc_now
 from hub.crm import clients, people, queue
 from hub.crm.access import Actor, load_actor
 from hub.crm.linking import Linker
+from hub.crm.models import queue_items
 from hub.demo.pbx import Phone, ScriptedPbx
 from hub.store.engine import Database
 from hub.telephony import control
@@ -161,6 +162,47 @@ async def test_a_call_that_lives_through_a_cut_keeps_identity_claim_and_note(off
     after = await office.call(state="ended")
     assert (after["id"], after["note"], after["outcome"]) == (before["id"], "договорились", "answered")
     assert (after["answered_user_id"], after["id"]) == (office.actor.user_id, taken.ref_id)
+
+
+@pytest.mark.parametrize("is_answered_unseen", [False, True])
+async def test_a_call_that_is_taken_while_hub_restarts_is_held_once_it_is_talked(
+    office: Office, is_answered_unseen: bool
+) -> None:
+    office.pbx.phones["101"] = Phone(answers_after_s=12)
+    office.pbx.call_in("84951234567")
+    taken = await office.take()
+    await office.call(id=taken.ref_id, state="connecting")
+    await office.stop()
+    if is_answered_unseen:
+        await wait_for(lambda: _talks(office), what="they speak", deadline_s=20)
+    await office.start()
+    call = await office.call(id=taken.ref_id, state="talking")
+
+    async def held() -> bool:
+        row = sa.select(queue_items.c.id).where(queue_items.c.id == taken.id, queue_items.c.lease_until.is_(None))
+        return await office.scalar(row.where(queue_items.c.claim_id == taken.claim_id)) is not None
+
+    await wait_for(held, what="the lease is a hold: nobody gives the call back to the team", deadline_s=5)
+    assert call["answered_user_id"] == office.actor.user_id
+    await office.stop()
+    await office.start()
+    assert await held(), "nor does another restart"
+
+
+async def _talks(office: Office) -> bool:
+    return any(channel.bridge for channel in office.pbx._switch.channels)
+
+
+async def test_a_take_that_was_given_back_before_it_went_out_moves_nobody(office: Office) -> None:
+    office.pbx.call_in("84951234567")
+    item = await office.waiting()
+    async with office.db.begin() as conn:
+        taken = await queue.claim(conn, office.actor, item.id, now=utc_now())
+        intent = await control.take(conn, office.actor, taken, now=utc_now())
+        await queue.release(conn, office.actor, item.id, now=utc_now())
+    assert await office.intent_state(intent) == "refused"
+    assert not any(action["action"] == "QueueWithdrawCaller" for action in office.pbx.journal)
+    assert (await office.waiting()).id == item.id
 
 
 async def test_a_call_that_ended_unseen_ends_as_estimated_and_its_caller_is_called_back(office: Office) -> None:
