@@ -33,7 +33,7 @@ class Actor:
     language: str | None
     privileges: frozenset[Privilege] = frozenset()
     phones: tuple[tuple[str, str], ...] = ()
-    """(pbx, extension) where it is another than `extension`."""
+    """(pbx, extension) where it is another than `extension`; an empty one where that is somebody else's phone."""
 
     @property
     def is_admin(self) -> bool:
@@ -44,7 +44,12 @@ class Actor:
 
     def extension_on(self, pbx: str) -> str | None:
         """The person's phone on this PBX."""
-        return dict(self.phones).get(pbx, self.extension)
+        return dict(self.phones).get(pbx, self.extension) or None
+
+    @property
+    def has_phone(self) -> bool:
+        """Whether there is a phone of theirs on any PBX."""
+        return bool(self.extension) or any(extension for _, extension in self.phones)
 
 
 async def load_actor(conn: AsyncConnection, user_id: int) -> Actor | None:
@@ -55,8 +60,12 @@ async def load_actor(conn: AsyncConnection, user_id: int) -> Actor | None:
     teams = await conn.execute(sa.select(team_members.c.team_id).where(team_members.c.user_id == user_id))
     held = await conn.execute(sa.select(user_privileges.c.privilege).where(user_privileges.c.user_id == user_id))
     person = (user.id, user.name, user.email, user.role, frozenset(teams.scalars()), user.extension, user.language)
-    named = await conn.execute(sa.select(phones.c.pbx, phones.c.extension).where(phones.c.user_id == user_id))
-    return Actor(*person, privileges=frozenset(held.scalars()), phones=tuple((row.pbx, row.extension) for row in named))
+    theirs = sa.or_(phones.c.user_id == user_id, phones.c.extension == user.extension)
+    here = {}
+    for row in await conn.execute(sa.select(phones).where(theirs)):
+        if row.user_id == user_id or row.pbx not in here:
+            here[row.pbx] = row.extension if row.user_id == user_id else ""
+    return Actor(*person, privileges=frozenset(held.scalars()), phones=tuple(here.items()))
 
 
 def require_admin(actor: Actor) -> None:

@@ -39,14 +39,12 @@ async def owner_of(conn: AsyncConnection, pbx: str, extension: str | None) -> Ow
     return (await owners(conn, pbx, [extension])).get(extension) if extension else None
 
 
-async def extension_of(conn: AsyncConnection, user_id: int, pbx: str) -> str | None:
-    """Return a person's phone on this PBX."""
-    named = sa.select(phones.c.extension).where(phones.c.pbx == pbx, phones.c.user_id == user_id)
-    usual = sa.select(users.c.extension).where(users.c.id == user_id)
-    found: str | None = (
-        await conn.execute(sa.select(sa.func.coalesce(named.scalar_subquery(), usual.scalar_subquery())))
-    ).scalar()
-    return found
+def extension_on(pbx: str) -> sa.ColumnElement[str | None]:
+    """The phone on this PBX of each row of `users` in a query: never one that is another's there."""
+    named = sa.select(phones.c.extension).where(phones.c.pbx == pbx, phones.c.user_id == users.c.id)
+    is_anothers = sa.exists().where(phones.c.pbx == pbx, phones.c.extension == users.c.extension)
+    usual = sa.case((~is_anothers.correlate(users), users.c.extension))
+    return sa.func.coalesce(named.correlate(users).scalar_subquery(), usual)
 
 
 async def give(conn: AsyncConnection, user_id: int, pbx: str, extension: str) -> None:

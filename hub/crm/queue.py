@@ -53,6 +53,8 @@ class Item:
     data: dict[str, Any]
     version: int
     queued_at: datetime
+    lease_until: datetime | None = None
+    """Of a live call that was taken and is not talked yet."""
 
 
 _COLUMNS = [queue_items.c[name] for name in Item.__slots__ if name != "owner_name"]
@@ -316,6 +318,12 @@ async def expired(conn: AsyncConnection, *, now: datetime) -> list[str]:
         queue_items.c.state == "claimed", queue_items.c.lease_until < now, queue_items.c.claim_id.is_not(None)
     )
     return list((await conn.execute(query)).scalars())
+
+
+async def is_held(conn: AsyncConnection, claim_id: str) -> bool:
+    """Tell whether a claim still holds its item: it may have been released, or given back to the team."""
+    query = sa.select(queue_items.c.id).where(queue_items.c.claim_id == claim_id, queue_items.c.state == "claimed")
+    return (await conn.execute(query)).first() is not None
 
 
 async def hold(conn: AsyncConnection, claim_id: str, *, now: datetime) -> None:

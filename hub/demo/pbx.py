@@ -154,6 +154,10 @@ class ScriptedPbx:
         """Carry the next `times` actions of this name out, but say nothing back and cut the connection."""
         self._server.lost[action.lower()] = times
 
+    def never_answer(self, action: str, *, times: int = 1) -> None:
+        """Carry the next `times` actions of this name out, and say nothing back; the connection stays."""
+        self._server.unanswered[action.lower()] = times
+
     async def restart(self) -> None:
         """All calls are gone without a word, and the PBX is another run of itself."""
         await self._server.close()

@@ -55,6 +55,7 @@ class AmiServer:
         self.booted = datetime.now(UTC)
         self.is_frozen = False
         self.lost: dict[str, int] = {}
+        self.unanswered: dict[str, int] = {}
         self._secret, self._act = secret, act
         self._clients: set[_Client] = set()
         self._serving: set[asyncio.Task[None]] = set()
@@ -133,6 +134,9 @@ class AmiServer:
             self.lost[name] -= 1
             self._act(name, fields, Reply(None, {}))
             client.writer.transport.abort()
+        elif self.unanswered.get(name, 0) > 0:
+            self.unanswered[name] -= 1
+            self._act(name, fields, Reply(None, {}))
         else:
             self._act(name, fields, reply)
 

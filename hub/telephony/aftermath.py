@@ -39,13 +39,16 @@ class Aftermath:
         if stored.team_id is None or stored.was_ended:
             return
         held = self.items.get(stored.id)
-        if held is not None and held.state != "done" and held.team_id != stored.team_id:
+        is_new_team = held is not None and held.state != "done" and held.team_id != stored.team_id
+        if held is not None and is_new_team:
             # The caller waited long enough for one team, and stands in the queue of another.
             await queue.move(self.conn, held.id, stored.team_id, now=self.now)
             self.items[stored.id] = held = replace(held, team_id=stored.team_id)
         if held is not None and held.state == "claimed" and held.claim_id and call.claim_id is None:
-            # The caller stands in the queue again though nobody said that the claim failed.
-            await self.take_back(held.claim_id, reason="returned")
+            # The caller stands in the queue again though nobody said that the claim failed. One that is a lease may be
+            # so new that its take is only on its way: should it come to nothing, the lease runs out.
+            if is_new_team or held.lease_until is None:
+                await self.take_back(held.claim_id, reason="returned")
             return
         if held is not None and held.state != "done":
             return
@@ -66,6 +69,13 @@ class Aftermath:
             data=data,
             now=call.started_at if held is None else self.now,
         )
+
+    async def hold(self, claim_id: str) -> None:
+        """Turn the lease of a claim into a hold: they talk."""
+        await queue.hold(self.conn, claim_id, now=self.now)
+        for call_id, item in self.items.items():
+            if item.claim_id == claim_id:
+                self.items[call_id] = replace(item, lease_until=None)
 
     async def take_back(self, claim_id: str, *, reason: str) -> None:
         """Give the call of a claim that failed back to its team."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
-from hub.telephony.calls import Call, CallMerged, Effect
+from hub.telephony.calls import Call, CallMerged, CallOffered, Effect
 from hub.telephony.directions import SUPERVISOR, Party, PbxRules, known, name_beside, party_of
 from hub.telephony.livecall import LiveCall, LiveChannel
 from hub.telephony.remembered import Remembered, Shelf
@@ -172,6 +172,7 @@ class Board:
             return
         for linked_id in gone.linked_ids:
             self._calls[linked_id] = into
+        stood_in = into.in_queue
         into.take_in(gone)
         self.special = [(into if call is gone else call, make) for call, make in self.special]
         self.touched.pop(id(gone), None)
@@ -179,6 +180,11 @@ class Board:
         if gone.told is not None:
             key = (gone.boot, gone.linked_id)
             self.say(into, lambda shown: CallMerged(shown, key))
+        if into.in_queue != stood_in and into.in_queue in self._rules.hub_queues:
+            # Whoever called the queue to ask has left the other one of the two standing there.
+            if not into.is_claim_open:
+                into.drop_claim()
+            self.say(into, lambda shown: CallOffered(shown, again=True))
 
     def rename(self, channel: LiveChannel, name: str) -> tuple[LiveChannel, LiveChannel] | None:
         """Take a new name. Return the two that exchanged their places, if that is what it means.
@@ -208,6 +214,8 @@ class Board:
             self.channels[channel.uniqueid] = channel
             call.channels[channel.uniqueid] = channel
             channel.changed()
+        if call.queue_channel in (one, other):
+            call.queue_channel = other if call.queue_channel is one else one  # it is the place that waits
         self.touch(call)
 
     def remove(self, channel: LiveChannel) -> None:

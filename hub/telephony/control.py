@@ -17,7 +17,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub import guard
 from hub.crm.access import Actor
 from hub.crm.audit import record
-from hub.crm.models import phones
 from hub.crm.queue import Item
 from hub.errors import Conflict, Forbidden, NotFound, Refused
 from hub.store.engine import hint_after_commit
@@ -32,15 +31,9 @@ TAKE_WITHIN = timedelta(seconds=5)
 DIAL_WITHIN = timedelta(seconds=10)
 
 
-async def extension_of(conn: AsyncConnection, actor: Actor, pbx: str) -> str | None:
-    """Return the actor's phone on one PBX: the one given for it, else the one they have everywhere."""
-    query = sa.select(phones.c.extension).where(phones.c.user_id == actor.user_id, phones.c.pbx == pbx)
-    return (await conn.execute(query)).scalar() or actor.extension
-
-
-async def require_extension(conn: AsyncConnection, actor: Actor, pbx: str) -> str:
-    """The same. Raises Refused where the administrator has given them none."""
-    extension = await extension_of(conn, actor, pbx)
+def require_extension(actor: Actor, pbx: str) -> str:
+    """Return the actor's phone on one PBX. Raises Refused where the administrator has given them none."""
+    extension = actor.extension_on(pbx)
     if not extension:
         raise Refused("no_extension", "you have no phone extension: ask the administrator for one")
     return guard.extension(extension)
@@ -52,7 +45,7 @@ async def take(conn: AsyncConnection, actor: Actor, item: Item, *, now: datetime
     Repeated for the same claim it returns the same intent. Raises Conflict where the caller has gone.
     """
     call = (await conn.execute(sa.select(calls).where(calls.c.id == item.ref_id))).first()
-    extension = await require_extension(conn, actor, call.pbx if call else "")
+    extension = require_extension(actor, call.pbx if call else "")
     if call is None or call.state == "ended" or not call.queue or not call.queue_channel:
         raise Conflict("not_waiting", "the caller is no longer waiting")
     assert item.claim_id is not None
@@ -90,7 +83,7 @@ async def dial(
     `request_id` comes with the page (or the API's Idempotency-Key): the same one never dials twice.
     Raises Refused, Forbidden for what is no number or may not be called, TooMany over a limit.
     """
-    extension = await require_extension(conn, actor, pbx)
+    extension = require_extension(actor, pbx)
     number = allowed_number(to, rules)
     channel_id = intents.channel_id("hub", actor.user_id, request_id)
     if (twin := await intents.find_twin(conn, "channel_id", channel_id)) is not None:
@@ -132,7 +125,7 @@ async def hang_up(conn: AsyncConnection, actor: Actor, call_id: int, *, now: dat
         calls.c.id == call_id
     )
     call = (await conn.execute(held)).one()
-    extension = await extension_of(conn, actor, call.pbx)
+    extension = actor.extension_on(call.pbx)
     own_leg = next((leg for leg in seen.legs if extension and leg.extension == extension and not leg.left_at), None)
     own = sa.select(call_intents.c.id).where(
         call_intents.c.user_id == actor.user_id,

@@ -9,27 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import rfc3339
-from hub.crm.models import phones, team_members, users
+from hub.crm import phones
 from hub.errors import Refused, Unavailable, Unknown
 from hub.store.changes import tell
 from hub.store.engine import Database
 from hub.store.upsert import insert
 from hub.telephony.devices import Device, DeviceBoard, Frame, Pending, extension_of
 from hub.telephony.link import PbxLink
-from hub.telephony.models import device_states, pbx_states
+from hub.telephony.models import device_states
 
 log = logging.getLogger(__name__)
 
 GATHER_S = 0.2
 LIST_WITHIN = timedelta(seconds=3)
-SEEN_EVERY_S = 10.0
 ROWS_AT_ONCE = 200
 
 
@@ -68,12 +67,7 @@ class DeviceStore:
         self._told.set()
 
     async def run(self) -> None:
-        """Store what changed, at most five times a second; and now and then that the line is still watched."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._store())
-            tasks.create_task(self._stay_seen())
-
-    async def _store(self) -> None:
+        """Store what changed, at most five times a second, for ever."""
         delay_s = 1.0
         while True:
             await self._told.wait()
@@ -93,17 +87,6 @@ class DeviceStore:
             else:
                 self._board.settle(pending)
                 delay_s = 1.0
-
-    async def _stay_seen(self) -> None:
-        """Say that somebody listens to this PBX: where nobody does, its states are not to be believed."""
-        while True:
-            await asyncio.sleep(SEEN_EVERY_S)
-            is_up = (pbx_states.c.pbx == self._pbx, pbx_states.c.state == "up")
-            try:
-                async with self._db.begin() as conn:
-                    await conn.execute(sa.update(pbx_states).where(*is_up).values(seen_at=self._now()))
-            except Unavailable as error:
-                log.warning("pbx %s: the database does not answer: %s", self._pbx, error)
 
 
 async def store(conn: AsyncConnection, pbx: str, pending: Pending, *, now: datetime) -> None:
@@ -135,11 +118,12 @@ async def _tell(conn: AsyncConnection, pbx: str, pending: Pending, *, now: datet
         for one in pending.changed
     }
     changed |= {name: {"pbx": pbx, "device": name, "state": "gone", "since": rfc3339(now)} for name in pending.gone}
-    owners = await owners_of(conn, pbx, {ext for name in changed if (ext := extension_of(name))})
-    teams = await _teams_of(conn, owners.values())
+    owners = await phones.owners(conn, pbx, {ext for name in changed if (ext := extension_of(name))})
+    teams = await phones.teams_of(conn, {user_id for user_id, _ in owners.values()})
     told: dict[tuple[int | None, int | None], list[dict[str, str | int | None]]] = {}
     for name, facts in changed.items():
-        user_id = owners.get(extension_of(name) or "")
+        owner = owners.get(extension_of(name) or "")
+        user_id = owner[0] if owner else None
         about = facts | {"user": user_id}
         for team_id in teams.get(user_id or 0, ()):
             told.setdefault((team_id, None), []).append(about)
@@ -148,25 +132,3 @@ async def _tell(conn: AsyncConnection, pbx: str, pending: Pending, *, now: datet
             told.setdefault((None, user_id), []).append(about)
     for (team_of, user_of), devices in told.items():
         await tell(conn, "device", 0, at=now, team_id=team_of, user_id=user_of, data={"devices": devices})
-
-
-async def owners_of(conn: AsyncConnection, pbx: str, extensions: Iterable[str]) -> dict[str, int]:
-    """Return whose extensions these are on one PBX: a row of `phones`, else the extension a person has everywhere."""
-    wanted = sorted(set(extensions))
-    if not wanted:
-        return {}
-    own = sa.select(phones.c.extension, phones.c.user_id).where(phones.c.pbx == pbx, phones.c.extension.in_(wanted))
-    here = {row.extension: row.user_id for row in await conn.execute(own)}
-    elsewhere = sa.select(phones.c.user_id).where(phones.c.pbx == pbx)
-    query = sa.select(users.c.extension, users.c.id).where(
-        users.c.extension.in_([one for one in wanted if one not in here]), users.c.id.not_in(elsewhere)
-    )
-    return {row.extension: row.id for row in await conn.execute(query)} | here
-
-
-async def _teams_of(conn: AsyncConnection, user_ids: Iterable[int]) -> dict[int, list[int]]:
-    found: dict[int, list[int]] = {}
-    query = sa.select(team_members).where(team_members.c.user_id.in_(sorted(set(user_ids))))
-    for row in await conn.execute(query):
-        found.setdefault(row.user_id, []).append(row.team_id)
-    return found

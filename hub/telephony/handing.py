@@ -48,7 +48,7 @@ async def transfer(
         raise Conflict("already_asked", "a colleague is being asked already")
     if progress.is_held(asked, seat.call):
         raise Conflict("call_held", "take the call off hold first")
-    target = await colleagues.find_target(conn, to, pbx=seat.call.pbx)
+    target = await colleagues.find_target(conn, to, pbx=seat.call.pbx, now=now)
     if target is not None and target in (seat.own.extension, *(leg.extension for leg in seat.others)):
         raise Conflict("already_there", "this phone is in the call already")
     number = None
@@ -135,7 +135,7 @@ async def retrieve(conn: AsyncConnection, actor: Actor, call_id: int, *, now: da
         kind="retrieve",
         user_id=actor.user_id,
         call_id=call_id,
-        extension=await control.require_extension(conn, actor, call.pbx),
+        extension=control.require_extension(actor, call.pbx),
         peer_channel=parked.peer_channel,
         created_at=now,
         deadline=now + WITHIN,

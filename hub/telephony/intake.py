@@ -81,7 +81,7 @@ class CallIntake:
             case CallOffered(call=call):
                 await after.offer(call, stored)
             case ClaimConnected(claim_id=claim_id):
-                await queue.hold(after.conn, claim_id, now=after.now)
+                await after.hold(claim_id)
             case ClaimFailed(claim_id=claim_id, reason=reason):
                 await after.take_back(claim_id, reason=reason)
             case CallEnded():

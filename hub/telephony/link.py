@@ -176,7 +176,11 @@ class PbxLink:
             manager.close()
 
     async def _identify(self, protocol: _Protocol, receiver: Receiver) -> Up:
-        """Learn which run of the PBX this is, from its start time; where that is not told, from its uptime."""
+        """Learn which run of the PBX this is, from its start time; where that is not told, from its uptime.
+
+        AMI tells both to the second. Two runs within one look like a cut: the calls of the first end as estimated all
+        the same, for they are in no list, and only a uniqueid of that very second could be taken for another's.
+        """
         try:
             async with asyncio.timeout(self._timing.booted_within.total_seconds()):
                 await receiver.booted

@@ -233,14 +233,20 @@ class LiveCall:
             self.set_root(other.root)
             for name in ("direction", "from_raw", "from_name", "from_extension", "to_raw", "to_extension", "did"):
                 setattr(self, name, getattr(other, name))
-        if self.queue is None:
-            for name in ("queue", "in_queue", "queue_channel", "has_left_queue", "times_offered"):
+        if self.queue is None or (self.in_queue is None and other.in_queue is not None):
+            for name in ("queue", "in_queue", "queue_channel", "has_left_queue"):
                 setattr(self, name, getattr(other, name))
+            self.times_offered += other.times_offered
         if not self.is_claim_open and other.is_claim_open:
             for name in ("claim_id", "claim_extension", "is_claim_open", "manager"):
                 setattr(self, name, getattr(other, name))
         other.merged_into = self
         other.channels, other.legs = {}, {}
+
+    def drop_claim(self) -> None:
+        """Be nobody's: who stands in a queue of Hub's has been given up by whoever had them."""
+        self.claim_id = self.claim_extension = self.manager = None
+        self.is_claim_open = False
 
     def set_root(self, channel: LiveChannel) -> None:
         """Name the caller."""

@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.access import Actor
 from hub.telephony import colleagues, intents, progress, recording_switch, seats
-from hub.telephony.control import extension_of
 from hub.telephony.intents import Intent
 from hub.telephony.register import CallRow
 
@@ -40,7 +39,7 @@ async def panel_of(conn: AsyncConnection, actor: Actor, call: CallRow | None, *,
         return Panel()
     asked = await intents.of_call(conn, call.id)
     mine = [one for one in asked if one.user_id == actor.user_id]
-    extension = await extension_of(conn, actor, call.pbx)
+    extension = actor.extension_on(call.pbx)
     up = seats.open_legs(call)
     is_mine = any(extension and leg.extension == extension for leg in up)
     is_held, asking = progress.is_held(asked, call), progress.consulting(asked, call, now=now)

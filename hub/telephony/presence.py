@@ -22,10 +22,9 @@ from hub.crm.access import Actor
 from hub.crm.models import phones, team_members, teams, users
 from hub.crm.presence import SILENT, Effective, OnPhone, Said, State, effective
 from hub.errors import NotFound
+from hub.telephony import health
 from hub.telephony.models import call_legs, calls, device_states, pbx_states
 
-PBX_SEEN_FOR = timedelta(seconds=45)
-"""Four and a half of `devicestore.SEEN_EVERY_S`: past it nobody listens to the PBX, whatever its row says."""
 OPEN_STATES = ("ringing", "waiting", "connecting", "talking", "held")
 MAX_PEOPLE = 500
 SLACK = timedelta(seconds=2)
@@ -111,15 +110,20 @@ async def require_team(conn: AsyncConnection, actor: Actor, team_id: int) -> str
 async def pbxs_up(conn: AsyncConnection, now: datetime) -> tuple[list[str], list[str]]:
     """Return the PBXs of which the state is known, and those of which it is not."""
     rows = (await conn.execute(sa.select(pbx_states).order_by(pbx_states.c.pbx))).all()
-    up = [r.pbx for r in rows if r.state == "up" and r.seen_at is not None and r.seen_at > now - PBX_SEEN_FOR]
+    up = [r.pbx for r in rows if r.state == "up" and r.seen_at is not None and r.seen_at > now - health.SILENT_AFTER]
     return up, [r.pbx for r in rows if r.pbx not in up]
+
+
+async def of_people(conn: AsyncConnection, user_ids: Iterable[int], now: datetime) -> dict[int, Colleague]:
+    """Return how these people look, those who are disabled left out, for Hub's own machinery."""
+    query = sa.select(users.c.id, users.c.name, users.c.extension)
+    query = query.where(users.c.disabled_at.is_(None), users.c.id.in_(sorted(set(user_ids))))
+    return {one.id: one for one in await _colleagues(conn, query, now=now)}
 
 
 async def free_to_take(conn: AsyncConnection, user_ids: Iterable[int], now: datetime) -> set[int]:
     """Return who of these people can take a call now: what whoever sends calls to people asks."""
-    query = sa.select(users.c.id, users.c.name, users.c.extension)
-    query = query.where(users.c.disabled_at.is_(None), users.c.id.in_(sorted(set(user_ids))))
-    return {one.id for one in await _colleagues(conn, query, now=now) if one.can_take}
+    return {one.id for one in (await of_people(conn, user_ids, now)).values() if one.can_take}
 
 
 async def _colleagues(conn: AsyncConnection, query: sa.Select[Any], *, now: datetime) -> list[Colleague]:
@@ -140,7 +144,7 @@ async def _colleagues(conn: AsyncConnection, query: sa.Select[Any], *, now: date
             Colleague(
                 row.id,
                 row.name,
-                row.extension,
+                row.extension or next((extension for _, extension in hand.devices), None),
                 shown.state,
                 shown.since,
                 shown.until,
@@ -156,21 +160,24 @@ async def _hands(conn: AsyncConnection, extensions: Mapping[int, str | None], *,
     hands = {user_id: _Hand() for user_id in extensions}
     up, down = await pbxs_up(conn, now)
     own: dict[tuple[int, str], str] = {}
-    for row in await conn.execute(sa.select(phones).where(phones.c.user_id.in_(list(extensions)))):
+    named: dict[tuple[str, str], int] = {}
+    theirs = sa.or_(phones.c.user_id.in_(list(extensions)), phones.c.extension.in_({*extensions.values()} - {None}))
+    for row in await conn.execute(sa.select(phones).where(theirs)):
         own[row.user_id, row.pbx] = row.extension
+        named[row.pbx, row.extension] = row.user_id
     owners: dict[tuple[str, str], int] = {}
     for user_id, everywhere in extensions.items():
         for pbx in {*up, *down, *(name for one, name in own if one == user_id)}:
             extension = own.get((user_id, pbx), everywhere)
-            if extension:
+            if extension and named.get((pbx, extension), user_id) == user_id:
                 hands[user_id].devices[pbx, extension] = ("unknown", now)
                 owners[pbx, extension] = user_id
         if everywhere and not hands[user_id].devices:
             hands[user_id].devices["", everywhere] = ("unknown", now)
     if not up or not owners:
         return hands
-    named = device_states.c.extension.in_(sorted({extension for _, extension in owners}))
-    for row in await conn.execute(sa.select(device_states).where(device_states.c.pbx.in_(up), named)):
+    of_them = device_states.c.extension.in_(sorted({extension for _, extension in owners}))
+    for row in await conn.execute(sa.select(device_states).where(device_states.c.pbx.in_(up), of_them)):
         key = (row.pbx, row.extension)
         if (user := owners.get(key)) is not None:
             known = hands[user].devices[key]

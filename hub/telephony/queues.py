@@ -45,6 +45,7 @@ class Queues:
         if queue not in self._rules.hub_queues:
             return
         self.fail_claim(call, "returned")
+        call.drop_claim()
         call.queue = queue
         call.queue_channel = channel
         again = call.times_offered > 0
@@ -103,7 +104,6 @@ class Queues:
         claim_id = call.claim_id
         if not call.is_claim_open or claim_id is None:
             return
-        call.claim_id = call.claim_extension = call.manager = None
-        call.is_claim_open = False
+        call.drop_claim()
         call.claims_over.add(claim_id)
         self._board.say(call, lambda shown: ClaimFailed(shown, claim_id, reason))

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.models import queue_items
 from hub.telephony.calls import Call, Channel, Leg, Transfer
-from hub.telephony.models import call_legs, calls, pbx_states
+from hub.telephony.models import call_intents, call_legs, calls, pbx_states
 
 _PLAIN = [name for name in Call.__slots__ if name not in ("claim_id", "claim_extension", "legs", "transfers")]
 
@@ -27,7 +27,11 @@ async def last_boot(conn: AsyncConnection, pbx: str) -> str:
 async def open_calls(conn: AsyncConnection, pbx: str) -> list[Call]:
     """Return the stored snapshots of the PBX's calls that have no end yet."""
     claim = sa.and_(queue_items.c.kind == "call", queue_items.c.ref_id == calls.c.id, queue_items.c.state == "claimed")
-    query = sa.select(calls, queue_items.c.claim_id).outerjoin(queue_items, claim)
+    # A claim is open, and rings somebody, from when its take went out until it is no lease any more.
+    is_out = sa.and_(call_intents.c.state != "new", queue_items.c.lease_until.is_not(None))
+    take = sa.and_(call_intents.c.claim_id == queue_items.c.claim_id, is_out)
+    query = sa.select(calls, queue_items.c.claim_id, call_intents.c.extension.label("claim_extension"))
+    query = query.select_from(calls.outerjoin(queue_items, claim).outerjoin(call_intents, take))
     rows = (await conn.execute(query.where(calls.c.pbx == pbx, calls.c.state != "ended"))).mappings().all()
     return [await _snapshot(conn, row) for row in rows]
 
@@ -37,7 +41,8 @@ async def _snapshot(conn: AsyncConnection, row: sa.RowMapping) -> Call:
     legs = [_leg(leg) for leg in (await conn.execute(of_call)).mappings()]
     plain: dict[str, Any] = {name: row[name] for name in _PLAIN}
     transfers = [Transfer(**told | {"at": datetime.fromisoformat(told["at"])}) for told in row["transfers"]]
-    return Call(**plain, claim_id=row["claim_id"], legs=tuple(legs), transfers=tuple(transfers))
+    plain |= {name: row[name] for name in ("claim_id", "claim_extension")}
+    return Call(**plain, legs=tuple(legs), transfers=tuple(transfers))
 
 
 def _leg(row: sa.RowMapping) -> Leg:

@@ -125,7 +125,7 @@ def _query(actor: Actor) -> sa.Select[Any]:
 def _visible(actor: Actor) -> sa.ColumnElement[bool]:
     shared = access.talk_visible(actor, team_id=calls.c.team_id, client_id=calls.c.client_id)
     own = [calls.c.answered_user_id == actor.user_id]
-    own += [sa.and_(calls.c.pbx == pbx, calls.c.from_extension == phone) for pbx, phone in actor.phones]
+    own += [sa.and_(calls.c.pbx == pbx, calls.c.from_extension == phone) for pbx, phone in actor.phones if phone]
     if actor.extension is not None:
         other = [pbx for pbx, _ in actor.phones]
         own.append(sa.and_(calls.c.from_extension == actor.extension, calls.c.pbx.not_in(other)))

@@ -49,5 +49,5 @@ class Shelf:
             setattr(call, name, getattr(was, name))
         call.transfers = list(was.transfers)
         call.times_offered = 1 if was.queue is not None else 0
-        call.is_claim_open = was.claim_id is not None and was.answered_at is None
+        call.is_claim_open = was.claim_extension is not None
         call.told = was

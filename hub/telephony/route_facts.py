@@ -13,10 +13,10 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm import blocking, rules
+from hub.crm import blocking, phones, rules
 from hub.crm.hours import read_zone
 from hub.crm.linking import Linker
-from hub.crm.models import clients, phones, team_rules, teams, users
+from hub.crm.models import clients, team_rules, teams, users
 from hub.crm.presence import Said
 from hub.errors import Refused
 from hub.telephony import presence
@@ -87,11 +87,9 @@ async def _owner(
     best = (await linker.by_phone(conn, raw, region=place.region)).best
     if best is None or best.client_id is None:
         return "", None
-    own_phone = sa.and_(phones.c.user_id == users.c.id, phones.c.pbx == place.pbx)
     query = (
-        sa.select(users.c.id, sa.func.coalesce(phones.c.extension, users.c.extension).label("extension"))
+        sa.select(users.c.id, phones.extension_on(place.pbx).label("extension"))
         .join(clients, clients.c.owner_id == users.c.id)
-        .outerjoin(phones, own_phone)
         .where(clients.c.id == best.client_id)
     )
     row = (await conn.execute(query)).first()

@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm.access import Actor
 from hub.errors import Conflict, Forbidden
 from hub.telephony import register
-from hub.telephony.control import extension_of
 from hub.telephony.register import CallRow, LegRow
 
 
@@ -47,7 +46,7 @@ async def seat_of(conn: AsyncConnection, actor: Actor, call_id: int) -> Seat:
     """
     call = await live_call(conn, actor, call_id)
     up = open_legs(call)
-    mine = await extension_of(conn, actor, call.pbx)
+    mine = actor.extension_on(call.pbx)
     own = next((leg for leg in up if mine and leg.extension == mine), None)
     if own is None and actor.is_admin:
         own = managers_leg(call)

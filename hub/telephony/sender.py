@@ -2,13 +2,16 @@
 
 Decides what a lost answer means: what may have arrived is `unknown` and never repeated; what surely was not sent is
 `refused` and, for a take, the caller is back with the team. Invariant: an intent is marked `sending` in a committed
-row before its first byte goes out.
+row before its first byte goes out. What concerns one call goes out in the order it was asked for, each after the
+answer to the one before; other calls do not wait for it, up to `AT_ONCE` of them.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
@@ -22,6 +25,8 @@ from hub.telephony.actions import Action, actions_of, question_of
 from hub.telephony.intents import Intent, IntentState
 
 ANSWER_WITHIN = timedelta(seconds=5)
+AT_ONCE = 20
+"""Actions that wait for their answers at the same time. What comes beyond waits its turn, or out its deadline."""
 
 
 class ActionPort(Protocol):
@@ -39,14 +44,18 @@ class IntentSender:
     db: Database
     pbx: Pbx
     port: ActionPort
+    _lanes: dict[str, deque[Intent]] = field(default_factory=dict)
+    """What waits, by what must keep its order: `_lane_of`. The first of each is being sent."""
+    _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     async def run(self) -> None:
         """Send what is due, for ever: woken by the bus, and looking every second for a hint that was lost."""
         with self.db.bus.subscribe(intents.TOPIC) as hints:
             await self.settle_left_over()
-            while True:
-                await self.send_due()
-                await hints.wait(at_most_s=1)
+            async with asyncio.TaskGroup() as tasks:
+                while True:
+                    await self._begin_due(tasks)
+                    await hints.wait(at_most_s=1)
 
     async def settle_left_over(self) -> None:
         """Call what a dead process was sending `unknown`."""
@@ -54,17 +63,37 @@ class IntentSender:
             for intent in await intents.left_in_sending(conn, self.pbx.name):
                 await intents.settle(conn, intent.id, "unknown", reason="interrupted", now=utc_now())
 
-    async def send_due(self) -> None:
-        """Send every intent that waits, oldest first."""
+    async def _begin_due(self, tasks: asyncio.TaskGroup) -> None:
+        """Give every intent that waits, oldest first, its place in its lane."""
         async with self.db.read() as conn:
             waiting = await intents.due(conn, self.pbx.name)
+        in_hand = {intent.id for lane in self._lanes.values() for intent in lane}
         for intent in waiting:
-            await self._send(intent)
+            if intent.id in in_hand:
+                continue
+            name = _lane_of(intent)
+            if name in self._lanes:
+                self._lanes[name].append(intent)
+            else:
+                self._lanes[name] = deque([intent])
+                tasks.create_task(self._work_off(name))
+
+    async def _work_off(self, name: str) -> None:
+        lane = self._lanes[name]
+        while lane:
+            async with self._room:
+                await self._send(lane[0])
+            lane.popleft()
+        del self._lanes[name]
 
     async def _send(self, intent: Intent) -> None:
         async with self.db.begin() as conn:
             if not await intents.start(conn, intent.id, now=utc_now()):
                 return
+            is_over = intent.kind == "take" and not await queue.is_held(conn, intent.claim_id or "")
+        if is_over:
+            await self._settle(intent, "refused", "claim_over")
+            return
         if utc_now() > intent.deadline:
             await self._settle(intent, "refused", "too_late")
             return
@@ -110,3 +139,7 @@ def _outcome(error: HubError, *, has_acted: bool) -> tuple[IntentState, str]:
     if isinstance(error, Unknown) or has_acted:
         return "unknown", error.message
     return "refused", str(error.details.get("reason", error.message))
+
+
+def _lane_of(intent: Intent) -> str:
+    return f"call {intent.call_id}" if intent.call_id is not None else f"intent {intent.id}"

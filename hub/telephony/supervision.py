@@ -36,7 +36,7 @@ async def supervise(
     call = await seats.live_call(conn, actor, call_id)
     heard = seats.managers_leg(call)
     await _require_team(conn, actor, call, heard)
-    extension = await control.require_extension(conn, actor, call.pbx)
+    extension = control.require_extension(actor, call.pbx)
     if call.state not in ("talking", "held") or heard is None:
         raise Conflict("not_talking", "nobody speaks in this call")
     if any(leg.extension == extension for leg in seats.open_legs(call)):

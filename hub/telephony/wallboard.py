@@ -38,6 +38,9 @@ class BoardCall:
     state: str
     since: datetime
     person: str | None
+    pbx: str
+    team_id: int | None
+    answered_user_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +120,13 @@ async def _open_calls(
     waiting, talking = [], []
     for row in (await conn.execute(query)).mappings():
         who = row["client_name"] or row["from_name"] or row["from_number"] or row["from_raw"]
+        about = row["pbx"], row["team_id"], row["answered_user_id"]
         if row["state"] in _TALKING and row["answered_at"] is not None:
             since, person = row["answered_at"], row["answerer_name"] or row["answered_extension"]
-            talking.append(BoardCall(row["id"], who, row["client_id"], row["state"], since, person))
+            talking.append(BoardCall(row["id"], who, row["client_id"], row["state"], since, person, *about))
         else:
             since, person = row["started_at"], row["owner_name"]
-            waiting.append(BoardCall(row["id"], who, row["client_id"], row["state"], since, person))
+            waiting.append(BoardCall(row["id"], who, row["client_id"], row["state"], since, person, *about))
     return tuple(waiting), tuple(talking)
 
 

@@ -50,6 +50,7 @@ ERRORS = {
     "no_extension": N_("You have no phone extension yet. Ask your administrator for one."),
     "no_pbx": N_("There is no telephony to call through."),
     "no_recipient": N_("Say whom this is for."),
+    "colleague_dnd": N_("This colleague does not want to be disturbed now: choose another, or keep the call."),
     "no_such_colleague": N_("No colleague with a phone goes by this name."),
     "not_consulting": N_("Nobody is being asked about this call any more."),
     "not_held": N_("The call is not on hold any more."),

@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import re
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from hub.crm.addresses import parse_phone
 from hub.errors import Refused
 from hub.settings import Pbx
+from hub.telephony import health
 from hub.telephony.numbers import DialRules
 from hub.web.visit import Visit
 
 
-def chosen_pbx(visit: Visit, name: str | None = None) -> Pbx:
-    """Return the PBX of this name, the first one where none is named. Raises Refused."""
+def named_pbx(visit: Visit, name: str) -> Pbx:
+    """Return the PBX of this name. Raises Refused."""
     for pbx in visit.services.settings.pbx:
-        if name in (None, pbx.name):
+        if name == pbx.name:
             return pbx
     raise Refused("no_pbx", "there is no such PBX", field="pbx")
 
 
-def dial_rules(visit: Visit, pbx_name: str | None = None) -> DialRules:
+async def own_pbx(conn: AsyncConnection, visit: Visit) -> Pbx:
+    """Return the first PBX that the visitor has a phone on, one that is up before all others. Raises Refused."""
+    every = visit.services.settings.pbx
+    theirs = [pbx for pbx in every if visit.actor.extension_on(pbx.name)]
+    if len(theirs) > 1:
+        states = await health.states(conn, tuple(pbx.name for pbx in theirs))
+        up = {state.pbx for state in states if state.is_up}
+        theirs.sort(key=lambda pbx: pbx.name not in up)
+    if chosen := [*theirs, *every]:
+        return chosen[0]
+    raise Refused("no_pbx", "there is no such PBX", field="pbx")
+
+
+def dial_rules(visit: Visit, pbx_name: str) -> DialRules:
     """Return what the configuration allows to be called through a PBX. Raises Refused where there is none."""
-    pbx, house = chosen_pbx(visit, pbx_name), visit.services.settings.hub
+    pbx, house = named_pbx(visit, pbx_name), visit.services.settings.hub
     return DialRules(
         region=pbx.region or visit.services.linker.region,
         countries=frozenset(pbx.dial_countries),

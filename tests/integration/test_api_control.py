@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from hub.clock import utc_now
+from hub.crm import presence
 from hub.crm.models import audit, phones, user_privileges, users
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
@@ -128,6 +129,28 @@ async def test_a_transfer_goes_to_a_colleague_or_an_allowed_number_and_nowhere_e
     assert (await post(olga, path, to="pavel"))[0] == 202
     assert (await post(olga, path, to="8 495 123-00-00"))[0] == 202
     assert [(one.target, one.number) for one in await asked(site)] == [("102", None), (None, "+74951230000")]
+
+
+async def test_who_is_not_to_be_disturbed_is_handed_no_call_and_the_search_says_so(site: Site) -> None:
+    call_id, _ = await speaking(site)
+    async with site.db.begin() as conn:
+        await presence.arrive(conn, site.actors["vera"].user_id, now=utc_now())
+        await presence.say(conn, site.actors["pavel"].user_id, "dnd", now=utc_now())
+        await presence.say(conn, site.actors["chief"].user_id, "away", now=utc_now())
+    olga, browser = await site.api("olga"), await site.browser("olga")
+    for to in ("102", "pavel", site.actors["pavel"].user_id):
+        assert await code(olga, f"calls/{call_id}/transfer", to=to) == (400, "colleague_dnd")
+    await speaking(site, "102")
+    assert await code(olga, f"calls/{call_id}/transfer", to="102", kind="attended") == (400, "colleague_dnd")
+    form = {"kind": "blind", "user": str(site.actors["pavel"].user_id), "request_id": "abcdefgh"}
+    async with browser.post(f"/calls/{call_id}/transfer", data=form, headers={"HX-Request": "true"}) as answer:
+        assert "does not want to be disturbed now" in await answer.text()
+    assert await asked(site) == []
+    for name, shown, is_offered in (("pavel", "dnd", False), ("vera", "free", True), ("chief", "away", True)):
+        async with browser.get(f"/calls/{call_id}/colleagues", params={"q": name}) as answer:
+            text = await answer.text()
+        assert (f"presence--{shown}" in text, "hx-post" in text) == (True, is_offered), name
+    assert (await post(olga, f"calls/{call_id}/transfer", to="110"))[0] == 202
 
 
 async def test_an_attended_transfer_is_asked_once_and_ended_once(site: Site) -> None:

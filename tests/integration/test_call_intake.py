@@ -206,6 +206,19 @@ async def test_when_the_managers_phone_does_not_answer_the_caller_is_first_in_li
     assert await room.held() == []
 
 
+async def test_a_caller_told_late_to_wait_is_not_taken_from_who_has_just_taken_them(room: Room) -> None:
+    await room.see(CallOffered(WAITING, again=False))
+    taken = await room.take()
+    await room.see(CallOffered(WAITING, again=True))  # what a restarted Hub found before the click
+    assert [item.claim_id for item in await room.held()] == [taken.claim_id]
+    # Talked, and back in the queue by a transfer, all of it told at once.
+    talking = grown(WAITING, state="talking", answered_at=T0, answered_extension="101", claim_id=taken.claim_id)
+    assert taken.claim_id
+    await room.see(ClaimConnected(talking, taken.claim_id), CallOffered(grown(WAITING, answered_at=T0), again=True))
+    assert (await room.waiting())[0].id == taken.id
+    assert await room.held() == []
+
+
 async def test_a_caller_who_hangs_up_is_a_missed_call_and_a_call_back_lead_of_the_team(room: Room) -> None:
     client_id = await room.client()
     await room.see(CallOffered(WAITING, again=False))

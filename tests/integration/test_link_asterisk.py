@@ -19,6 +19,7 @@ from hub.telephony.link import Down, FrameReceived, Incoming, PbxLink, Timing, U
 from hub.telephony.tracker import CallTracker
 from tests.testbed.asterisk import Asterisk, running_asterisk
 from tests.testbed.sipp import caller, phone
+from tests.testbed.waiting import wait_for
 
 pytestmark = pytest.mark.asterisk
 
@@ -124,8 +125,15 @@ async def test_a_call_lives_on_through_a_cut_and_a_new_hub_takes_it_up() -> None
 
 async def test_a_killed_pbx_ends_its_calls_as_estimated_and_comes_back_as_another_run() -> None:
     async with running_asterisk() as asterisk, watching(asterisk) as watch:
+        seen_up = int(utc_now().timestamp())
+
+        async def is_another_second() -> bool:
+            return int(utc_now().timestamp()) > seen_up
+
         async with caller(asterisk, "84951234567"):
             await watch.told(CallOffered)
+            # Asterisk names its runs by the second they began, and nothing else that AMI says is finer.
+            await wait_for(is_another_second, what="a run that begins now has another name")
             await asterisk.restart()
             end = await watch.told(CallEnded)
             assert (end.call.outcome, end.call.estimated) == ("abandoned", True)

@@ -13,6 +13,7 @@ from hub.clock import utc_now
 from hub.crm import clients, people, queue
 from hub.crm.access import Actor, load_actor
 from hub.crm.linking import Linker
+from hub.crm.models import queue_items
 from hub.demo.pbx import Phone, ScriptedPbx
 from hub.store.engine import Database
 from hub.telephony import control
@@ -163,6 +164,47 @@ async def test_a_call_that_lives_through_a_cut_keeps_identity_claim_and_note(off
     assert (after["answered_user_id"], after["id"]) == (office.actor.user_id, taken.ref_id)
 
 
+@pytest.mark.parametrize("is_answered_unseen", [False, True])
+async def test_a_call_that_is_taken_while_hub_restarts_is_held_once_it_is_talked(
+    office: Office, is_answered_unseen: bool
+) -> None:
+    office.pbx.phones["101"] = Phone(answers_after_s=12)
+    office.pbx.call_in("84951234567")
+    taken = await office.take()
+    await office.call(id=taken.ref_id, state="connecting")
+    await office.stop()
+    if is_answered_unseen:
+        await wait_for(lambda: _talks(office), what="they speak", deadline_s=20)
+    await office.start()
+    call = await office.call(id=taken.ref_id, state="talking")
+
+    async def held() -> bool:
+        row = sa.select(queue_items.c.id).where(queue_items.c.id == taken.id, queue_items.c.lease_until.is_(None))
+        return await office.scalar(row.where(queue_items.c.claim_id == taken.claim_id)) is not None
+
+    await wait_for(held, what="the lease is a hold: nobody gives the call back to the team", deadline_s=5)
+    assert call["answered_user_id"] == office.actor.user_id
+    await office.stop()
+    await office.start()
+    assert await held(), "nor does another restart"
+
+
+async def _talks(office: Office) -> bool:
+    return any(channel.bridge for channel in office.pbx._switch.channels)
+
+
+async def test_a_take_that_was_given_back_before_it_went_out_moves_nobody(office: Office) -> None:
+    office.pbx.call_in("84951234567")
+    item = await office.waiting()
+    async with office.db.begin() as conn:
+        taken = await queue.claim(conn, office.actor, item.id, now=utc_now())
+        intent = await control.take(conn, office.actor, taken, now=utc_now())
+        await queue.release(conn, office.actor, item.id, now=utc_now())
+    assert await office.intent_state(intent) == "refused"
+    assert not any(action["action"] == "QueueWithdrawCaller" for action in office.pbx.journal)
+    assert (await office.waiting()).id == item.id
+
+
 async def test_a_call_that_ended_unseen_ends_as_estimated_and_its_caller_is_called_back(office: Office) -> None:
     scripted = office.pbx.call_in("84951234567")
     await office.waiting()
@@ -237,3 +279,33 @@ async def test_hanging_up_from_the_page_ends_the_call(office: Office) -> None:
     async with office.db.begin() as conn:
         await control.hang_up(conn, office.actor, call["id"], now=utc_now())
     assert (await office.call(state="ended"))["outcome"] == "answered"
+
+
+async def test_an_answer_that_does_not_come_delays_nobody_elses_take(office: Office) -> None:
+    office.pbx.outside = Phone(answers_after_s=1, hangs_up_after_s=None)
+    office.pbx.never_answer("Originate", times=3)
+    dials = [await office.dial(request_id=f"click-{n}") for n in range(3)]
+    office.pbx.call_in("84951234567")
+    taken = await office.take()
+    answered = await office.call(id=taken.ref_id, state="talking")
+    # Each lost answer is waited for 5 s, and a take is too late after as long.
+    states = [await office.intent_state(intent_id) for intent_id in dials]
+    settled_at = await office.scalar(
+        sa.select(sa.func.min(call_intents.c.settled_at)).where(call_intents.c.kind == "dial")
+    )
+    assert states == ["unknown"] * 3
+    assert answered["answered_at"] < settled_at
+    assert office.dials() == 3
+
+
+async def test_what_is_asked_of_one_call_is_sent_in_order(office: Office) -> None:
+    office.pbx.call_in("84951234567")
+    taken = await office.take()
+    await office.call(id=taken.ref_id, state="talking")
+    office.pbx.never_answer("Hangup")
+    async with office.db.begin() as conn:
+        first = await control.hang_up(conn, office.actor, taken.ref_id, now=utc_now())
+        second = await control.hang_up(conn, office.actor, taken.ref_id, now=utc_now())
+    assert [await office.intent_state(one) for one in (first, second)] == ["unknown", "refused"]
+    sent = [action["action"] for action in office.pbx.journal if action["action"] == "Hangup"]
+    assert len(sent) == 1, "the second waited for the first one's answer, and was too late"

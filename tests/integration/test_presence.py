@@ -13,13 +13,13 @@ import sqlalchemy as sa
 from hub.clock import utc_now
 from hub.crm import presence as said_presence
 from hub.crm.access import Actor
-from hub.crm.models import phones, team_rules
+from hub.crm.models import phones, team_rules, user_privileges
 from hub.crm.models import presence as said_table
 from hub.errors import NotFound, Refused
 from hub.settings import Pbx, Secret
 from hub.store import changes
 from hub.store.engine import Database
-from hub.telephony import presence, wallboard
+from hub.telephony import health, presence, wallboard
 from hub.telephony.calls import Call, CallChanged, CallEnded, Channel, Leg
 from hub.telephony.devices import Device, Pending
 from hub.telephony.devicestore import DeviceStore, store
@@ -239,7 +239,7 @@ async def test_what_is_known_of_a_pbx_that_is_down_is_unknown_and_not_busy(site:
     await phone_is(site.db, "PJSIP/101", "in_use")
     await pbx_is(site.db, "up")
     assert await state_of(site.db, anna) == "in_call"
-    long_ago = utc_now() - presence.PBX_SEEN_FOR - timedelta(seconds=1)
+    long_ago = utc_now() - health.SILENT_AFTER - timedelta(seconds=1)
     await pbx_is(site.db, "down" if how == "down" else "up", seen_at=None if how == "down" else long_ago)
     one = (await seen_by(site.db, anna))["Anna"]
     assert (one.state, one.phone) == ("free", "unknown")
@@ -459,6 +459,29 @@ async def test_a_foreign_teams_people_phones_and_board_are_not_there(site: Site)
     async with site.db.read() as conn:
         with pytest.raises(NotFound):
             await presence.of_one_team(conn, site.actors["stranger"], team_id, utc_now())
+
+
+async def test_a_supervisor_hears_a_call_from_the_board_and_nobody_else_is_shown_how(site: Site) -> None:
+    anna = await site.person("anna", extension="101")
+    for name, extension in (("lead", "102"), ("mate", "103"), ("deskless", None)):
+        await site.person(name, extension=extension)
+    async with site.db.begin() as conn:
+        for name in ("lead", "deskless"):
+            row = {"user_id": site.actors[name].user_id, "privilege": "supervise"}
+            await conn.execute(user_privileges.insert().values(**row))
+    await pbx_is(site.db, "up")
+    call_id, _, call = await talk.waiting_call(site.db)
+    await in_talk(site.db, call, "101")
+    (team_id,) = anna.team_ids
+    for name, path, is_shown in (
+        ("lead", f"/wallboard/{team_id}", True),
+        ("lead", f"/wallboard/{team_id}?screen=true", False),
+        ("mate", f"/wallboard/{team_id}", False),
+        ("deskless", f"/wallboard/{team_id}", False),
+    ):
+        browser = await site.browser(name)
+        async with browser.get(path) as answer:
+            assert (f"/calls/{call_id}/listen" in await answer.text()) == is_shown, (name, path)
 
 
 async def test_a_stream_tells_of_ones_own_team_only(site: Site) -> None:

@@ -8,21 +8,25 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
 from hub.clock import utc_now
-from hub.crm import people, phones, queue
+from hub.crm import clients, people, phones, queue
 from hub.crm.access import Actor, load_actor
 from hub.crm.linking import Linker
+from hub.crm.models import users
 from hub.demo.pbx import ScriptedPbx
 from hub.errors import Conflict, Refused
 from hub.settings import Pbx, PbxTeam, Secret
+from hub.store.blobs import BlobStore
 from hub.store.engine import Database
-from hub.telephony import health, register
+from hub.telephony import colleagues, health, presence, register
 from hub.telephony.intake import CallIntake
-from hub.telephony.models import calls, pbx_states
+from hub.telephony.models import call_intents, calls, device_states, pbx_states
 from hub.telephony.service import PbxService
+from tests.testbed.site import SETTINGS, running_site
 from tests.testbed.waiting import wait_for
 
 
@@ -160,10 +164,63 @@ async def test_an_extension_has_one_owner_on_a_pbx(db: Database) -> None:
             "101": (boris.user_id, "boris"),
             "201": (anna.user_id, "anna"),
         }
-        assert await phones.extension_of(conn, anna.user_id, "berlin") == "201"
-        assert await phones.extension_of(conn, anna.user_id, "moscow") == "101"
         assert (anna.extension_on("berlin"), anna.extension_on("moscow")) == ("201", "101")
         with pytest.raises(Conflict, match="already taken"):
             await phones.give(conn, boris.user_id, "berlin", "201")
         with pytest.raises(Refused):
             await phones.give(conn, boris.user_id, "moscow", "1&2")
+
+
+async def test_an_extension_that_is_anothers_on_a_pbx_gives_no_hand_in_their_calls(db: Database) -> None:
+    boris = await person(db, "boris", "sales", on={"berlin": "101"})
+    carla = await person(db, "carla", "sales", on={}, extension="101")
+    assert (carla.extension_on("moscow"), carla.extension_on("berlin")) == ("101", None)
+    async with db.begin() as conn:
+        for pbx in ("moscow", "berlin"):
+            await health.write(conn, pbx, "up", boot="b1", now=utc_now())
+        row = {"pbx": "berlin", "device": "PJSIP/101", "extension": "101", "state": "in_use", "contact": ""}
+        await conn.execute(device_states.insert().values(since=utc_now(), **row))
+        with pytest.raises(Refused, match="no colleague with a phone"):
+            await colleagues.find_target(conn, carla.user_id, pbx="berlin", now=utc_now())
+        found = await colleagues.search(conn, "", pbx="berlin", but=0, now=utc_now())
+        seen = {one.id: one.state for one in await presence.of_team(conn, boris, utc_now())}
+    assert [one.name for one in found] == ["boris"]
+    assert (seen[boris.user_id], seen[carla.user_id]) == ("in_call", "offline")
+
+
+TWO = msgspec.structs.replace(SETTINGS, pbx=(SETTINGS.pbx[0], msgspec.structs.replace(SETTINGS.pbx[0], name="berlin")))
+
+
+@pytest.mark.parametrize(
+    ("on", "extension", "berlin", "rung"),
+    [
+        ({"berlin": "201"}, None, "down", ("berlin", "201")),
+        ({"berlin": "201"}, "101", "up", ("berlin", "201")),
+        ({}, "101", "up", ("berlin", "101")),
+        ({}, "101", "down", ("office", "101")),
+    ],
+)
+async def test_a_click_goes_to_a_pbx_that_the_person_has_a_phone_on_and_that_is_up(
+    db: Database, blobs: BlobStore, on: dict[str, str], extension: str | None, berlin: str, rung: tuple[str, str]
+) -> None:
+    await person(db, "anna", "sales", on=on, extension=extension)
+    async with db.begin() as conn:
+        await health.write(conn, "office", "down", now=utc_now())
+        await health.write(conn, "berlin", berlin, boot="b1", now=utc_now())
+        client_id = await clients.create(conn, None, kind="person", name="Иван", now=utc_now())
+        await clients.add_address(conn, None, client_id, kind="phone", raw="+74951234567", now=utc_now())
+        anna = (await conn.execute(sa.select(users.c.id).where(users.c.name == "anna"))).scalar_one()
+        actor = await load_actor(conn, anna)
+    assert actor
+    async with running_site(db, blobs, settings=TWO) as site:
+        site.actors["anna"] = actor
+        browser, api = await site.browser("anna"), await site.api("anna")
+        async with browser.get(f"/clients/{client_id}") as answer:
+            assert 'hx-post="/call"' in await answer.text()
+        async with browser.post("/call", data={"to": "84951234567", "request_id": "12345678"}) as answer:
+            assert answer.status == 200
+        async with api.post("calls", json={"to": "84951234567"}) as answer:
+            assert answer.status == 202
+    async with db.read() as conn:
+        asked = (await conn.execute(sa.select(call_intents.c.pbx, call_intents.c.extension))).all()
+    assert [tuple(one) for one in asked] == [rung, rung]

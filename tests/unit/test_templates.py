@@ -78,8 +78,11 @@ COLLEAGUES = [
 BOARD = Board(
     1,
     "sales",
-    (BoardCall(1, "+79268112231", None, "waiting", NOW, None), BoardCall(3, "Ромашка", 1, "connecting", NOW, "Анна")),
-    (BoardCall(2, "ООО «Северный лес»", 1, "held", NOW, "Анна Иванова"),),
+    (
+        BoardCall(1, "+79268112231", None, "waiting", NOW, None, "office", 1, None),
+        BoardCall(3, "Ромашка", 1, "connecting", NOW, "Анна", "office", 1, None),
+    ),
+    (BoardCall(2, "ООО «Северный лес»", 1, "held", NOW, "Анна Иванова", "office", 1, 2),),
     tuple(COLLEAGUES),
     Today(NOW, 8, 7, 1, 2, 1, 20),
     ("office",),
@@ -154,7 +157,7 @@ PAGES: dict[str, dict[str, Any]] = {
     "call/asked.html": {"intent": _intent("dial", "sending")},
     "call/colleagues.html": {
         "call": SAMPLE["call"],
-        "colleagues": [colleagues.Colleague(2, "Борис Кузнецов", "102")],
+        "colleagues": [colleagues.Colleague(2, "Борис Кузнецов", "102", "free", wants_calls=True)],
         "number": "+74951234567",
         "refusal": Refused("own_number", "the company's own"),
     },

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from hub.telephony.calls import Announced, CallMerged
-from tests.unit.ami_script import CHANNELS, Chan, Play, ended, frame_of, holds_for_every_call
+from dataclasses import replace
+
+from hub.telephony.calls import Announced, CallMerged, CallOffered
+from hub.telephony.tracker import CallTracker
+from tests.unit.ami_script import BOOT, CHANNELS, RULES, Chan, Play, ended, frame_of, holds_for_every_call
 from tests.unit.test_tracker import DIRECT
 
 ANSWERED = (
@@ -234,3 +237,75 @@ def test_a_caller_whom_the_dialplan_turned_away_was_rejected_and_not_missed() ->
         >> Hangup @caller Cause=21
         << CallEnded outcome=rejected
     """)
+
+
+TAKEN = """
+    >> Newchannel @caller
+    << CallChanged state=ringing
+    >> QueueCallerJoin @caller Queue=hub-sales
+    << CallChanged state=waiting
+    << CallOffered again=False
+    >> QueueCallerLeave @caller Queue=hub-sales
+    << CallChanged state=connecting
+    >> UserEvent @caller UserEvent=HubClaimStarted Claim=0123456789abcdef Extension=101
+    << CallChanged claim_id=0123456789abcdef
+    >> Newchannel @phone
+    << CallChanged
+    >> DialBegin @caller >@phone DialString=101
+    << CallChanged
+    >> BridgeEnter @phone BridgeUniqueid=b1
+    << CallChanged
+    >> BridgeEnter @caller BridgeUniqueid=b1
+    << CallChanged state=talking
+    << ClaimConnected claim_id=0123456789abcdef
+"""
+TWO_TEAMS = replace(RULES, hub_queues=frozenset({"hub-sales", "hub-support"}))
+
+
+def test_a_taken_caller_who_is_handed_to_another_team_is_nobodys_and_offered_to_it() -> None:
+    playing = Play(CallTracker(TWO_TEAMS, boot=BOOT))
+    playing.script(TAKEN)
+    playing.script(f"""
+        >> BlindTransfer Result=Success {BY_PHONE} Extension=support Context=internal
+        << CallChanged state=talking
+        ++ 1
+        >> BridgeLeave @phone BridgeUniqueid=b1
+        << CallChanged
+        >> Hangup @phone Cause=16
+        << CallChanged
+        >> QueueCallerJoin @caller Queue=hub-support
+        << CallChanged state=waiting queue=hub-support claim_id=None
+        << CallOffered again=True queue=hub-support claim_id=None
+    """)
+
+
+def test_a_caller_whom_a_manager_leaves_in_another_teams_queue_after_asking_there_is_offered_to_it() -> None:
+    playing = Play(CallTracker(TWO_TEAMS, boot=BOOT))
+    playing.script(TAKEN)
+    playing.script("""
+        ++ 5
+        >> Newchannel @desk
+        << CallChanged linked_id=20.1
+        >> QueueCallerJoin @desk Queue=hub-support
+        << CallChanged linked_id=20.1 state=waiting
+        << CallOffered linked_id=20.1
+    """)
+    told = playing.feed(
+        {
+            "Event": "AttendedTransfer",
+            "Result": "Success",
+            "DestType": "App",
+            "DestApp": "Queue",
+            **_prefixed("OrigTransferer", CHANNELS["phone"]),
+            **_prefixed("SecondTransferer", CHANNELS["desk"]),
+            **_prefixed("Transferee", CHANNELS["caller"]),
+        }
+    )
+    (offered,) = [effect for effect in told if isinstance(effect, CallOffered)]
+    call = offered.call
+    assert (call.linked_id, call.queue, call.claim_id, offered.again) == ("10.1", "hub-support", None, True)
+    assert CallMerged in [type(effect) for effect in told]
+
+
+def _prefixed(prefix: str, chan: Chan) -> dict[str, str]:
+    return {f"{prefix}{key}": value for key, value in chan.headers().items()}

@@ -19,7 +19,7 @@ from hub.telephony.register import CallFilters
 from hub.web.api import shapes
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Page
 from hub.web.api.filters import party_or_moment
-from hub.web.telephone import chosen_pbx, dial_rules, looked_up_number
+from hub.web.telephone import dial_rules, looked_up_number, named_pbx, own_pbx
 from hub.web.visit import Visit, read_time_cursor, write_cursor
 
 
@@ -100,7 +100,7 @@ async def found(conn: AsyncConnection, visit: Visit, _query: Any) -> shapes.Call
 
 
 async def dial(conn: AsyncConnection, visit: Visit, body: Dial) -> Asked:
-    pbx = chosen_pbx(visit, body.pbx)
+    pbx = await own_pbx(conn, visit) if body.pbx is None else named_pbx(visit, body.pbx)
     if body.client is not None:
         await clients.find(conn, body.client)
     if body.contact is not None:

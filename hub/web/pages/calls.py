@@ -18,7 +18,7 @@ from hub.telephony import colleagues, control, handing, intents, register, super
 from hub.telephony.numbers import allowed_number
 from hub.web import render
 from hub.web.routes import Route
-from hub.web.telephone import chosen_pbx, dial_rules, request_id_of
+from hub.web.telephone import dial_rules, own_pbx, request_id_of
 from hub.web.visit import Visit, parse_id
 
 
@@ -28,13 +28,14 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
 
 async def dial(visit: Visit) -> web.StreamResponse:
     """Ring the asker's phone, then call the number; a client named with it is the one whose call it is."""
-    form, request_id, pbx = visit.form, request_id_of(visit), chosen_pbx(visit)
+    form, request_id = visit.form, request_id_of(visit)
     client_id, contact_id = form.number("client"), form.number("contact")
     async with visit.db.begin() as conn:
         if client_id is not None:
             await clients.find(conn, client_id)
         if contact_id is not None and (await contacts.find(conn, contact_id)).client_id != client_id:
             raise NotFound("contact_missing", "no such contact")
+        pbx = await own_pbx(conn, visit)
         intent_id = await control.dial(
             conn,
             visit.actor,
@@ -123,7 +124,7 @@ async def find_colleagues(visit: Visit) -> web.StreamResponse:
     query = visit.query(Search)
     async with visit.db.read() as conn:
         call = await register.find(conn, visit.actor, visit.id())
-        found = await colleagues.search(conn, query.q, pbx=call.pbx, but=visit.actor.user_id)
+        found = await colleagues.search(conn, query.q, pbx=call.pbx, but=visit.actor.user_id, now=visit.now)
     context: dict[str, Any] = {"call": call, "colleagues": found, "number": None, "refusal": None}
     if sum(c.isdigit() for c in query.q) > 6:
         try:
