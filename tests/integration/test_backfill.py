@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
 from hub.clock import utc_now
-from hub.crm.models import blocked_callers
+from hub.crm.models import blocked_callers, leads
+from hub.demo.pbx import ScriptedPbx
 from hub.errors import Unavailable
 from hub.settings import Pbx, Secret
 from hub.store.changes import changes
@@ -23,8 +26,10 @@ from hub.telephony.cdr_check import check
 from hub.telephony.cdr_source import BLOCK_BYTES, CsvSource, TableSource, source_of
 from hub.telephony.directions import PbxRules
 from hub.telephony.models import calls
+from hub.telephony.service import PbxService
 from tests.integration.test_call_intake import T0, WAITING
 from tests.integration.test_callbacks import NUMBER, SALES, Company, phone_leg
+from tests.integration.test_pbx_service import Office as PbxOffice
 from tests.unit.test_cdr import row
 
 RULES = PbxRules(pbx="office", hub_queues=frozenset(("hub-sales", "hub-support")))
@@ -290,3 +295,45 @@ async def test_what_is_wrong_with_the_records_is_named_by_the_doctor_and_stops_n
     missing = tmp_path / "none.db"
     assert len(await check(pbx(cdr_database=Secret(f"sqlite:///{missing}")))) == 1
     assert not missing.exists(), "nothing is made there"
+
+
+class OfficeWithRecords(PbxOffice):
+    """Hub's service on a scripted PBX whose records it may read."""
+
+    def __init__(self, db: Database, pbx: ScriptedPbx, records: Path) -> None:
+        super().__init__(db, pbx)
+        self.records = records
+
+    async def start(self) -> None:
+        settings = msgspec.structs.replace(self.pbx.settings(), cdr_csv=str(self.records))
+        self._task = asyncio.ensure_future(PbxService(self.db, settings, self.intake).run())
+        await self.until_state("up")
+
+
+async def test_what_hub_missed_while_it_was_away_comes_with_its_start_and_a_first_start_takes_nothing(
+    db: Database, tmp_path: Path
+) -> None:
+    records = tmp_path / "Master.csv"
+
+    def now(uniqueid: str, number: str) -> str:
+        began = utc_now() - timedelta(seconds=1)
+        return missed(uniqueid=uniqueid, number=number, start=f"{began:%Y-%m-%d %H:%M:%S}", duration=0, billsec=0)
+
+    records.write_text(now("1.1", "84950000001"))
+    async with ScriptedPbx(speed=10) as pbx:
+        office = OfficeWithRecords(db, pbx, records)
+        await office.open()
+        scripted = pbx.call_in("84951234567")
+        await office.waiting()
+        scripted.hang_up()
+        await office.call(state="ended", origin="live")
+        await office.stop()
+        told = sa.select(sa.func.count()).select_from(calls).where(calls.c.origin == "cdr")
+        assert await office.scalar(told) == 0, "Hub has no past here yet"
+        records.write_text(now("1.2", "84950000002"))
+        await office.start()
+        call = await office.call(origin="cdr", state="ended")
+        assert (call["linked_id"], call["outcome"]) == ("1.2", "abandoned")
+        to_call = sa.select(leads.c.id).where(leads.c.address == "+74950000002", leads.c.reason == "callback")
+        assert await office.scalar(to_call) is not None
+        await office.stop()
