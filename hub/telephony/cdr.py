@@ -19,6 +19,7 @@ from hub.telephony.directions import (
     SUPERVISOR,
     Party,
     PbxRules,
+    dial_id_of,
     dialled_number,
     first_guess,
     is_outside_context,
@@ -50,6 +51,10 @@ _SHORT = re.compile(r"[0-9]{2,6}")
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _DIALLED_APPS = frozenset(("appdial", "appdial2", "appqueue"))
 """What a channel that was called is said to run: its row says nothing that the caller's does not."""
+_TEAM_CONTEXTS = frozenset(("hub-in", "hub-fallback"))
+"""Of the shipped dialplan: a caller of a team comes by there under the team's name."""
+_NOWHERE = frozenset("hit")
+"""Asterisk's own extensions (hang-up, invalid, time-out), in which a row may end: nobody dialled them."""
 _RESULTS: dict[str, LegResult] = {
     "ANSWERED": "answered",
     "NO ANSWER": "no_answer",
@@ -172,7 +177,7 @@ def _from_row(row: Mapping[str, object], zone: tzinfo) -> Record | None:
         uniqueid=uniqueid,
         linked_id=linked_id,
         src=known(words["src"]),
-        dst=known(words["dst"]),
+        dst="" if words["dst"] in _NOWHERE else known(words["dst"]),
         name=name_beside(words["src"], name[1].strip() if name else ""),
         context=words["dcontext"],
         channel=words["channel"],
@@ -272,13 +277,13 @@ def _call(linked_id: str, rows: list[Record], rules: PbxRules) -> Told | None:
     caller = _caller(root, rules)
     started_at, ended_at = min(row.start for row in rows), max(row.end for row in rows)
     called = [(row, party) for row in rows if (party := _callee(row, rules)) is not None]
-    direction = first_guess(from_phone=caller.is_phone, dial_id=None, dialled=root.dst)
+    direction = first_guess(from_phone=caller.is_phone, dial_id=dial_id_of(linked_id), dialled=root.dst)
     if caller.is_phone and any(not party.is_phone for _, party in called):
         direction = "outbound"
     spoke = [(row, party) for row, party in called if row.result == "answered"]
     answered_at = min((row.end - row.billed for row, _ in spoke), default=None)
     answered_by = next((party.extension for _, party in spoke if party.extension), None)
-    queues = [row.app_data.split(",")[0] for row in rows if row.app == "queue"]
+    queues = [name for row in rows for name in _queues(row)]
     dialled = _dialled(root)
     call = Call(
         pbx=rules.pbx,
@@ -304,6 +309,14 @@ def _call(linked_id: str, rows: list[Record], rules: PbxRules) -> Told | None:
         legs=_legs(root, caller, called, number=dialled, answered_at=answered_at, ended_at=ended_at),
     )
     return Told(call, frozenset(row.uniqueid for row in rows) | {linked_id})
+
+
+def _queues(row: Record) -> Iterable[str]:
+    """Name the queue that a row is of: its own words of it are gone where the caller went on to the team's fallback."""
+    if row.app == "queue":
+        yield row.app_data.split(",")[0]
+    if row.context in _TEAM_CONTEXTS:
+        yield f"hub-{row.dst}"
 
 
 def _did(root: Record) -> str | None:

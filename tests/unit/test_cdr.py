@@ -66,6 +66,14 @@ def test_an_answered_call_names_who_answered_and_how_long_they_spoke() -> None:
     ]
 
 
+def test_a_caller_who_went_on_to_the_teams_fallback_still_is_that_teams() -> None:
+    beyond = {"dcontext": "hub-fallback", "dst": "sales", "lastdata": "PJSIP/101&PJSIP/102,20,m", "billsec": 0}
+    (call,) = calls(row(disposition="NO ANSWER", **beyond))
+    assert (call.queue, call.outcome) == ("hub-sales", "missed")
+    (over,) = calls(row(dcontext="hub-in", dst="h", dstchannel="", lastapp="Hangup"))
+    assert (over.queue, over.to_raw, over.outcome) == (None, "", "missed")
+
+
 def test_the_tries_at_several_phones_are_one_call() -> None:
     first = row(disposition="NO ANSWER", billsec=0, duration=10)
     second = row(dstchannel="PJSIP/102-00000003", start="2026-11-25 10:00:10", duration=30, billsec=30)
