@@ -21,7 +21,7 @@ from hub.errors import Unavailable
 from hub.store.engine import Database
 from hub.telephony import recall
 from hub.telephony.calls import Call
-from hub.telephony.cdr import Told, calls_of, corrected
+from hub.telephony.cdr_calls import Told, calls_of, corrected
 from hub.telephony.cdr_source import Source
 from hub.telephony.directions import PbxRules
 from hub.telephony.intake import CallIntake
@@ -29,8 +29,9 @@ from hub.telephony.models import call_legs, calls
 
 log = logging.getLogger(__name__)
 
-EARLIER = timedelta(minutes=2)
-"""By how much a gap is taken to begin before the last word: a silent line is noticed late, clocks differ."""
+EARLIER = timedelta(minutes=10)
+"""By how much a gap is taken to begin before the last word: a silent line is noticed late, clocks differ, and a PBX
+may have written its records of the gap before, late, while Hub was started again."""
 LONGEST_GAP = timedelta(days=7)
 """Whoever called before that and was missed has given up, or has come through since."""
 AGAIN_AFTER_S = 360.0
@@ -162,7 +163,7 @@ class Backfill:
             if own is not None and _was_concluded(own, gap):
                 to_mend[own["id"]] = one.call
         seen = await recall.stored_calls(conn, list(to_mend))
-        mended = {i: corrected(call, to_mend[i], not_before=gap.since) for i, call in seen.items()}
+        mended = {i: corrected(call, to_mend[i], not_before=_heard_until(call, gap)) for i, call in seen.items()}
         return fresh, [call for i, call in mended.items() if call != seen[i]]
 
 
@@ -176,6 +177,11 @@ def _was_concluded(row: sa.RowMapping, gap: Gap) -> bool:
     if row["origin"] != "live" or not row["estimated"] or row["state"] != "ended":
         return False
     return bool(gap.since - EARLIER <= row["ended_at"] <= gap.until)
+
+
+def _heard_until(call: Call, gap: Gap) -> datetime:
+    """Return until when this call is known to have been as it was left: one of a gap before tells nothing of that."""
+    return gap.since if call.ended_at is not None and call.ended_at >= gap.since else call.started_at
 
 
 async def _rows_near(conn: AsyncConnection, pbx: str, told: Sequence[Told]) -> Sequence[sa.RowMapping]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -27,9 +28,12 @@ from hub.telephony.cdr_source import BLOCK_BYTES, CsvSource, TableSource, source
 from hub.telephony.directions import PbxRules
 from hub.telephony.models import calls
 from hub.telephony.service import PbxService
+from tests.integration.test_api_clients import got
 from tests.integration.test_call_intake import T0, WAITING
 from tests.integration.test_callbacks import NUMBER, SALES, Company, phone_leg
 from tests.integration.test_pbx_service import Office as PbxOffice
+from tests.testbed import talk
+from tests.testbed.site import Site
 from tests.unit.test_cdr import row
 
 RULES = PbxRules(pbx="office", hub_queues=frozenset(("hub-sales", "hub-support")))
@@ -337,3 +341,19 @@ async def test_what_hub_missed_while_it_was_away_comes_with_its_start_and_a_firs
         to_call = sa.select(leads.c.id).where(leads.c.address == "+74950000002", leads.c.reason == "callback")
         assert await office.scalar(to_call) is not None
         await office.stop()
+
+
+async def test_the_register_and_the_api_say_where_a_call_is_known_from(site: Site, tmp_path: Path) -> None:
+    await site.person("olga", extension="101")
+    await talk.waiting_call(site.db, number="84957654321")
+    (tmp_path / "Master.csv").write_text(missed())
+    source = CsvSource(tmp_path / "Master.csv", UTC)
+    await Backfill(site.db, source, await talk.intake(site.db, "sales"), RULES).fill(GAP)
+    items = (await got(await site.api("olga"), "calls"))["items"]
+    assert [(one["from"]["number"], one["origin"]) for one in items] == [("+74957654321", "live"), (NUMBER, "cdr")]
+    await site.person("boss", role="admin")
+    browser = await site.browser("boss")
+    async with browser.get("/calls") as answer:
+        page = html.unescape(await answer.text())
+    marks = [page.count(mark) for mark in ("из журнала АТС", "from the PBX's records")]
+    assert sum(marks) == 1

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from hub.store.engine import Database
+from hub.telephony.calls import Call, CallMerged
+from hub.telephony.cdr import read_csv
+from hub.telephony.cdr_calls import calls_of
 from hub.telephony.cdr_check import check
+from hub.telephony.service import rules_of
+from hub.telephony.tracker import CallTracker
+from hub.telephony.wire import FrameReader
 from tests.integration.test_resync_asterisk import office
 from tests.testbed.ami import Ami
+from tests.testbed.asterisk import running_asterisk
+from tests.testbed.record import SCENARIOS
 from tests.testbed.sipp import caller, phone
 from tests.testbed.waiting import wait_for
 
@@ -59,3 +68,32 @@ async def test_calls_behind_a_cut_come_from_the_records_and_a_concluded_end_is_p
         assert await here.callbacks() == {"+74951110002"}, records.read_text()
         settings = msgspec.structs.replace(here.asterisk.pbx_settings(), cdr_csv=str(records))
         assert await check(settings) == [], "the doctor finds these records and their clock as they should be"
+
+
+@pytest.mark.parametrize(
+    "name", ["taken_then_attended_transfer", "both_redirected_into_a_conference", "blind_transfer_of_an_outbound_call"]
+)
+async def test_every_record_of_a_call_that_was_handed_on_is_known_by_what_was_seen(name: str) -> None:
+    one = SCENARIOS[name]
+    async with running_asterisk(ring_s=one.ring_s, wait_s=one.wait_s) as asterisk:
+        records = Path(asterisk.home / "log/cdr-csv/Master.csv")
+        ami = await Ami.open(asterisk)
+        await one.play(asterisk, ami)
+        await ami.all_gone()
+        ami.close()
+        rules = rules_of(asterisk.pbx_settings())
+
+        async def written() -> bool:
+            return records.exists() and records.read_text().count("\n") >= 2
+
+        await wait_for(written, what="Asterisk has recorded both of its parts")
+        told = calls_of(read_csv(records.read_text(), zone=UTC).records, rules)
+    tracker, seen = CallTracker(rules, boot="b1"), dict[str, Call]()
+    for frame in FrameReader().feed(ami.stream):
+        for effect in tracker.handle(frame, now=datetime.now(UTC)):
+            seen[effect.call.linked_id] = effect.call
+            if isinstance(effect, CallMerged):
+                seen.pop(effect.gone[1], None)
+    ids = {word for call in seen.values() for word in (call.linked_id, *(leg.uniqueid for leg in call.legs))}
+    assert len(told) > len(seen), "the records tell of parts"
+    assert [one.call for one in told if not one.uniqueids & ids] == []

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.telephony.calls import Call
-from hub.telephony.cdr import MAX_ROW_CHARS, calls_of, corrected, read_csv, read_rows
+from hub.telephony.cdr import MAX_ROW_CHARS, read_csv, read_rows
+from hub.telephony.cdr_calls import calls_of, corrected
 from hub.telephony.directions import PbxRules
 
 RULES = PbxRules(pbx="office", hub_queues=frozenset(("hub-sales",)), own_numbers=frozenset(("+74950000100",)))
@@ -70,6 +71,8 @@ def test_a_caller_who_went_on_to_the_teams_fallback_still_is_that_teams() -> Non
     beyond = {"dcontext": "hub-fallback", "dst": "sales", "lastdata": "PJSIP/101&PJSIP/102,20,m", "billsec": 0}
     (call,) = calls(row(disposition="NO ANSWER", **beyond))
     assert (call.queue, call.outcome) == ("hub-sales", "missed")
+    (taken,) = calls(row(disposition="NO ANSWER", **(beyond | {"dcontext": "hub-in"})))
+    assert (taken.queue, taken.outcome) == ("hub-sales", "abandoned"), "hung up while the one who took it was rung"
     (over,) = calls(row(dcontext="hub-in", dst="h", dstchannel="", lastapp="Hangup"))
     assert (over.queue, over.to_raw, over.outcome) == (None, "", "missed")
 
@@ -120,6 +123,14 @@ def test_a_call_from_a_phone_goes_the_way_the_tracker_says(fields: dict[str, str
 def test_a_trunk_called_by_a_number_is_no_phone() -> None:
     (call,) = calls(row(channel="PJSIP/1000-00000001"))
     assert (call.direction, call.from_extension) == ("inbound", None)
+
+
+def test_a_caller_who_was_led_to_a_number_outside_spoke_with_that_number() -> None:
+    (forwarded,) = calls(row(dstchannel="Local/89161234567@internal-00000001;1"))
+    (dialled,) = calls(row(dstchannel="PJSIP/trunk-00000009", lastdata="PJSIP/89161234567@trunk,60"))
+    for call in (forwarded, dialled):
+        assert (call.direction, call.outcome, call.answered_extension) == ("inbound", "answered", None)
+        assert [(leg.extension, leg.number) for leg in call.legs[1:]] == [(None, "89161234567")]
 
 
 def test_wiring_and_phones_that_were_called_make_no_calls_of_their_own() -> None:
