@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -107,6 +108,13 @@ class Pbx(_Section, frozen=True, kw_only=True):
     dialplan_secret_file: str = ""
     http_url: Annotated[str, msgspec.Meta(pattern=r"^(https?://[^\s/@?#]+(/[^\s?#]*)?)?$")] = ""
     """Asterisk's own web server (http.conf), where it is used: `hub doctor` asks its `httpstatus`."""
+    cdr_csv: str = ""
+    """Asterisk's Master.csv as this machine sees it: what was missed while the line was away is taken from it. Or:"""
+    cdr_database: Secret = Secret("")
+    """A database with Asterisk's `cdr` table, sqlite:///PATH or postgresql://…; its address may hold a password."""
+    cdr_table: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$")] = "cdr"
+    cdr_time_zone: str = "UTC"
+    """What the records' times are written in: UTC by `usegmtime = yes`, else the PBX's own, e.g. Europe/Moscow."""
     team: tuple[PbxTeam, ...] = ()
 
 
@@ -275,6 +283,7 @@ def _check(settings: Settings) -> None:
             raise ConfigError("config_invalid", f"{key}: {min(twice)!r} is there twice")
     for i, pbx in enumerate(settings.pbx):
         _check_recordings(pbx, f"pbx[{i}]")
+        _check_cdr(pbx, f"pbx[{i}]")
         if 0 < len(pbx.dialplan_secret) < 16:
             raise ConfigError("config_invalid", f"pbx[{i}].dialplan_secret: must have at least 16 characters")
     for i, box in enumerate(settings.mailbox):
@@ -291,3 +300,19 @@ def _check_recordings(pbx: Pbx, place: str) -> None:
         raise ConfigError("config_invalid", f"{place}.recordings_username: must not contain a colon")
     if pbx.recordings_url and not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s?#]*)?", pbx.recordings_url):
         raise ConfigError("config_invalid", f"{place}.recordings_url: must be http(s)://HOST[:PORT][/PATH]")
+
+
+def _check_cdr(pbx: Pbx, place: str) -> None:
+    if pbx.cdr_csv and pbx.cdr_database:
+        raise ConfigError("config_invalid", f"{place}: cdr_csv or cdr_database, not both")
+    if pbx.cdr_csv and not Path(pbx.cdr_csv).is_absolute():
+        raise ConfigError("config_invalid", f"{place}.cdr_csv: must be an absolute path")
+    url = pbx.cdr_database.reveal()
+    if url and not re.match(r"^(sqlite:///.+|postgres(ql)?://.+)$", url):
+        message = "must be sqlite:///PATH or postgresql://USER@HOST/NAME; cdr_csv reads what Asterisk writes by itself"
+        raise ConfigError("config_invalid", f"{place}.cdr_database: {message}")
+    try:
+        ZoneInfo(pbx.cdr_time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        message = f"{pbx.cdr_time_zone!r} is no time zone; write it as Europe/Moscow"
+        raise ConfigError("config_invalid", f"{place}.cdr_time_zone: {message}") from None

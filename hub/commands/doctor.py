@@ -36,7 +36,7 @@ from hub.settings import MailServer, Pbx, Settings, load
 from hub.store.bus import RedisBus
 from hub.store.engine import Database, open_database
 from hub.store.migrate import require_head
-from hub.telephony import recording_check
+from hub.telephony import cdr_check, recording_check
 from hub.telephony.diagnosis import certificate, judge
 from hub.telephony.doctor import look
 from hub.telephony.reach import days_left
@@ -188,13 +188,17 @@ async def _redis(settings: Settings) -> list[Finding]:
 
 async def _pbx(pbx: Pbx, settings: Settings, owners: dict[str, str]) -> list[Finding]:
     place = f"pbx {pbx.name}"
-    findings = judge(pbx, await look(pbx, owners))
+    findings = list(judge(pbx, await look(pbx, owners)))
     recordings = [
         Finding("bad" if one.is_error else "warn", place, shown(one.problem, max_chars=400), one.mend)
         for one in await recording_check.check(pbx)
     ]
     if (pbx.recordings_dir or pbx.recordings_url) and not recordings:
         recordings.append(Finding("ok", place, "recordings can be heard"))
+    findings += [
+        Finding("bad" if one.is_error else "warn", place, shown(one.problem, max_chars=400), one.mend)
+        for one in await cdr_check.check(pbx)
+    ]
     return [*findings, *recordings, *_own_numbers(pbx, settings.hub.default_region)]
 
 

@@ -95,7 +95,10 @@ def _joining(dialect: str) -> Any:
         index_where=_OPEN,
         set_={
             "times": leads.c.times + sa.bindparam("more", type_=sa.Integer()),
-            "last_at": statement.excluded.last_at,
+            # A call that is told of late may be older than what is known.
+            "last_at": sa.case(
+                (leads.c.last_at > statement.excluded.last_at, leads.c.last_at), else_=statement.excluded.last_at
+            ),
             "reason": sa.case((leads.c.reason == "callback", "callback"), else_=statement.excluded.reason),
             "client_id": sa.func.coalesce(leads.c.client_id, statement.excluded.client_id),
         },

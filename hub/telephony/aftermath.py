@@ -19,7 +19,7 @@ from hub.clock import rfc3339
 from hub.crm import leads, presence, queue
 from hub.crm.addresses import parse_phone
 from hub.crm.linking import Linker
-from hub.telephony import waymarks
+from hub.telephony import late, waymarks
 from hub.telephony.calls import Call
 from hub.telephony.rows import UNANSWERED, Stored
 
@@ -33,6 +33,9 @@ class Aftermath:
     region: str
     items: dict[int, queue.Item]
     now: datetime
+    is_late: bool = False
+    """The calls of this batch are over for long, and others of the same numbers may have come since: a call-back
+    that is owed for a later one stays, one that a later talk has made needless is not opened."""
 
     async def offer(self, call: Call, stored: Stored) -> None:
         """Put a caller who stands in a Hub queue before the team; a stranger also becomes a lead."""
@@ -120,12 +123,14 @@ class Aftermath:
         for call, stored in sorted(talks.values(), key=lambda one: one[0].answered_at or one[0].ended_at or self.now):
             speaker = stored.caller_user_id if call.direction == "outbound" else stored.answered_user_id
             for number in sorted(numbers[stored.id] & to_call):
+                if self.is_late and await late.was_missed_since(self.conn, number, call):
+                    continue
                 await leads.close_callback(self.conn, address=number, spoken_by=speaker, now=self.now)
                 to_call.discard(number)
             if is_answered(call):
                 if call.state == "ended" and not stored.was_ended:
                     await self._hand_lead_to_manager(stored)
-                    if stored.team_id is not None and stored.answered_user_id is not None:
+                    if stored.team_id is not None and stored.answered_user_id is not None and not self.is_late:
                         teams = [stored.team_id]
                         await presence.after_call(
                             self.conn, stored.answered_user_id, teams, self.now, ended_at=call.ended_at
@@ -139,6 +144,8 @@ class Aftermath:
         if stored.was_ended or call.direction != "inbound" or stored.team_id is None or not number:
             return None
         if call.outcome not in UNANSWERED or await waymarks.is_blocked(self.conn, stored.id):
+            return None
+        if self.is_late and await late.was_spoken_with_since(self.conn, number, call):
             return None
         if await waymarks.is_noted(self.conn, stored.id, stored.team_id, number):
             return number

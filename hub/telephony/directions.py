@@ -83,11 +83,16 @@ def counts_as_phone(endpoint: str, rules: PbxRules, *, context: str | None) -> b
         if rules.internal_contexts is not None:
             return context in rules.internal_contexts
         # Trunks first: FreePBX has both ext-local, where phones are rung, and ext-did, where trunks come in.
-        if context.startswith(_OUTSIDE):
+        if is_outside_context(context):
             return False
         if context.startswith(_INSIDE):
             return True
     return bool(_SHORT_NUMBER.fullmatch(endpoint)) and endpoint not in rules.own_numbers
+
+
+def is_outside_context(context: str) -> bool:
+    """Say whether a context is called as those that trunks come in by usually are."""
+    return context.startswith(_OUTSIDE)
 
 
 def known(word: str | None) -> str:

@@ -20,7 +20,7 @@ from hub.crm import queue, timeline
 from hub.crm.linking import Linker
 from hub.store.changes import tell
 from hub.store.engine import Database
-from hub.telephony import announced, merging, recall
+from hub.telephony import announced, late, merging, recall
 from hub.telephony.aftermath import Aftermath, is_answered
 from hub.telephony.announced import Heard
 from hub.telephony.calls import (
@@ -73,6 +73,31 @@ class CallIntake:
             if isinstance(effect, CallMerged):
                 # Last: all that this batch says of the call that is gone has been stored, and goes over with it.
                 await merging.merge(conn, written[key_of(effect.call)].stored.id, effect.gone, now=now)
+
+    async def store_late(
+        self, conn: AsyncConnection, fresh: Sequence[Call], mended: Sequence[Call], *, now: datetime
+    ) -> None:
+        """Store ended calls that are told of long after: `fresh` by the PBX's records, `mended` with a truer end.
+
+        What has happened with the same numbers since is not undone: see `Aftermath.is_late`.
+        """
+        snapshots = {key_of(call): call for call in (*fresh, *mended)}
+        if not snapshots:
+            return
+        written = await Writer(self.linker, self.team_of_queue, self.region).write(conn, snapshots)
+        added = {key_of(call): written[key_of(call)].stored for call in fresh}
+        await late.mark(conn, {stored.id: snapshots[key].from_raw for key, stored in added.items()}, self.home)
+        await _show(conn, written.values(), now=now)
+        items = await queue.of_things(conn, "call", [e.stored.id for e in written.values() if not e.stored.is_new])
+        after = Aftermath(conn, self.linker, self.region, items, now, is_late=True)
+        for entry in written.values():
+            await after.settle(entry.stored)
+        await after.follow_talks(_talks(snapshots, written))
+
+    @property
+    def home(self) -> str:
+        """The region that this PBX's bare numbers are of."""
+        return self.region or self.linker.region
 
     async def _follow(self, after: Aftermath, effect: Effect, stored: Stored) -> None:
         match effect:

@@ -5,6 +5,7 @@ Reads only. Invariant: a call that lives on in the PBX is taken up under the ide
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +25,12 @@ async def last_boot(conn: AsyncConnection, pbx: str) -> str:
     return (await conn.execute(query)).scalar() or ""
 
 
+async def last_seen(conn: AsyncConnection, pbx: str) -> datetime | None:
+    """Return when the PBX was last known to be heard, None where it never was."""
+    query = sa.select(pbx_states.c.seen_at).where(pbx_states.c.pbx == pbx)
+    return (await conn.execute(query)).scalar()
+
+
 async def open_calls(conn: AsyncConnection, pbx: str) -> list[Call]:
     """Return the stored snapshots of the PBX's calls that have no end yet."""
     claim = sa.and_(queue_items.c.kind == "call", queue_items.c.ref_id == calls.c.id, queue_items.c.state == "claimed")
@@ -36,7 +43,15 @@ async def open_calls(conn: AsyncConnection, pbx: str) -> list[Call]:
     return [await _snapshot(conn, row) for row in rows]
 
 
-async def _snapshot(conn: AsyncConnection, row: sa.RowMapping) -> Call:
+async def stored_calls(conn: AsyncConnection, call_ids: Collection[int]) -> dict[int, Call]:
+    """Return the stored snapshots of these calls, by id; claims, which are of open calls only, are left out."""
+    if not call_ids:
+        return {}
+    rows = (await conn.execute(sa.select(calls).where(calls.c.id.in_(call_ids)))).mappings().all()
+    return {row["id"]: await _snapshot(conn, {**row, "claim_id": None}) for row in rows}
+
+
+async def _snapshot(conn: AsyncConnection, row: Mapping[Any, Any]) -> Call:
     of_call = sa.select(call_legs).where(call_legs.c.call_id == row["id"]).order_by(call_legs.c.id)
     legs = [_leg(leg) for leg in (await conn.execute(of_call)).mappings()]
     plain: dict[str, Any] = {name: row[name] for name in _PLAIN}

@@ -78,6 +78,8 @@ class CallRow:
     note: str | None
     blocked: bool
     """Turned away by the blacklist."""
+    origin: str
+    """`live`, or `cdr` where nobody saw it and the PBX's records told of it later."""
     legs: tuple[LegRow, ...] = ()
     recordings: tuple[Recording, ...] = ()
     """Those that the asker may hear."""

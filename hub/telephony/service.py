@@ -17,7 +17,9 @@ from hub.errors import Unavailable
 from hub.settings import Pbx
 from hub.store.engine import Database
 from hub.telephony import health, recall, snapshot
+from hub.telephony.backfill import Backfill, Gap
 from hub.telephony.calls import Call, Effect
+from hub.telephony.cdr_source import source_of
 from hub.telephony.devices import EVENTS as DEVICE_EVENTS
 from hub.telephony.devicestore import DeviceStore
 from hub.telephony.intake import CallIntake, latest_snapshots_only
@@ -59,6 +61,12 @@ class PbxService:
         """With the moment of its event."""
         self._told = asyncio.Event()
         self._sweep_wanted = False
+        self._backfill = Backfill(db, source_of(pbx), intake, rules_of(pbx), now=now)
+        self._is_up = False
+        self._unseen_since: datetime | None = None
+        """When the PBX was last heard, while it is not."""
+        self._gap_since: datetime | None = None
+        """The same of a gap that is over but for the sweep."""
 
     async def run(self) -> None:
         boot, known = await self._recall()
@@ -72,6 +80,7 @@ class PbxService:
             tasks.create_task(self._store(tracker))
             tasks.create_task(health.beat(self._db, self._pbx.name, lambda: link.state.status == "up", now=self._now))
             tasks.create_task(self._devices.run())
+            tasks.create_task(self._backfill.run())
             tasks.create_task(IntentSender(self._db, self._pbx, link).run())
 
     async def _recall(self) -> tuple[str, list[Call]]:
@@ -80,6 +89,7 @@ class PbxService:
             try:
                 await self._devices.recall()
                 async with self._db.read() as conn:
+                    self._unseen_since = await recall.last_seen(conn, self._pbx.name)
                     return await recall.last_boot(conn, self._pbx.name), await recall.open_calls(conn, self._pbx.name)
             except Unavailable as error:
                 log.warning("pbx %s waits for the database: %s", self._pbx.name, error)
@@ -96,6 +106,8 @@ class PbxService:
                 case Up(boot=boot):
                     await self._resync(link, tracker, boot)
                 case Down(reason=reason, auth_refused=auth_refused):
+                    if self._is_up:
+                        self._is_up, self._unseen_since = False, self._unseen_since or self._now()
                     await self._show_state("auth_refused" if auth_refused else "down", error=reason)
 
     async def _resync(self, link: PbxLink, tracker: CallTracker, boot: str) -> None:
@@ -109,7 +121,8 @@ class PbxService:
             return
         now = self._now()
         self._add(tracker.resync(state.channels, boot=boot, now=now, **state.details), now)
-        self._sweep_wanted = True
+        self._is_up, self._sweep_wanted = True, True
+        self._gap_since, self._unseen_since = self._gap_since or self._unseen_since, None
         self._told.set()
         await self._devices.resync(link)
         await self._show_state("up", boot=boot)
@@ -138,6 +151,9 @@ class PbxService:
                     alive = {(call.boot, call.linked_id) for call in tracker.open_calls()}
                     await self._intake.end_vanished(self._pbx.name, alive, now=self._now())
                     self._sweep_wanted = False
+                    if self._gap_since is not None:
+                        self._backfill.ask(Gap(self._gap_since, self._now()))
+                        self._gap_since = None
             except Unavailable as error:
                 log.warning("pbx %s: %d effects wait for the database: %s", self._pbx.name, len(batch), error)
                 self._effects = batch + self._effects

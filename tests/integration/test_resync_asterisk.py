@@ -75,7 +75,8 @@ class Office:
 
 
 @asynccontextmanager
-async def office(db: Database) -> AsyncIterator[Office]:
+async def office(db: Database, *, has_records: bool = False) -> AsyncIterator[Office]:
+    """`has_records`: Hub may read the PBX's own records of calls."""
     async with db.begin() as conn:
         person = {"email": "anna@hub.test", "name": "Анна", "role": "manager", "password_hash": "x"}
         user_id = await people.add_user(conn, **person, team_names=["sales"], extension="101", now=utc_now())  # type: ignore[arg-type]
@@ -83,7 +84,8 @@ async def office(db: Database) -> AsyncIterator[Office]:
         teams = {f"hub-{name}": team_id for team_id, name in (await people.team_names(conn)).items()}
     assert anna
     async with running_asterisk(ring_s=4) as asterisk, running_gate(asterisk.ami_port) as gate:
-        settings = msgspec.structs.replace(asterisk.pbx_settings(), port=gate.port)
+        records = str(asterisk.home / "log/cdr-csv/Master.csv") if has_records else ""
+        settings = msgspec.structs.replace(asterisk.pbx_settings(), port=gate.port, cdr_csv=records)
         one = Office(db, asterisk, gate, anna)
         service = asyncio.ensure_future(PbxService(db, settings, CallIntake(db, Linker("RU"), teams)).run())
         try:

@@ -181,7 +181,7 @@ class Asterisk:
 
     def _write_configuration(self) -> None:
         inside = f"/tmp/{self.home.name}"
-        for name in ("etc", "db", "keys", "spool", "run", "log", "agi"):
+        for name in ("etc", "db", "keys", "spool", "run", "log", "log/cdr-csv", "agi"):
             (self.home / name).mkdir()
         files = {
             "asterisk.conf": "[directories]\n"

@@ -65,12 +65,19 @@ def test_what_is_wrong_is_named_in_one_line(tmp_path: Path, text: str, named: st
         ("recordings_url = 'https://pbx/?x=1'", "pbx[0].recordings_url"),
         ("recordings_url = 'https://pbx'\nrecordings_username = 'a:b'", "pbx[0].recordings_username"),
         ("recordings_password_file = 'nowhere'", "pbx[0].recordings_password_file"),
+        ("cdr_csv = 'Master.csv'", "pbx[0].cdr_csv: must be an absolute path"),
+        ("cdr_csv = '/a'\ncdr_database = 'sqlite:///b'", "pbx[0]: cdr_csv or cdr_database, not both"),
+        ("cdr_database = 'mysql://hub:hunter2@pbx/asterisk'", "pbx[0].cdr_database: must be sqlite:///PATH"),
+        ("cdr_table = 'cdr; DROP TABLE calls'", "pbx[0].cdr_table"),
+        ("cdr_time_zone = 'Mars/Olympus'", "pbx[0].cdr_time_zone: 'Mars/Olympus' is no time zone"),
+        ("cdr_time_zone = '../../etc/passwd'", "pbx[0].cdr_time_zone"),
     ],
 )
-def test_a_place_of_recordings_that_cannot_be_is_named(tmp_path: Path, lines: str, named: str) -> None:
+def test_a_place_of_recordings_or_records_that_cannot_be_is_named(tmp_path: Path, lines: str, named: str) -> None:
     with pytest.raises(ConfigError) as refusal:
         load(written(tmp_path, f"[[pbx]]\nname = 'a'\nusername = 'h'\n{lines}\n"), {})
     assert named in str(refusal.value)
+    assert "hunter2" not in str(refusal.value)
 
 
 def test_the_environment_lies_over_the_file(tmp_path: Path) -> None:

@@ -111,6 +111,7 @@ class Call(Shape, frozen=True, kw_only=True):
     result: str | None
     note: str | None
     blocked: bool
+    origin: Annotated[str, one_of("live", "cdr")]
 
 
 class Calls(Shape, frozen=True, kw_only=True):
@@ -177,6 +178,7 @@ def call(row: CallRow) -> Call:
         result=None,
         note=row.note,
         blocked=row.blocked,
+        origin=row.origin,
     )
 
 
