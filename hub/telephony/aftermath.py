@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub import guard
 from hub.clock import rfc3339
-from hub.crm import leads, presence, queue
+from hub.crm import blocking, leads, presence, queue
 from hub.crm.addresses import parse_phone
 from hub.crm.linking import Linker
 from hub.telephony import late, waymarks
@@ -143,7 +143,7 @@ class Aftermath:
         number = self._outside(call, stored)
         if stored.was_ended or call.direction != "inbound" or stored.team_id is None or not number:
             return None
-        if call.outcome not in UNANSWERED or await waymarks.is_blocked(self.conn, stored.id):
+        if call.outcome not in UNANSWERED or await self._is_blocked(call, stored):
             return None
         if self.is_late and await late.was_spoken_with_since(self.conn, number, call):
             return None
@@ -158,6 +158,13 @@ class Aftermath:
             data["wish"] = "voicemail"
         await leads.offer(self.conn, lead_id, title=stored.shown_name, data=data, now=at)
         return number
+
+    async def _is_blocked(self, call: Call, stored: Stored) -> bool:
+        """Tell whether the blacklist names a caller, also one whom a dialplan let in without asking Hub."""
+        if await waymarks.is_blocked(self.conn, stored.id):
+            return True
+        caller = blocking.caller(call.from_raw, self.region or self.linker.region)
+        return blocking.blocked_by(caller, await blocking.rules_for(self.conn, caller)) is not None
 
     async def _lead(
         self,

@@ -44,7 +44,7 @@ async def note_voicemail(conn: AsyncConnection, heard: Heard, now: datetime) -> 
 async def _note(conn: AsyncConnection, heard: Heard, wish: Wish, *, now: datetime) -> None:
     row = (await conn.execute(sa.select(calls).where(calls.c.id == heard.call_id))).one()
     address = row.from_number or row.from_raw or ("anonymous" if wish == "voicemail" else "")
-    if heard.team_id is None or not address:
+    if heard.team_id is None or not address or row.blocked:
         return
     data = {"reason": "callback", "call_id": heard.call_id, "wish": wish}
     known = await _noted(conn, heard.call_id, heard.team_id, address)

@@ -12,8 +12,8 @@ from hub.clock import utc_now
 from hub.crm import clients, leads, people, queue
 from hub.crm.access import Actor, load_actor
 from hub.crm.linking import Linker
+from hub.crm.models import blocked_callers, phones, queue_items
 from hub.crm.models import leads as lead_table
-from hub.crm.models import phones, queue_items
 from hub.store.changes import changes
 from hub.store.engine import Database
 from hub.telephony.calls import Call, CallChanged, CallEnded, CallOffered, Channel, Effect, Leg, Outcome
@@ -194,6 +194,15 @@ async def test_a_hidden_or_own_number_is_nobody_to_call_back(company: Company, r
     assert await company.callbacks() == []
     async with company.db.read() as conn:
         assert (await conn.execute(sa.select(calls.c.outcome))).scalars().all() == ["abandoned"], "the list shows it"
+
+
+async def test_a_blocked_caller_whom_a_dialplan_let_in_is_nobody_to_call_back(company: Company) -> None:
+    async with company.db.begin() as conn:
+        row = {"kind": "number", "pattern": NUMBER, "note": "", "created_at": T0}
+        await conn.execute(blocked_callers.insert().values(**row))
+    await company.miss()
+    await company.miss(replace(WAITING, queue=None), outcome="missed", linked_id="100.2")
+    assert await company.callbacks() == []
 
 
 async def test_who_works_on_a_call_back_keeps_it_when_the_number_calls_again(company: Company) -> None:
