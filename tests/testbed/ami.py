@@ -44,9 +44,14 @@ class Ami:
 
     async def count(self, wanted: bytes, times: int, *, deadline_s: float = 30) -> None:
         """Read until `wanted` has come `times` times."""
-        async with asyncio.timeout(deadline_s):
-            while self.stream.count(wanted) < times:
-                self.stream += await self._reader.read(65536)
+        try:
+            async with asyncio.timeout(deadline_s):
+                while self.stream.count(wanted) < times:
+                    self.stream += await self._reader.read(65536)
+        except TimeoutError:
+            frames = [frame for frame in self.stream.split(b"\r\n\r\n") if b"QueueMemberStatus" not in frame]
+            last = b"\r\n\r\n".join(frames[-12:]).decode("utf-8", "replace")
+            raise AssertionError(f"{wanted!r} did not come {times} times; the last that came:\n{last}") from None
 
     async def take(
         self, extension: str = "101", claim: str = CLAIM, *, queue: str = "hub-sales", channel: str = ""
