@@ -48,7 +48,7 @@ async def stored_calls(conn: AsyncConnection, call_ids: Collection[int]) -> dict
     if not call_ids:
         return {}
     rows = (await conn.execute(sa.select(calls).where(calls.c.id.in_(call_ids)))).mappings().all()
-    return {row["id"]: await _snapshot(conn, {**row, "claim_id": None}) for row in rows}
+    return {row["id"]: await _snapshot(conn, {**row, "claim_id": None, "claim_extension": None}) for row in rows}
 
 
 async def _snapshot(conn: AsyncConnection, row: Mapping[Any, Any]) -> Call:

@@ -117,14 +117,16 @@ async def test_rules_said_on_the_page_are_what_callers_meet_and_hub_hears_what_b
         assert ended["outcome"] == "missed" and ended["team"]["name"] == "sales"
         assert any(line.startswith("INVITE") for line in own.first_lines("received"))
     assert [item["kind"] for item in await office.items(kind="lead")] == ["lead"], "a call-back for the team"
-    async with phone(asterisk, "101", talk_ms=300), caller(asterisk, CLIENT):
-        answered = await office.call("+74951234567", outcome="answered")
-        assert answered["answered_by"]["extension"] == "101"
-        assert {leg["result"] for leg in answered["legs"]} == {"answered"}
 
     async def would_ring() -> bool:
         found = await got(api, "route", team=str(ended["team"]["id"]), **{"from": CLIENT})
         return any(step["name"] == "personal" and step["why"] == "rings" for step in found["steps"])
+
+    await wait_for(would_ring, what="the manager's phone is known to be free again")
+    async with phone(asterisk, "101", talk_ms=300), caller(asterisk, CLIENT):
+        answered = await office.call("+74951234567", outcome="answered")
+        assert answered["answered_by"]["extension"] == "101"
+        assert {leg["result"] for leg in answered["legs"]} == {"answered"}
 
     await wait_for(would_ring, what="the manager's phone is known to be free again")
     # a manager who rejects is not rung again: the team has the call, then the other team
