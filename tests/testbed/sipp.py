@@ -62,7 +62,7 @@ class SippCall:
 
     async def hang_up(self) -> None:
         """Have this side hang up now, before its time is over; waits until there is a call to end."""
-        await wait_for(self._is_established, what="the call is up", deadline_s=10)
+        await self.established()
         self.trigger()
         # sipp passes over what comes while it is between two steps: then it is told once more.
         with contextlib.suppress(AssertionError):
@@ -89,6 +89,10 @@ class SippCall:
         lines += ["CSeq: 99 INFO", "Max-Forwards: 70", "Content-Length: 0", "", ""]
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as told:
             told.sendto("\r\n".join(lines).encode(), ("127.0.0.1", self.port))
+
+    async def established(self) -> None:
+        """Wait until the call is up on both sides: what is asked of it before its ACK may be passed over."""
+        await wait_for(self._is_established, what="the call is up", deadline_s=10)
 
     async def _is_established(self) -> bool:
         return any(line.startswith("ACK") for line in self.first_lines("sent") + self.first_lines("received"))

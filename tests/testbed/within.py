@@ -67,6 +67,7 @@ async def refer(asterisk: Asterisk, call: SippCall, to: str, *, replaces: Dialog
 
 async def hold(asterisk: Asterisk, call: SippCall, *, way: str = "sendonly") -> str:
     """Put the other side on hold by re-INVITE; `way="sendrecv"` takes it back."""
+    await call.established()
     # Port 4 is as good as any: nobody listens to what Asterisk plays there.
     sdp = [f"v=0\r\no=hold 1 {next(_cseq)} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0"]
     sdp += ["m=audio 4004 RTP/AVP 0", "a=rtpmap:0 PCMU/8000", f"a={way}", ""]
