@@ -20,19 +20,19 @@ from tests.testbed import sipp
 from tests.testbed.asterisk import Asterisk, running_asterisk
 from tests.testbed.chromium import new_person, running_chromium, shoot, sign_in
 from tests.testbed.hub import Hub, running_hub
-from tests.testbed.line import Line, running_line
+from tests.testbed.proxy import Gate, running_gate
 from tests.testbed.waiting import wait_for
 
 pytestmark = pytest.mark.asterisk
 
 
 @asynccontextmanager
-async def office(folder: Path) -> AsyncIterator[tuple[Asterisk, Line, Hub]]:
+async def office(folder: Path) -> AsyncIterator[tuple[Asterisk, Gate, Hub]]:
     """Asterisk whose phone 103 registers by itself, a line that can be cut, and Hub at its other end."""
     async with running_asterisk() as asterisk:
         _let_103_register(asterisk)
         await asterisk.restart()
-        async with running_line(asterisk.ami_port) as line:
+        async with running_gate(asterisk.ami_port) as line:
             pbx = msgspec.structs.replace(asterisk.pbx_settings(), port=line.port)
             async with running_hub(folder, pbx_toml(pbx)) as hub:
                 await staff(hub)
@@ -96,11 +96,11 @@ async def test_no_phone_stays_busy_through_a_cut_line_and_a_dead_pbx(tmp_path: P
         ):
             await until_device(hub, "PJSIP/101", state="in_use")
             await until_person(hub, name, state="in_call", phone="in_use")
-            line.cut()
+            line.close()
             await until_person(hub, name, state="offline", phone="unknown")
             await caller.hang_up()
             await caller.ended()
-        line.mend()
+        line.open()
         await until_device(hub, "PJSIP/101", state="idle")
         await until_person(hub, name, state="offline", phone="idle")
 
