@@ -24,9 +24,9 @@ from hub.crm.addresses import parse_email, parse_phone
 from hub.crm.linking import Linker
 from hub.errors import ConfigError, Unavailable
 from hub.mail.models import mailboxes
-from hub.mail.reader import MailboxReader
-from hub.mail.sender import Sender
-from hub.mail.sent_folder import ImapSentFolder
+from hub.mail.sending.sender import Sender
+from hub.mail.sync.reader import MailboxReader
+from hub.mail.sync.sent_folder import ImapSentFolder
 from hub.settings import Settings
 from hub.store import changes
 from hub.store.blobs import BlobStore

@@ -29,9 +29,9 @@ from hub.crm import phones
 from hub.crm.addresses import parse_phone
 from hub.errors import ConfigError, HubError
 from hub.guard import shown
-from hub.mail import smtp
-from hub.mail.imap import connected
-from hub.mail.sent_folder import sent_folder_of
+from hub.mail.imap.connection import connected
+from hub.mail.sending import smtp
+from hub.mail.sync.sent_folder import sent_folder_of
 from hub.settings import MailServer, Pbx, Settings, load
 from hub.store.bus import RedisBus
 from hub.store.engine import Database, open_database

@@ -8,8 +8,8 @@ from email import message_from_bytes, policy
 from uuid import UUID
 
 from hub.demo.sample import Letter
-from hub.mail.compose import Draft, OutgoingFile, compose, new_message_id
-from hub.mail.headers import Address
+from hub.mail.reading.headers import Address
+from hub.mail.sending.compose import Draft, OutgoingFile, compose, new_message_id
 
 _PDF = (
     b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hub import guard
 from hub.errors import Refused
-from hub.mail.headers import Address, addresses
+from hub.mail.reading.headers import Address, addresses
 
 MAX_BYTES = 8000
 

@@ -23,9 +23,9 @@ from hub.crm.access import Actor, load_actor
 from hub.crm.linking import Linker
 from hub.demo.mail import running_mail
 from hub.mail import register
-from hub.mail.imap import connected
+from hub.mail.imap.connection import connected
 from hub.mail.models import locations, mailboxes
-from hub.mail.reader import MailboxReader
+from hub.mail.sync.reader import MailboxReader
 from hub.settings import Mailbox, MailServer, Secret
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database

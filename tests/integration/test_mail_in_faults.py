@@ -206,7 +206,7 @@ async def test_a_server_without_room_for_us_is_asked_again_soon(db: Database, bl
 async def test_a_server_that_refuses_idle_is_polled(
     db: Database, blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hub.mail.reader.LOOK_EVERY_S", 0.2)
+    monkeypatch.setattr("hub.mail.sync.reader.LOOK_EVERY_S", 0.2)
     async with fake_imap() as server:
         server.instead = lambda tag, command: tag + b" NO not today\r\n" if command == b"IDLE" else None
         async with running_office(db, blobs, server.settings) as office:

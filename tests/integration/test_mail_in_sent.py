@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from hub.clock import utc_now
 from hub.crm.linking import Linker
 from hub.errors import Unavailable
-from hub.mail import submit
-from hub.mail.headers import Address
 from hub.mail.models import folders, locations
-from hub.mail.sent_folder import ImapSentFolder
-from hub.mail.submit import NewMessage
+from hub.mail.reading.headers import Address
+from hub.mail.sending import submit
+from hub.mail.sending.submit import NewMessage
+from hub.mail.sync.sent_folder import ImapSentFolder
 from hub.settings import MailServer
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database

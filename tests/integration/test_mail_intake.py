@@ -14,7 +14,7 @@ from hub.crm.access import Actor, load_actor
 from hub.crm.linking import Linker
 from hub.errors import Unavailable
 from hub.mail import register
-from hub.mail.intake import Arrived, FolderPlace, MailIntake
+from hub.mail.intake.intake import Arrived, FolderPlace, MailIntake
 from hub.mail.models import folders, mailboxes
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database

@@ -16,9 +16,9 @@ import pytest
 import sqlalchemy as sa
 
 from hub.mail import register
-from hub.mail.intake import SMALL_BYTES, Arrived
+from hub.mail.intake.intake import SMALL_BYTES, Arrived
 from hub.mail.models import folders, locations
-from hub.mail.parsing import ParserPool
+from hub.mail.reading.parsing import ParserPool
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
 from tests.integration.test_mail_intake import T0, Box, mail

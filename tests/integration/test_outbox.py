@@ -17,15 +17,16 @@ from hub.crm.linking import Linker
 from hub.crm.models import audit, team_members
 from hub.demo.mail import DemoMail, running_mail
 from hub.errors import Conflict, NotFound, Refused, Unavailable
-from hub.mail import outbox, register, sender, submit
-from hub.mail.compose import OutgoingFile
-from hub.mail.headers import Address
-from hub.mail.mime import parse
+from hub.mail import register
 from hub.mail.models import mailboxes, messages, thread_ids
 from hub.mail.models import outbox as outbox_table
+from hub.mail.reading.headers import Address
+from hub.mail.reading.mime import parse
 from hub.mail.register import MessageRow
-from hub.mail.sender import Sender
-from hub.mail.submit import NewMessage
+from hub.mail.sending import outbox, sender, submit
+from hub.mail.sending.compose import OutgoingFile
+from hub.mail.sending.sender import Sender
+from hub.mail.sending.submit import NewMessage
 from hub.settings import Mailbox
 from hub.store.blobs import BlobStore
 from hub.store.bus import Bus

@@ -12,9 +12,9 @@ import pytest
 
 from hub import errors
 from hub.demo.mail import DemoMail, running_mail
-from hub.mail.compose import Draft, compose
-from hub.mail.headers import Address
-from hub.mail.smtp import Deferred, Outcome, PartlySent, Refused, Sent, Unknown, send
+from hub.mail.reading.headers import Address
+from hub.mail.sending.compose import Draft, compose
+from hub.mail.sending.smtp import Deferred, Outcome, PartlySent, Refused, Sent, Unknown, send
 from hub.settings import MailServer, Secret
 from tests.testbed.smtp import CUT, STALL, running_peer, self_signed
 

@@ -15,7 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.errors import Refused
-from hub.mail.compose import (
+from hub.mail.reading.headers import Address
+from hub.mail.reading.mime import parse
+from hub.mail.reading.quotes import split_quote
+from hub.mail.sending.compose import (
     MAX_RECIPIENTS,
     Draft,
     OutgoingFile,
@@ -26,9 +29,6 @@ from hub.mail.compose import (
     quoted_text,
     smtp_address,
 )
-from hub.mail.headers import Address
-from hub.mail.mime import parse
-from hub.mail.quotes import split_quote
 
 AT = datetime(2026, 11, 24, 10, 12, tzinfo=UTC)
 DRAFT = Draft(

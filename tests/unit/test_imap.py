@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from hub.errors import Refused, Unavailable, Unknown
-from hub.mail.imap import ImapConnection
+from hub.mail.imap.connection import ImapConnection
 from hub.settings import MailServer, Secret
 from tests.testbed.smtp import self_signed
 
@@ -300,7 +300,7 @@ async def test_a_password_that_is_not_ascii_goes_as_a_literal() -> None:
 
 
 async def test_an_answer_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hub.mail.imap.MAX_RESPONSE_BYTES", 100_000)
+    monkeypatch.setattr("hub.mail.imap.connection.MAX_RESPONSE_BYTES", 100_000)
 
     async def script(talk: Talk) -> None:
         await talk.command()

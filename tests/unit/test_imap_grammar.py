@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.mail.imap_grammar import (
+from hub.mail.imap.grammar import (
     BadServer,
     Quoted,
     Response,
@@ -113,7 +113,7 @@ def test_a_brace_at_the_end_of_a_text_for_people_announces_nothing(status: bytes
 
 
 def test_a_response_of_endless_literals_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hub.mail.imap_grammar.MAX_RESPONSE_BYTES", 1000)
+    monkeypatch.setattr("hub.mail.imap.grammar.MAX_RESPONSE_BYTES", 1000)
     with pytest.raises(BadServer, match="without end"):
         read(b"* 1 FETCH (" + b"A {5}\r\nhello " * 200)
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.mail.headers import Address, addresses, message_ids, parameters
-from hub.mail.mime import MAX_PARTS, ParsedMessage, file_name, parse
+from hub.mail.reading.headers import Address, addresses, message_ids, parameters
+from hub.mail.reading.mime import MAX_PARTS, ParsedMessage, file_name, parse
 
 
 def mail(*head: str, body: bytes | str = b"", newline: str = "\r\n") -> bytes:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.mail.markup import MAX_DEPTH, bounded
-from hub.mail.quotes import quoted_from, split_quote
-from hub.mail.sanitize import html_to_text, safe_html, safe_style, text_to_html
+from hub.mail.reading.markup import MAX_DEPTH, bounded
+from hub.mail.reading.quotes import quoted_from, split_quote
+from hub.mail.reading.sanitize import html_to_text, safe_html, safe_style, text_to_html
 
 
 def safe(text: str, *, allow_remote: bool = False) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.mail.sync import (
+from hub.mail.sync.plan import (
     BATCH,
     WINDOW,
     FolderCursor,

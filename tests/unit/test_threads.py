@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from hub.mail.threads import Placed, base_subject, place, reply_subject
+from hub.mail.intake.threads import Placed, base_subject, place, reply_subject
 
 
 class Mailbox:

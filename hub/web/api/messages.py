@@ -15,11 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub import guard
 from hub.crm.addresses import parse_email
 from hub.errors import Refused
-from hub.mail import register, submit
-from hub.mail.compose import OutgoingFile
-from hub.mail.headers import Address
+from hub.mail import register
+from hub.mail.reading.headers import Address
 from hub.mail.register import MessageFilters
-from hub.mail.submit import Frozen, NewMessage
+from hub.mail.sending import submit
+from hub.mail.sending.compose import OutgoingFile
+from hub.mail.sending.submit import Frozen, NewMessage
 from hub.web import files
 from hub.web.api import shapes
 from hub.web.api.endpoint import Endpoint, Id, Page, Query

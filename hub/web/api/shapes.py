@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 
 from hub.clock import rfc3339
-from hub.mail.quotes import quoted_from
+from hub.mail.reading.quotes import quoted_from
 from hub.mail.register import AttachmentRow, MessageRow
 from hub.telephony.register import CallRow, LegRow
 

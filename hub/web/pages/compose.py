@@ -13,9 +13,10 @@ from aiohttp import web
 
 from hub.crm import clients, idempotency
 from hub.errors import Refused
-from hub.mail import outbox, register, submit
-from hub.mail.compose import OutgoingFile
-from hub.mail.submit import NewMessage
+from hub.mail import register
+from hub.mail.sending import outbox, submit
+from hub.mail.sending.compose import OutgoingFile
+from hub.mail.sending.submit import NewMessage
 from hub.web import render
 from hub.web.recipients import read_addresses
 from hub.web.routes import Route

@@ -14,8 +14,8 @@ from aiohttp import web
 
 from hub.errors import NotFound
 from hub.mail import register
+from hub.mail.intake.threads import reply_subject
 from hub.mail.register import AttachmentRow, MessageRow
-from hub.mail.threads import reply_subject
 from hub.store import changes
 from hub.store.blobs import BlobStore
 from hub.web import files, render

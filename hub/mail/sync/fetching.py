@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hub.errors import Refused, Unavailable
-from hub.mail.imap import Fetched, ImapConnection
-from hub.mail.imap_grammar import uid_set
+from hub.mail.imap.connection import Fetched, ImapConnection
+from hub.mail.imap.grammar import uid_set
 
 log = logging.getLogger(__name__)
 

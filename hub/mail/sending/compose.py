@@ -26,8 +26,8 @@ from uuid import UUID
 from hub import guard
 from hub.crm.addresses import parse_domain
 from hub.errors import Refused
-from hub.mail.headers import Address
-from hub.mail.mime import file_name
+from hub.mail.reading.headers import Address
+from hub.mail.reading.mime import file_name
 
 MAX_RECIPIENTS = 100
 MAX_BYTES = 25_000_000

@@ -21,9 +21,10 @@ from hub.crm import access, timeline
 from hub.crm.access import Actor
 from hub.crm.audit import record
 from hub.errors import Conflict, NotFound
-from hub.mail import register, smtp
+from hub.mail import register
 from hub.mail.models import mailboxes, messages, outbox, outbox_recipients
 from hub.mail.register import timeline_data
+from hub.mail.sending import smtp
 from hub.store.changes import tell
 from hub.store.engine import hint_after_commit
 

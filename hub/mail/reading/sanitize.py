@@ -17,7 +17,7 @@ from inscriptis import get_text  # type: ignore[import-untyped]
 from inscriptis.css_profiles import CSS_PROFILES  # type: ignore[import-untyped]
 from inscriptis.model.config import ParserConfig  # type: ignore[import-untyped]
 
-from hub.mail.markup import bounded
+from hub.mail.reading.markup import bounded
 
 REMOTE_ATTRIBUTE = "data-remote-src"
 """Where the address of a picture goes that was not loaded; the page may put it back when a person asks."""

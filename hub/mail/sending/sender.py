@@ -16,8 +16,8 @@ from typing import Protocol
 
 from hub.clock import utc_now
 from hub.errors import HubError, NotFound, Unavailable, Unknown
-from hub.mail import outbox, smtp
-from hub.mail.outbox import Due
+from hub.mail.sending import outbox, smtp
+from hub.mail.sending.outbox import Due
 from hub.settings import Mailbox
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from hub.errors import Refused, Unavailable
-from hub.mail.imap import Folder, ImapConnection, connected
+from hub.mail.imap.connection import Folder, ImapConnection, connected
 from hub.settings import MailServer
 
 USUAL = ("sent", "sent items", "sent mail", "sent messages", "отправленные", "inbox.sent", "inbox/sent")

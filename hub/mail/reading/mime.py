@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from hub.mail.charsets import decode
-from hub.mail.headers import (
+from hub.mail.reading.charsets import decode
+from hub.mail.reading.headers import (
     Address,
     Head,
     addresses,

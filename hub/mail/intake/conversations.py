@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm import queue
+from hub.mail.intake.threads import Placed, base_subject, ids_to_look_up, place
 from hub.mail.models import messages, thread_ids, threads
-from hub.mail.threads import Placed, base_subject, ids_to_look_up, place
 from hub.store.upsert import insert
 
 

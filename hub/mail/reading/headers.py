@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from hub.mail.charsets import decode
+from hub.mail.reading.charsets import decode
 
 MAX_HEAD_BYTES = 2_000_000
 MAX_FIELDS = 2_000

@@ -18,13 +18,12 @@ import sqlalchemy as sa
 
 from hub.clock import utc_now
 from hub.errors import Refused
-from hub.mail.fetching import Fetcher, Taken, Trouble
-from hub.mail.imap import ImapConnection
-from hub.mail.imap_grammar import uid_set
-from hub.mail.intake import Arrived, FolderPlace, FolderRole, MailIntake
+from hub.mail.imap.connection import ImapConnection
+from hub.mail.imap.grammar import uid_set
+from hub.mail.intake.intake import Arrived, FolderPlace, FolderRole, MailIntake
 from hub.mail.models import folders
-from hub.mail.sent_folder import sent_folder_of
-from hub.mail.sync import (
+from hub.mail.sync.fetching import Fetcher, Taken, Trouble
+from hub.mail.sync.plan import (
     BATCH,
     WINDOW,
     FolderCursor,
@@ -36,6 +35,7 @@ from hub.mail.sync import (
     taken,
     window,
 )
+from hub.mail.sync.sent_folder import sent_folder_of
 from hub.store.engine import Database
 from hub.store.upsert import insert
 

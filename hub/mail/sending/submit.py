@@ -23,14 +23,15 @@ from hub.crm.audit import record
 from hub.crm.linking import Linker
 from hub.crm.models import clients, contacts
 from hub.errors import NotFound, Refused
-from hub.mail import conversations, register
-from hub.mail.compose import Composed, Draft, OutgoingFile, compose, new_message_id
-from hub.mail.headers import Address
-from hub.mail.mime import file_name, first_line
+from hub.mail import register
+from hub.mail.intake import conversations
 from hub.mail.models import attachments, mailboxes, messages, outbox, outbox_recipients
-from hub.mail.outbox import TOPIC, own_mailbox, show
+from hub.mail.reading.headers import Address
+from hub.mail.reading.mime import file_name, first_line
+from hub.mail.reading.sanitize import html_to_text, safe_html
 from hub.mail.register import MessageRow
-from hub.mail.sanitize import html_to_text, safe_html
+from hub.mail.sending.compose import Composed, Draft, OutgoingFile, compose, new_message_id
+from hub.mail.sending.outbox import TOPIC, own_mailbox, show
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database, hint_after_commit
 

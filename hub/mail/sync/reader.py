@@ -18,11 +18,11 @@ import sqlalchemy as sa
 from hub.clock import utc_now
 from hub.crm.linking import Linker
 from hub.errors import HubError, Unavailable
-from hub.mail.fetching import Trouble
-from hub.mail.imap import connected
-from hub.mail.intake import MailIntake
+from hub.mail.imap.connection import connected
+from hub.mail.intake.intake import MailIntake
 from hub.mail.models import mailboxes
-from hub.mail.session import MailSession
+from hub.mail.sync.fetching import Trouble
+from hub.mail.sync.session import MailSession
 from hub.settings import Mailbox
 from hub.store.blobs import BlobStore
 from hub.store.changes import tell

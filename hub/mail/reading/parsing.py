@@ -18,9 +18,9 @@ from multiprocessing import get_context
 from threading import Lock
 from typing import Any, TypeVar
 
-from hub.mail import mime
-from hub.mail.mime import ParsedMessage
-from hub.mail.sanitize import html_to_text, safe_html
+from hub.mail.reading import mime
+from hub.mail.reading.mime import ParsedMessage
+from hub.mail.reading.sanitize import html_to_text, safe_html
 
 T = TypeVar("T")
 

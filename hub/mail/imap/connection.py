@@ -21,7 +21,7 @@ from aioimaplib import IMAP4ClientProtocol
 
 from hub import guard
 from hub.errors import HubError, Refused, Unavailable, Unknown
-from hub.mail.imap_grammar import (
+from hub.mail.imap.grammar import (
     MAX_RESPONSE_BYTES,
     BadServer,
     Response,

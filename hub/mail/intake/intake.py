@@ -27,11 +27,12 @@ from hub.crm import leads, queue, timeline
 from hub.crm.linking import Linked, Linker
 from hub.crm.models import clients
 from hub.errors import HubError
-from hub.mail import conversations, mime, parsing
-from hub.mail.headers import Address
-from hub.mail.mime import ParsedMessage
+from hub.mail.intake import conversations
 from hub.mail.models import attachments, folders, locations, messages, outbox, threads
-from hub.mail.parsing import Reading
+from hub.mail.reading import mime, parsing
+from hub.mail.reading.headers import Address
+from hub.mail.reading.mime import ParsedMessage
+from hub.mail.reading.parsing import Reading
 from hub.mail.register import timeline_data
 from hub.store.blobs import BlobStore
 from hub.store.changes import tell
