@@ -17,11 +17,33 @@ mailboxes = sa.Table(
     sa.Column("address", sa.String(254), nullable=False, unique=True),
     sa.Column("name", sa.String(200), nullable=False, server_default=""),
     link("team_id", "teams", nullable=False),
+    link("owner_id", "users"),
+    sa.Column("source", sa.String(4), nullable=False, server_default="file"),
+    sa.Column("settings", Json),
+    sa.Column("is_enabled", sa.Boolean(), nullable=False, server_default=sa.true()),
+    sa.Column("sends_per_min", sa.Integer()),
     sa.Column("state", sa.String(15), nullable=False, server_default="connecting"),
     sa.Column("error", sa.String(300), nullable=False, server_default=""),
+    moment("error_at"),
     moment("seen_at"),
+    moment("last_mail_at"),
     moment("first_synced_at"),
     moment("created_at", nullable=False),
+    sa.CheckConstraint("source IN ('file', 'page')", name="source"),
+)
+"""`team_id` gets what strangers write; a mailbox with an `owner_id` is that person's own. `source`: where its settings
+stand, in the configuration file or (`settings`) here; secrets stand in neither."""
+
+mail_secrets = sa.Table(
+    "mail_secrets",
+    metadata,
+    id_column(),
+    link("mailbox_id", "mailboxes", nullable=False, index=False),
+    sa.Column("kind", sa.String(12), nullable=False),
+    sa.Column("key_id", sa.String(16), nullable=False),
+    sa.Column("sealed", sa.LargeBinary(), nullable=False),
+    moment("renewed_at", nullable=False),
+    sa.UniqueConstraint("mailbox_id", "kind", name="uq_mail_secrets_kind"),
 )
 
 folders = sa.Table(
@@ -31,11 +53,14 @@ folders = sa.Table(
     link("mailbox_id", "mailboxes", nullable=False, index=False),
     sa.Column("name", sa.String(500), nullable=False),
     sa.Column("role", sa.String(10), nullable=False),
+    sa.Column("is_chosen", sa.Boolean(), nullable=False, server_default=sa.true()),
     sa.Column("uidvalidity", sa.BigInteger()),
     sa.Column("high_uid", sa.BigInteger(), nullable=False, server_default="0"),
     sa.Column("low_uid", sa.BigInteger()),
     sa.Column("highestmodseq", sa.BigInteger()),
     sa.Column("gaps", Json, nullable=False),
+    sa.Column("on_server", sa.BigInteger(), nullable=False, server_default="0"),
+    moment("compared_at"),
     sa.UniqueConstraint("mailbox_id", "name", name="uq_mail_folders_name"),
 )
 
@@ -87,8 +112,14 @@ messages = sa.Table(
     sa.Column("raw_sha256", sa.String(64), nullable=False),
     sa.Column("size", sa.BigInteger(), nullable=False),
     sa.Column("parse_state", sa.String(10), nullable=False),
+    sa.Column("parse_attempts", sa.Integer(), nullable=False, server_default="0"),
     sa.Column("defects", Json, nullable=False),
+    sa.Column("about", Json, nullable=False, server_default="{}"),
+    sa.Column("quoted_from", sa.Integer()),
+    sa.Column("signature_from", sa.Integer()),
     sa.Column("flags", Json, nullable=False),
+    moment("deleted_at"),
+    link("bounce_of", "messages"),
     link("author_id", "users"),
     link("client_id", "clients"),
     link("contact_id", "contacts"),
@@ -99,7 +130,10 @@ messages = sa.Table(
     sa.UniqueConstraint("mailbox_id", "raw_sha256", name="uq_messages_content"),
     sa.Index("ix_messages_received", "received_at", "id"),
     sa.Index("ix_messages_message_id", "mailbox_id", "message_id"),
+    sa.Index("ix_messages_same", "message_id"),
 )
+"""`about`: what a message is beside its text (calendar, signed, encrypted, remote pictures). `quoted_from` and
+`signature_from` are places in `text`. `deleted_at`: no folder of the server holds it any more."""
 
 locations = sa.Table(
     "mail_locations",
@@ -109,7 +143,43 @@ locations = sa.Table(
     sa.Column("uidvalidity", sa.BigInteger(), nullable=False),
     sa.Column("uid", sa.BigInteger(), nullable=False),
     link("message_id", "messages", nullable=False),
+    sa.Column("flags", Json, nullable=False, server_default="[]"),
     sa.UniqueConstraint("folder_id", "uidvalidity", "uid", name="uq_mail_locations_place"),
+)
+
+flag_wishes = sa.Table(
+    "flag_wishes",
+    metadata,
+    id_column(),
+    link("mailbox_id", "mailboxes", nullable=False),
+    link("message_id", "messages", nullable=False, index=False),
+    sa.Column("flag", sa.String(20), nullable=False),
+    sa.Column("wanted", sa.Boolean(), nullable=False),
+    sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"),
+    moment("not_before", nullable=False),
+    sa.UniqueConstraint("message_id", "flag", name="uq_flag_wishes_flag"),
+)
+"""What a person wants of a message's flags and the server does not show yet; the row goes when it does."""
+
+undeliverable = sa.Table(
+    "undeliverable",
+    metadata,
+    sa.Column("address", sa.String(254), primary_key=True),
+    sa.Column("status", sa.String(12), nullable=False, server_default=""),
+    sa.Column("reason", sa.String(300), nullable=False, server_default=""),
+    link("message_id", "messages"),
+    sa.Column("times", sa.Integer(), nullable=False, server_default="1"),
+    moment("since", nullable=False),
+    moment("last_at", nullable=False),
+)
+"""Addresses whose mail came back; `status` is the enhanced code (RFC 3463) where one was told."""
+
+answering = sa.Table(
+    "answering",
+    metadata,
+    sa.Column("thread_id", BigId, sa.ForeignKey("threads.id"), primary_key=True),
+    sa.Column("user_id", BigId, sa.ForeignKey("users.id"), primary_key=True),
+    moment("until", nullable=False),
 )
 
 attachments = sa.Table(
@@ -123,6 +193,9 @@ attachments = sa.Table(
     sa.Column("sha256", sa.String(64), nullable=False),
     sa.Column("inline", sa.Boolean(), nullable=False),
     sa.Column("cid", sa.String(300)),
+    sa.Column("scan", sa.String(10), nullable=False, server_default="none"),
+    sa.Column("scan_note", sa.String(200), nullable=False, server_default=""),
+    sa.CheckConstraint("scan IN ('none', 'waiting', 'clean', 'infected', 'failed')", name="scan"),
 )
 
 outbox = sa.Table(
@@ -133,12 +206,15 @@ outbox = sa.Table(
     link("mailbox_id", "mailboxes", nullable=False),
     sa.Column("state", sa.String(10), nullable=False),
     moment("not_before", nullable=False),
+    moment("undo_until"),
     moment("sending_since"),
     sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"),
     sa.Column("reason", sa.String(300), nullable=False, server_default=""),
     sa.Column("copy_state", sa.String(10), nullable=False, server_default="none"),
     sa.Index("ix_outbox_due", "state", "not_before"),
-    sa.CheckConstraint("state IN ('queued', 'sending', 'sent', 'refused', 'deferred', 'unknown')", name="state"),
+    sa.CheckConstraint(
+        "state IN ('queued', 'sending', 'sent', 'refused', 'deferred', 'unknown', 'cancelled')", name="state"
+    ),
     sa.CheckConstraint("copy_state IN ('none', 'wanted', 'done')", name="copy"),
 )
 

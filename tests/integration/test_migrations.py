@@ -21,7 +21,9 @@ async def test_migrated_schema_is_what_the_models_say(db: Database) -> None:
         importlib.import_module(name)
 
     def differences(connection: sa.Connection) -> list[object]:
-        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+        # The search's tables are of either database's own kind.
+        own = {"include_name": lambda name, kind, _: not (kind == "table" and name.startswith("message_search"))}
+        return list(compare_metadata(MigrationContext.configure(connection, opts=own), metadata))
 
     async with db.begin() as conn:
         assert await conn.run_sync(differences) == []

@@ -19,7 +19,14 @@ from alembic.config import Config
 from hub.store.engine import open_database
 from hub.store.migrate import upgrade
 
-MODELS = ("hub.store.changes", "hub.crm.models", "hub.telephony.models", "hub.mail.models")
+MODELS = (
+    "hub.store.changes",
+    "hub.store.holders",
+    "hub.crm.models",
+    "hub.telephony.models",
+    "hub.mail.models",
+    "hub.mail.sending.models",
+)
 
 
 async def main(text: str) -> None:

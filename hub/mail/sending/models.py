@@ -1,0 +1,90 @@
+"""Tables of what is being written: drafts, templates, signatures and the names people write under. Shapes only.
+
+Invariants that the database holds: a draft's file has one row, a person has each identity once.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from hub.store.schema import Json, id_column, link, metadata, moment
+
+drafts = sa.Table(
+    "drafts",
+    metadata,
+    id_column(),
+    link("author_id", "users", nullable=False),
+    link("mailbox_id", "mailboxes", nullable=False, index=False),
+    link("identity_id", "identities", index=False),
+    link("client_id", "clients"),
+    link("contact_id", "contacts", index=False),
+    sa.Column("kind", sa.String(10), nullable=False, server_default="new"),
+    link("answers_id", "messages"),
+    sa.Column("to", Json, nullable=False),
+    sa.Column("cc", Json, nullable=False),
+    sa.Column("bcc", Json, nullable=False),
+    sa.Column("subject", sa.String(1000), nullable=False, server_default=""),
+    sa.Column("html", sa.Text(), nullable=False, server_default=""),
+    sa.Column("text", sa.Text(), nullable=False, server_default=""),
+    sa.Column("version", sa.Integer(), nullable=False, server_default="0"),
+    moment("send_at"),
+    moment("created_at", nullable=False),
+    moment("saved_at", nullable=False),
+    sa.CheckConstraint("kind IN ('new', 'reply', 'reply_all', 'forward')", name="kind"),
+)
+"""What is written and not sent yet; the row goes when it is sent. `version` grows by each save."""
+
+draft_files = sa.Table(
+    "draft_files",
+    metadata,
+    id_column(),
+    link("draft_id", "drafts", nullable=False),
+    sa.Column("name", sa.String(300), nullable=False),
+    sa.Column("type", sa.String(200), nullable=False),
+    sa.Column("size", sa.BigInteger(), nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("inline", sa.Boolean(), nullable=False, server_default=sa.false()),
+    sa.Column("cid", sa.String(300)),
+)
+
+mail_templates = sa.Table(
+    "mail_templates",
+    metadata,
+    id_column(),
+    link("team_id", "teams"),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("language", sa.String(2), nullable=False),
+    sa.Column("subject", sa.String(1000), nullable=False, server_default=""),
+    sa.Column("html", sa.Text(), nullable=False),
+    link("created_by", "users", index=False),
+    moment("renewed_at", nullable=False),
+    moment("archived_at"),
+    sa.UniqueConstraint("team_id", "name", "language", name="uq_mail_templates_name"),
+)
+"""Texts with fields of the client; without a team they are everybody's."""
+
+signatures = sa.Table(
+    "signatures",
+    metadata,
+    id_column(),
+    link("user_id", "users"),
+    link("mailbox_id", "mailboxes"),
+    sa.Column("language", sa.String(2), nullable=False),
+    sa.Column("html", sa.Text(), nullable=False),
+    moment("renewed_at", nullable=False),
+    sa.UniqueConstraint("user_id", "mailbox_id", "language", name="uq_signatures_language"),
+)
+"""A person's, a mailbox's, or a person's for one mailbox: the narrowest is taken."""
+
+identities = sa.Table(
+    "identities",
+    metadata,
+    id_column(),
+    link("user_id", "users", nullable=False),
+    link("mailbox_id", "mailboxes", nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("address", sa.String(254), nullable=False, server_default=""),
+    sa.Column("is_default", sa.Boolean(), nullable=False, server_default=sa.false()),
+    sa.UniqueConstraint("user_id", "mailbox_id", "name", "address", name="uq_identities_name"),
+)
+"""The name (and alias address, where not the mailbox's own) a person writes under from a mailbox."""
