@@ -115,8 +115,6 @@ messages = sa.Table(
     sa.Column("parse_attempts", sa.Integer(), nullable=False, server_default="0"),
     sa.Column("defects", Json, nullable=False),
     sa.Column("about", Json, nullable=False, server_default="{}"),
-    sa.Column("quoted_from", sa.Integer()),
-    sa.Column("signature_from", sa.Integer()),
     sa.Column("flags", Json, nullable=False),
     moment("deleted_at"),
     link("bounce_of", "messages"),
@@ -132,8 +130,8 @@ messages = sa.Table(
     sa.Index("ix_messages_message_id", "mailbox_id", "message_id"),
     sa.Index("ix_messages_same", "message_id"),
 )
-"""`about`: what a message is beside its text (calendar, signed, encrypted, remote pictures). `quoted_from` and
-`signature_from` are places in `text`. `deleted_at`: no folder of the server holds it any more."""
+"""`about`: what a message is beside its text (an event, signed, encrypted). `deleted_at`: no folder of the server
+holds it any more."""
 
 locations = sa.Table(
     "mail_locations",

@@ -27,6 +27,7 @@ from hub.crm import leads, queue, timeline
 from hub.crm.linking import Linked, Linker
 from hub.crm.models import clients
 from hub.errors import HubError
+from hub.mail import search
 from hub.mail.intake import conversations
 from hub.mail.models import attachments, folders, locations, messages, outbox, threads
 from hub.mail.reading import mime, parsing
@@ -246,6 +247,8 @@ class MailIntake:
         values["candidates"] = [asdict(candidate) for candidate in linked.candidates]
         row = (await conn.execute(messages.insert().values(**values).returning(messages))).mappings().one()
         await self._store_files(conn, row["id"], one)
+        if one.reading is not None:
+            await search.add(conn, {row["id"]: one.reading.terms})
         client_id, contact_id = owner["client_id"], owner["contact_id"]
         if client_id is not None:
             at, data = row["received_at"], timeline_data(row)
@@ -291,6 +294,7 @@ class MailIntake:
             "size": len(one.arrived.raw),
             "parse_state": "parsed" if one.parsed else "failed",
             "defects": list(parsed.defects),
+            "about": parsed.about,
             "flags": sorted(flag.lstrip("\\").lower() for flag in one.arrived.flags),
             "link_manual": False,
         }

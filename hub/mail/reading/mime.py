@@ -14,9 +14,9 @@ import binascii
 import html
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from hub.mail.reading.charsets import decode
 from hub.mail.reading.headers import (
@@ -70,6 +70,8 @@ class ParsedMessage:
     attachments: tuple[Attachment, ...]
     auto: Auto
     defects: tuple[str, ...]
+    about: dict[str, Any] = field(default_factory=dict)
+    """What it is beside its text, fit for JSON: a calendar's event, signed, encrypted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +99,8 @@ def parse(raw: bytes) -> ParsedMessage:
     if not senders:
         defects.append("no_from")
     lists: dict[str, tuple[Address, ...]] = {}
-    for field in ("to", "cc", "bcc", "reply-to"):
-        lists[field], cut = addresses(head.all(field))
+    for name in ("to", "cc", "bcc", "reply-to"):
+        lists[name], cut = addresses(head.all(name))
         if cut:
             defects.append("too_many_addresses")
     own_id = message_ids(head.raw("message-id"))

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from hub.mail.reading import mime
 from hub.mail.reading.mime import ParsedMessage
 from hub.mail.reading.sanitize import html_to_text, safe_html
+from hub.mail.reading.terms import terms
 
 T = TypeVar("T")
 
@@ -36,6 +37,8 @@ class Reading:
     text: str
     html: str | None
     mark: str
+    terms: str = ""
+    """What the search keeps of it: subject, text, addresses, names of files."""
 
     def html_with(self, attachment_ids: Mapping[int, int]) -> str | None:
         """Return the HTML with its pictures' addresses; `attachment_ids` goes by the place among the attachments."""
@@ -49,14 +52,22 @@ def read(raw: bytes, *, mark: str) -> Reading:
     """Parse a message, find its text, make its HTML safe. `mark` is a word that the sender cannot know."""
     parsed = mime.parse(raw)
     text = parsed.text if parsed.text is not None else html_to_text(parsed.html or "")
+    kept = _terms(parsed, text)
     if parsed.html is None:
-        return Reading(parsed, text, None, mark)
+        return Reading(parsed, text, None, mark, kept)
     place_of = {file.cid: place for place, file in enumerate(parsed.attachments) if file.cid}
 
     def picture(cid: str) -> str | None:
         return _picture(mark, place_of[cid]) if cid in place_of else None
 
-    return Reading(parsed, text, safe_html(parsed.html, cid_url=picture, allow_remote=False), mark)
+    return Reading(parsed, text, safe_html(parsed.html, cid_url=picture, allow_remote=False), mark, kept)
+
+
+def _terms(parsed: ParsedMessage, text: str) -> str:
+    senders = (parsed.from_,) if parsed.from_ else ()
+    people = (*senders, *parsed.to, *parsed.cc)
+    named = " ".join(f"{one.name} {one.address}" for one in people)
+    return terms(parsed.subject, named, " ".join(file.name for file in parsed.attachments), text)
 
 
 def _picture(mark: str, place: int | str) -> str:

@@ -219,8 +219,6 @@ def upgrade() -> None:
     with op.batch_alter_table("messages", schema=None) as batch_op:
         batch_op.add_column(sa.Column("parse_attempts", sa.Integer(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("about", Json, server_default="{}", nullable=False))
-        batch_op.add_column(sa.Column("quoted_from", sa.Integer(), nullable=True))
-        batch_op.add_column(sa.Column("signature_from", sa.Integer(), nullable=True))
         batch_op.add_column(sa.Column("deleted_at", Moment(), nullable=True))
         batch_op.add_column(sa.Column("bounce_of", BigId, nullable=True))
         batch_op.create_index(batch_op.f("ix_messages_bounce_of"), ["bounce_of"], unique=False)
