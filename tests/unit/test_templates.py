@@ -27,11 +27,12 @@ from hub.crm.rules import TeamRules
 from hub.errors import Refused
 from hub.mail.sending.identities import Identity, Signature
 from hub.mail.sending.templates import Template
-from hub.telephony import colleagues, intents
+from hub.telephony.control import intents
 from hub.telephony.health import PbxState
-from hub.telephony.presence import Colleague
-from hub.telephony.routing import Facts, Owner, Target, decide
-from hub.telephony.wallboard import Board, BoardCall, Today
+from hub.telephony.presence.presence import Colleague
+from hub.telephony.presence.wallboard import Board, BoardCall, Today
+from hub.telephony.reading import colleagues
+from hub.telephony.routing.routing import Facts, Owner, Target, decide
 from hub.web import styleguide
 from hub.web.assets import Assets
 from hub.web.look import make_environment
