@@ -13,6 +13,7 @@ from hub.clock import utc_now
 from hub.crm import people, timeline
 from hub.crm.linking import Linker
 from hub.crm.models import queue_items
+from hub.mail import search
 from hub.mail.models import attachments, mailboxes, messages, threads
 from hub.mail.register import timeline_data
 from hub.store.blobs import BlobStore
@@ -165,6 +166,7 @@ async def message(
             sha256 = await blobs.put(content)
             one = {"name": name, "type": kind, "size": len(content), "sha256": sha256, "inline": cid is not None}
             await conn.execute(attachments.insert().values(message_id=message_id, cid=cid, **one))
+        await search.add_stored(conn, [message_id])
         if client_id is not None:
             await timeline.put(
                 conn,

@@ -16,8 +16,8 @@ from hub import guard
 from hub.crm.addresses import parse_email
 from hub.errors import Refused
 from hub.mail import register
+from hub.mail.filters import MessageFilters
 from hub.mail.reading.headers import Address
-from hub.mail.register import MessageFilters
 from hub.mail.sending import submit
 from hub.mail.sending.compose import OutgoingFile
 from hub.mail.sending.submit import Frozen, NewMessage

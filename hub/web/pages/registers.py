@@ -10,7 +10,7 @@ from aiohttp import web
 
 from hub.crm import directory
 from hub.mail import register as mail
-from hub.mail.register import MessageFilters
+from hub.mail.filters import MessageFilters
 from hub.store import changes
 from hub.telephony import register as telephony
 from hub.telephony.register import CallFilters
