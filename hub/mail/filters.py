@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from hub.crm import access
 from hub.crm.access import Actor
-from hub.crm.models import timeline_entries
+from hub.crm.models import queue_items, timeline_entries
 from hub.mail.models import attachments, mailboxes, messages
 
 
@@ -25,7 +25,8 @@ class MessageFilters:
     """What a list of messages may be narrowed by; None is "any". `since` and `until` bound `received_at`.
 
     `text` is a question to the search (`mail.query`). `sender` and `recipient` are whole addresses in their normal
-    form; a recipient stands in To or Cc. `is_gone`: no folder of the server holds it any more.
+    form; a recipient stands in To or Cc. `is_gone`: no folder of the server holds it any more. `is_open`: its
+    thread waits for somebody of a team, or is somebody's to do.
     """
 
     client_id: int | None = None
@@ -48,6 +49,8 @@ class MessageFilters:
     is_linked: bool | None = None
     is_gone: bool | None = None
     is_unreadable: bool | None = None
+    is_automatic: bool | None = None
+    is_open: bool | None = None
 
 
 _EQUAL = ("client_id", "mailbox_id", "thread_id", "direction", "state", "author_id", "auto")
@@ -93,6 +96,21 @@ def conditions(actor: Actor, filters: MessageFilters, table: Any = messages) -> 
         yield table.c.deleted_at.is_not(None) if filters.is_gone else table.c.deleted_at.is_(None)
     if filters.is_unreadable is not None:
         yield table.c.parse_state == "failed" if filters.is_unreadable else table.c.parse_state != "failed"
+    if filters.is_automatic is not None:
+        yield table.c.auto != "none" if filters.is_automatic else table.c.auto == "none"
+    if filters.is_open is not None:
+        of_thread = sa.and_(queue_items.c.kind == "message", queue_items.c.ref_id == table.c.thread_id)
+        is_open = sa.exists().where(of_thread, queue_items.c.state != "done")
+        yield is_open if filters.is_open else ~is_open
+
+
+def narrowest(filters: MessageFilters) -> sa.ColumnElement[bool] | None:
+    """Return the condition by which few messages are left, where there is one."""
+    for name in ("thread_id", "client_id"):
+        if (wanted := getattr(filters, name)) is not None:
+            same: sa.ColumnElement[bool] = messages.c[name] == wanted
+            return same
+    return None
 
 
 def goes_to(address: str, table: Any = messages) -> sa.ColumnElement[bool]:

@@ -20,7 +20,7 @@ from hub.crm.models import clients, contacts, teams, users
 from hub.errors import NotFound
 from hub.mail import search
 from hub.mail.excerpt import MAX_LOOKED_AT
-from hub.mail.filters import MessageFilters, conditions, has_elder_twin, may_see
+from hub.mail.filters import MessageFilters, conditions, has_elder_twin, may_see, narrowest
 from hub.mail.models import attachments, mailboxes, messages, outbox, outbox_recipients
 from hub.mail.query import parse
 
@@ -158,7 +158,7 @@ async def ids_of(
 ) -> list[int]:
     """Return only the ids of `listed`: decided on narrow rows, since a message's row may be long."""
     dialect, question = conn.dialect.name, parse(filters.text or "")
-    statement = search.narrowed(sa.select(messages.c.id), question, dialect)
+    statement = search.narrowed(sa.select(messages.c.id), question, dialect, few=narrowest(filters))
     statement = statement.where(*conditions(actor, filters))
     if grouped:
         statement = statement.where(~has_elder_twin(actor, filters))

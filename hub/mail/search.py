@@ -85,13 +85,23 @@ def terms_of_row(row: Mapping[Any, Any], files: Iterable[str]) -> str:
 # Asking
 
 
-def narrowed(statement: sa.Select[Any], query: Query, dialect: str) -> sa.Select[Any]:
-    """Narrow a select from `messages` to what a question finds; without order."""
+def narrowed(
+    statement: sa.Select[Any], query: Query, dialect: str, *, few: sa.ColumnElement[bool] | None = None
+) -> sa.Select[Any]:
+    """Narrow a select from `messages` to what a question finds; without order.
+
+    `few` is a condition on `messages` that an index answers with few rows, such as one client: SQLite then asks the
+    search of each of them, where it would else look through all that a common word finds (105 ms of 100,000: 2 ms).
+    """
     if query.is_nothing:
         return statement.where(sa.false())
     if query.wanted:
         here = _index.c.rowid.op("&")((1 << ID_BITS) - 1) if dialect == "sqlite" else _index.c.message_id
         statement = statement.join(_index, messages.c.id == here).where(_matches(query.wanted, dialect, all_of=True))
+        if few is not None and dialect == "sqlite":
+            statement = statement.where(
+                _index.c.rowid.in_(sa.select(sa.text(_ROW_OF)).select_from(messages).where(few))
+            )
     if query.unwanted:
         there = sa.select(_index.c.rowid.op("&")((1 << ID_BITS) - 1) if dialect == "sqlite" else _index.c.message_id)
         without = there.select_from(_index).where(_matches(query.unwanted, dialect, all_of=False))

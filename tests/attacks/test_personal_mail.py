@@ -1,4 +1,4 @@
-"""A person's own mailbox: what of it is on no client's card is seen by that person and an administrator, and nobody else.
+"""A person's own mailbox: what of it is on no client's card is seen by that person and an administrator alone.
 
 `pavel` is of the same team, `stranger` of another; each of them tries every way by which a message may be reached.
 """

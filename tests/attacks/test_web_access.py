@@ -92,9 +92,12 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/leads"): Rule(200, 200),
     ("POST", "/leads/{id}/close"): Rule(404, 204, of="lead"),
     ("POST", "/leads/{id}/convert"): Rule(404, 204, of="lead"),
-    # the registers of all are the administrator's
+    # each manager's register of messages holds what they may see
+    ("GET", "/messages"): Rule(200, 200),
+    ("GET", "/messages/found"): Rule(200, 200),
+    ("GET", "/messages/export"): Rule(200, 200),
+    # the register of all calls is the administrator's
     ("GET", "/calls"): Rule(403, 403),
-    ("GET", "/messages"): Rule(403, 403),
     # … and so are the call rules
     ("GET", "/admin/teams"): Rule(403, 403),
     ("GET", "/admin/teams/{id}/rules"): Rule(403, 403),

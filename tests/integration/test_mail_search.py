@@ -17,6 +17,7 @@ from hub.mail.query import Phrase, Query, Term, parse
 from hub.mail.reading import terms
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
+from tests.integration.test_api_clients import got, made
 from tests.testbed import talk
 from tests.testbed.site import Site
 
@@ -118,6 +119,18 @@ async def test_pages_by_key_give_each_message_once_newest_first(db: Database, bl
             paged += [one.id for one in page]
             before = (page[-1].received_at, page[-1].id)
         assert paged == [one.id for one in whole], seed
+
+
+async def test_a_question_within_one_client_finds_that_clients_mail_only(
+    db: Database, blobs: BlobStore, site: Site
+) -> None:
+    api = await site.api("olga")
+    mine, other = [(await made(api, {"name": name}))["id"] for name in ("Ромашка", "Лютик")]
+    wanted = await talk.message(db, blobs, client_id=mine, subject="Договор")
+    await talk.message(db, blobs, client_id=mine, subject="Другое")
+    await talk.message(db, blobs, client_id=other, subject="Договор")
+    found = await got(api, "messages", q="договоры ", client=str(mine))
+    assert [one["id"] for one in found["items"]] == [wanted]
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,10 @@ async def message(
     owner_id: int | None = None,
     message_id: str | None = None,
 ) -> int:
-    """Put a message into the team's mailbox, or the `owner_id`'s own; return its id. `files` are (name, type, bytes)."""
+    """Put a message into the team's mailbox, or the `owner_id`'s own; return its id.
+
+    `files` are (name, type, bytes).
+    """
     now = utc_now()
     n = next(_numbers)
     async with db.begin() as conn:

@@ -25,6 +25,7 @@ from hub.crm.leads import Lead
 from hub.crm.presence import Said
 from hub.crm.rules import TeamRules
 from hub.errors import Refused
+from hub.mail.query import parse
 from hub.telephony import colleagues, intents
 from hub.telephony.health import PbxState
 from hub.telephony.presence import Colleague
@@ -33,6 +34,7 @@ from hub.telephony.wallboard import Board, BoardCall, Today
 from hub.web import styleguide
 from hub.web.assets import Assets
 from hub.web.look import make_environment
+from hub.web.pages.mail_register import why_found
 from hub.web.pages.rules import BlockedQuery, TrialQuery
 from hub.web.team_rules import Trial, form_values
 
@@ -103,6 +105,8 @@ TRIAL_FACTS = Facts(
     now=NOW - timedelta(days=1),
     zone=UTC,
 )
+FOUND = why_found(parse("счёт договор "), [MAIL], {1: "Пришлите счёт"})
+PEOPLE = [Person(5, "Анна Иванова", "anna@hub.test", "manager", "101", (1,), False)] * 2
 PHONE = {"panel": replace(SAMPLE["panel"], told=_intent("blind", "unknown")), "parked": SAMPLE["calls"][1:]}
 PAGES: dict[str, dict[str, Any]] = {
     "admin/teams.html": {
@@ -169,12 +173,18 @@ PAGES: dict[str, dict[str, Any]] = {
         "next_cursor": "x",
     },
     "messages.html": {
-        "messages": [MAIL, replace(MAIL, id=2, direction="out", state="unknown")],
+        "messages": [MAIL, replace(MAIL, id=2, direction="out", state="unknown", also_in=("own@hub.example",))],
+        "found": FOUND,
         "filters": Filters(),
-        "teams": [],
+        "params": {"q": "счёт"},
+        "not_understood": ("до:завтра",),
+        "client": CARD["client"],
+        "teams": [Team(1, "sales"), Team(2, "support")],
         "mailboxes": SAMPLE["mailboxes"],
-        "next_cursor": None,
+        "people": PEOPLE,
+        "next_cursor": "x",
     },
+    "messages/found.html": {"messages": [MAIL], "found": FOUND, "q": "счёт", "is_more": True},
     "message.html": {
         "message": replace(MAIL, html='<p data-remote-src="x">Счёт</p>'),
         "mailboxes": SAMPLE["mailboxes"][:1],

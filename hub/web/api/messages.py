@@ -6,7 +6,7 @@ built and stored before the transaction, and queued in one together with the Ide
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from aiohttp import web
@@ -30,7 +30,11 @@ from hub.web.visit import MAX_FILES, MAX_UPLOAD_BYTES, Visit, read_time_cursor, 
 
 
 class MessageQuery(Page, frozen=True, kw_only=True):
-    """`mailbox` is an address; `from` and `to` are addresses, or moments that `received_at` lies between."""
+    """`mailbox` is an address; `from` and `to` are addresses, or moments that `received_at` lies between.
+
+    `q` is a question to the search: words, "a phrase", -word, from: to: subject: file:, has:attachment, before: after:.
+    `open`: the conversation waits for somebody. `gone`: deleted on the server. `unreadable`: shown raw only.
+    """
 
     client: Id | None = None
     mailbox: str | None = None
@@ -39,7 +43,17 @@ class MessageQuery(Page, frozen=True, kw_only=True):
     state: Literal["received", "queued", "sending", "sent", "refused", "deferred", "unknown", "bounced"] | None = None
     from_: str | None = msgspec.field(default=None, name="from")
     to: str | None = None
-    q: str | None = None
+    q: Annotated[str, msgspec.Meta(max_length=500)] | None = None
+    team: Id | None = None
+    author: Id | None = None
+    auto: Literal["none", "auto_reply", "bounce", "list", "spam"] | None = None
+    attachments: bool | None = None
+    unread: bool | None = None
+    flagged: bool | None = None
+    linked: bool | None = None
+    open: bool | None = None
+    gone: bool | None = None
+    unreadable: bool | None = None
 
 
 async def listed(conn: AsyncConnection, visit: Visit, query: MessageQuery) -> shapes.Messages:
@@ -56,6 +70,16 @@ async def listed(conn: AsyncConnection, visit: Visit, query: MessageQuery) -> sh
         recipient=_address(recipient),
         since=since,
         until=until,
+        team_id=query.team,
+        author_id=query.author,
+        auto=query.auto,
+        has_file=query.attachments,
+        is_unread=query.unread,
+        is_flagged=query.flagged,
+        is_linked=query.linked,
+        is_open=query.open,
+        is_gone=query.gone,
+        is_unreadable=query.unreadable,
     )
     before = read_time_cursor(query.cursor)
     rows = await register.listed(conn, visit.actor, filters, before=before, limit=query.limit)
