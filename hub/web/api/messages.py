@@ -6,7 +6,7 @@ built and stored before the transaction, and queued in one together with the Ide
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 from aiohttp import web
@@ -43,7 +43,7 @@ class MessageQuery(Page, frozen=True, kw_only=True):
     state: Literal["received", "queued", "sending", "sent", "refused", "deferred", "unknown", "bounced"] | None = None
     from_: str | None = msgspec.field(default=None, name="from")
     to: str | None = None
-    q: Annotated[str, msgspec.Meta(max_length=500)] | None = None
+    q: str | None = None
     team: Id | None = None
     author: Id | None = None
     auto: Literal["none", "auto_reply", "bounce", "list", "spam"] | None = None

@@ -54,7 +54,7 @@ ONLY: dict[str, dict[str, Any]] = {
 class MessageQuery(msgspec.Struct, frozen=True, kw_only=True):
     """The filters as they stand in the address."""
 
-    q: Annotated[str, msgspec.Meta(max_length=500)] | None = None
+    q: str | None = None
     only: (
         Literal["open", "unread", "flagged", "files", "unlinked", "linked", "automatic", "people", "gone", "unreadable"]
         | None
@@ -142,7 +142,7 @@ def why_found(asked: Query, rows: Sequence[MessageRow], texts: dict[int, str]) -
 
 
 class FoundQuery(msgspec.Struct, frozen=True, kw_only=True):
-    q: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    q: str = ""
 
 
 async def found(visit: Visit) -> web.StreamResponse:
