@@ -184,6 +184,14 @@ PAGES: dict[str, dict[str, Any]] = {
         "people": PEOPLE,
         "next_cursor": "x",
     },
+    "messages/link.html": {
+        "message": MAIL,
+        "offered": [
+            {"client_id": 2, "client_name": "Ромашка", "contact_id": 3, "contact_name": "Анна", "reason": "contact"}
+        ],
+        "found": [Found(4, "person", "Татьяна Белова", "+79037001112", None, NOW)],
+        "q": "бел",
+    },
     "messages/found.html": {"messages": [MAIL], "found": FOUND, "q": "счёт", "is_more": True},
     "message.html": {
         "message": replace(MAIL, html='<p data-remote-src="x">Счёт</p>'),

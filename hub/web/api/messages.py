@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub import guard
 from hub.crm.addresses import parse_email
 from hub.errors import Refused
-from hub.mail import register
+from hub.mail import manual_link, register
 from hub.mail.filters import MessageFilters
 from hub.mail.reading.headers import Address
 from hub.mail.sending import submit
@@ -165,6 +165,21 @@ async def send(conn: AsyncConnection, visit: Visit, frozen: Frozen) -> shapes.Me
     return shapes.message(await register.find(conn, visit.actor, message_id))
 
 
+class LinkTo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose message it is; neither named: nobody's that is known. `thread`: all of its conversation with it."""
+
+    client: Id | None = None
+    contact: Id | None = None
+    thread: bool = False
+
+
+async def link(conn: AsyncConnection, visit: Visit, body: LinkTo) -> shapes.Message:
+    message_id = visit.id()
+    whose: dict[str, Any] = {"client_id": body.client, "contact_id": body.contact, "whole_thread": body.thread}
+    await manual_link.link(conn, visit.actor, message_id, **whose, now=visit.now)
+    return shapes.message(await register.find(conn, visit.actor, message_id))
+
+
 async def raw(visit: Visit, _query: Any) -> web.StreamResponse:
     """The bytes as the mailbox has them."""
     async with visit.db.read() as conn:
@@ -199,6 +214,14 @@ ENDPOINTS = (
         status=202,
     ),
     Endpoint(method="GET", path="/messages/{id}", summary="One message", reads=found, answer=shapes.Message),
+    Endpoint(
+        method="POST",
+        path="/messages/{id}/link",
+        summary="Say whose a message is; nothing overwrites it",
+        writes=link,
+        body=LinkTo,
+        answer=shapes.Message,
+    ),
     Endpoint(
         method="GET",
         path="/messages/{id}/raw",
