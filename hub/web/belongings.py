@@ -1,7 +1,7 @@
 """Giving a client an address, with all that follows: what was said and written earlier moves onto the card.
 
 Stands here because only the web layer may touch calls and messages in one transaction. Invariant: an address that
-is added has been relinked in the same transaction.
+is added has been relinked in the same transaction: the latest calls and messages at once, all other mail by a job.
 """
 
 from __future__ import annotations
@@ -52,3 +52,5 @@ async def _relink(
         await calls_relink.relink(conn, client_id=client_id, contact_id=contact_id, number=value, now=now)
     elif kind == "email":
         await mail_relink.relink(conn, client_id=client_id, contact_id=contact_id, email=value, now=now)
+    if kind != "phone":
+        await mail_relink.want(conn, [value], now=now)

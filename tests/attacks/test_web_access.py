@@ -82,6 +82,8 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/calls/{id}/colleagues"): Rule(404, 200, of="talk"),
     ("GET", "/call-intents/{id}"): Rule(404, 200, of="intent"),
     ("GET", "/messages/{id}"): Rule(404, 200, of="message"),
+    ("GET", "/messages/{id}/link"): Rule(404, 200, of="message"),
+    ("POST", "/messages/{id}/link"): Rule(404, 204, of="message", form="whose="),
     ("GET", "/messages/{id}/body"): Rule(404, 200, of="message"),
     ("GET", "/messages/{id}/raw"): Rule(404, 200, of="message"),
     ("GET", "/attachments/{id}"): Rule(404, 200, of="attachment"),
@@ -106,8 +108,12 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/me/senders/{id}/default"): Rule(404, 204, of="sender"),
     ("POST", "/me/senders/{id}/remove"): Rule(404, 204, of="sender"),
     # the registers of all are the administrator's
+    # each manager's register of messages holds what they may see
+    ("GET", "/messages"): Rule(200, 200),
+    ("GET", "/messages/found"): Rule(200, 200),
+    ("GET", "/messages/export"): Rule(200, 200),
+    # the register of all calls is the administrator's
     ("GET", "/calls"): Rule(403, 403),
-    ("GET", "/messages"): Rule(403, 403),
     # … and so are the call rules
     ("GET", "/admin/teams"): Rule(403, 403),
     ("GET", "/admin/teams/{id}/rules"): Rule(403, 403),
@@ -150,6 +156,7 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/messages"): Rule(200, 200),
     ("POST", "/messages"): Rule(404, 202, json=MAIL),
     ("GET", "/messages/{id}"): Rule(404, 200, of="message"),
+    ("POST", "/messages/{id}/link"): Rule(404, 200, of="message", json="{}"),
     ("GET", "/messages/{id}/raw"): Rule(404, 200, of="message"),
     ("GET", "/attachments/{id}"): Rule(404, 200, of="attachment"),
     ("GET", "/templates"): Rule(200, 200),

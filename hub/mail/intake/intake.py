@@ -28,6 +28,7 @@ from hub.crm.linking import Linked, Linker
 from hub.crm.models import clients
 from hub.errors import HubError
 from hub.mail import search
+from hub.mail.audience import audience_of
 from hub.mail.intake import conversations
 from hub.mail.models import attachments, folders, locations, messages, outbox, threads
 from hub.mail.reading import mime, parsing
@@ -108,6 +109,8 @@ class MailIntake:
     mailbox_id: int
     team_id: int
     parsers: Executor
+    owner_id: int | None = None
+    """Whose own mailbox it is: then nothing of it that is on no client's card is told, or offered, to the team."""
 
     async def store(
         self, place: FolderPlace, batch: Sequence[Arrived], *, cursor: Mapping[str, Any], is_new: bool, now: datetime
@@ -256,7 +259,8 @@ class MailIntake:
                 conn, "message", row["id"], client_id=client_id, contact_id=contact_id, at=at, data=data, now=now
             )
         data = {"direction": row["direction"], "state": row["state"]}
-        await tell(conn, "message", row["id"], at=now, team_id=self.team_id, client_id=client_id, data=data)
+        to = audience_of(team_id=self.team_id, owner_id=self.owner_id)
+        await tell(conn, "message", row["id"], at=now, **to, client_id=client_id, data=data)
         if is_out:
             if not await self._has_later_mail(conn, thread, row["received_at"]):
                 await queue.settle(conn, "message", thread, now=now)
@@ -343,6 +347,8 @@ class MailIntake:
 
     async def _offer(self, conn: AsyncConnection, row: sa.RowMapping, linked: Linked, *, now: datetime) -> None:
         client_id = row["client_id"]
+        if self.owner_id is not None and client_id is None:
+            return
         name = await _client_name(conn, client_id) or row["from_name"] or row["from_address"] or "—"
         lead_id = None
         if client_id is None and linked.address:

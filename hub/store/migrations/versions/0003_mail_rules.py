@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from hub.clock import utc_now
 from hub.store.schema import BigId, Json, Moment
 
 revision = "0003"
@@ -31,13 +32,15 @@ _SIGNATURES = (
     ),
 )
 _SEARCH = {
-    "sqlite": ('CREATE VIRTUAL TABLE message_search USING fts5(terms, tokenize="unicode61 remove_diacritics 0")',),
+    "sqlite": (
+        """CREATE VIRTUAL TABLE message_search USING fts5(terms, tokenize="ascii tokenchars ':.'", prefix='3')""",
+    ),
     "postgresql": (
         "CREATE TABLE message_search (message_id BIGINT PRIMARY KEY REFERENCES messages (id), terms TSVECTOR NOT NULL)",
         "CREATE INDEX ix_message_search_terms ON message_search USING gin (terms)",
     ),
 }
-"""Not in the metadata: the two databases search by different means."""
+"""Not in the metadata: the two databases search by different means (`hub/mail/search.py`)."""
 
 
 def upgrade() -> None:
@@ -251,3 +254,20 @@ def upgrade() -> None:
 
     for statement in _SEARCH[op.get_bind().dialect.name]:
         op.execute(statement)
+    jobs = op.create_table(
+        "mail_jobs",
+        sa.Column("id", BigId, autoincrement=True, nullable=False),
+        sa.Column("kind", sa.String(length=10), nullable=False),
+        sa.Column("address", sa.String(length=254), nullable=False),
+        sa.Column("below_id", sa.BigInteger(), nullable=False),
+        sa.Column("done", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.CheckConstraint("kind IN ('index', 'relink')", name=op.f("ck_mail_jobs_kind")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_mail_jobs")),
+        sa.UniqueConstraint("kind", "address", name="uq_mail_jobs_address"),
+    )
+    # What was stored before there was a search is found once the job has been through it.
+    newest = op.get_bind().execute(sa.text("SELECT max(id) FROM messages")).scalar()
+    if newest is not None:
+        row = {"kind": "index", "address": "", "below_id": newest + 1, "done": 0, "created_at": utc_now()}
+        op.bulk_insert(jobs, [row])
