@@ -255,7 +255,7 @@ class MailIntake:
             await timeline.put(
                 conn, "message", row["id"], client_id=client_id, contact_id=contact_id, at=at, data=data, now=now
             )
-        data = {"direction": row["direction"], "state": row["state"]}
+        data = {"direction": row["direction"], "state": row["state"], "thread": thread}
         await tell(conn, "message", row["id"], at=now, team_id=self.team_id, client_id=client_id, data=data)
         if is_out:
             if not await self._has_later_mail(conn, thread, row["received_at"]):

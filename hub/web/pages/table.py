@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hub.web.pages import (
+    attachments,
     calls,
     clients,
     compose,
@@ -25,6 +26,7 @@ PAGE_ROUTES: tuple[Route, ...] = (
     *calls.ROUTES,
     *compose.ROUTES,
     *messages.ROUTES,
+    *attachments.ROUTES,
     *pbx.ROUTES,
     *registers.ROUTES,
     *rules.ROUTES,
