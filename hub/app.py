@@ -23,6 +23,7 @@ from hub.crm import leases, people, presence
 from hub.crm.addresses import parse_email, parse_phone
 from hub.crm.linking import Linker
 from hub.errors import ConfigError, Unavailable
+from hub.mail.jobs import MailJobs
 from hub.mail.models import mailboxes
 from hub.mail.reading.workers import ParserPool
 from hub.mail.sending.sender import Sender
@@ -36,8 +37,8 @@ from hub.store.engine import Database, open_database
 from hub.store.migrate import require_head, upgrade
 from hub.store.upsert import insert
 from hub.telephony import health
-from hub.telephony.intake import CallIntake
-from hub.telephony.recording_keeper import RecordingKeeper
+from hub.telephony.intake.intake import CallIntake
+from hub.telephony.recordings.recording_keeper import RecordingKeeper
 from hub.telephony.service import PbxService
 from hub.web.server import Services, make_app
 
@@ -134,7 +135,7 @@ async def run_roles(parts: Parts, *, roles: frozenset[str], ready: asyncio.Event
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             loop.add_signal_handler(name, stop.set)
     with contextlib.ExitStack() as stack:
-        parsers = stack.enter_context(ParserPool(max(1, (os.cpu_count() or 1) - 1))) if "mail" in roles else None
+        parsers = stack.enter_context(ParserPool(min(4, os.cpu_count() or 1))) if "mail" in roles else None
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(parts.db.bus.run())]
             if "telephony" in roles:
@@ -152,6 +153,7 @@ async def run_roles(parts: Parts, *, roles: frozenset[str], ready: asyncio.Event
                 running.append(tasks.create_task(_keep_feed_short(parts.db)))
                 running.append(tasks.create_task(RecordingKeeper(parts.db, parts.settings.pbx).run()))
                 running.append(tasks.create_task(presence.watch(parts.db)))
+                running.append(tasks.create_task(MailJobs(parts.db, parts.linker).run()))
             if "web" in roles:
                 running.append(tasks.create_task(_serve_pages(parts, stop, ready)))
             elif ready is not None:

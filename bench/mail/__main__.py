@@ -27,7 +27,7 @@ from tests.testbed.packages import ensure_packages
 from tests.testbed.postgres import running_postgres
 
 ROOT = Path(__file__).parents[2]
-WORKERS = int(os.environ.get("BENCH_WORKERS", "0")) or max(1, (os.cpu_count() or 1) - 1)
+WORKERS = int(os.environ.get("BENCH_WORKERS", "0")) or min(4, os.cpu_count() or 1)
 
 
 def filled(dovecot: Dovecot, count: int) -> int:

@@ -199,6 +199,21 @@ attachments = sa.Table(
     sa.CheckConstraint("scan IN ('none', 'waiting', 'clean', 'infected', 'failed')", name="scan"),
 )
 
+mail_jobs = sa.Table(
+    "mail_jobs",
+    metadata,
+    id_column(),
+    sa.Column("kind", sa.String(10), nullable=False),
+    sa.Column("address", sa.String(254), nullable=False),
+    sa.Column("below_id", sa.BigInteger(), nullable=False),
+    sa.Column("done", sa.BigInteger(), nullable=False, server_default="0"),
+    moment("created_at", nullable=False),
+    sa.UniqueConstraint("kind", "address", name="uq_mail_jobs_address"),
+    sa.CheckConstraint("kind IN ('index', 'relink')", name="kind"),
+)
+"""What is still to be done to stored messages, newest first: those with an id below `below_id`. `index`: keep their
+words (`search`); `relink`: ask anew whose those from and to `address` are."""
+
 outbox = sa.Table(
     "outbox",
     metadata,

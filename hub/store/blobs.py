@@ -82,8 +82,9 @@ class BlobStore:
                 aside = f"{folder}/.new-{os.getpid()}-{next(_serial)}"
                 new.append((aside, f"{folder}/{sha256}", _create(aside, folders)))
                 _write(new[-1][2], content)
-            flush = _flush_each if len(new) < MANY or _syncfs is None else _flush_file_system
-            flush((handle for _, _, handle in new), root)
+            flush = _flush_each if len(wanted) < MANY or _syncfs is None else _flush_file_system
+            if new:
+                flush((handle for _, _, handle in new), root)
             faults.point("store.blobs.flushed")
             for aside, place, _ in new:
                 os.replace(aside, place)

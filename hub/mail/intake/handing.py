@@ -20,7 +20,7 @@ from hub.store.blobs import BlobStore
 
 log = logging.getLogger(__name__)
 
-CHUNK, CHUNK_BYTES = 25, 2 * 1024 * 1024
+CHUNK, CHUNK_BYTES = 50, 4 * 1024 * 1024
 """What a worker takes at a time: enough to share the flushes of the disk, few enough to keep every worker busy."""
 STRIKES = 3
 PREPARE_WITHIN = timedelta(minutes=5)

@@ -26,11 +26,12 @@ from hub.crm.models import clients
 from hub.crm.timeline import Told
 from hub.errors import HubError
 from hub.mail import search
+from hub.mail.audience import audience_of
 from hub.mail.intake import conversations, effects, preparing
 from hub.mail.intake.effects import Stored
 from hub.mail.intake.handing import prepare_all
 from hub.mail.intake.preparing import Prepared
-from hub.mail.models import attachments, folders, locations, mailboxes, messages, outbox
+from hub.mail.models import attachments, folders, locations, messages, outbox
 from hub.mail.register import timeline_data
 from hub.store.blobs import BlobStore
 from hub.store.changes import tell
@@ -96,6 +97,8 @@ class MailIntake:
     mailbox_id: int
     team_id: int
     parsers: Executor
+    owner_id: int | None = None
+    """Whose own mailbox it is: then nothing of it that is on no client's card is told, or offered, to the team."""
 
     async def store(
         self, place: FolderPlace, batch: Sequence[Arrived], *, cursor: Mapping[str, Any], is_new: bool, now: datetime
@@ -245,6 +248,7 @@ class MailIntake:
     async def _write(self, conn: AsyncConnection, rows: Sequence[_Row], *, now: datetime) -> None:
         """Write messages, attachments, words of the search, timeline and feed: a few rows at a time."""
         files = sum(len(row.ready.prepared.files) for row in rows)
+        to = audience_of(team_id=self.team_id, owner_id=self.owner_id)
         file_ids = iter(await draw(conn, attachments, files))
         for start in range(0, len(rows), ROWS_AT_ONCE):
             some = rows[start : start + ROWS_AT_ONCE]
@@ -264,7 +268,7 @@ class MailIntake:
                 v = row.values
                 data = {"direction": v["direction"], "state": v["state"]}
                 client_id = v["client_id"]
-                await tell(conn, "message", row.id, at=now, team_id=self.team_id, client_id=client_id, data=data)
+                await tell(conn, "message", row.id, at=now, **to, client_id=client_id, data=data)
                 if client_id is not None:
                     told.append(Told(row.id, client_id, v["contact_id"], v["received_at"], timeline_data(v)))
             await timeline.put_all(conn, "message", told, now=now)
@@ -288,6 +292,9 @@ class MailIntake:
             await self._settle_answered(conn, rows, now=now)
         elif is_new:
             offered = [row for row in rows if row.values["auto"] == "none" and not row.linked.is_own]
+            if self.owner_id is not None:
+                # A team sees what is in its queue, so a person's own mail goes there only from a client's card.
+                offered = [row for row in offered if row.values["client_id"] is not None]
             await self._offer_all(conn, offered, now=now)
         stored = [
             Stored(
@@ -327,17 +334,13 @@ class MailIntake:
     async def _offer_all(self, conn: AsyncConnection, rows: Sequence[_Row], *, now: datetime) -> None:
         if not rows:
             return
-        mine = sa.select(mailboxes.c.owner_id).where(mailboxes.c.id == self.mailbox_id)
-        owner_id = (await conn.execute(mine)).scalar()
         theirs = {row.values["client_id"] for row in rows} - {None}
         named = sa.select(clients.c.id, clients.c.name).where(clients.c.id.in_(theirs))
         names = {row.id: row.name for row in await conn.execute(named)} if theirs else {}
         for row in rows:
-            await self._offer(conn, row, names.get(row.values["client_id"]), owner_id, now=now)
+            await self._offer(conn, row, names.get(row.values["client_id"]), now=now)
 
-    async def _offer(
-        self, conn: AsyncConnection, row: _Row, client_name: str | None, owner_id: int | None, *, now: datetime
-    ) -> None:
+    async def _offer(self, conn: AsyncConnection, row: _Row, client_name: str | None, *, now: datetime) -> None:
         """Put a message into the team's queue, or, of a personal mailbox, straight into its owner's hands."""
         v, address = row.values, row.linked.address
         lead_id = None
@@ -363,8 +366,8 @@ class MailIntake:
             data=data | {"from_name": v["from_name"]},
             now=now,
         )
-        if owner_id is not None:
-            await queue.assign(conn, "message", v["thread_id"], owner_id, now=now)
+        if self.owner_id is not None:
+            await queue.assign(conn, "message", v["thread_id"], self.owner_id, now=now)
 
 
 def _flags(arrived: Arrived) -> list[str]:

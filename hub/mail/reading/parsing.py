@@ -53,10 +53,10 @@ def read(raw: bytes, *, mark: str) -> Reading:
 
 
 def _terms(parsed: ParsedMessage, text: str) -> str:
-    senders = (parsed.from_,) if parsed.from_ else ()
-    people = (*senders, *parsed.to, *parsed.cc)
-    named = " ".join(f"{one.name} {one.address}" for one in people)
-    return terms(parsed.subject, named, " ".join(file.name for file in parsed.attachments), text)
+    sender = f"{parsed.from_.name} {parsed.from_.address}" if parsed.from_ else ""
+    recipients = " ".join(f"{one.name} {one.address}" for one in (*parsed.to, *parsed.cc, *parsed.bcc))
+    files = " ".join(file.name for file in parsed.attachments)
+    return terms(subject=parsed.subject, sender=sender, recipients=recipients, files=files, text=text)
 
 
 def _picture(mark: str, place: int | str) -> str:
