@@ -12,7 +12,9 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import sqlalchemy as sa
 
+from hub.mail.models import messages
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
 from hub.web.door import SERVICES
@@ -87,6 +89,8 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/messages/{id}/body"): Rule(404, 200, of="message"),
     ("GET", "/messages/{id}/raw"): Rule(404, 200, of="message"),
     ("GET", "/attachments/{id}"): Rule(404, 200, of="attachment"),
+    ("GET", "/mailboxes/health"): Rule(200, 200),
+    ("GET", "/mailboxes/{id}"): Rule(404, 200, of="mailbox"),
     ("POST", "/messages/{id}/reply"): Rule(404, 200, of="message", form=LETTER.replace("12345678", "87654321")),
     ("POST", "/messages/{id}/send-again"): Rule(404, 409, of="message"),
     ("POST", "/messages/{id}/accept-as-sent"): Rule(404, 409, of="message"),
@@ -145,6 +149,7 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/messages/{id}/link"): Rule(404, 200, of="message", json="{}"),
     ("GET", "/messages/{id}/raw"): Rule(404, 200, of="message"),
     ("GET", "/attachments/{id}"): Rule(404, 200, of="attachment"),
+    ("GET", "/mailboxes/{id}/health"): Rule(404, 200, of="mailbox"),
     ("GET", "/queue"): Rule(200, 200),
     ("POST", "/queue/{id}/claim"): Rule(404, 200, of="item"),
     ("POST", "/queue/{id}/release"): Rule(404, 200, of="item"),
@@ -198,7 +203,11 @@ async def ids(site: Site) -> dict[str, int]:
     message_id = await talk.message(site.db, site.blobs, files=(("a.txt", "text/plain", b"a"),))
     async with api.post("clients", json={"name": "Ромашка", "contacts": [{"name": "Анна"}]}) as answer:
         client = await answer.json()
+    async with site.db.read() as conn:
+        mailbox_id = (await conn.execute(sa.select(messages.c.mailbox_id).where(messages.c.id == message_id))).scalar()
+    assert mailbox_id is not None
     return {
+        "mailbox": mailbox_id,
         "call": call_id,
         "talk": talk_id,
         "intent": intent,
