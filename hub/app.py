@@ -36,8 +36,8 @@ from hub.store.engine import Database, open_database
 from hub.store.migrate import require_head, upgrade
 from hub.store.upsert import insert
 from hub.telephony import health
-from hub.telephony.intake import CallIntake
-from hub.telephony.recording_keeper import RecordingKeeper
+from hub.telephony.intake.intake import CallIntake
+from hub.telephony.recordings.recording_keeper import RecordingKeeper
 from hub.telephony.service import PbxService
 from hub.web.server import Services, make_app
 

@@ -98,6 +98,20 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/leads"): Rule(200, 200),
     ("POST", "/leads/{id}/close"): Rule(404, 204, of="lead"),
     ("POST", "/leads/{id}/convert"): Rule(404, 204, of="lead"),
+    # templates are everybody's or one's team's; how one writes is one's own
+    ("GET", "/templates"): Rule(200, 200),
+    ("GET", "/templates/new"): Rule(200, 200),
+    ("POST", "/templates"): Rule(403, 403, form="name=x&language=ru&text=x"),
+    ("GET", "/templates/{id}"): Rule(404, 200, of="template"),
+    ("POST", "/templates/{id}"): Rule(404, 403, of="template", form="name=x&language=ru&text=x"),
+    ("GET", "/templates/{id}/filled"): Rule(404, 200, of="template"),
+    ("POST", "/templates/{id}/archive"): Rule(404, 204, of="template"),
+    ("GET", "/me/writing"): Rule(200, 200),
+    ("POST", "/me/signature"): Rule(204, 204, form="language=ru&text=x"),
+    ("POST", "/me/senders"): Rule(404, 204, form="mailbox=1&name=x"),
+    ("POST", "/me/senders/{id}/default"): Rule(404, 204, of="sender"),
+    ("POST", "/me/senders/{id}/remove"): Rule(404, 204, of="sender"),
+    # the registers of all are the administrator's
     # each manager's register of messages holds what they may see
     ("GET", "/messages"): Rule(200, 200),
     ("GET", "/messages/found"): Rule(200, 200),
@@ -150,6 +164,17 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/messages/{id}/raw"): Rule(404, 200, of="message"),
     ("GET", "/attachments/{id}"): Rule(404, 200, of="attachment"),
     ("GET", "/mailboxes/{id}/health"): Rule(404, 200, of="mailbox"),
+    ("GET", "/templates"): Rule(200, 200),
+    ("POST", "/templates"): Rule(403, 403, json='{"name": "x", "text": "x"}'),
+    ("GET", "/templates/{id}"): Rule(404, 200, of="template2"),
+    ("POST", "/templates/{id}"): Rule(404, 403, of="template2", json='{"name": "x", "text": "x"}'),
+    ("POST", "/templates/{id}/fill"): Rule(404, 200, of="template2"),
+    ("POST", "/templates/{id}/archive"): Rule(404, 200, of="template2"),
+    ("GET", "/senders"): Rule(200, 200),
+    ("POST", "/senders"): Rule(404, 201, json='{"mailbox": 1, "name": "y"}'),
+    ("POST", "/senders/{id}/remove"): Rule(404, 200, of="sender2"),
+    ("GET", "/signatures"): Rule(200, 200),
+    ("POST", "/signatures"): Rule(200, 200, json='{"html": "x"}'),
     ("GET", "/queue"): Rule(200, 200),
     ("POST", "/queue/{id}/claim"): Rule(404, 200, of="item"),
     ("POST", "/queue/{id}/release"): Rule(404, 200, of="item"),
@@ -206,8 +231,20 @@ async def ids(site: Site) -> dict[str, int]:
     async with site.db.read() as conn:
         mailbox_id = (await conn.execute(sa.select(messages.c.mailbox_id).where(messages.c.id == message_id))).scalar()
     assert mailbox_id is not None
+    team = min(site.actors["olga"].team_ids)
+    templates, senders = [], []
+    for name in ("a", "b"):
+        async with api.post("templates", json={"name": name, "team": team, "text": "x"}) as answer:
+            templates.append((await answer.json())["id"])
+        async with api.post("senders", json={"mailbox": 1, "name": f"o {name}"}) as answer:
+            items = (await answer.json())["items"]
+        senders.append(next(one["id"] for one in items if one["name"] == f"o {name}"))
     return {
         "mailbox": mailbox_id,
+        "template": templates[0],
+        "template2": templates[1],
+        "sender": senders[0],
+        "sender2": senders[1],
         "call": call_id,
         "talk": talk_id,
         "intent": intent,

@@ -20,9 +20,9 @@ from hub.mail.register import timeline_data
 from hub.store.blobs import BlobStore
 from hub.store.changes import tell
 from hub.store.engine import Database
-from hub.telephony.calls import Call, CallChanged, CallEnded, CallOffered, Channel, Leg
-from hub.telephony.intake import CallIntake
+from hub.telephony.intake.intake import CallIntake
 from hub.telephony.models import calls
+from hub.telephony.tracking.calls import Call, CallChanged, CallEnded, CallOffered, Channel, Leg
 
 _numbers = itertools.count(1)
 

@@ -27,15 +27,19 @@ from hub.crm.rules import TeamRules
 from hub.errors import Refused
 from hub.mail.health import WAITING, Backlog, FolderHealth, Health, Trouble
 from hub.mail.query import parse
-from hub.telephony import colleagues, intents
+from hub.mail.sending.identities import Identity, Signature
+from hub.mail.sending.templates import Template
+from hub.telephony.control import intents
 from hub.telephony.health import PbxState
-from hub.telephony.presence import Colleague
-from hub.telephony.routing import Facts, Owner, Target, decide
-from hub.telephony.wallboard import Board, BoardCall, Today
+from hub.telephony.presence.presence import Colleague
+from hub.telephony.presence.wallboard import Board, BoardCall, Today
+from hub.telephony.reading import colleagues
+from hub.telephony.routing.routing import Facts, Owner, Target, decide
 from hub.web import styleguide
 from hub.web.assets import Assets
 from hub.web.look import make_environment
 from hub.web.pages.mail_register import why_found
+from hub.web.pages.phrases import FIELDS
 from hub.web.pages.rules import BlockedQuery, TrialQuery
 from hub.web.team_rules import Trial, form_values
 
@@ -193,6 +197,33 @@ PAGES: dict[str, dict[str, Any]] = {
         "next_cursor": "x",
     },
     "client.html": CARD | {"mailboxes": SAMPLE["mailboxes"]},
+    "mail/templates.html": {
+        "templates": [Template(1, None, None, "Счёт", "ru", "Счёт для {{client.name}}", "<p>x</p>", NOW)],
+        "snippets": {1: "x"},
+        "query": Filters(),
+    },
+    "mail/template.html": {
+        "template": Template(1, 1, "sales", "Счёт", "ru", "s", "<p>x</p>", NOW),
+        "values": {"name": "Счёт", "text": "{{client.name}}"},
+        "teams": [("1", "sales")],
+        "fields": FIELDS,
+        "may_change": True,
+        "error": Refused("no_such_field", "no", name="{{x}}"),
+    },
+    "mail/writing.html": {
+        "senders": [
+            Identity(1, 1, "sales@hub.test", "Анна", "info@hub.test", True),
+            Identity(None, 1, "sales@hub.test", "Отдел продаж", "sales@hub.test", False),
+        ],
+        "signatures": [
+            (Signature(1, 5, None, "ru", "<p>С уважением</p>"), "", "С уважением"),
+            (Signature(2, None, 1, "en", "<p>Best</p>"), "sales@hub.test", "Best"),
+        ],
+        "mailboxes": [(1, "sales@hub.test")],
+        "fields": FIELDS,
+        "values": {},
+        "error": None,
+    },
     "client_new.html": {"values": {}, "error": None},
     "client/timeline.html": {"client_id": 1, "entries": SAMPLE["entries"], "recordings": {}, "next_cursor": None},
     "client/sent.html": {"back": "/clients/1", "message": MAIL},

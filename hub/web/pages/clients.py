@@ -17,7 +17,7 @@ from hub.errors import Refused
 from hub.mail.filters import shown_by_twin
 from hub.mail.register import mailboxes_of
 from hub.store import changes
-from hub.telephony import recordings
+from hub.telephony.recordings import recordings
 from hub.web import belongings, render
 from hub.web.routes import Route
 from hub.web.visit import Visit, read_cursor, read_time_cursor, write_cursor

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from hub.crm import directory
 from hub.store import changes
-from hub.telephony import register as telephony
-from hub.telephony.register import CallFilters
+from hub.telephony.reading import register as telephony
+from hub.telephony.reading.register import CallFilters
 from hub.web import render
 from hub.web.routes import Route
 from hub.web.telephone import looked_up_number

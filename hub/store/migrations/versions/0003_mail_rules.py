@@ -14,6 +14,23 @@ branch_labels = None
 depends_on = None
 
 _OUTBOX_STATES = "state IN ('queued', 'sending', 'sent', 'refused', 'deferred', 'unknown', 'cancelled')"
+_TEMPLATES = (
+    (
+        "uq_mail_templates_of_team",
+        ["team_id", "name", "language"],
+        sa.text("team_id IS NOT NULL AND archived_at IS NULL"),
+    ),
+    ("uq_mail_templates_of_all", ["name", "language"], sa.text("team_id IS NULL AND archived_at IS NULL")),
+)
+_SIGNATURES = (
+    ("uq_signatures_of_user", ["user_id", "language"], sa.text("mailbox_id IS NULL")),
+    ("uq_signatures_of_mailbox", ["mailbox_id", "language"], sa.text("user_id IS NULL")),
+    (
+        "uq_signatures_of_both",
+        ["user_id", "mailbox_id", "language"],
+        sa.text("user_id IS NOT NULL AND mailbox_id IS NOT NULL"),
+    ),
+)
 _SEARCH = {
     "sqlite": (
         """CREATE VIRTUAL TABLE message_search USING fts5(terms, tokenize="ascii tokenchars ':.'", prefix='3')""",
@@ -50,10 +67,11 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["created_by"], ["users.id"], name=op.f("fk_mail_templates_created_by")),
         sa.ForeignKeyConstraint(["team_id"], ["teams.id"], name=op.f("fk_mail_templates_team_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_mail_templates")),
-        sa.UniqueConstraint("team_id", "name", "language", name="uq_mail_templates_name"),
     )
     with op.batch_alter_table("mail_templates", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_mail_templates_team_id"), ["team_id"], unique=False)
+        for name, columns, where in _TEMPLATES:
+            batch_op.create_index(name, columns, unique=True, sqlite_where=where, postgresql_where=where)
 
     op.create_table(
         "identities",
@@ -95,11 +113,12 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["mailbox_id"], ["mailboxes.id"], name=op.f("fk_signatures_mailbox_id")),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_signatures_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_signatures")),
-        sa.UniqueConstraint("user_id", "mailbox_id", "language", name="uq_signatures_language"),
     )
     with op.batch_alter_table("signatures", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_signatures_mailbox_id"), ["mailbox_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_signatures_user_id"), ["user_id"], unique=False)
+        for name, columns, where in _SIGNATURES:
+            batch_op.create_index(name, columns, unique=True, sqlite_where=where, postgresql_where=where)
 
     op.create_table(
         "answering",
