@@ -258,7 +258,7 @@ class MailIntake:
             await timeline.put(
                 conn, "message", row["id"], client_id=client_id, contact_id=contact_id, at=at, data=data, now=now
             )
-        data = {"direction": row["direction"], "state": row["state"]}
+        data = {"direction": row["direction"], "state": row["state"], "thread": thread}
         to = audience_of(team_id=self.team_id, owner_id=self.owner_id)
         await tell(conn, "message", row["id"], at=now, **to, client_id=client_id, data=data)
         if is_out:

@@ -21,6 +21,7 @@ from hub.web.api import (
     queue,
     recordings,
     rules,
+    threads,
 )
 from hub.web.api.endpoint import Endpoint, json_response
 from hub.web.visit import Visit
@@ -35,6 +36,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *live_calls.ENDPOINTS,
     *messages.ENDPOINTS,
     *mailbox_health.ENDPOINTS,
+    *threads.ENDPOINTS,
     *queue.ENDPOINTS,
     *clients.ENDPOINTS,
     *directory.ENDPOINTS,
