@@ -88,6 +88,8 @@ thread_ids = sa.Table(
     sa.UniqueConstraint("mailbox_id", "message_id", name="uq_thread_ids_id"),
 )
 
+_unreadable = sa.text("parse_state = 'failed'")
+
 messages = sa.Table(
     "messages",
     metadata,
@@ -132,6 +134,7 @@ messages = sa.Table(
     sa.Index("ix_messages_received", "received_at", "id"),
     sa.Index("ix_messages_message_id", "mailbox_id", "message_id"),
     sa.Index("ix_messages_same", "message_id"),
+    sa.Index("ix_messages_unreadable", "mailbox_id", "id", sqlite_where=_unreadable, postgresql_where=_unreadable),
 )
 """`about`: what a message is beside its text (an event, signed, encrypted). `deleted_at`: no folder of the server
 holds it any more."""

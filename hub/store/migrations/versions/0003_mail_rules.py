@@ -256,6 +256,13 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("bounce_of", BigId, nullable=True))
         batch_op.create_index(batch_op.f("ix_messages_bounce_of"), ["bounce_of"], unique=False)
         batch_op.create_index("ix_messages_same", ["message_id"], unique=False)
+        batch_op.create_index(
+            "ix_messages_unreadable",
+            ["mailbox_id", "id"],
+            unique=False,
+            sqlite_where=sa.text("parse_state = 'failed'"),
+            postgresql_where=sa.text("parse_state = 'failed'"),
+        )
         batch_op.create_foreign_key(batch_op.f("fk_messages_bounce_of"), "messages", ["bounce_of"], ["id"])
 
     with op.batch_alter_table("threads", schema=None) as batch_op:
