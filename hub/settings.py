@@ -140,6 +140,10 @@ class Mailbox(_Section, frozen=True, kw_only=True):
     """The display name that recipients see."""
     history_days: Annotated[int, msgspec.Meta(ge=0)] = 0
     """How far back the first load goes; 0 is everything."""
+    copy_to_sent: Literal["auto", "always", "never"] = "auto"
+    """Whether Hub files what it sends in Sent; `auto` looks first whether the provider has."""
+    sends_per_min: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """At most so many messages a minute; 0 is what is known of the provider, else no limit."""
     imap: MailServer
     smtp: MailServer
 

@@ -258,6 +258,21 @@ class ImapConnection:
                     found.append(Folder(folder_name(name), (uses or [""])[0], "\\noselect" not in flags))
         return found
 
+    async def create_folder(self, folder: str) -> str:
+        """Make a folder and have mail programs show it; return its name, which a server with one root prefixes.
+
+        Raises Refused.
+        """
+        try:
+            await self._command(b"CREATE " + folder_bytes(folder))
+        except Refused:
+            # Courier and old Cyrus keep all folders below INBOX.
+            folder = f"INBOX.{folder}"
+            await self._command(b"CREATE " + folder_bytes(folder))
+        with contextlib.suppress(Refused):
+            await self._command(b"SUBSCRIBE " + folder_bytes(folder))
+        return folder
+
     async def select(self, folder: str) -> Selected:
         """Select a folder. Raises Refused where there is none."""
         untagged = await self._command(b"SELECT " + folder_bytes(folder))
