@@ -11,6 +11,8 @@ from __future__ import annotations
 import html as std_html
 import re
 from collections.abc import Callable
+from contextvars import ContextVar
+from functools import lru_cache
 
 import nh3
 from inscriptis import get_text  # type: ignore[import-untyped]
@@ -33,6 +35,8 @@ _ATTRIBUTES = {
     "*": _EVERYWHERE,
     "a": {"href"},
     "col": {"span", "width"},
+    "blockquote": {"class"},
+    "div": {"class", "id"},
     "colgroup": {"span", "width"},
     "font": {"color", "size", "face"},
     "hr": {"size", "width"},
@@ -43,6 +47,11 @@ _ATTRIBUTES = {
     "td": _CELL,
     "th": _CELL,
 }
+QUOTE_CLASSES = set(
+    "gmail_quote gmail_attr gmail_extra yahoo_quoted moz-cite-prefix moz-forward-container protonmail_quote "
+    "OutlookMessageHeader zmail_extra gmail_signature moz-signature".split()
+)
+QUOTE_IDS = {"divRplyFwdMsg", "appendonsend", "reply-intro", "mailruQuote", "isForwardContent", "isReplyContent"}
 _FIXED = {
     "a": {"target": "_blank"},
     "img": {"loading": "lazy", "referrerpolicy": "no-referrer", "decoding": "async"},
@@ -68,36 +77,55 @@ _STYLE_VALUE = re.compile(
 _DISPLAY = {"block", "inline", "inline-block", "none", "table", "table-cell", "table-row", "list-item"}
 
 
-def safe_html(html: str, *, cid_url: Callable[[str], str | None], allow_remote: bool) -> str:
+CidUrl = Callable[[str], str | None]
+_asked: ContextVar[tuple[CidUrl, bool]] = ContextVar("_asked")
+"""What this very call of `safe_html` allows: the cleaner is made once, since making one costs as much as a mail."""
+
+
+def safe_html(html: str, *, cid_url: CidUrl, allow_remote: bool) -> str:
     """Return `html` as it may stand in a page.
 
     `cid_url` gives the address of an attached picture by its Content-ID, or None. Pictures from elsewhere lose their
-    `src` to `REMOTE_ATTRIBUTE` unless `allow_remote`. Links open outside and tell nothing of where they were.
+    `src` to `REMOTE_ATTRIBUTE` unless `allow_remote`. Links open outside and tell nothing of where they were. What
+    mail programs write around a quote keeps its name (`QUOTE_CLASSES`, `QUOTE_IDS`), so that the page can fold it.
     """
-
-    def attribute(element: str, name: str, value: str) -> str | None:
-        if name == "style":
-            return safe_style(value) or None
-        if name == "src":
-            return _image_source(value, cid_url=cid_url, allow_remote=allow_remote)
-        if name == "href":
-            return value.strip() if _LINK.fullmatch(value.strip()) else None
-        return value[:1000]
-
-    clean = nh3.clean(
-        bounded(html),
-        tags=_TAGS,
-        attributes=_ATTRIBUTES,
-        attribute_filter=attribute,
-        clean_content_tags={"script", "style", "title", "svg", "math", "object", "audio", "video"},
-        url_schemes={"http", "https", "mailto", "tel", "cid", "data"},
-        set_tag_attribute_values=_FIXED,
-        link_rel="noopener noreferrer nofollow",
-    )
-    return clean.replace(f' src="{_BLOCKED}', f' {REMOTE_ATTRIBUTE}="')
+    token = _asked.set((cid_url, allow_remote))
+    try:
+        clean = _cleaner.clean(bounded(html))
+    finally:
+        _asked.reset(token)
+    return clean.replace(f' src="{_BLOCKED}', f' {REMOTE_ATTRIBUTE}="') if _BLOCKED in clean else clean
 
 
-def _image_source(value: str, *, cid_url: Callable[[str], str | None], allow_remote: bool) -> str | None:
+def _attribute(_element: str, name: str, value: str) -> str | None:
+    if name == "style":
+        return (safe_style(value) if len(value) > _CACHED_CHARS else _cached_style(value)) or None
+    if name == "href":
+        value = value.strip()
+        return value if _LINK.fullmatch(value) else None
+    if name == "src":
+        cid_url, allow_remote = _asked.get()
+        return _image_source(value, cid_url=cid_url, allow_remote=allow_remote)
+    if name == "id":
+        return value if value in QUOTE_IDS else None
+    if name == "class":
+        return " ".join(QUOTE_CLASSES.intersection(value[:200].split())) or None
+    return value[:1000]
+
+
+_cleaner = nh3.Cleaner(
+    tags=_TAGS,
+    attributes=_ATTRIBUTES,
+    attribute_filter=_attribute,
+    clean_content_tags={"script", "style", "title", "svg", "math", "object", "audio", "video"},
+    url_schemes={"http", "https", "mailto", "tel", "cid", "data"},
+    tag_attribute_values={"blockquote": {"type": {"cite"}}},
+    set_tag_attribute_values=_FIXED,
+    link_rel="noopener noreferrer nofollow",
+)
+
+
+def _image_source(value: str, *, cid_url: CidUrl, allow_remote: bool) -> str | None:
     value = value.strip()
     if value[:4].lower() == "cid:":
         return cid_url(value[4:].strip("<> ")[:300])
@@ -106,6 +134,9 @@ def _image_source(value: str, *, cid_url: Callable[[str], str | None], allow_rem
     if not _REMOTE.fullmatch(value) or len(value) > 2000:
         return None
     return value if allow_remote else _BLOCKED + value
+
+
+_CACHED_CHARS = 300
 
 
 def safe_style(style: str) -> str:
@@ -123,6 +154,9 @@ def safe_style(style: str) -> str:
         kept.append(f"{name}: {value}")
     return "; ".join(kept)
 
+
+_cached_style = lru_cache(maxsize=2048)(safe_style)
+"""A mail says the same few styles over and over."""
 
 _URL_IN_TEXT = re.compile(
     r"https?://[^\s<>\"'«»]{1,1000}[^\s<>\"'«»).,;:!?\]]|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}"
