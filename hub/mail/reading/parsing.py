@@ -67,7 +67,7 @@ def _terms(parsed: ParsedMessage, text: str) -> str:
     senders = (parsed.from_,) if parsed.from_ else ()
     people = (*senders, *parsed.to, *parsed.cc)
     named = " ".join(f"{one.name} {one.address}" for one in people)
-    return terms(parsed.subject, named, " ".join(file.name for file in parsed.attachments), text)
+    return terms(parsed.subject, named, " ".join(file.name for file in parsed.attachments), text, parsed.also)
 
 
 def _picture(mark: str, place: int | str) -> str:
