@@ -24,7 +24,7 @@ GMAIL = (
 )
 OUTLOOK = (
     "<div class=WordSection1><p class=MsoNormal>Да, согласен.</p><div><div style='border:none;border-top:solid #E1E1E1 "
-    "1.0pt;padding:3.0pt 0cm 0cm 0cm'><p><b>{0}:</b> Ivan &lt;i@x.example&gt;<br><b>{1}:</b> Monday<br><b>{2}:</b> Maria"
+    "1.0pt;padding:3.0pt'><p><b>{0}:</b> Ivan &lt;i@x.example&gt;<br><b>{1}:</b> Monday<br><b>{2}:</b> Maria"
     "<br><b>{3}:</b> Счёт</p></div></div><p>Вы согласны?</p></div>"
 )
 REPLIES = {

@@ -85,7 +85,7 @@ def _decoded(raw: bytes, label: str | None, codec: str | None) -> tuple[str, boo
         text = _read(raw, codec)
         if text is not None and not (codec in _CYRILLIC and _looks_misread(raw, codec)):
             return _storable(text), False
-    text = _read(raw, "utf-8")
+    text = _read_utf8(raw)
     if text is not None:
         return _storable(text), bool(label) and codec != "utf-8"
     guess = guess_codec(raw)
@@ -145,6 +145,18 @@ def _cyrillic_score(text: str) -> float:
     return total / counted if counted else 0.0
 
 
+def _read_utf8(raw: bytes) -> str | None:
+    """Read UTF-8, also where a few bytes of it were cut or broken."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        is_cut = error.start >= len(raw) - 3 and error.start > 1
+    text = raw.decode("utf-8", "replace")
+    bad = text.count("\ufffd")
+    good = sum(1 for c in text[:SAMPLE_BYTES] if c > "\x7f") - bad
+    return text if good >= 2 and (bad * 20 <= good or (is_cut and bad == 1)) else None
+
+
 def _unlabelled_wide(raw: bytes) -> str | None:
     """Tell UTF-16 and UTF-32 that nobody labelled: by their mark, or by zeros in every other byte."""
     if raw.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")) and len(raw) % 4 == 0:
@@ -154,11 +166,13 @@ def _unlabelled_wide(raw: bytes) -> str | None:
     if b"\0" not in raw[:400]:
         return None
     sample = raw[: SAMPLE_BYTES & ~1]
-    zeros = sample.count(b"\0")
-    if len(sample) < 8 or zeros < len(sample) // 8:
+    if len(sample) < 8:
         return None
-    even = sample[::2].count(b"\0")
-    return "utf-16-be" if even > zeros * 0.9 else "utf-16-le" if even < zeros * 0.1 else None
+    # The upper byte of Latin and Cyrillic letters is 0 or 4, the lower one seldom.
+    even, odd = ((half.count(0) + half.count(4)) * 2 / len(sample) for half in (sample[::2], sample[1::2]))
+    if even > 0.8 and odd < 0.2:
+        return "utf-16-be"
+    return "utf-16-le" if odd > 0.8 and even < 0.2 else None
 
 
 def _bytes_of(codec: str) -> dict[int, int]:

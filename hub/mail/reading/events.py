@@ -144,7 +144,7 @@ def _zone(name: str) -> tzinfo | None:
         if re.fullmatch(r"[A-Za-z0-9_+-]{1,30}(/[A-Za-z0-9_+-]{1,30}){0,2}", candidate):
             try:
                 return ZoneInfo(candidate)
-            except (ValueError, OSError):
+            except (KeyError, ValueError, OSError):
                 continue
     return None
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from hub.mail.reading.charsets import decode
 
-MAX_BYTES = 8_000_000
+MAX_BYTES = 2_000_000
 MAX_CHARS = 1_000_000
 MAX_DEPTH = 500
 
