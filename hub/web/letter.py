@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -58,6 +59,20 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """An invitation, as far as it could be read; `starts` and `ends` are days where `is_all_day`."""
+
+    summary: str
+    starts: str
+    ends: str
+    is_all_day: bool
+    location: str
+    organizer: str
+    is_cancelled: bool
+    is_answer: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
     """One message as its page shows it."""
 
@@ -75,7 +90,7 @@ class Letter:
     is_always: bool
     """Whether this sender's pictures are always shown to this person."""
     defects: tuple[str, ...]
-    event: Mapping[str, Any] | None
+    event: Event | None
 
 
 async def letter_of(
@@ -88,7 +103,6 @@ async def letter_of(
     wants_pictures: bool,
 ) -> Letter:
     """Gather what the page shows of a message that was found with its body."""
-    about = message.about or {}
     warned = await _warned(conn, message)
     remote = letter_frame.has_remote(message.html)
     is_always = remote and await pictures.always_from(conn, actor, message.from_address)
@@ -97,7 +111,6 @@ async def letter_of(
     raw = b""
     if message.parse_state == "failed":
         raw = await files.beginning(blobs, message.raw_sha256, at_most=MAX_RAW_BYTES)
-    event = about.get("event")
     found = await files_of(message, blobs=blobs, settings=settings)
     calendar = next((one.row.id for one in found if one.row.type.lower() in ("text/calendar", "application/ics")), None)
     return Letter(
@@ -111,8 +124,42 @@ async def letter_of(
         pictures=("shown" if is_shown else "blocked") if remote else "none",
         is_always=is_always,
         defects=tuple(DEFECTS.get(one, one) for one in message.defects if one != "unparsed"),
-        event=event if isinstance(event, Mapping) else None,
+        event=event_of(message.about),
     )
+
+
+def event_of(about: Mapping[str, Any] | None) -> Event | None:
+    """Read the invitation that the parser found (`about["event"]`); what is not a moment is left out."""
+    event = (about or {}).get("event")
+    if not isinstance(event, Mapping):
+        return None
+
+    def word(name: str) -> str:
+        value = event.get(name)
+        if isinstance(value, Mapping):
+            value = value.get("name") or value.get("address")
+        return guard.shown(value, max_chars=300) if isinstance(value, str) else ""
+
+    starts, ends = _moment(event.get("start")), _moment(event.get("end"))
+    return Event(
+        summary=word("summary"),
+        starts=starts,
+        ends=ends if starts else "",
+        is_all_day=bool(event.get("all_day")) or len(starts) == 10,
+        location=word("location"),
+        organizer=word("organizer"),
+        is_cancelled="cancel" in (word("method") + word("status")).lower(),
+        is_answer=word("method").lower() == "reply",
+    )
+
+
+def _moment(value: object) -> str:
+    """A moment or a day in ISO 8601, "" for what is neither."""
+    try:
+        datetime.fromisoformat(value if isinstance(value, str) else "")
+    except ValueError:
+        return ""
+    return str(value)
 
 
 async def _warned(conn: AsyncConnection, message: MessageRow) -> tuple[Warned, ...]:

@@ -36,7 +36,7 @@ from hub.telephony.routing import Facts, Owner, Target, decide
 from hub.telephony.wallboard import Board, BoardCall, Today
 from hub.web import styleguide
 from hub.web.assets import Assets
-from hub.web.letter import File, Letter
+from hub.web.letter import Event, File, Letter
 from hub.web.letter_frame import Parts
 from hub.web.look import make_environment
 from hub.web.pages.rules import BlockedQuery, TrialQuery
@@ -118,14 +118,9 @@ LETTER = Letter(
     pictures="blocked",
     is_always=False,
     defects=("it has no date that can be read",),
-    event={
-        "summary": "Встреча",
-        "start": "2026-11-25T10:00:00+00:00",
-        "end": "2026-11-25T11:00:00+00:00",
-        "location": "Москва",
-        "organizer": "Мария Зуева",
-        "method": "CANCEL",
-    },
+    event=Event(
+        "Встреча", "2026-11-25T10:00:00+00:00", "2026-11-26T11:00:00+00:00", False, "Москва", "Мария Зуева", True, False
+    ),
 )
 UNREAD = replace(
     LETTER,
@@ -358,7 +353,7 @@ def test_a_strangers_words_are_never_markup() -> None:
         letter=replace(
             LETTER,
             message=bad,
-            event={"summary": evil, "location": evil},
+            event=Event(evil, "", "", False, evil, evil, False, False),
             warned=(Warned("reply_elsewhere", evil),),
             parts=Parts(bad.text or "", evil, evil),
         ),
