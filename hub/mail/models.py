@@ -70,10 +70,13 @@ threads = sa.Table(
     id_column(),
     link("mailbox_id", "mailboxes", nullable=False),
     sa.Column("subject", sa.String(1000), nullable=False),
+    sa.Column("subject_key", sa.String(16), nullable=False, server_default=""),
     link("client_id", "clients"),
     link("contact_id", "contacts"),
     moment("last_at", nullable=False),
+    sa.Index("ix_threads_subject", "mailbox_id", "subject_key"),
 )
+"""`subject_key`: the same for the subjects of one talk, empty where a subject says too little to go by."""
 
 thread_ids = sa.Table(
     "thread_ids",
@@ -198,6 +201,20 @@ attachments = sa.Table(
     sa.Index("ix_attachments_sha256", "sha256"),
 )
 
+mail_jobs = sa.Table(
+    "mail_jobs",
+    metadata,
+    id_column(),
+    sa.Column("kind", sa.String(10), nullable=False),
+    sa.Column("address", sa.String(254), nullable=False),
+    sa.Column("below_id", sa.BigInteger(), nullable=False),
+    sa.Column("done", sa.BigInteger(), nullable=False, server_default="0"),
+    moment("created_at", nullable=False),
+    sa.UniqueConstraint("kind", "address", name="uq_mail_jobs_address"),
+    sa.CheckConstraint("kind IN ('index', 'relink')", name="kind"),
+)
+"""What is still to be done to stored messages, newest first: those with an id below `below_id`. `index`: keep their
+words (`search`); `relink`: ask anew whose those from and to `address` are."""
 picture_senders = sa.Table(
     "picture_senders",
     metadata,

@@ -17,8 +17,9 @@ from hub.crm.access import Actor
 from hub.crm.models import addresses
 from hub.errors import NotFound
 from hub.mail import register
+from hub.mail.filters import MessageFilters
 from hub.mail.models import folders, locations, mailboxes
-from hub.mail.register import MessageFilters, MessageRow
+from hub.mail.register import MessageRow
 
 PAGE = 100
 

@@ -10,10 +10,10 @@ from hub.crm.clients import Address, Client, Contact
 from hub.crm.queue import Item, ItemId, Kind
 from hub.crm.timeline import Entry
 from hub.mail.register import AttachmentRow, MailboxRow, MessageRow
-from hub.telephony.panel import Panel
-from hub.telephony.recording_files import RecordingPath
-from hub.telephony.recordings import Recording
-from hub.telephony.register import CallRow, LegRow
+from hub.telephony.reading.panel import Panel
+from hub.telephony.reading.register import CallRow, LegRow
+from hub.telephony.recordings.recording_files import RecordingPath
+from hub.telephony.recordings.recordings import Recording
 
 
 def facts(user_id: int, now: datetime) -> dict[str, Any]:

@@ -27,18 +27,24 @@ from hub.crm.rules import TeamRules
 from hub.errors import Refused
 from hub.mail.answering import Writer
 from hub.mail.attachments import Preview
+from hub.mail.query import parse
 from hub.mail.register import RecipientRow
 from hub.mail.sender_signs import Warned
-from hub.telephony import colleagues, intents
+from hub.mail.sending.identities import Identity, Signature
+from hub.mail.sending.templates import Template
+from hub.telephony.control import intents
 from hub.telephony.health import PbxState
-from hub.telephony.presence import Colleague
-from hub.telephony.routing import Facts, Owner, Target, decide
-from hub.telephony.wallboard import Board, BoardCall, Today
+from hub.telephony.presence.presence import Colleague
+from hub.telephony.presence.wallboard import Board, BoardCall, Today
+from hub.telephony.reading import colleagues
+from hub.telephony.routing.routing import Facts, Owner, Target, decide
 from hub.web import styleguide
 from hub.web.assets import Assets
 from hub.web.letter import Event, File, Letter
 from hub.web.letter_frame import Parts
 from hub.web.look import make_environment
+from hub.web.pages.mail_register import why_found
+from hub.web.pages.phrases import FIELDS
 from hub.web.pages.rules import BlockedQuery, TrialQuery
 from hub.web.team_rules import Trial, form_values
 
@@ -147,6 +153,8 @@ TRIAL_FACTS = Facts(
     now=NOW - timedelta(days=1),
     zone=UTC,
 )
+FOUND = why_found(parse("счёт договор "), [MAIL], {1: "Пришлите счёт"})
+PEOPLE = [Person(5, "Анна Иванова", "anna@hub.test", "manager", "101", (1,), False)] * 2
 PHONE = {"panel": replace(SAMPLE["panel"], told=_intent("blind", "unknown")), "parked": SAMPLE["calls"][1:]}
 PAGES: dict[str, dict[str, Any]] = {
     "admin/teams.html": {
@@ -195,6 +203,33 @@ PAGES: dict[str, dict[str, Any]] = {
         "next_cursor": "x",
     },
     "client.html": CARD | {"mailboxes": SAMPLE["mailboxes"]},
+    "mail/templates.html": {
+        "templates": [Template(1, None, None, "Счёт", "ru", "Счёт для {{client.name}}", "<p>x</p>", NOW)],
+        "snippets": {1: "x"},
+        "query": Filters(),
+    },
+    "mail/template.html": {
+        "template": Template(1, 1, "sales", "Счёт", "ru", "s", "<p>x</p>", NOW),
+        "values": {"name": "Счёт", "text": "{{client.name}}"},
+        "teams": [("1", "sales")],
+        "fields": FIELDS,
+        "may_change": True,
+        "error": Refused("no_such_field", "no", name="{{x}}"),
+    },
+    "mail/writing.html": {
+        "senders": [
+            Identity(1, 1, "sales@hub.test", "Анна", "info@hub.test", True),
+            Identity(None, 1, "sales@hub.test", "Отдел продаж", "sales@hub.test", False),
+        ],
+        "signatures": [
+            (Signature(1, 5, None, "ru", "<p>С уважением</p>"), "", "С уважением"),
+            (Signature(2, None, 1, "en", "<p>Best</p>"), "sales@hub.test", "Best"),
+        ],
+        "mailboxes": [(1, "sales@hub.test")],
+        "fields": FIELDS,
+        "values": {},
+        "error": None,
+    },
     "client_new.html": {"values": {}, "error": None},
     "client/timeline.html": {"client_id": 1, "entries": SAMPLE["entries"], "recordings": {}, "next_cursor": None},
     "client/sent.html": {"back": "/clients/1", "message": MAIL},
@@ -213,12 +248,26 @@ PAGES: dict[str, dict[str, Any]] = {
         "next_cursor": "x",
     },
     "messages.html": {
-        "messages": [MAIL, replace(MAIL, id=2, direction="out", state="unknown")],
+        "messages": [MAIL, replace(MAIL, id=2, direction="out", state="unknown", also_in=("own@hub.example",))],
+        "found": FOUND,
         "filters": Filters(),
-        "teams": [],
+        "params": {"q": "счёт"},
+        "not_understood": ("до:завтра",),
+        "client": CARD["client"],
+        "teams": [Team(1, "sales"), Team(2, "support")],
         "mailboxes": SAMPLE["mailboxes"],
-        "next_cursor": None,
+        "people": PEOPLE,
+        "next_cursor": "x",
     },
+    "messages/link.html": {
+        "message": MAIL,
+        "offered": [
+            {"client_id": 2, "client_name": "Ромашка", "contact_id": 3, "contact_name": "Анна", "reason": "contact"}
+        ],
+        "found": [Found(4, "person", "Татьяна Белова", "+79037001112", None, NOW)],
+        "q": "бел",
+    },
+    "messages/found.html": {"messages": [MAIL], "found": FOUND, "q": "счёт", "is_more": True},
     "message.html": {
         "message": LETTER.message,
         "letter": LETTER,

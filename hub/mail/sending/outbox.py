@@ -22,6 +22,7 @@ from hub.crm.access import Actor
 from hub.crm.audit import record
 from hub.errors import Conflict, NotFound
 from hub.mail import register
+from hub.mail.audience import audience
 from hub.mail.models import mailboxes, messages, outbox, outbox_recipients
 from hub.mail.register import timeline_data
 from hub.mail.sending import smtp
@@ -44,20 +45,9 @@ async def show(conn: AsyncConnection, message_id: int, state: str, *, now: datet
     """Write a message's state to the register and the card, and tell the feed."""
     update = sa.update(messages).where(messages.c.id == message_id).values(state=state).returning(messages)
     row: Mapping[Any, Any] = (await conn.execute(update)).mappings().one()
-    team_id = (
-        await conn.execute(sa.select(mailboxes.c.team_id).where(mailboxes.c.id == row["mailbox_id"]))
-    ).scalar_one()
+    to = await audience(conn, row["mailbox_id"], author_id=row["author_id"])
     data = {"direction": "out", "state": state}
-    await tell(
-        conn,
-        "message",
-        message_id,
-        at=now,
-        team_id=team_id,
-        user_id=row["author_id"],
-        client_id=row["client_id"],
-        data=data,
-    )
+    await tell(conn, "message", message_id, at=now, **to, client_id=row["client_id"], data=data)
     if row["client_id"] is not None:
         await timeline.put(
             conn,
@@ -235,7 +225,7 @@ async def accept_as_sent(conn: AsyncConnection, actor: Actor, message_id: int, *
 
 async def own_mailbox(conn: AsyncConnection, actor: Actor, which: sa.ColumnElement[bool]) -> sa.Row[Any]:
     """Return a mailbox the actor may write from. Raises NotFound."""
-    mine = access.of_my_teams(actor, mailboxes.c.team_id)
+    mine = access.mailbox_writable(actor, team_id=mailboxes.c.team_id, owner_id=mailboxes.c.owner_id)
     row = (await conn.execute(sa.select(mailboxes).where(which, mine))).first()
     if row is None:
         raise NotFound("mailbox_missing", "no such mailbox, or not one of your teams'", field="mailbox")

@@ -15,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub import guard
 from hub.crm.addresses import parse_email
 from hub.errors import Refused
-from hub.mail import register, thread
+from hub.mail import manual_link, register, thread
+from hub.mail.filters import MessageFilters
 from hub.mail.reading.headers import Address
-from hub.mail.register import MessageFilters
 from hub.mail.sending import submit
 from hub.mail.sending.compose import OutgoingFile
 from hub.mail.sending.submit import Frozen, NewMessage
@@ -31,7 +31,11 @@ from hub.web.visit import MAX_FILES, MAX_UPLOAD_BYTES, Visit, read_time_cursor, 
 
 
 class MessageQuery(Page, frozen=True, kw_only=True):
-    """`mailbox` is an address; `from` and `to` are addresses, or moments that `received_at` lies between."""
+    """`mailbox` is an address; `from` and `to` are addresses, or moments that `received_at` lies between.
+
+    `q` is a question to the search: words, "a phrase", -word, from: to: subject: file:, has:attachment, before: after:.
+    `open`: the conversation waits for somebody. `gone`: deleted on the server. `unreadable`: shown raw only.
+    """
 
     client: Id | None = None
     mailbox: str | None = None
@@ -41,6 +45,16 @@ class MessageQuery(Page, frozen=True, kw_only=True):
     from_: str | None = msgspec.field(default=None, name="from")
     to: str | None = None
     q: str | None = None
+    team: Id | None = None
+    author: Id | None = None
+    auto: Literal["none", "auto_reply", "bounce", "list", "spam"] | None = None
+    attachments: bool | None = None
+    unread: bool | None = None
+    flagged: bool | None = None
+    linked: bool | None = None
+    open: bool | None = None
+    gone: bool | None = None
+    unreadable: bool | None = None
 
 
 async def listed(conn: AsyncConnection, visit: Visit, query: MessageQuery) -> shapes.Messages:
@@ -57,6 +71,16 @@ async def listed(conn: AsyncConnection, visit: Visit, query: MessageQuery) -> sh
         recipient=_address(recipient),
         since=since,
         until=until,
+        team_id=query.team,
+        author_id=query.author,
+        auto=query.auto,
+        has_file=query.attachments,
+        is_unread=query.unread,
+        is_flagged=query.flagged,
+        is_linked=query.linked,
+        is_open=query.open,
+        is_gone=query.gone,
+        is_unreadable=query.unreadable,
     )
     before = read_time_cursor(query.cursor)
     rows = await register.listed(conn, visit.actor, filters, before=before, limit=query.limit)
@@ -144,6 +168,21 @@ async def send(conn: AsyncConnection, visit: Visit, frozen: Frozen) -> shapes.Me
     return shapes.message(await register.find(conn, visit.actor, message_id))
 
 
+class LinkTo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose message it is; neither named: nobody's that is known. `thread`: all of its conversation with it."""
+
+    client: Id | None = None
+    contact: Id | None = None
+    thread: bool = False
+
+
+async def link(conn: AsyncConnection, visit: Visit, body: LinkTo) -> shapes.Message:
+    message_id = visit.id()
+    whose: dict[str, Any] = {"client_id": body.client, "contact_id": body.contact, "whole_thread": body.thread}
+    await manual_link.link(conn, visit.actor, message_id, **whose, now=visit.now)
+    return shapes.message(await register.find(conn, visit.actor, message_id))
+
+
 async def raw(visit: Visit, _query: Any) -> web.StreamResponse:
     """The bytes as the mailbox has them."""
     async with visit.db.read() as conn:
@@ -179,6 +218,14 @@ ENDPOINTS = (
         status=202,
     ),
     Endpoint(method="GET", path="/messages/{id}", summary="One message", reads=found, answer=shapes.Message),
+    Endpoint(
+        method="POST",
+        path="/messages/{id}/link",
+        summary="Say whose a message is; nothing overwrites it",
+        writes=link,
+        body=LinkTo,
+        answer=shapes.Message,
+    ),
     Endpoint(
         method="GET",
         path="/messages/{id}/raw",

@@ -14,7 +14,7 @@ import msgspec
 from hub.clock import rfc3339
 from hub.mail.reading.quotes import quoted_from
 from hub.mail.register import AttachmentRow, MessageRow
-from hub.telephony.register import CallRow, LegRow
+from hub.telephony.reading.register import CallRow, LegRow
 
 Moment = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 Cursor = Annotated[str, msgspec.Meta(description="give it back as `cursor` for the next page")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from hub.clock import utc_now
 from hub.store.schema import BigId, Json, Moment
 
 revision = "0003"
@@ -13,14 +14,33 @@ branch_labels = None
 depends_on = None
 
 _OUTBOX_STATES = "state IN ('queued', 'sending', 'sent', 'refused', 'deferred', 'unknown', 'cancelled')"
+_TEMPLATES = (
+    (
+        "uq_mail_templates_of_team",
+        ["team_id", "name", "language"],
+        sa.text("team_id IS NOT NULL AND archived_at IS NULL"),
+    ),
+    ("uq_mail_templates_of_all", ["name", "language"], sa.text("team_id IS NULL AND archived_at IS NULL")),
+)
+_SIGNATURES = (
+    ("uq_signatures_of_user", ["user_id", "language"], sa.text("mailbox_id IS NULL")),
+    ("uq_signatures_of_mailbox", ["mailbox_id", "language"], sa.text("user_id IS NULL")),
+    (
+        "uq_signatures_of_both",
+        ["user_id", "mailbox_id", "language"],
+        sa.text("user_id IS NOT NULL AND mailbox_id IS NOT NULL"),
+    ),
+)
 _SEARCH = {
-    "sqlite": ('CREATE VIRTUAL TABLE message_search USING fts5(terms, tokenize="unicode61 remove_diacritics 0")',),
+    "sqlite": (
+        """CREATE VIRTUAL TABLE message_search USING fts5(terms, tokenize="ascii tokenchars ':.'", prefix='3')""",
+    ),
     "postgresql": (
         "CREATE TABLE message_search (message_id BIGINT PRIMARY KEY REFERENCES messages (id), terms TSVECTOR NOT NULL)",
         "CREATE INDEX ix_message_search_terms ON message_search USING gin (terms)",
     ),
 }
-"""Not in the metadata: the two databases search by different means."""
+"""Not in the metadata: the two databases search by different means (`hub/mail/search.py`)."""
 
 
 def upgrade() -> None:
@@ -47,10 +67,11 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["created_by"], ["users.id"], name=op.f("fk_mail_templates_created_by")),
         sa.ForeignKeyConstraint(["team_id"], ["teams.id"], name=op.f("fk_mail_templates_team_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_mail_templates")),
-        sa.UniqueConstraint("team_id", "name", "language", name="uq_mail_templates_name"),
     )
     with op.batch_alter_table("mail_templates", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_mail_templates_team_id"), ["team_id"], unique=False)
+        for name, columns, where in _TEMPLATES:
+            batch_op.create_index(name, columns, unique=True, sqlite_where=where, postgresql_where=where)
 
     op.create_table(
         "identities",
@@ -92,11 +113,12 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["mailbox_id"], ["mailboxes.id"], name=op.f("fk_signatures_mailbox_id")),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_signatures_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_signatures")),
-        sa.UniqueConstraint("user_id", "mailbox_id", "language", name="uq_signatures_language"),
     )
     with op.batch_alter_table("signatures", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_signatures_mailbox_id"), ["mailbox_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_signatures_user_id"), ["user_id"], unique=False)
+        for name, columns, where in _SIGNATURES:
+            batch_op.create_index(name, columns, unique=True, sqlite_where=where, postgresql_where=where)
 
     op.create_table(
         "answering",
@@ -236,6 +258,10 @@ def upgrade() -> None:
         batch_op.create_index("ix_messages_same", ["message_id"], unique=False)
         batch_op.create_foreign_key(batch_op.f("fk_messages_bounce_of"), "messages", ["bounce_of"], ["id"])
 
+    with op.batch_alter_table("threads", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("subject_key", sa.String(length=16), server_default="", nullable=False))
+        batch_op.create_index("ix_threads_subject", ["mailbox_id", "subject_key"], unique=False)
+
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.add_column(sa.Column("undo_until", Moment(), nullable=True))
         batch_op.drop_constraint(op.f("ck_outbox_state"), type_="check")
@@ -243,3 +269,20 @@ def upgrade() -> None:
 
     for statement in _SEARCH[op.get_bind().dialect.name]:
         op.execute(statement)
+    jobs = op.create_table(
+        "mail_jobs",
+        sa.Column("id", BigId, autoincrement=True, nullable=False),
+        sa.Column("kind", sa.String(length=10), nullable=False),
+        sa.Column("address", sa.String(length=254), nullable=False),
+        sa.Column("below_id", sa.BigInteger(), nullable=False),
+        sa.Column("done", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.CheckConstraint("kind IN ('index', 'relink')", name=op.f("ck_mail_jobs_kind")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_mail_jobs")),
+        sa.UniqueConstraint("kind", "address", name="uq_mail_jobs_address"),
+    )
+    # What was stored before there was a search is found once the job has been through it.
+    newest = op.get_bind().execute(sa.text("SELECT max(id) FROM messages")).scalar()
+    if newest is not None:
+        row = {"kind": "index", "address": "", "below_id": newest + 1, "done": 0, "created_at": utc_now()}
+        op.bulk_insert(jobs, [row])
