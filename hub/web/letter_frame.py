@@ -34,7 +34,7 @@ _FRAME = (
     + _STYLE
     + "</style></head><body>{body}</body></html>"
 )
-_IMG = re.compile(r"<img\b[^>]*>")
+_IMG = re.compile(r"<img\b[^<>]*>")
 _SOURCE = re.compile(r'(\s)src="(?:/attachments/(\d{1,19})|cid:([^"]{1,300}))"')
 _REMOTE = re.compile(rf'\s{REMOTE_ATTRIBUTE}="([^"]*)"')
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from hub.mail.reading.sanitize import safe_html
 from hub.web.letter_frame import document, has_remote, parts_of, policy
 
@@ -40,6 +42,12 @@ def test_words_that_look_like_a_blocked_picture_stay_words() -> None:
     page = shown('<p>&lt;img data-remote-src="https://x.example/"&gt;</p>', pictures=True)
     assert "<img" not in page
     assert not has_remote('<p>&lt;img data-remote-src="https://x.example/"&gt;</p>')
+
+
+def test_what_is_no_tag_costs_no_more_than_its_length() -> None:
+    began = time.process_time()
+    document("<img " * 200_000, title="", language="en", pictures=True, by_cid={}, own_hosts=())
+    assert time.process_time() - began < 2
 
 
 def test_the_policy_lets_nothing_run_and_pictures_only_from_here_unless_wanted() -> None:
