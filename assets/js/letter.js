@@ -56,20 +56,25 @@ function keepUnfolded(old, fragment) {
 function tellWriting(place) {
   const csrf = document.querySelector("meta[name=csrf]").content;
   let told = 0;
+  let typed = false;
   const say = (more) => {
     const form = new URLSearchParams({ csrf, ...more });
     return navigator.sendBeacon ? navigator.sendBeacon(place.dataset.answering, form) : fetch(place.dataset.answering, { method: "POST", body: form, keepalive: true });
   };
   const ping = () => {
-    if (!isWriting(place) || Date.now() - told < PING_MS - 1000) return;
+    if (!typed || !isWriting(place) || Date.now() - told < PING_MS - 1000) return;
     told = Date.now();
     say({});
   };
   const done = () => {
     if (told) say({ done: "1" });
     told = 0;
+    typed = false;
   };
-  place.addEventListener("input", ping);
+  place.addEventListener("input", ({ target }) => {
+    typed ||= target.matches("textarea, [contenteditable=true]");
+    ping();
+  });
   place.addEventListener("focusin", ping);
   setInterval(ping, PING_MS);
   addEventListener("pagehide", done);
@@ -78,7 +83,7 @@ function tellWriting(place) {
   });
 }
 
-// Somebody writes while a field of the answer has the focus and a text that is not the empty one of the start.
+// Somebody writes who has typed, while a field of the answer has the focus and a text: a signature alone is none of theirs.
 function isWriting(place) {
   if (!place.contains(document.activeElement)) return false;
   const text = [...place.querySelectorAll("textarea, [contenteditable=true]")];
