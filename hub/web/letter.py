@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub import guard
 from hub.crm.access import Actor
 from hub.errors import Forbidden
-from hub.mail import pictures, sender_signs, thread
+from hub.mail import pictures, register, sender_signs, thread
 from hub.mail.attachments import Preview, is_held, preview_of
 from hub.mail.reading import charsets
 from hub.mail.reading.sanitize import text_to_html
@@ -104,6 +104,12 @@ class Letter:
     """Whether this sender's pictures are always shown to this person."""
     defects: tuple[str, ...]
     event: Event | None
+    may_mark: bool
+    """Whether this person may change its flags: it lies in a mailbox they work with."""
+
+    @property
+    def is_unread(self) -> bool:
+        return self.message.direction == "in" and "seen" not in self.message.flags
 
 
 async def letter_of(
@@ -138,6 +144,7 @@ async def letter_of(
         is_always=is_always,
         defects=defects_of(message),
         event=event_of(message.about),
+        may_mark=any(one.id == message.mailbox_id for one in await register.mailboxes_of(conn, actor)),
     )
 
 

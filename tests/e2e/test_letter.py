@@ -276,3 +276,30 @@ async def test_a_colleague_sees_who_writes_and_that_they_stopped(site: Site) -> 
         await expect(writer.locator("#answering")).to_be_hidden()
         await writer.goto(f"{site.url}/desk")
         await expect(reader.locator("#answering")).to_be_hidden()
+
+
+async def test_what_was_opened_is_read_and_may_be_marked_unread_and_flagged(site: Site) -> None:
+    box = Box(site.db, site.blobs)
+    await box.open()
+    await box.arrive(text(1))
+    await box.arrive(text(2, answers="<1@r.test>"))
+    older, newest = sorted(one.id for one in await box.messages())
+
+    async def flags(message: int, wanted: set[str]) -> None:
+        async def are_so() -> bool:
+            return {one.id: set(one.flags) for one in await box.messages()}[message] == wanted
+
+        await wait_for(are_so, what=f"the flags are {wanted}")
+
+    async with running_chromium() as browser, page_of(site, browser, "olga") as page:
+        await page.goto(f"{site.url}/messages/{newest}")
+        await flags(newest, {"seen"})
+        await expect(page.locator(f"#mail-{older}.mail--unread")).to_be_visible()
+        await page.locator(f"#mail-{older} summary").first.click()
+        await flags(older, {"seen"})
+        await page.get_by_role("button", name="Flag", exact=True).click()
+        await expect(page.get_by_role("button", name="Remove the flag")).to_be_visible()
+        await flags(newest, {"seen", "flagged"})
+        await page.get_by_role("button", name="Mark as unread").click()
+        await page.wait_for_url("**/desk")
+        await flags(newest, {"flagged"})

@@ -107,6 +107,8 @@ LETTER = Letter(
         MAIL,
         html='<p><img data-remote-src="https://x.example/p.png"/>Счёт</p>',
         cc=[{"name": "Пётр", "address": "p@x.example"}],
+        flags=["flagged"],
+        deleted_at=NOW,
         about={"signed": True, "encrypted": True, "event": {"summary": "Встреча"}},
         recipients=(RecipientRow("a@b.example", "refused", 550, "no such user"),),
     ),
@@ -137,6 +139,7 @@ LETTER = Letter(
         is_cancelled=True,
         is_answer=False,
     ),
+    may_mark=True,
 )
 UNREAD = replace(
     LETTER,
