@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import jinja2
@@ -27,6 +27,7 @@ from hub.crm.rules import TeamRules
 from hub.errors import Refused
 from hub.mail.answering import Writer
 from hub.mail.attachments import Preview
+from hub.mail.health import WAITING, Backlog, FolderHealth, Health, Trouble
 from hub.mail.query import parse
 from hub.mail.register import RecipientRow
 from hub.mail.sender_signs import Warned
@@ -168,6 +169,43 @@ TRIAL_FACTS = Facts(
 )
 FOUND = why_found(parse("счёт договор "), [MAIL], {1: "Пришлите счёт"})
 PEOPLE = [Person(5, "Анна Иванова", "anna@hub.test", "manager", "101", (1,), False)] * 2
+BOX = Health(
+    id=1,
+    address="sales@hub.test",
+    name="",
+    team_id=1,
+    team_name="sales",
+    owner_id=None,
+    owner_name=None,
+    is_enabled=True,
+    state="up",
+    error="",
+    error_at=None,
+    seen_at=NOW,
+    last_mail_at=NOW,
+    trouble="",
+    late=None,
+)
+BOXES = [
+    BOX,
+    *(replace(BOX, id=n, trouble=trouble) for n, trouble in enumerate(get_args(Trouble), 2)),  # type: ignore[arg-type]
+    replace(
+        BOX,
+        id=99,
+        trouble="auth",
+        error="refused",
+        error_at=NOW,
+        late=timedelta(hours=3),
+        owner_name="Анна",
+        folders=(
+            FolderHealth("INBOX", "inbox", 50, 200, False, (7, 9), NOW),
+            FolderHealth("Sent", "sent", 9, 9, True, (), None),
+            FolderHealth("Архив", "other", 0, 0, False, (), None),
+        ),
+        backlog=tuple(Backlog(state, 2, NOW) for state in WAITING),
+        unreadable=3,
+    ),
+]
 PHONE = {"panel": replace(SAMPLE["panel"], told=_intent("blind", "unknown")), "parked": SAMPLE["calls"][1:]}
 PAGES: dict[str, dict[str, Any]] = {
     "admin/teams.html": {
@@ -272,6 +310,8 @@ PAGES: dict[str, dict[str, Any]] = {
         "people": PEOPLE,
         "next_cursor": "x",
     },
+    "mailboxes/health.html": {"boxes": BOXES},
+    "mailboxes/card.html": {"box": BOXES[-1]},
     "messages/link.html": {
         "message": MAIL,
         "offered": [

@@ -16,8 +16,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
+from hub.mail.reading.automatic import Auto, classify
 from hub.mail.reading.charsets import decode
 from hub.mail.reading.headers import (
     Address,
@@ -35,8 +36,6 @@ from hub.mail.reading.headers import (
 MAX_DEPTH = 20
 MAX_PARTS = 500
 MAX_TEXT_BYTES = 4_000_000
-
-Auto = Literal["none", "auto_reply", "bounce", "list", "spam"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +122,7 @@ def parse(raw: bytes) -> ParsedMessage:
         text=_joined_text(bodies),
         html=_joined_html(bodies),
         attachments=tuple(files),
-        auto=_auto(head),
+        auto=classify(head),
         defects=tuple(dict.fromkeys(defects)),
     )
 
@@ -353,33 +352,6 @@ def _joined_html(bodies: list[tuple[_Leaf, str]]) -> str | None:
         elif "alternative" not in leaf.parents and text.strip():
             pieces.append("<div>" + html.escape(text.strip()).replace("\n", "<br>\n") + "</div>")
     return "\n".join(pieces)
-
-
-def _auto(head: Head) -> Auto:
-    """Tell who wrote: a person, or which kind of machine. Source: RFC 3834 and what the large systems really send."""
-
-    def said(name: str) -> str:
-        return head.text(name, max_chars=200).lower()
-
-    if said("x-spam-flag").startswith("yes") or said("x-spam-status").startswith("yes") or said("x-spam") == "yes":
-        return "spam"
-    kind = said("content-type")
-    sender = said("from")
-    from_daemon = re.search(r"\b(mailer-daemon|postmaster)@", sender) is not None
-    if head.has("x-failed-recipients") or (kind.startswith("multipart/report") and "delivery-status" in kind):
-        return "bounce"
-    if from_daemon and (said("return-path") in ("<>", "") or said("auto-submitted").startswith("auto")):
-        return "bounce"
-    submitted = said("auto-submitted")
-    if submitted and not submitted.startswith("no"):
-        return "auto_reply"
-    if head.has("x-autoreply") or head.has("x-autorespond") or said("precedence") in ("auto_reply", "auto-reply"):
-        return "auto_reply"
-    if re.match(r"(автоответ|automatic reply|auto(matic)?[- ]?reply|out of (the )?office)\b", said("subject")):
-        return "auto_reply"
-    if head.has("list-id") or head.has("list-unsubscribe") or said("precedence") in ("list", "bulk", "junk"):
-        return "list"
-    return "none"
 
 
 def first_line(text: str, *, max_chars: int = 200) -> str:

@@ -11,6 +11,7 @@ from hub.web.pages import (
     flags,
     leads,
     live,
+    mail_health,
     mail_link,
     mail_register,
     messages,
@@ -43,4 +44,6 @@ PAGE_ROUTES: tuple[Route, ...] = (
     *recordings.ROUTES,
     *live.ROUTES,
     *presence.ROUTES,
+    # Its path with an id comes after every other path of the mailboxes.
+    *mail_health.ROUTES,
 )
