@@ -41,7 +41,7 @@ from hub.telephony.reading import colleagues
 from hub.telephony.routing.routing import Facts, Owner, Target, decide
 from hub.web import styleguide
 from hub.web.assets import Assets
-from hub.web.letter import File, Letter
+from hub.web.letter import Event, File, Letter, event_of, linked
 from hub.web.letter_frame import Parts
 from hub.web.look import make_environment
 from hub.web.pages.mail_register import why_found
@@ -108,12 +108,14 @@ LETTER = Letter(
         MAIL,
         html='<p><img data-remote-src="https://x.example/p.png"/>Счёт</p>',
         cc=[{"name": "Пётр", "address": "p@x.example"}],
+        flags=["flagged"],
+        deleted_at=NOW,
         about={"signed": True, "encrypted": True, "event": {"summary": "Встреча"}},
         recipients=(RecipientRow("a@b.example", "refused", 550, "no such user"),),
     ),
     answer_to="zueva@severles.example",
     warned=tuple(Warned(sign, "severles.example") for sign in SIGNS),  # type: ignore[arg-type]
-    parts=Parts("Счёт", "--", "> Здравствуйте"),
+    parts=linked(Parts("Счёт", "--", "> Здравствуйте")),
     files=(
         File(PDF, Preview("picture", "image/png"), "clean", False),
         File(replace(PDF, id=2), Preview("pdf", "application/pdf"), "waiting", False),
@@ -125,14 +127,20 @@ LETTER = Letter(
     pictures="blocked",
     is_always=False,
     defects=("it has no date that can be read",),
-    event={
-        "summary": "Встреча",
-        "start": "2026-11-25T10:00:00+00:00",
-        "end": "2026-11-25T11:00:00+00:00",
-        "location": "Москва",
-        "organizer": "Мария Зуева",
-        "method": "CANCEL",
-    },
+    event=Event(
+        summary="Встреча",
+        starts="2026-11-25T10:00:00+00:00",
+        ends="2026-11-26T11:00:00+00:00",
+        is_all_day=False,
+        place="Москва",
+        organiser="Мария Зуева",
+        attendees=("Анна",),
+        recurrence={"en": "every week", "ru": "каждую неделю"},
+        description="Повестка",
+        is_cancelled=True,
+        is_answer=False,
+    ),
+    may_mark=True,
 )
 UNREAD = replace(
     LETTER,
@@ -447,9 +455,9 @@ def test_a_strangers_words_are_never_markup() -> None:
         letter=replace(
             LETTER,
             message=bad,
-            event={"summary": evil, "location": evil},
+            event=event_of({"event": dict.fromkeys(("summary", "place", "description"), evil)}),
             warned=(Warned("reply_elsewhere", evil),),
-            parts=Parts(bad.text or "", evil, evil),
+            parts=linked(Parts(bad.text or "", evil, evil)),
         ),
     )
     page += draw("message/text.html", "ru", ANNA, text=evil)
@@ -459,7 +467,9 @@ def test_a_strangers_words_are_never_markup() -> None:
 
 
 def test_a_mail_without_markup_needs_no_frame() -> None:
-    page = draw("message.html", "en", ANNA, letter=replace(LETTER, message=MAIL, parts=Parts(MAIL.text or "", "", "")))
+    page = draw(
+        "message.html", "en", ANNA, letter=replace(LETTER, message=MAIL, parts=linked(Parts(MAIL.text or "", "", "")))
+    )
     assert "<iframe" not in page
     assert 'href="https://severles.example/118"' in page
 
