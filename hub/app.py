@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 from collections.abc import AsyncIterator, Coroutine
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from multiprocessing import get_context
 
 import sqlalchemy as sa
 from aiohttp import web
@@ -26,6 +26,7 @@ from hub.errors import ConfigError, Unavailable
 from hub.mail import answering
 from hub.mail.jobs import MailJobs
 from hub.mail.models import mailboxes
+from hub.mail.reading.workers import ParserPool
 from hub.mail.scanner import Clamd
 from hub.mail.scanning import AttachmentScanner
 from hub.mail.sending.sender import Sender
@@ -137,9 +138,7 @@ async def run_roles(parts: Parts, *, roles: frozenset[str], ready: asyncio.Event
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             loop.add_signal_handler(name, stop.set)
     with contextlib.ExitStack() as stack:
-        parsers = (
-            stack.enter_context(ProcessPoolExecutor(1, mp_context=get_context("spawn"))) if "mail" in roles else None
-        )
+        parsers = stack.enter_context(ParserPool(min(4, os.cpu_count() or 1))) if "mail" in roles else None
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(parts.db.bus.run())]
             if "telephony" in roles:
@@ -200,7 +199,7 @@ async def _keep_feed_short(db: Database) -> None:
         await asyncio.sleep(TRIM_EVERY_S)
 
 
-async def _mail_work(parts: Parts, parsers: ProcessPoolExecutor) -> list[Coroutine[None, None, None]]:
+async def _mail_work(parts: Parts, parsers: Executor) -> list[Coroutine[None, None, None]]:
     """The reader and the outbox of every configured mailbox."""
     async with parts.db.read() as conn:
         ids = {row.address: row.id for row in await conn.execute(sa.select(mailboxes.c.address, mailboxes.c.id))}

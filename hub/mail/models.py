@@ -70,10 +70,13 @@ threads = sa.Table(
     id_column(),
     link("mailbox_id", "mailboxes", nullable=False),
     sa.Column("subject", sa.String(1000), nullable=False),
+    sa.Column("subject_key", sa.String(16), nullable=False, server_default=""),
     link("client_id", "clients"),
     link("contact_id", "contacts"),
     moment("last_at", nullable=False),
+    sa.Index("ix_threads_subject", "mailbox_id", "subject_key"),
 )
+"""`subject_key`: the same for the subjects of one talk, empty where a subject says too little to go by."""
 
 thread_ids = sa.Table(
     "thread_ids",

@@ -37,6 +37,7 @@ _ADDRESS_TOKEN = re.compile(
 )
 _PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*("(?:[^"\\]|\\.)*"?|[^;]*)', re.DOTALL)
 _ID = re.compile(r"<([^<>]*)>")
+_NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ def _word_bytes(encoding: str, payload: str) -> bytes:
 
 def base64_lenient(raw: bytes) -> bytes:
     """Decode base64, ignoring what is not of its alphabet and mending the padding. Never raises."""
-    clean = re.sub(rb"[^A-Za-z0-9+/]", b"", raw.split(b"=", 1)[0] if b"=" in raw[-4:] else raw)
+    clean = (raw.split(b"=", 1)[0] if b"=" in raw[-4:] else raw).translate(None, _NOT_BASE64)
     clean = clean[:-1] if len(clean) % 4 == 1 else clean
     return binascii.a2b_base64(clean + b"=" * (-len(clean) % 4))
 

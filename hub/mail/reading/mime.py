@@ -176,19 +176,25 @@ def _leaves(raw: bytes, defects: list[str]) -> Iterator[_Leaf]:
         yield _Leaf(head, kind, params, content, parents, branch)
 
 
+_DELIMITER_END = re.compile(rb"(--)?[ \t]*\r?(?=\n|\Z)")
+
+
 def _split(
     raw: bytes, start: int, end: int, boundary: str, *, at_most: int, defects: list[str]
 ) -> Iterator[tuple[int, int]]:
     """Yield the extents between the delimiter lines of a multipart (RFC 2046 §5.1)."""
-    mark = re.escape(boundary.encode("utf-8", "replace"))
-    line = re.compile(rb"--" + mark + rb"(--)?[ \t]*\r?(?=\n|\Z)")
+    # Not one pattern for each boundary: making it takes longer than going through an ordinary message.
+    mark = b"--" + boundary.encode("utf-8", "replace")
     begin: int | None = None
-    count = 0
-    for match in line.finditer(raw, start, end):
-        if match.start() > start and raw[match.start() - 1] != 10:
+    count, position = 0, start
+    while (place := raw.find(mark, position, end)) >= 0:
+        position = place + 1
+        match = _DELIMITER_END.match(raw, place + len(mark), end)
+        if match is None or (place > start and raw[place - 1] != 10):
             continue
+        position = match.end()
         if begin is not None:
-            stop = match.start() - (2 if raw[match.start() - 2 : match.start()] == b"\r\n" else 1)
+            stop = place - (2 if raw[place - 2 : place] == b"\r\n" else 1)
             yield begin, max(begin, stop)
             count += 1
         if match[1] or count >= at_most:

@@ -265,6 +265,10 @@ def upgrade() -> None:
         )
         batch_op.create_foreign_key(batch_op.f("fk_messages_bounce_of"), "messages", ["bounce_of"], ["id"])
 
+    with op.batch_alter_table("threads", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("subject_key", sa.String(length=16), server_default="", nullable=False))
+        batch_op.create_index("ix_threads_subject", ["mailbox_id", "subject_key"], unique=False)
+
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.add_column(sa.Column("undo_until", Moment(), nullable=True))
         batch_op.drop_constraint(op.f("ck_outbox_state"), type_="check")
