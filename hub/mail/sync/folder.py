@@ -71,6 +71,8 @@ class Reach:
     was_looked_over: bool = False
     """Whether the edges were compared on this connection: a process may have died between mail and flags."""
     had_old_epochs: bool = True
+    is_doubtful: bool = False
+    """Whether something went, and a comparison must show what."""
     counts: tuple[int, int] | None = None
     """How many messages we had and the server had, when last counted: the same difference is compared once."""
 
@@ -269,7 +271,7 @@ class OpenFolder:
             ours = await places.how_many(conn, self.epoch) + len(self.cursor.gaps)
         counts = (ours, self.work.imap.exists)
         if ours != self.work.imap.exists and counts != self.reach.counts:
-            self.compared_at = None
+            self.reach.is_doubtful = True
         self.reach.counts = counts
 
     async def _above_lowest(self) -> int:
@@ -285,7 +287,7 @@ class OpenFolder:
         if self.lacks_history:
             return False
         pause = COMPARE_EVERY[bool(self.selected.highestmodseq)]
-        return self.compared_at is None or utc_now() - self.compared_at > pause
+        return self.reach.is_doubtful or self.compared_at is None or utc_now() - self.compared_at > pause
 
     async def compare(self, *, until: float) -> bool:
         """Compare on, from the newest backwards, until the loop's clock shows `until`; True when through."""
@@ -296,6 +298,7 @@ class OpenFolder:
             if asyncio.get_running_loop().time() >= until or self.work.imap.has_news:
                 break
         if not below:
+            self.reach.is_doubtful = False
             await self._write(Delta({}), self.cursor, compared_at=utc_now())
         return not below
 

@@ -120,6 +120,8 @@ class MailSession:
                 await inbox.take_new()
                 if is_news:
                     await inbox.take_changes(is_news=True)
+                    if inbox.must_compare:
+                        await inbox.compare(until=loop.time() + TURN_S)
                 if await self._carry_out_wishes():
                     inbox = await self._open(inbox.chosen)
                     await self._take(inbox, is_news=False)
