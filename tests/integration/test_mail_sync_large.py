@@ -61,7 +61,6 @@ async def test_no_answer_grows_with_the_mailbox_and_history_goes_over_a_desert_a
         server.capabilities += b" ESEARCH"
         del server.folders["Sent"]
         async with running_office(db, blobs, server.settings) as office:
-
             await office.until(lambda found: len(found) == 500, "the newest five hundred are there", deadline_s=60)
             async with db.read() as conn:
                 done = await progress(conn, office.mailbox_id)
