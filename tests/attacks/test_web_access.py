@@ -158,6 +158,7 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/messages/{id}"): Rule(404, 200, of="message"),
     ("POST", "/messages/{id}/link"): Rule(404, 200, of="message", json="{}"),
     ("GET", "/messages/{id}/raw"): Rule(404, 200, of="message"),
+    ("POST", "/messages/{id}/parse"): Rule(403, 403, of="message"),
     ("GET", "/attachments/{id}"): Rule(404, 200, of="attachment"),
     ("GET", "/templates"): Rule(200, 200),
     ("POST", "/templates"): Rule(403, 403, json='{"name": "x", "text": "x"}'),
