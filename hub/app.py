@@ -23,9 +23,12 @@ from hub.crm import leases, people, presence
 from hub.crm.addresses import parse_email, parse_phone
 from hub.crm.linking import Linker
 from hub.errors import ConfigError, Unavailable
+from hub.mail import answering
 from hub.mail.jobs import MailJobs
 from hub.mail.models import mailboxes
 from hub.mail.reading.workers import ParserPool
+from hub.mail.scanner import Clamd
+from hub.mail.scanning import AttachmentScanner
 from hub.mail.sending.sender import Sender
 from hub.mail.sync.reader import MailboxReader
 from hub.mail.sync.sent_folder import ImapSentFolder
@@ -154,6 +157,9 @@ async def run_roles(parts: Parts, *, roles: frozenset[str], ready: asyncio.Event
                 running.append(tasks.create_task(RecordingKeeper(parts.db, parts.settings.pbx).run()))
                 running.append(tasks.create_task(presence.watch(parts.db)))
                 running.append(tasks.create_task(MailJobs(parts.db, parts.linker).run()))
+                running.append(tasks.create_task(answering.watch(parts.db)))
+                if clamd := parts.settings.hub.clamd:
+                    running.append(tasks.create_task(AttachmentScanner(parts.db, parts.blobs, Clamd(clamd)).run()))
             if "web" in roles:
                 running.append(tasks.create_task(_serve_pages(parts, stop, ready)))
             elif ready is not None:

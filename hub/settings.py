@@ -56,6 +56,10 @@ class HubSection(_Section, frozen=True, kw_only=True):
     dial_per_user_per_hour: Annotated[int, msgspec.Meta(ge=1)] = 120
     dial_per_min: Annotated[int, msgspec.Meta(ge=1)] = 120
     """How often numbers outside may be called by click: by one person, and by the whole house."""
+    clamd: Annotated[str, msgspec.Meta(pattern=r"^(unix:/.+|[^\s:/]+:[0-9]{1,5}|\[[0-9a-fA-F:.]+\]:[0-9]{1,5})?$")] = ""
+    """A virus scanner for attachments: "unix:/run/clamav/clamd.ctl" or "127.0.0.1:3310". Empty: none."""
+    clamd_hold: bool = False
+    """Whether attachments are held back until the scanner found them clean; else only infected ones are."""
 
 
 class WebSection(_Section, frozen=True, kw_only=True):

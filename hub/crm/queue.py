@@ -133,6 +133,17 @@ def _placing(dialect: str) -> Any:
     ).returning(*_COLUMNS)
 
 
+async def note(conn: AsyncConnection, kind: Kind, ref_id: int, said: dict[str, Any], *, now: datetime) -> None:
+    """Add to what a row shows of a thing that is not done; nothing where it says so already."""
+    which = sa.and_(queue_items.c.kind == kind, queue_items.c.ref_id == ref_id, queue_items.c.state != "done")
+    item = (await conn.execute(sa.select(queue_items.c.data).where(which).with_for_update())).first()
+    if item is None or said.items() <= item.data.items():
+        return
+    values = {"data": item.data | said, "version": queue_items.c.version + 1}
+    row = (await conn.execute(sa.update(queue_items).where(which).values(**values).returning(*_COLUMNS))).mappings()
+    await _tell(conn, row.one(), now=now)
+
+
 async def find(conn: AsyncConnection, item_id: int, *, actor: Actor) -> Item:
     """Return an item the actor may see. Raises NotFound."""
     query = (

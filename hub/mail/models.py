@@ -197,6 +197,8 @@ attachments = sa.Table(
     sa.Column("scan", sa.String(10), nullable=False, server_default="none"),
     sa.Column("scan_note", sa.String(200), nullable=False, server_default=""),
     sa.CheckConstraint("scan IN ('none', 'waiting', 'clean', 'infected', 'failed')", name="scan"),
+    sa.Index("ix_attachments_scan", "scan", "id"),
+    sa.Index("ix_attachments_sha256", "sha256"),
 )
 
 mail_jobs = sa.Table(
@@ -213,6 +215,14 @@ mail_jobs = sa.Table(
 )
 """What is still to be done to stored messages, newest first: those with an id below `below_id`. `index`: keep their
 words (`search`); `relink`: ask anew whose those from and to `address` are."""
+picture_senders = sa.Table(
+    "picture_senders",
+    metadata,
+    sa.Column("user_id", BigId, sa.ForeignKey("users.id"), primary_key=True),
+    sa.Column("address", sa.String(254), primary_key=True),
+    moment("since", nullable=False),
+)
+"""Senders whose pictures from elsewhere a person always wants to see."""
 
 outbox = sa.Table(
     "outbox",

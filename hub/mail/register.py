@@ -35,6 +35,8 @@ class AttachmentRow:
     sha256: str
     inline: bool
     cid: str | None
+    scan: str = "none"
+    scan_note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class MessageRow:
     size: int
     parse_state: str
     defects: list[str]
+    about: dict[str, Any]
     flags: list[str]
     author_id: int | None
     author_name: str | None

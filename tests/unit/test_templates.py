@@ -25,7 +25,11 @@ from hub.crm.leads import Lead
 from hub.crm.presence import Said
 from hub.crm.rules import TeamRules
 from hub.errors import Refused
+from hub.mail.answering import Writer
+from hub.mail.attachments import Preview
 from hub.mail.query import parse
+from hub.mail.register import RecipientRow
+from hub.mail.sender_signs import Warned
 from hub.mail.sending.identities import Identity, Signature
 from hub.mail.sending.templates import Template
 from hub.telephony.control import intents
@@ -36,6 +40,8 @@ from hub.telephony.reading import colleagues
 from hub.telephony.routing.routing import Facts, Owner, Target, decide
 from hub.web import styleguide
 from hub.web.assets import Assets
+from hub.web.letter import File, Letter
+from hub.web.letter_frame import Parts
 from hub.web.look import make_environment
 from hub.web.pages.mail_register import why_found
 from hub.web.pages.phrases import FIELDS
@@ -94,6 +100,49 @@ BOARD = Board(
     ("office",),
 )
 MAIL = styleguide.message(NOW)
+SIGNS = ("looks_like", "mixed_script", "name_is_address", "reply_elsewhere", "several_from", "says_us")
+PDF = MAIL.attachments[0]
+LETTER = Letter(
+    message=replace(
+        MAIL,
+        html='<p><img data-remote-src="https://x.example/p.png"/>Счёт</p>',
+        cc=[{"name": "Пётр", "address": "p@x.example"}],
+        about={"signed": True, "encrypted": True, "event": {"summary": "Встреча"}},
+        recipients=(RecipientRow("a@b.example", "refused", 550, "no such user"),),
+    ),
+    answer_to="zueva@severles.example",
+    warned=tuple(Warned(sign, "severles.example") for sign in SIGNS),  # type: ignore[arg-type]
+    parts=Parts("Счёт", "--", "> Здравствуйте"),
+    files=(
+        File(PDF, Preview("picture", "image/png"), "clean", False),
+        File(replace(PDF, id=2), Preview("pdf", "application/pdf"), "waiting", False),
+        File(replace(PDF, id=3, scan_note="Eicar"), None, "infected", True),
+        File(replace(PDF, id=4), None, "failed", False),
+    ),
+    calendar=2,
+    raw="",
+    pictures="blocked",
+    is_always=False,
+    defects=("it has no date that can be read",),
+    event={
+        "summary": "Встреча",
+        "start": "2026-11-25T10:00:00+00:00",
+        "end": "2026-11-25T11:00:00+00:00",
+        "location": "Москва",
+        "organizer": "Мария Зуева",
+        "method": "CANCEL",
+    },
+)
+UNREAD = replace(
+    LETTER,
+    message=replace(MAIL, html=None, text="", parse_state="failed", state="unknown", direction="out", about={}),
+    raw="Subject: <script>",
+    pictures="shown",
+    is_always=True,
+    warned=(),
+    files=(),
+    event=None,
+)
 CARD = {"client": styleguide.client(), "entries": SAMPLE["entries"], "request_id": "r" * 32, "next_cursor": "abc"}
 CARD |= {"recordings": SAMPLE["recordings"]}
 RULES = TeamRules(hours={"mon": (("09:00", "18:00"),)}, personal_s=15, overflow_team_id=2, overflow_s=60)
@@ -225,13 +274,23 @@ PAGES: dict[str, dict[str, Any]] = {
     },
     "messages/found.html": {"messages": [MAIL], "found": FOUND, "q": "счёт", "is_more": True},
     "message.html": {
-        "message": replace(MAIL, html='<p data-remote-src="x">Счёт</p>'),
+        "message": LETTER.message,
+        "letter": LETTER,
+        "sandbox": "allow-same-origin",
+        "newer": (replace(MAIL, id=3, auto="auto_reply"),),
+        "earlier": (replace(MAIL, id=2, direction="out", state="unknown", author_name="Анна"),),
+        "older_cursor": "abc",
+        "writers": [Writer(7, "Вера Павлова", NOW)],
         "mailboxes": SAMPLE["mailboxes"][:1],
         "may_answer": True,
         "to": "zueva@severles.example",
         "subject": "Re: Счёт",
         "request_id": "r" * 32,
     },
+    "message/part.html": {"letter": UNREAD, "sandbox": "allow-same-origin"},
+    "message/answering.html": {"thread_id": 1, "writers": []},
+    "message/held.html": {"file": replace(MAIL.attachments[0], scan="infected", scan_note="Eicar"), "scan": "infected"},
+    "message/text.html": {"file": MAIL.attachments[0], "text": "<b>", "is_cut": True},
     "leads.html": {
         "leads": [_lead(1), _lead(2, reason="callback", client_id=1)],
         "filters": type("Q", (), {"state": "open"})(),
@@ -337,13 +396,30 @@ def test_a_strangers_words_are_never_markup() -> None:
     item = replace(SAMPLE["items"][2], title=evil, data=SAMPLE["items"][2].data | {"subject": evil, "snippet": evil})
     page = draw("desk.html", "ru", ANNA, waiting=[item])
     page += draw("client.html", "ru", ANNA, client=replace(CARD["client"], name=evil, note=evil))
-    page += draw("message.html", "ru", ANNA, message=replace(MAIL, subject=evil, text=f"javascript:alert(1) {evil}"))
+    bad = replace(
+        MAIL, subject=evil, from_name=evil, text=f"javascript:alert(1) {evil}", about={"event": {"summary": evil}}
+    )
+    page += draw(
+        "message.html",
+        "ru",
+        ANNA,
+        message=bad,
+        letter=replace(
+            LETTER,
+            message=bad,
+            event={"summary": evil, "location": evil},
+            warned=(Warned("reply_elsewhere", evil),),
+            parts=Parts(bad.text or "", evil, evil),
+        ),
+    )
+    page += draw("message/text.html", "ru", ANNA, text=evil)
+    page += draw("message/part.html", "ru", ANNA, letter=replace(UNREAD, raw=evil))
     assert "<script>" not in page
     assert 'href="javascript' not in page
 
 
 def test_a_mail_without_markup_needs_no_frame() -> None:
-    page = draw("message.html", "en", ANNA, message=MAIL)
+    page = draw("message.html", "en", ANNA, letter=replace(LETTER, message=MAIL, parts=Parts(MAIL.text or "", "", "")))
     assert "<iframe" not in page
     assert 'href="https://severles.example/118"' in page
 

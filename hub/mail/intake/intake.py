@@ -251,7 +251,7 @@ class MailIntake:
             told = []
             for row in some:
                 v = row.values
-                data = {"direction": v["direction"], "state": v["state"]}
+                data = {"direction": v["direction"], "state": v["state"], "thread": v["thread_id"]}
                 client_id = v["client_id"]
                 await tell(conn, "message", row.id, at=now, **to, client_id=client_id, data=data)
                 if client_id is not None:

@@ -17,7 +17,7 @@ from hub.crm import access
 from hub.crm.addresses import parse_email
 from hub.crm.audit import record
 from hub.errors import Refused
-from hub.mail import manual_link, register
+from hub.mail import manual_link, register, thread
 from hub.mail.filters import MessageFilters
 from hub.mail.intake import again
 from hub.mail.intake.preparing import Prepared
@@ -29,6 +29,7 @@ from hub.web import files
 from hub.web.api import shapes
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Query
 from hub.web.api.filters import party_or_moment
+from hub.web.letter import refuse_held
 from hub.web.recipients import read_addresses
 from hub.web.visit import MAX_FILES, MAX_UPLOAD_BYTES, Visit, read_time_cursor, write_cursor
 
@@ -97,7 +98,9 @@ def _address(text: str | None) -> str | None:
 
 
 async def found(conn: AsyncConnection, visit: Visit, _query: Query) -> shapes.Message:
-    return shapes.message(await register.find(conn, visit.actor, visit.id()))
+    message = await register.find(conn, visit.actor, visit.id())
+    folders = await thread.folders_of(conn, [message.id])
+    return shapes.message(message, folder=folders.get(message.id))
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -218,6 +221,7 @@ async def raw(visit: Visit, _query: Any) -> web.StreamResponse:
 async def attachment(visit: Visit, _query: Any) -> web.StreamResponse:
     async with visit.db.read() as conn:
         row = await register.attachment(conn, visit.actor, visit.id())
+    refuse_held(visit.services.settings.hub, row)
     return files.download(visit.services.blobs, row.sha256, name=row.name)
 
 

@@ -20,6 +20,7 @@ from hub.web.api import (
     queue,
     recordings,
     rules,
+    threads,
 )
 from hub.web.api.endpoint import Endpoint, json_response
 from hub.web.visit import Visit
@@ -33,6 +34,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *calls.ENDPOINTS,
     *live_calls.ENDPOINTS,
     *messages.ENDPOINTS,
+    *threads.ENDPOINTS,
     *queue.ENDPOINTS,
     *clients.ENDPOINTS,
     *directory.ENDPOINTS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hub.web.pages import (
+    attachments,
     calls,
     clients,
     compose,
@@ -30,6 +31,7 @@ PAGE_ROUTES: tuple[Route, ...] = (
     *mail_register.ROUTES,
     *mail_link.ROUTES,
     *messages.ROUTES,
+    *attachments.ROUTES,
     *pbx.ROUTES,
     *phrases.ROUTES,
     *registers.ROUTES,

@@ -217,6 +217,17 @@ def upgrade() -> None:
         batch_op.create_check_constraint(
             op.f("ck_attachments_scan"), "scan IN ('none', 'waiting', 'clean', 'infected', 'failed')"
         )
+        batch_op.create_index("ix_attachments_scan", ["scan", "id"], unique=False)
+        batch_op.create_index("ix_attachments_sha256", ["sha256"], unique=False)
+
+    op.create_table(
+        "picture_senders",
+        sa.Column("user_id", BigId, nullable=False),
+        sa.Column("address", sa.String(length=254), nullable=False),
+        sa.Column("since", Moment(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_picture_senders_user_id")),
+        sa.PrimaryKeyConstraint("user_id", "address", name=op.f("pk_picture_senders")),
+    )
 
     with op.batch_alter_table("mail_folders", schema=None) as batch_op:
         batch_op.add_column(sa.Column("is_chosen", sa.Boolean(), server_default=sa.true(), nullable=False))
