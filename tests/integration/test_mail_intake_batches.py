@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -17,8 +18,9 @@ from hub.crm import clients, queue, timeline
 from hub.errors import Conflict
 from hub.mail.intake import again
 from hub.mail.intake.intake import Arrived
-from hub.mail.intake.preparing import Prepared, prepare
-from hub.mail.models import locations, messages, threads
+from hub.mail.intake.preparing import Prepared, ReplyKey, prepare
+from hub.mail.intake.reply_tag import tagged_address, tagged_id
+from hub.mail.models import locations, messages, thread_ids, threads
 from hub.mail.reading.workers import ParserPool
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
@@ -124,6 +126,25 @@ async def test_the_same_mail_in_two_mailboxes_is_two_messages(box: Box, db: Data
     other.places = {"inbox": replace(box.places["inbox"], folder_id=folder_id)}
     assert await arrive_all(box, [mail()]) == await arrive_all(other, [mail()]) == 1
     assert len(await box.messages()) == 2
+
+
+async def test_an_answer_finds_its_thread_by_hubs_own_mark_and_a_forged_mark_finds_none(box: Box) -> None:
+    key = ReplyKey(b"k" * 32, frozenset({"hub.test"}))
+    box.intake = replace(box.intake, reply_key=key)
+    ours, forged = (tagged_id(secret, UUID(int=7), "hub.test") for secret in (key.key, b"x" * 32))
+    sent = mail(
+        "sales@hub.test", message_id=ours, to="irina@romashka.test", subject="Offer", more="References: <q@q>\r\n"
+    )
+    await arrive_all(box, [sent], role="sent")
+    by_address = tagged_address(key.key, UUID(int=7), "sales@hub.test")
+    await arrive_all(box, [mail(message_id="<1@r>", subject="Re: Offer", to=by_address)])
+    await arrive_all(box, [mail(message_id="<2@r>", subject="A", more=f"References: <x@ses.test> {ours}\r\n")])
+    await arrive_all(box, [mail(message_id="<3@r>", subject="B", more=f"In-Reply-To: {forged}\r\n")])
+    of = {m.message_id: m.thread_id for m in await box.messages()}
+    assert of[ours] == of["<1@r>"] == of["<2@r>"] != of["<3@r>"]
+    async with box.db.read() as conn:
+        known = set((await conn.execute(sa.select(thread_ids.c.message_id))).scalars())
+    assert forged not in known
 
 
 DEADLY = b"deadly"

@@ -29,7 +29,7 @@ from hub.mail.audience import audience_of
 from hub.mail.intake import conversations, effects, offering, preparing
 from hub.mail.intake.effects import Stored
 from hub.mail.intake.handing import prepare_all
-from hub.mail.intake.preparing import Prepared
+from hub.mail.intake.preparing import Prepared, ReplyKey
 from hub.mail.models import attachments, folders, locations, messages, outbox
 from hub.mail.register import timeline_data
 from hub.store.blobs import BlobStore
@@ -98,6 +98,8 @@ class MailIntake:
     parsers: Executor
     owner_id: int | None = None
     """Whose own mailbox it is: then nothing of it that is on no client's card is told, or offered, to the team."""
+    reply_key: ReplyKey | None = None
+    """None: ids of Hub's own form are believed as all others are."""
 
     async def store(
         self, place: FolderPlace, batch: Sequence[Arrived], *, cursor: Mapping[str, Any], is_new: bool, now: datetime
@@ -204,6 +206,7 @@ class MailIntake:
                 at=row.ready.arrived.received_at,
                 is_out=is_out,
                 is_new=is_new,
+                reply_key=self.reply_key,
                 client_id=row.linked.best.client_id if row.linked.best else None,
             )
             for row in rows
