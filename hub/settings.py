@@ -144,6 +144,8 @@ class Mailbox(_Section, frozen=True, kw_only=True):
     """The display name that recipients see."""
     history_days: Annotated[int, msgspec.Meta(ge=0)] = 0
     """How far back the first load goes; 0 is everything."""
+    folders: tuple[str, ...] = ()
+    """Folders to read, by name or with `*`; empty is all but drafts, junk, trash and views of the whole mailbox."""
     imap: MailServer
     smtp: MailServer
 

@@ -58,7 +58,7 @@ def hub(folder: Path, port: int, count: int, url: str) -> float:
     held = found["held_kb"]
     print(
         f"hub          {count / found['seconds']:6.0f} messages/s, {found['seconds']:.1f} s, {cpu:.1f} s of CPU "
-        f"({found['cpu']:.1f} in the main process); held at most {sum(held.values()) / 1024:.0f} MB "
+        f"({found['cpu']:.1f} in the main process, {found['workers_cpu']:.1f} in the workers, the rest begins); held at most {sum(held.values()) / 1024:.0f} MB "
         f"({', '.join(f'{name} {kb / 1024:.0f}' for name, kb in held.items())}); event loop late by "
         f"{found['stall_p99_ms']:.0f} ms (p99), {found['stall_ms']:.0f} ms (max); {found['counts']}",
         flush=True,

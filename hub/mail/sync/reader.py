@@ -67,7 +67,10 @@ class MailboxReader:
         """Live through one connection; ends only by an error."""
         async with connected(self._mailbox.imap) as imap:
             intake, first_look = await self._intake(), await self._first_look()
-            session = MailSession(self._db, imap, intake, self._trouble, first_look, self._mailbox.history_days)
+            box = self._mailbox
+            session = MailSession(
+                self._db, imap, intake, self._trouble, first_look, box.history_days, wanted=box.folders
+            )
             while True:
                 is_behind = await session.catch_up()
                 await self._show("up", "; ".join(f"{name}: {what}" for name, what in session.problems.items()))

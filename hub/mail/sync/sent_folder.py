@@ -1,26 +1,16 @@
 """The Sent folder of a mailbox, for the outbox: is it there, and put it there. Each question on a line of its own.
 
-Decides which folder is Sent: the one the server marks so (RFC 6154), else one that goes by a usual name.
+Decides nothing else: which folder is Sent, `choice` says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from hub.errors import Refused, Unavailable
-from hub.mail.imap.connection import Folder, ImapConnection, connected
+from hub.mail.imap.connection import ImapConnection, connected
+from hub.mail.sync.choice import sent_folder_of as sent_folder_of
 from hub.settings import MailServer
-
-USUAL = ("sent", "sent items", "sent mail", "sent messages", "отправленные", "inbox.sent", "inbox/sent")
-
-
-def sent_folder_of(folders: Sequence[Folder]) -> str | None:
-    """Return the name of the folder for sent mail, None where there is none."""
-    usable = [folder for folder in folders if folder.selectable]
-    marked = [folder.name for folder in usable if folder.special_use == "sent"]
-    named = [folder.name for folder in usable if folder.name.lower() in USUAL]
-    return next(iter(marked + named), None)
 
 
 class ImapSentFolder:
