@@ -21,6 +21,7 @@ import sqlalchemy as sa
 import uvloop
 
 from bench.mail.corpus import SENDERS, sender_address
+from hub.clock import utc_now
 from hub.crm import clients, people
 from hub.crm.linking import Linker
 from hub.crm.models import timeline_entries
@@ -99,7 +100,7 @@ async def run(url: str, folder: Path, server: MailServer, count: int, workers: i
         watching = asyncio.ensure_future(stall(worst))
         began, cpu = time.monotonic(), time.process_time()
         async with connected(server) as imap:
-            session = MailSession(db, imap, intake, Trouble(), NOW, 0)
+            session = MailSession(db, imap, intake, Trouble(), utc_now(), 0)
             while await session.catch_up():
                 pass
         seconds, cpu = time.monotonic() - began, time.process_time() - cpu
