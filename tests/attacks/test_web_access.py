@@ -177,6 +177,7 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/messages/{id}"): Rule(404, 200, of="message"),
     ("POST", "/messages/{id}/link"): Rule(404, 200, of="message", json="{}"),
     ("GET", "/messages/{id}/raw"): Rule(404, 200, of="message"),
+    ("POST", "/messages/{id}/parse"): Rule(403, 403, of="message"),
     ("POST", "/messages/{id}/flags"): Rule(404, 200, of="message", json='{"seen": true}'),
     ("GET", "/attachments/{id}"): Rule(404, 200, of="attachment"),
     ("GET", "/mailboxes/{id}/health"): Rule(404, 200, of="mailbox"),
