@@ -129,6 +129,10 @@ class MailServer(_Section, frozen=True, kw_only=True):
     password_file: str = ""
     ca_file: str = ""
     """A CA of the operator's own, beside the system's."""
+    auth: Literal["auto", "plain", "login", "scram", "oauth"] = "auto"
+    """How to sign in; auto is the strongest way that the server offers for a password."""
+    tls_exception: Annotated[str, msgspec.Meta(pattern=r"^(sha256:([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2})?$")] = ""
+    """The SHA-256 of the one certificate that is accepted though no authority vouches for it."""
 
 
 class Mailbox(_Section, frozen=True, kw_only=True):

@@ -27,12 +27,13 @@ USER = "mail"
 class Dovecot:
     """One running server; every user has the same password and folders INBOX, Sent, Drafts, Junk."""
 
-    def __init__(self, users: Sequence[str]) -> None:
+    def __init__(self, users: Sequence[str], extra: str = "") -> None:
         self.home = Path(tempfile.mkdtemp(prefix="hub-dovecot-"))
         self.port = free_port()
         self.users = tuple(users)
         self._process: asyncio.subprocess.Process | None = None
         self._serial = 0
+        self._extra = extra
         self._write_configuration()
 
     def server(self, user: str) -> MailServer:
@@ -165,19 +166,23 @@ service anvil {{
 service stats {{
   chroot =
 }}
+{self._extra}
 """,
             "utf-8",
         )
 
 
 @asynccontextmanager
-async def running_dovecot(*users: str) -> AsyncIterator[Dovecot]:
-    """Start a server for `users` and stop it at the end; skip the test, with the reason, where there can be none."""
+async def running_dovecot(*users: str, extra: str = "") -> AsyncIterator[Dovecot]:
+    """Start a server for `users` and stop it at the end; skip the test, with the reason, where there can be none.
+
+    `extra` is added to its configuration.
+    """
     if os.geteuid() != 0:
         pytest.skip("not root: Dovecot of the tests runs as root on a port of its own")
     if reason := await asyncio.to_thread(ensure_packages, ["dovecot-imapd"]):
         pytest.skip(reason)
-    dovecot = Dovecot(users)
+    dovecot = Dovecot(users, extra)
     try:
         await dovecot.start()
         yield dovecot

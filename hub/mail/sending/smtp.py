@@ -32,6 +32,9 @@ from aiosmtplib.errors import (
 from aiosmtplib.protocol import SMTPProtocol
 
 from hub import guard
+from hub.errors import HubError
+from hub.mail import wire
+from hub.mail.sending import signing
 from hub.settings import MailServer
 
 COMMAND_WITHIN_S = 60.0
@@ -110,19 +113,10 @@ async def send(
         reason = "bare line break in the message"
         return Refused(reason, tuple(Reply(address, "refused", None, reason) for address in recipients))
     try:
-        tls_context = await asyncio.to_thread(_tls_context, server) if server.tls != "none" else None
-    except OSError as error:
-        reason = _text(f"ca_file {server.ca_file}: {error.strerror or error}")
+        client = await _client_of(server)
+    except SMTPException as error:
+        reason = _reason(error)
         return Deferred(reason, tuple(Reply(address, "deferred", None, "") for address in recipients))
-    client = aiosmtplib.SMTP(
-        hostname=server.host,
-        port=server.port,
-        timeout=COMMAND_WITHIN_S,
-        use_tls=server.tls == "tls",
-        start_tls=server.tls == "starttls",
-        tls_context=tls_context,
-        local_hostname=LOCAL_NAME,
-    )
     transaction = _Transaction(client, server, tuple(recipients))
     try:
         async with asyncio.timeout(deadline.total_seconds()):
@@ -136,21 +130,10 @@ async def send(
 async def sign_in_only(server: MailServer, *, deadline: timedelta) -> str:
     """Connect, sign in and say goodbye; return what is wrong, or nothing. For `hub doctor`; never raises."""
     try:
-        tls_context = await asyncio.to_thread(_tls_context, server) if server.tls != "none" else None
-        client = aiosmtplib.SMTP(
-            hostname=server.host,
-            port=server.port,
-            timeout=deadline.total_seconds(),
-            use_tls=server.tls == "tls",
-            start_tls=server.tls == "starttls",
-            tls_context=tls_context,
-            local_hostname=LOCAL_NAME,
-        )
+        client = await _client_of(server)
         try:
             async with asyncio.timeout(deadline.total_seconds()):
-                await client.connect()
-                if server.username:
-                    await client.login(server.username, server.password.reveal())
+                await _opened(client, server)
                 with contextlib.suppress(SMTPException, OSError, TimeoutError):
                     await client.quit(timeout=QUIT_WITHIN_S)
         finally:
@@ -160,13 +143,53 @@ async def sign_in_only(server: MailServer, *, deadline: timedelta) -> str:
     return ""
 
 
-def _tls_context(server: MailServer) -> ssl.SSLContext:
-    """Certificates are always verified: against the system's authorities and the operator's own."""
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if server.ca_file:
-        context.load_verify_locations(cafile=server.ca_file)
-    return context
+async def _client_of(server: MailServer) -> aiosmtplib.SMTP:
+    """A client that is not connected yet. Raises SMTPException where the way there is barred."""
+    try:
+        way = await wire.way_to(server)
+        tls_context = await asyncio.to_thread(wire.tls_context, server) if server.tls != "none" else None
+    except HubError as error:
+        raise SMTPException(error.message) from error
+    if "sock" in way:
+        way |= {"hostname": server.host}
+    else:
+        way = {"hostname": way["host"], "port": way["port"]}
+    return aiosmtplib.SMTP(
+        **way,
+        timeout=COMMAND_WITHIN_S,
+        use_tls=server.tls == "tls",
+        start_tls=server.tls == "starttls",
+        tls_context=tls_context,
+        local_hostname=LOCAL_NAME,
+    )
+
+
+async def _opened(client: aiosmtplib.SMTP, server: MailServer) -> None:
+    """Connect and sign in. Raises SMTPException, OSError."""
+    try:
+        await client.connect()
+    except (SMTPException, OSError) as error:
+        if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+            raise SMTPException(await wire.why_untrusted(server, "smtp", error.__cause__)) from error
+        raise
+    await _sign_in(client, server)
+
+
+async def _sign_in(client: aiosmtplib.SMTP, server: MailServer) -> None:
+    transport = client.transport
+    is_encrypted = transport is not None and transport.get_extra_info("ssl_object") is not None
+    try:
+        wire.require_named(server, transport)
+        if not server.username:
+            return
+        await client._ehlo_or_helo_if_needed()
+        code, text = await signing.sign_in(client, server, is_encrypted=is_encrypted)
+    except HubError as error:
+        if error.code == "auth_refused":
+            raise SMTPAuthenticationError(535, error.message) from error
+        raise SMTPException(error.message) from error
+    if code != 235:
+        raise (SMTPAuthenticationError if code >= 500 else SMTPResponseException)(code, text)
 
 
 class _Transaction:
@@ -180,9 +203,7 @@ class _Transaction:
         self._dot_went_out = False
 
     async def run(self, envelope_from: str, raw: bytes) -> Outcome:
-        await self._client.connect()
-        if self._server.username:
-            await self._client.login(self._server.username, self._server.password.reveal())
+        await _opened(self._client, self._server)
         await self._client.mail(envelope_from)
         for address in self._recipients:
             await self._name(address)
