@@ -141,6 +141,12 @@ class Vault:
         text = secret.reveal() if isinstance(secret, Secret) else secret
         return ring.newest, seal_with(ring.keys[ring.newest], text, place)
 
+    def seal_in_passing(self, text: str, *, place: str) -> tuple[str, bytes]:
+        """Seal what lies in no row and is of use for minutes only: a rotation may make it unreadable."""
+        self.make_if_missing()
+        ring = self.ring()
+        return ring.newest, seal_with(ring.keys[ring.newest], text, place)
+
     def open(self, key_id: str, sealed: bytes, *, place: str) -> Secret:
         """Return what was sealed. Raises Sealed where no key opens it, Unavailable where the keys cannot be read."""
         key = self.ring().keys.get(key_id)
