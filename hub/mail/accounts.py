@@ -172,7 +172,7 @@ async def add(
         raise Forbidden("privilege_missing", "an administrator has to allow you a mailbox of your own first")
     if not personal:
         access.require_admin(actor)
-    written = _checked(actor, written)
+    written = checked(actor, written)
     team_id = await _team_of(conn, actor, written.team_id, personal=personal)
     row = {
         "address": written.address,
@@ -199,7 +199,7 @@ async def change(
     before = await find(conn, actor, mailbox_id)
     if before.settings is None:
         raise Refused("mailbox_of_file", f"{before.address} stands in the configuration file; change it there")
-    written = _checked(actor, written)
+    written = checked(actor, written)
     if written.address != before.address:
         raise Refused("mailbox_address", "a mailbox keeps its address; add another mailbox instead", field="address")
     is_personal = before.owner_id is not None
@@ -253,7 +253,8 @@ def _fresh() -> dict[str, Any]:
     }
 
 
-def _checked(actor: Actor, written: Written) -> Written:
+def checked(actor: Actor, written: Written) -> Written:
+    """Return what was written as it may be stored and tried. Raises Refused that names the field."""
     address = parse_email(written.address)
     if address is None:
         raise Refused("bad_address", f"{guard.shown(written.address)!r} is no mail address", field="address")

@@ -12,6 +12,7 @@ from hub.web.api import (
     directory,
     events,
     live_calls,
+    mailboxes,
     messages,
     openapi,
     presence,
@@ -31,6 +32,7 @@ async def described(_visit: Visit, _query: Any) -> web.StreamResponse:
 ENDPOINTS: tuple[Endpoint, ...] = (
     *calls.ENDPOINTS,
     *live_calls.ENDPOINTS,
+    *mailboxes.ENDPOINTS,
     *messages.ENDPOINTS,
     *queue.ENDPOINTS,
     *clients.ENDPOINTS,
