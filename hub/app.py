@@ -11,8 +11,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Coroutine
-from concurrent.futures import Executor
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -25,13 +24,11 @@ from hub.crm.linking import Linker
 from hub.errors import ConfigError, Unavailable
 from hub.mail import answering
 from hub.mail.jobs import MailJobs
+from hub.mail.keeper import MailKeeper
 from hub.mail.models import mailboxes
 from hub.mail.reading.workers import ParserPool
 from hub.mail.scanner import Clamd
 from hub.mail.scanning import AttachmentScanner
-from hub.mail.sending.sender import Sender
-from hub.mail.sync.reader import MailboxReader
-from hub.mail.sync.sent_folder import ImapSentFolder
 from hub.settings import Settings
 from hub.store import changes
 from hub.store.blobs import BlobStore
@@ -114,7 +111,8 @@ async def _seed(db: Database, settings: Settings) -> None:
             for team in pbx.team:
                 await people.ensure_team(conn, team.team, now=now)
         for box in settings.mailbox:
-            values = {"name": box.name, "team_id": await people.ensure_team(conn, box.team, now=now)}
+            team_id = await people.ensure_team(conn, box.team, now=now)
+            values = {"name": box.name, "team_id": team_id, "owner_id": None, "source": "file", "settings": None}
             statement = insert(conn, mailboxes).values(address=box.address.lower(), created_at=now, **values)
             await conn.execute(statement.on_conflict_do_update(index_elements=["address"], set_=values))
 
@@ -150,7 +148,8 @@ async def run_roles(parts: Parts, *, roles: frozenset[str], ready: asyncio.Event
                 running.append(tasks.create_task(leases.watch(parts.db)))
             if "mail" in roles:
                 assert parsers is not None
-                running += [tasks.create_task(work) for work in await _mail_work(parts, parsers)]
+                keeper = MailKeeper(parts.db, parts.blobs, parts.linker, parts.settings, parsers)
+                running.append(tasks.create_task(keeper.run()))
             if "jobs" in roles:
                 running.append(tasks.create_task(health.watch(parts.db)))
                 running.append(tasks.create_task(_keep_feed_short(parts.db)))
@@ -197,15 +196,3 @@ async def _keep_feed_short(db: Database) -> None:
         except Unavailable as error:
             log.warning("the feed was not trimmed: %s", error)
         await asyncio.sleep(TRIM_EVERY_S)
-
-
-async def _mail_work(parts: Parts, parsers: Executor) -> list[Coroutine[None, None, None]]:
-    """The reader and the outbox of every configured mailbox."""
-    async with parts.db.read() as conn:
-        ids = {row.address: row.id for row in await conn.execute(sa.select(mailboxes.c.address, mailboxes.c.id))}
-    work: list[Coroutine[None, None, None]] = []
-    for box in parts.settings.mailbox:
-        mailbox_id = ids[box.address.lower()]
-        work.append(MailboxReader(parts.db, parts.blobs, parts.linker, box, mailbox_id, parsers).run())
-        work.append(Sender(parts.db, parts.blobs, box, mailbox_id, ImapSentFolder(box.imap)).run())
-    return work

@@ -21,9 +21,11 @@ from hub.clock import utc_now
 from hub.crm import people, phones, privileges
 from hub.errors import ConfigError, HubError, Refused, Unavailable
 from hub.mail import jobs
+from hub.mail import secrets as mail_secrets
 from hub.settings import Settings, load
 from hub.store.engine import open_database
 from hub.store.migrate import upgrade
+from hub.store.vault import Vault
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -115,6 +117,8 @@ def _parser() -> argparse.ArgumentParser:
         switch = command(user, word, run, text)
         switch.add_argument("email")
         switch.add_argument("privilege", help=" or ".join(privileges.PRIVILEGES))
+    keys = commands.add_parser("keys", help="keys of the secrets").add_subparsers(required=True, metavar="COMMAND")
+    command(keys, "rotate", _keys_rotate, "seal every secret in the database with a new key")
     token = commands.add_parser("token", help="API tokens").add_subparsers(required=True, metavar="COMMAND")
     create = command(token, "create", _token_create, "make an API token for a person and print it")
     create.add_argument("email")
@@ -260,6 +264,14 @@ async def _search_rebuild(arguments: argparse.Namespace) -> int:
     async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
         newest = await jobs.rebuild_search(conn, now=utc_now())
     sys.stdout.write("there are no messages\n" if not newest else "queued: the role jobs of hub serve does it now\n")
+    return 0
+
+
+async def _keys_rotate(arguments: argparse.Namespace) -> int:
+    settings = load(arguments.config)
+    async with app.opened(settings) as parts:
+        count = await mail_secrets.rotate(parts.db, vault := Vault.of(settings))
+    sys.stdout.write(f"{count} secrets are sealed with a new key, which is in {vault.path}\n")
     return 0
 
 

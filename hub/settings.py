@@ -10,6 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -19,6 +20,7 @@ import msgspec
 from hub.errors import ConfigError
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Network = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$")]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 
 
@@ -52,6 +54,10 @@ class HubSection(_Section, frozen=True, kw_only=True):
     data_dir: str = "var"
     default_region: Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")] = "RU"
     language: Literal["ru", "en"] = "ru"
+    secret_keys_file: str = ""
+    """The keys that secrets in the database are sealed with; empty is keys/secrets.keys below data_dir."""
+    page_networks: tuple[Network, ...] = ()
+    """Networks whose mail servers everybody may name on a page; administrators may name any private one."""
     dial_per_user_per_min: Annotated[int, msgspec.Meta(ge=1)] = 10
     dial_per_user_per_hour: Annotated[int, msgspec.Meta(ge=1)] = 120
     dial_per_min: Annotated[int, msgspec.Meta(ge=1)] = 120
@@ -133,6 +139,10 @@ class MailServer(_Section, frozen=True, kw_only=True):
     password_file: str = ""
     ca_file: str = ""
     """A CA of the operator's own, beside the system's."""
+    auth: Literal["auto", "plain", "login", "scram", "oauth"] = "auto"
+    """How to sign in; auto is the strongest way that the server offers for a password."""
+    tls_exception: Annotated[str, msgspec.Meta(pattern=r"^(sha256:([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2})?$")] = ""
+    """The SHA-256 of the one certificate that is accepted though no authority vouches for it."""
 
 
 class Mailbox(_Section, frozen=True, kw_only=True):
@@ -150,8 +160,29 @@ class Mailbox(_Section, frozen=True, kw_only=True):
     """Whether Hub files what it sends in Sent; `auto` looks first whether the provider has."""
     sends_per_min: Annotated[int, msgspec.Meta(ge=0)] = 0
     """At most so many messages a minute; 0 is what is known of the provider, else no limit."""
+    oauth: Literal["", "google", "microsoft"] = ""
+    """Whose tokens open it, where imap.auth and smtp.auth are "oauth"; a person signs in on the page /mailboxes."""
     imap: MailServer
     smtp: MailServer
+
+
+class OauthClient(_Section, frozen=True, kw_only=True):
+    """`[oauth.google]`, `[oauth.microsoft]`: what the company registered there. Empty addresses: the usual ones."""
+
+    client_id: str = ""
+    secret: Secret = Secret("")
+    secret_file: str = ""
+    tenant: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9.-]+$")] = "common"
+    """Microsoft's: the company's directory; common is any."""
+    authorize_url: Annotated[str, msgspec.Meta(pattern=r"^(https?://[^\s@#]+)?$")] = ""
+    token_url: Annotated[str, msgspec.Meta(pattern=r"^(https?://[^\s@#]+)?$")] = ""
+
+
+class OauthSection(_Section, frozen=True, kw_only=True):
+    """`[oauth]`: who gives out tokens that open mailboxes."""
+
+    google: OauthClient = OauthClient()
+    microsoft: OauthClient = OauthClient()
 
 
 class Settings(_Section, frozen=True, kw_only=True):
@@ -159,6 +190,7 @@ class Settings(_Section, frozen=True, kw_only=True):
 
     hub: HubSection = HubSection()
     web: WebSection = WebSection()
+    oauth: OauthSection = OauthSection()
     pbx: tuple[Pbx, ...] = ()
     mailbox: tuple[Mailbox, ...] = ()
 
@@ -266,7 +298,14 @@ def _with_secrets(settings: Settings, base: Path) -> Settings:
         )
         for i, box in enumerate(settings.mailbox)
     ]
-    return msgspec.structs.replace(settings, pbx=tuple(pbxs), mailbox=tuple(mailboxes))
+    clients = {}
+    for name in ("google", "microsoft"):
+        client: OauthClient = getattr(settings.oauth, name)
+        if client.secret_file:
+            secret = _read_secret(base, client.secret_file, f"oauth.{name}.secret_file")
+            client = msgspec.structs.replace(client, secret=secret)
+        clients[name] = client
+    return msgspec.structs.replace(settings, pbx=tuple(pbxs), mailbox=tuple(mailboxes), oauth=OauthSection(**clients))
 
 
 def _read_secret(base: Path, name: str, key: str) -> Secret:
@@ -299,6 +338,15 @@ def _check(settings: Settings) -> None:
     for i, box in enumerate(settings.mailbox):
         if not re.fullmatch(r"[^@\s]+@[^@\s]+", box.address):
             raise ConfigError("config_invalid", f"mailbox[{i}].address: {box.address!r} is not an address")
+        for side, server in (("imap", box.imap), ("smtp", box.smtp)):
+            if server.auth == "oauth" and not box.oauth:
+                message = f'mailbox[{i}].oauth: {side}.auth is "oauth": say whose, oauth = "google" or "microsoft"'
+                raise ConfigError("config_invalid", message)
+    for network in settings.hub.page_networks:
+        try:
+            ip_network(network)
+        except ValueError as error:
+            raise ConfigError("config_invalid", f"hub.page_networks: {error}") from None
 
 
 def _check_recordings(pbx: Pbx, place: str) -> None:

@@ -16,8 +16,9 @@ from hub.crm.models import phones, queue_items, team_members, user_privileges, u
 from hub.errors import Forbidden
 from hub.store.changes import Change
 
-Privilege = Literal["supervise", "recordings"]
-"""`supervise`: hear and join other people's calls. `recordings`: play back calls of the team that one was not in."""
+Privilege = Literal["supervise", "recordings", "own_mailbox"]
+"""`supervise`: hear and join other people's calls. `recordings`: play back calls of the team that one was not in.
+`own_mailbox`: add a mailbox of one's own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ user_privileges = sa.Table(
     metadata,
     sa.Column("user_id", BigId, sa.ForeignKey("users.id"), primary_key=True),
     sa.Column("privilege", sa.String(20), primary_key=True),
-    sa.CheckConstraint("privilege IN ('supervise', 'recordings')", name="privilege"),
+    sa.CheckConstraint("privilege IN ('supervise', 'recordings', 'own_mailbox')", name="privilege"),
 )
 
 team_rules = sa.Table(

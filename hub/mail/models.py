@@ -28,6 +28,7 @@ mailboxes = sa.Table(
     sa.Column("state", sa.String(15), nullable=False, server_default="connecting"),
     sa.Column("error", sa.String(300), nullable=False, server_default=""),
     moment("error_at"),
+    sa.Column("refused_with", sa.String(64)),
     moment("seen_at"),
     moment("last_mail_at"),
     moment("first_synced_at"),
@@ -37,7 +38,8 @@ mailboxes = sa.Table(
 )
 """`team_id` gets what strangers write; a mailbox with an `owner_id` is that person's own. `source`: where its settings
 stand, in the configuration file or (`settings`) here; secrets stand in neither. `state` is the reading side's,
-`send_state` the outbox's."""
+`send_state` the outbox's. `refused_with` marks the settings that a server refused, so that they are not tried again and
+again."""
 
 mail_secrets = sa.Table(
     "mail_secrets",

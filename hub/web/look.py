@@ -21,6 +21,18 @@ from hub.web.assets import Assets
 from hub.web.i18n import LANGUAGES, N_, translator
 
 ERRORS = {
+    "mailbox_exists": N_("This address is a mailbox of Hub already."),
+    "mailbox_of_file": N_("This mailbox stands in the configuration file; its settings are changed there."),
+    "mailbox_address": N_("A mailbox keeps its address; add another mailbox instead."),
+    "bad_host": N_("This is no name of a server."),
+    "host_private": N_("This server stands in a private network; only an administrator may name it."),
+    "host_forbidden": N_("Hub connects to no such address."),
+    "host_unknown": N_("There is no server of this name."),
+    "field_missing": N_("A field is empty that is needed."),
+    "oauth_state": N_("This sign-in was begun elsewhere or too long ago. Begin it again."),
+    "oauth_unknown": N_("The administrator has to register Hub with this provider first."),
+    "oauth_first": N_("Save the mailbox first, then sign in."),
+    "oauth_no_refresh": N_("The provider gave no lasting permission. Take Hub's access away there and begin anew."),
     "already_asked": N_("This is being done already."),
     "already_claimed": N_("Somebody else took this first."),
     "already_there": N_("This phone is in the call already."),

@@ -50,6 +50,9 @@ PUBLIC = {
 
 LETTER = "mailbox=sales%40hub.test&to=a%40b.example&subject=x&text=y&request_id=12345678"
 MAIL = '{"mailbox": "sales@hub.test", "to": "a@b.example", "subject": "x", "text": "y"}'
+BOX = "address=olga%40hub.test&imap_host=imap.hub.test&smtp_host=smtp.hub.test&password=x"
+SIDES = '"imap": {"host": "i.test", "port": 993}, "smtp": {"host": "s.test", "port": 465}'
+BOX_JSON = f'{{"address": "o@hub.test", "team": 1, {SIDES}}}'
 CLIENT = '{"name": "Ромашка"}'
 RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/"): Rule(303, 303),
@@ -140,6 +143,22 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/admin/blocked"): Rule(403, 403),
     ("POST", "/admin/blocked"): Rule(403, 403, form="pattern=%2B74951234567"),
     ("POST", "/admin/blocked/{id}/remove"): Rule(403, 403),
+    # … and the setting up of mailboxes, but for a person's own, which needs a privilege
+    ("GET", "/mailboxes"): Rule(403, 403),
+    ("GET", "/mailboxes/new"): Rule(403, 403),
+    ("POST", "/mailboxes"): Rule(403, 403),
+    ("POST", "/mailboxes/find"): Rule(403, 403, form="address=a%40hub.test"),
+    ("POST", "/mailboxes/test"): Rule(403, 403, form=BOX),
+    ("GET", "/me/mailbox"): Rule(403, 403),
+    ("GET", "/me/mailbox/new"): Rule(403, 403),
+    ("POST", "/me/mailbox"): Rule(403, 403, form=BOX),
+    ("GET", "/mailboxes/{id}/settings"): Rule(404, 404),
+    ("POST", "/mailboxes/{id}/settings"): Rule(404, 404, form=BOX),
+    ("POST", "/mailboxes/{id}/test"): Rule(404, 404),
+    ("POST", "/mailboxes/{id}/switch"): Rule(404, 404),
+    ("POST", "/mailboxes/{id}/again"): Rule(404, 404),
+    ("GET", "/mailboxes/{id}/sign-in"): Rule(404, 404),
+    ("GET", "/oauth/callback"): Rule(400, 400),
     # cards are open to every manager
     ("GET", "/clients"): Rule(200, 200),
     ("GET", "/clients/new"): Rule(200, 200),
@@ -213,6 +232,11 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/contacts"): Rule(404, 404, json='{"name": "x", "client": 999}'),
     ("GET", "/contacts/{id}"): Rule(200, 200, of="contact"),
     ("GET", "/match"): Rule(400, 400),
+    ("GET", "/mailboxes"): Rule(200, 200),
+    ("POST", "/mailboxes"): Rule(403, 403, json=BOX_JSON),
+    ("GET", "/mailboxes/{id}"): Rule(404, 404),
+    ("POST", "/mailboxes/{id}"): Rule(404, 404, json='{"enabled": false}'),
+    ("POST", "/mailboxes/{id}/test"): Rule(404, 404),
     ("GET", "/teams"): Rule(200, 200),
     ("GET", "/teams/{id}/rules"): Rule(403, 403),
     ("POST", "/teams/{id}/rules"): Rule(403, 403, json='{"personal_s": 1}'),

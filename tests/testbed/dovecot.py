@@ -27,13 +27,14 @@ USER = "mail"
 class Dovecot:
     """One running server; every user has the same password and folders INBOX, Sent, Drafts, Junk."""
 
-    def __init__(self, users: Sequence[str], *, capabilities: str = "") -> None:
+    def __init__(self, users: Sequence[str], *, capabilities: str = "", extra: str = "") -> None:
         self.home = Path(tempfile.mkdtemp(prefix="hub-dovecot-"))
         self.port = free_port()
         self.users = tuple(users)
         self._capabilities = f"imap_capability = {capabilities}" if capabilities else ""
         self._process: asyncio.subprocess.Process | None = None
         self._serial = 0
+        self._extra = extra
         self._write_configuration()
 
     def server(self, user: str) -> MailServer:
@@ -167,22 +168,23 @@ service anvil {{
 service stats {{
   chroot =
 }}
+{self._extra}
 """,
             "utf-8",
         )
 
 
 @asynccontextmanager
-async def running_dovecot(*users: str, capabilities: str = "") -> AsyncIterator[Dovecot]:
+async def running_dovecot(*users: str, capabilities: str = "", extra: str = "") -> AsyncIterator[Dovecot]:
     """Start a server for `users` and stop it at the end; skip the test, with the reason, where there can be none.
 
-    `capabilities` is what it says it can, where not all that it can.
+    `capabilities` is what it says it can, where not all that it can; `extra` is added to its configuration.
     """
     if os.geteuid() != 0:
         pytest.skip("not root: Dovecot of the tests runs as root on a port of its own")
     if reason := await asyncio.to_thread(ensure_packages, ["dovecot-imapd"]):
         pytest.skip(reason)
-    dovecot = Dovecot(users, capabilities=capabilities)
+    dovecot = Dovecot(users, capabilities=capabilities, extra=extra)
     try:
         await dovecot.start()
         yield dovecot

@@ -25,6 +25,7 @@ from hub.crm.leads import Lead
 from hub.crm.presence import Said
 from hub.crm.rules import TeamRules
 from hub.errors import Refused
+from hub.mail.accounts import Account, AccountSettings, Side
 from hub.mail.answering import Writer
 from hub.mail.attachments import Preview
 from hub.mail.health import WAITING, Backlog, FolderHealth, Health, Trouble
@@ -34,6 +35,8 @@ from hub.mail.sender_signs import Warned
 from hub.mail.sending import standing
 from hub.mail.sending.identities import Identity, Signature
 from hub.mail.sending.templates import Template
+from hub.mail.trial import Step
+from hub.mail.trial import Trial as MailTrial
 from hub.telephony.control import intents
 from hub.telephony.health import PbxState
 from hub.telephony.presence.presence import Colleague
@@ -217,7 +220,56 @@ BOXES = [
     ),
 ]
 PHONE = {"panel": replace(SAMPLE["panel"], told=_intent("blind", "unknown")), "parked": SAMPLE["calls"][1:]}
+_SIDE = Side(host="imap.hub.test", port=993, username="sales", tls_exception="sha256:" + "0" * 64)
+ACCOUNT = Account(
+    id=3,
+    address="sales@hub.test",
+    name="Sales",
+    team_id=1,
+    team_name="sales",
+    owner_id=None,
+    owner_name="",
+    source="page",
+    is_enabled=True,
+    settings=AccountSettings(imap=_SIDE, smtp=_SIDE, oauth="google", folders=("Архив",)),
+    state="auth_refused",
+    error="imap.hub.test refused the sign-in",
+    error_at=NOW,
+    send_state="auth_refused",
+    send_error="535 no",
+    seen_at=NOW,
+    first_synced_at=NOW,
+)
+ACCOUNTS = [
+    ACCOUNT,
+    replace(ACCOUNT, id=4, state="up", send_state="ok", owner_id=5, owner_name="Анна", error=""),
+    replace(ACCOUNT, id=5, is_enabled=False),
+    replace(ACCOUNT, id=6, state="down", send_state="ok", source="file", settings=None),
+    replace(ACCOUNT, id=7, state="connecting", send_state="ok", error="", seen_at=None),
+]
+STEPS = (
+    Step("imap", True, 120, "imap.hub.test:993, SCRAM-SHA-256"),
+    Step("folders", True, 8, "5, Sent"),
+    Step("smtp", False, 300, "535 no"),
+)
 PAGES: dict[str, dict[str, Any]] = {
+    "mailboxes/list.html": {"boxes": ACCOUNTS, "is_own": False},
+    "mailboxes/form.html": {
+        "account": ACCOUNT,
+        "values": {"address": "sales@hub.test", "team": "1", "oauth": "google"},
+        "personal": False,
+        "teams": [(1, "sales")],
+        "providers": [("google", "Google"), ("microsoft", "Microsoft")],
+        "folders": ["Архив"],
+        "error": None,
+        "said": "signed_in",
+        "found": "",
+    },
+    "mailboxes/trial.html": {
+        "trial": MailTrial(STEPS, (("INBOX", ""), ("Отправленные", "sent"))),
+        "error": None,
+        "chosen": frozenset({"INBOX"}),
+    },
     "admin/teams.html": {
         "rows": [
             {"team": Team(1, "sales"), "rules": RULES, "now": openness(RULES.hours, (), NOW, UTC)},

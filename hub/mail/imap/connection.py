@@ -27,6 +27,9 @@ from hub.mail.imap.asking import Fetched as Fetched
 from hub.mail.imap.asking import Folder as Folder
 from hub.mail.imap.asking import Selected as Selected
 from hub.mail.imap.grammar import MAX_RESPONSE_BYTES, BadServer, Response, ResponseReader, number, quoted, ranges
+from hub.mail.imap.sign_in import MOST_ROUNDS
+from hub.mail.imap.signing import sign_in
+from hub.mail.wire import require_named, tls_context, way_to, why_untrusted
 from hub.settings import MailServer
 
 CONNECT_WITHIN = timedelta(seconds=20)
@@ -35,8 +38,6 @@ LONGEST_ANSWER = timedelta(hours=1)
 APPEND_WITHIN = timedelta(minutes=10)
 IDLE_AT_MOST = timedelta(minutes=9)
 """Servers and NATs forget a silent line after 10 to 30 minutes."""
-_FOR_NOW = re.compile(r"\[(UNAVAILABLE|INUSE|LIMIT|SERVERBUG)\]|too many (simultaneous )?connections", re.IGNORECASE)
-"""A sign-in refused for what passes (RFC 5530), not for the password: trying again locks nobody out."""
 
 
 _NEWS = re.compile(rb"\* (?:(\d+) (EXISTS|EXPUNGE|FETCH)\b|VANISHED ([\d:,]+))", re.IGNORECASE)
@@ -47,7 +48,8 @@ _NEWS = re.compile(rb"\* (?:(\d+) (EXISTS|EXPUNGE|FETCH)\b|VANISHED ([\d:,]+))",
 class _Pending:
     tag: bytes
     done: asyncio.Future[Response]
-    go_on: asyncio.Future[None]
+    go_on: asyncio.Future[bytes]
+    """What follows the plus of a continuation."""
     asks_for_rows: bool = False
     untagged: list[Response] = field(default_factory=list)
     held_bytes: int = 0
@@ -97,7 +99,7 @@ class _Protocol(IMAP4ClientProtocol):  # type: ignore[misc]
             self.greeting.set_result(response)
         elif line.startswith(b"+"):
             if self.pending and not self.pending.go_on.done():
-                self.pending.go_on.set_result(None)
+                self.pending.go_on.set_result(line[1:].strip())
         elif line.startswith(b"* "):
             self._take_untagged(response)
         elif self.pending and line.split(b" ", 1)[0] == self.pending.tag and not self.pending.done.done():
@@ -146,6 +148,7 @@ class ImapConnection(Asking):
         super().__init__()
         self._server = server
         self._protocol = _Protocol()
+        self.signed_in_by = ""
         self._is_open = False
 
     # Open and close
@@ -159,16 +162,19 @@ class ImapConnection(Asking):
                 context = tls_context(server) if server.tls == "tls" else None
                 await loop.create_connection(
                     lambda: self._protocol,
-                    server.host,
-                    server.port,
+                    **await way_to(server),
                     ssl=context,
                     server_hostname=server.host if context else None,
                 )
+                if context:
+                    require_named(server, self._protocol.transport)
                 _require_greeting(await self._protocol.greeting)
                 if server.tls == "starttls":
                     await self._start_tls()
                 await self._sign_in()
                 self._is_open = True
+        except ssl.SSLCertVerificationError as error:
+            raise Unavailable("imap_tls", await why_untrusted(server, "imap", error)) from error
         except ssl.SSLError as error:
             raise Unavailable("imap_tls", f"{server.host}: TLS: {error.reason or error}") from error
         except TimeoutError as error:
@@ -188,19 +194,34 @@ class ImapConnection(Asking):
             self._protocol.transport, self._protocol, tls_context(self._server), server_hostname=self._server.host
         )
         self._protocol.transport = transport
+        require_named(self._server, transport)
+
+    @property
+    def is_encrypted(self) -> bool:
+        return self._protocol.transport.get_extra_info("ssl_object") is not None
 
     async def _sign_in(self) -> None:
-        if "LOGINDISABLED" in await self._ask_capabilities():
-            raise Refused("auth_refused", f"{self._server.host} takes no password on this connection: use tls")
-        user = guard.one_line(self._server.username, field="username")
-        secret = guard.one_line(self._server.password.reveal(), field="password")
-        try:
-            await self.ask(b"LOGIN", user, secret)
-        except Refused as error:
-            if _FOR_NOW.search(error.message):
-                raise Unavailable("imap_unavailable", error.message) from None
-            raise Refused("auth_refused", f"{self._server.host} refused the sign-in: {error.message}") from None
         await self._ask_capabilities()
+        self.signed_in_by = await sign_in(self, self._server)
+        await self._ask_capabilities()
+
+    async def log_in(self, user: str, secret: str) -> None:
+        await self.ask(b"LOGIN", user, secret)
+
+    async def authenticate(self, command: bytes, reply: Callable[[bytes], bytes]) -> None:
+        """Send a command and answer each challenge by `reply`. Raises Refused, Unavailable, and what `reply` does."""
+        pending = self._write(command)
+        try:
+            for _ in range(MOST_ROUNDS):
+                waits: list[asyncio.Future[Any]] = [pending.go_on, pending.done]
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                if pending.done.done():
+                    return _require_ok(pending.done.result())
+                challenge, pending.go_on = pending.go_on.result(), asyncio.get_running_loop().create_future()
+                self._protocol.transport.write(reply(challenge) + b"\r\n")
+            raise BadServer("asks without end at the sign-in")
+        finally:
+            self._protocol.pending = None
 
     async def _ask_capabilities(self) -> frozenset[str]:
         untagged = await self.ask(b"CAPABILITY")
@@ -412,15 +433,3 @@ def _require_greeting(greeting: Response) -> None:
         raise Unavailable("imap_bye", f"the mail server turns us away: {guard.shown(text[5:])}")
     if not text.upper().startswith("* OK"):
         raise BadServer(f"does not greet as IMAP: {guard.shown(text, max_chars=80)!r}")
-
-
-def tls_context(server: MailServer) -> ssl.SSLContext:
-    """Trust the system's authorities, and `ca_file` beside them. Raises Unavailable that names a bad file."""
-    context = ssl.create_default_context()
-    if server.ca_file:
-        try:
-            context.load_verify_locations(server.ca_file)
-        except OSError as error:
-            reason = getattr(error, "reason", None) or error.strerror
-            raise Unavailable("imap_ca_file", f"ca_file {server.ca_file}: {reason}") from error
-    return context

@@ -35,8 +35,10 @@ from aiosmtplib.errors import (
 from aiosmtplib.protocol import SMTPProtocol
 
 from hub import guard
+from hub.errors import HubError
+from hub.mail import wire
 from hub.mail.reading.charsets import decode
-from hub.mail.sending import dots, verdicts
+from hub.mail.sending import dots, signing, verdicts
 from hub.settings import MailServer
 
 COMMAND_WITHIN_S = 60.0
@@ -206,7 +208,7 @@ class SmtpLine:
     async def _opened(self) -> aiosmtplib.SMTP:
         self._drop()
         self._client = client = await _client_of(self._server)
-        await client.connect()
+        await _connect(client, self._server)
         if client.is_ehlo_or_helo_needed:
             try:
                 await client.ehlo()
@@ -227,13 +229,18 @@ async def sign_in_only(server: MailServer, *, deadline: timedelta) -> str:
 
 
 async def _client_of(server: MailServer) -> aiosmtplib.SMTP:
+    """A client that is not connected yet. Raises SMTPException where the way there is barred."""
     try:
-        tls_context = await asyncio.to_thread(_tls_context, server) if server.tls != "none" else None
-    except OSError as error:
-        raise SMTPException(f"ca_file {server.ca_file}: {error.strerror or error}") from error
+        way = await wire.way_to(server)
+        tls_context = await asyncio.to_thread(wire.tls_context, server) if server.tls != "none" else None
+    except HubError as error:
+        raise SMTPException(error.message) from error
+    if "sock" in way:
+        way |= {"hostname": server.host}
+    else:
+        way = {"hostname": way["host"], "port": way["port"]}
     return aiosmtplib.SMTP(
-        hostname=server.host,
-        port=server.port,
+        **way,
         timeout=COMMAND_WITHIN_S,
         use_tls=server.tls == "tls",
         start_tls=server.tls == "starttls",
@@ -242,18 +249,30 @@ async def _client_of(server: MailServer) -> aiosmtplib.SMTP:
     )
 
 
+async def _connect(client: aiosmtplib.SMTP, server: MailServer) -> None:
+    """Connect, with TLS where it is asked for. Raises SMTPException, OSError."""
+    try:
+        await client.connect()
+    except (SMTPException, OSError) as error:
+        if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+            raise SMTPException(await wire.why_untrusted(server, "smtp", error.__cause__)) from error
+        raise
+
+
 async def _sign_in(client: aiosmtplib.SMTP, server: MailServer) -> None:
-    if server.username:
-        await client.login(server.username, server.password.reveal())
-
-
-def _tls_context(server: MailServer) -> ssl.SSLContext:
-    """Certificates are always verified: against the system's authorities and the operator's own."""
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if server.ca_file:
-        context.load_verify_locations(cafile=server.ca_file)
-    return context
+    transport = client.transport
+    is_encrypted = transport is not None and transport.get_extra_info("ssl_object") is not None
+    try:
+        wire.require_named(server, transport)
+        if not server.username:
+            return
+        code, text = await signing.sign_in(client, server, is_encrypted=is_encrypted)
+    except HubError as error:
+        if error.code == "auth_refused":
+            raise SMTPAuthenticationError(535, error.message) from error
+        raise SMTPException(error.message) from error
+    if code != 235:
+        raise (SMTPAuthenticationError if code >= 500 else SMTPResponseException)(code, text)
 
 
 def _chunks(raw: bytes | Path) -> Iterator[bytes]:

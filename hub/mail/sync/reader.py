@@ -1,8 +1,8 @@
 """One mailbox at work: connect, catch up, then wait in IDLE and take what comes; and again after each failure.
 
 The work of a connection is `session`'s. Decides how long to wait and when to give up. Invariants: a line that fails
-is followed by another after a growing, jittered pause; a refused password is not tried again for long, since servers
-lock accounts; what the reader stores never depends on what it did in an earlier life but through the stored cursors.
+is followed by another after a growing, jittered pause; a refused password is not tried again, since servers lock
+accounts; what the reader stores never depends on what it did in an earlier life but through the stored cursors.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from hub.store.engine import Database
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 120.0
-AUTH_PAUSE_S = 900.0
 SENT_EVERY = timedelta(seconds=60)
 LOOK_EVERY_S = 15.0
 
@@ -47,7 +46,7 @@ class MailboxReader:
         self._trouble = Trouble()
 
     async def run(self) -> None:
-        """Keep the mailbox in step until cancelled."""
+        """Keep the mailbox in step until cancelled, or until its sign-in is refused: `keeper` decides what then."""
         pause_s = FIRST_PAUSE_S
         while True:
             began = asyncio.get_running_loop().time()
@@ -57,7 +56,7 @@ class MailboxReader:
                 is_auth = error.code == "auth_refused"
                 await self._show("auth_refused" if is_auth else "down", error.message)
                 if is_auth:
-                    pause_s = AUTH_PAUSE_S
+                    return
             if asyncio.get_running_loop().time() - began > 60:
                 pause_s = min(pause_s, FIRST_PAUSE_S)
             await asyncio.sleep(pause_s * (0.5 + secrets.randbelow(1000) / 1000))

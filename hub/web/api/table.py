@@ -14,6 +14,7 @@ from hub.web.api import (
     flags,
     live_calls,
     mailbox_health,
+    mailboxes,
     messages,
     openapi,
     outbox,
@@ -36,6 +37,7 @@ async def described(_visit: Visit, _query: Any) -> web.StreamResponse:
 ENDPOINTS: tuple[Endpoint, ...] = (
     *calls.ENDPOINTS,
     *live_calls.ENDPOINTS,
+    *mailboxes.ENDPOINTS,
     *messages.ENDPOINTS,
     *mailbox_health.ENDPOINTS,
     *threads.ENDPOINTS,

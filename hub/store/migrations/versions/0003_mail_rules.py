@@ -247,12 +247,19 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("send_error", sa.String(length=300), server_default="", nullable=False))
         batch_op.add_column(sa.Column("send_error_at", Moment(), nullable=True))
         batch_op.add_column(sa.Column("error_at", Moment(), nullable=True))
+        batch_op.add_column(sa.Column("refused_with", sa.String(length=64), nullable=True))
         batch_op.add_column(sa.Column("last_mail_at", Moment(), nullable=True))
         batch_op.create_index(batch_op.f("ix_mailboxes_owner_id"), ["owner_id"], unique=False)
         batch_op.create_foreign_key(batch_op.f("fk_mailboxes_owner_id"), "users", ["owner_id"], ["id"])
         batch_op.create_check_constraint(op.f("ck_mailboxes_source"), "source IN ('file', 'page')")
         batch_op.create_check_constraint(
             op.f("ck_mailboxes_send_state"), "send_state IN ('ok', 'down', 'auth_refused')"
+        )
+
+    with op.batch_alter_table("user_privileges", schema=None) as batch_op:
+        batch_op.drop_constraint(op.f("ck_user_privileges_privilege"), type_="check")
+        batch_op.create_check_constraint(
+            op.f("ck_user_privileges_privilege"), "privilege IN ('supervise', 'recordings', 'own_mailbox')"
         )
 
     with op.batch_alter_table("messages", schema=None) as batch_op:

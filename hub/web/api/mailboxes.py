@@ -1,0 +1,242 @@
+"""Mailboxes over the API: list, add, change, test. Secrets go in and never come out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.clock import rfc3339
+from hub.errors import Refused
+from hub.mail import accounts, secrets
+from hub.mail.accounts import Account, AccountSettings, Oauth, Side, Written
+from hub.settings import Secret
+from hub.store.vault import Vault
+from hub.web.api.endpoint import Endpoint, Id, Nothing, Query
+from hub.web.api.shapes import Cursor, Moment, Ref, Shape, one_of
+from hub.web.pages.mailboxes import try_typed
+from hub.web.visit import Visit
+
+Text = Annotated[str, msgspec.Meta(max_length=300)]
+Password = Annotated[str, msgspec.Meta(max_length=900, extra_json_schema={"writeOnly": True})]
+
+
+class MailboxSettings(Shape, frozen=True, kw_only=True):
+    """How its servers are reached; `folders` empty: Hub chooses."""
+
+    imap: Side
+    smtp: Side
+    oauth: Oauth
+    folders: tuple[str, ...]
+    history_days: int
+
+
+class MailboxAccount(Shape, frozen=True, kw_only=True):
+    """A mailbox. `settings` is null where the configuration file has them; passwords are never shown."""
+
+    id: int
+    address: str
+    name: str
+    team: Ref
+    owner: Ref | None
+    source: Annotated[str, one_of("file", "page")]
+    enabled: bool
+    state: Annotated[str, one_of("connecting", "up", "down", "auth_refused")]
+    error: str
+    error_at: Moment | None
+    send_state: Annotated[str, one_of("ok", "down", "auth_refused")]
+    send_error: str
+    seen_at: Moment | None
+    settings: MailboxSettings | None
+    secrets: list[str]
+
+
+class MailboxAccounts(Shape, frozen=True, kw_only=True):
+    items: list[MailboxAccount]
+    next: Cursor | None
+
+
+class NewMailbox(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`personal`: the caller's own, and no team. Without `smtp_password`, `password` is for both servers."""
+
+    address: Text
+    name: Text = ""
+    team: Id | None = None
+    personal: bool = False
+    imap: Side
+    smtp: Side
+    oauth: Oauth = ""
+    folders: tuple[str, ...] = ()
+    history_days: Annotated[int, msgspec.Meta(ge=0, le=36500)] = 0
+    password: Password | None = None
+    smtp_password: Password | None = None
+
+
+class MailboxChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is not named stays as it is. `try_again`: have a refused sign-in tried now."""
+
+    name: Text | None = None
+    team: Id | None = None
+    imap: Side | None = None
+    smtp: Side | None = None
+    oauth: Oauth | None = None
+    folders: tuple[str, ...] | None = None
+    history_days: Annotated[int, msgspec.Meta(ge=0, le=36500)] | None = None
+    password: Password | None = None
+    smtp_password: Password | None = None
+    enabled: bool | None = None
+    try_again: bool = False
+
+
+class TrialStep(Shape, frozen=True, kw_only=True):
+    name: Annotated[str, one_of("imap", "folders", "smtp")]
+    ok: bool
+    took_ms: int
+    detail: str
+
+
+class MailboxTrial(Shape, frozen=True, kw_only=True):
+    """What came of trying the stored settings: each step, and the folders there are."""
+
+    ok: bool
+    steps: list[TrialStep]
+    folders: list[str]
+
+
+def _vault(visit: Visit) -> Vault:
+    return Vault.of(visit.services.settings)
+
+
+def _account(one: Account) -> MailboxAccount:
+    settings = None
+    if one.settings is not None:
+        of = one.settings
+        settings = MailboxSettings(
+            imap=of.imap, smtp=of.smtp, oauth=of.oauth, folders=of.folders, history_days=of.history_days
+        )
+    return MailboxAccount(
+        id=one.id,
+        address=one.address,
+        name=one.name,
+        team=Ref(id=one.team_id, name=one.team_name),
+        owner=Ref(id=one.owner_id, name=one.owner_name) if one.owner_id is not None else None,
+        source=one.source,
+        enabled=one.is_enabled,
+        state=one.state,
+        error=one.error,
+        error_at=rfc3339(one.error_at),
+        send_state=one.send_state,
+        send_error=one.send_error,
+        seen_at=rfc3339(one.seen_at),
+        settings=settings,
+        secrets=sorted(one.secret_kinds),
+    )
+
+
+async def listed(conn: AsyncConnection, visit: Visit, _query: Query) -> MailboxAccounts:
+    return MailboxAccounts(items=[_account(one) for one in await accounts.listed(conn, visit.actor)], next=None)
+
+
+async def one(conn: AsyncConnection, visit: Visit, _query: Query) -> MailboxAccount:
+    return _account(await accounts.find(conn, visit.actor, visit.id()))
+
+
+async def add(conn: AsyncConnection, visit: Visit, body: NewMailbox) -> MailboxAccount:
+    settings = AccountSettings(
+        imap=body.imap, smtp=body.smtp, oauth=body.oauth, folders=body.folders, history_days=body.history_days
+    )
+    passwords = (_secret(body.password), _secret(body.smtp_password))
+    written = Written(body.address, body.name, body.team, settings, *passwords)
+    vault = _vault(visit)
+    mailbox_id = await accounts.add(conn, vault, visit.actor, written, personal=body.personal, now=visit.now)
+    return _account(await accounts.find(conn, visit.actor, mailbox_id))
+
+
+async def change(conn: AsyncConnection, visit: Visit, body: MailboxChange) -> MailboxAccount:
+    before = await accounts.find(conn, visit.actor, visit.id())
+    named = {
+        name: value
+        for name in ("imap", "smtp", "oauth", "folders", "history_days")
+        if (value := getattr(body, name)) is not None
+    }
+    others = (body.name, body.team, body.password, body.smtp_password)
+    if named or any(value is not None for value in others):
+        if before.settings is None:
+            raise Refused("mailbox_of_file", f"{before.address} stands in the configuration file; change it there")
+        written = Written(
+            before.address,
+            before.name if body.name is None else body.name,
+            body.team or before.team_id,
+            msgspec.structs.replace(before.settings, **named),
+            _secret(body.password),
+            _secret(body.smtp_password),
+        )
+        await accounts.change(conn, _vault(visit), visit.actor, before.id, written, now=visit.now)
+    if body.enabled is not None and body.enabled != before.is_enabled:
+        await accounts.enable(conn, visit.actor, before.id, body.enabled, now=visit.now)
+    if body.try_again:
+        await accounts.try_again(conn, visit.actor, before.id, now=visit.now)
+    return _account(await accounts.find(conn, visit.actor, before.id))
+
+
+def _secret(text: str | None) -> Secret | None:
+    return Secret(text) if text else None
+
+
+class _Tried(msgspec.Struct, frozen=True, kw_only=True):
+    trial: Any
+
+
+async def _try(visit: Visit, _body: Nothing) -> _Tried:
+    """Try the stored settings, outside of any transaction."""
+    async with visit.db.read() as conn:
+        account = await accounts.find(conn, visit.actor, visit.id())
+        kept = await secrets.read(conn, _vault(visit), account.id)
+    if account.settings is None:
+        raise Refused("mailbox_of_file", f"{account.address} stands in the configuration file: hub doctor tries it")
+    written = Written(account.address, account.name, account.team_id, account.settings)
+    return _Tried(trial=await try_typed(visit, account, written, kept))
+
+
+async def test(_conn: AsyncConnection, _visit: Visit, body: Any) -> MailboxTrial:
+    trial = body.trial
+    steps = [TrialStep(name=s.name, ok=s.is_ok, took_ms=s.took_ms, detail=s.detail) for s in trial.steps]
+    return MailboxTrial(ok=trial.is_ok, steps=steps, folders=[name for name, _ in trial.folders])
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="GET",
+        path="/mailboxes",
+        summary="Mailboxes that one may set up: an administrator all, everybody else their own",
+        reads=listed,
+        answer=MailboxAccounts,
+    ),
+    Endpoint(
+        method="POST",
+        path="/mailboxes",
+        summary="Add a mailbox",
+        writes=add,
+        body=NewMailbox,
+        answer=MailboxAccount,
+        status=201,
+    ),
+    Endpoint(method="GET", path="/mailboxes/{id}", summary="A mailbox's settings", reads=one, answer=MailboxAccount),
+    Endpoint(
+        method="POST",
+        path="/mailboxes/{id}",
+        summary="Change a mailbox, pause it, or have it tried again; what is not named stays as it is",
+        writes=change,
+        body=MailboxChange,
+        answer=MailboxAccount,
+    ),
+    Endpoint(
+        method="POST",
+        path="/mailboxes/{id}/test",
+        summary="Sign in to a mailbox's servers with its stored settings and list its folders; nothing is sent",
+        prepare=_try,
+        writes=test,
+        answer=MailboxTrial,
+    ),
+)

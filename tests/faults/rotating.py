@@ -1,0 +1,23 @@
+"""A scenario for the driver: rotate the keys of the secrets. Arguments: the database, the file of keys."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from hub.mail import secrets
+from hub.store.engine import open_database
+from hub.store.vault import Vault
+
+
+async def main(url: str, keys: str) -> None:
+    db = open_database(url)
+    try:
+        await secrets.rotate(db, Vault(Path(keys)))
+    finally:
+        await db.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
