@@ -279,6 +279,14 @@ class ImapConnection:
                     found.append(Folder(folder_name(name), (uses or [""])[0], "\\noselect" not in flags))
         return found
 
+    async def quota(self) -> tuple[int, int] | None:
+        """Return how much of INBOX's space is taken and how much there is, in KiB; None where nobody counts."""
+        if "QUOTA" not in self.capabilities:
+            return None
+        text = b" ".join(row.line for row in await self._command(b"GETQUOTAROOT INBOX"))
+        match = re.search(rb"\bSTORAGE (\d{1,15}) (\d{1,15})", text, re.IGNORECASE)
+        return (int(match[1]), int(match[2])) if match and int(match[2]) else None
+
     async def select(self, folder: str) -> Selected:
         """Select a folder. Raises Refused where there is none."""
         untagged = await self._command(b"SELECT " + folder_bytes(folder))
