@@ -11,14 +11,12 @@ import asyncio
 import json
 import re
 import shutil
-import ssl
 import stat
 import sys
 import tempfile
 import tomllib
 from collections.abc import Awaitable, Iterable
 from dataclasses import asdict
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,22 +27,19 @@ from hub.crm import phones
 from hub.crm.addresses import parse_phone
 from hub.errors import ConfigError, HubError
 from hub.guard import shown
-from hub.mail.imap.connection import connected
-from hub.mail.sending import smtp
-from hub.mail.sync.sent_folder import sent_folder_of
-from hub.settings import MailServer, Pbx, Settings, load
+from hub.mail import doctor as mail_doctor
+from hub.settings import Mailbox, Pbx, Settings, load
 from hub.store.bus import RedisBus
 from hub.store.engine import Database, open_database
 from hub.store.migrate import require_head
+from hub.store.vault import Vault
 from hub.telephony.backfill import cdr_check
-from hub.telephony.doctor.diagnosis import certificate, judge
+from hub.telephony.doctor.diagnosis import judge
 from hub.telephony.doctor.doctor import look
-from hub.telephony.doctor.reach import days_left
 from hub.telephony.doctor.seen import Finding, exit_code, in_words
 from hub.telephony.recordings import recording_check
 
 REDIS_WITHIN_S = 4.0
-MAIL_WITHIN = timedelta(seconds=15)
 LITTLE_SPACE_BYTES = 1_000_000_000
 Owners = dict[str, dict[str, str]]
 
@@ -57,7 +52,8 @@ async def doctor(arguments: argparse.Namespace) -> int:
     findings += found
     works: list[Awaitable[list[Finding]]] = [_redis(settings)] if settings.hub.redis else []
     works += [_pbx(pbx, settings, owners.get(pbx.name, {})) for pbx in settings.pbx]
-    works += [_mailbox(f"mailbox {box.address}", box.imap, box.smtp) for box in settings.mailbox]
+    works += [_mailbox(f"mailbox {box.address}", box) for box in settings.mailbox if not box.oauth]
+    works.append(_pages(settings))
     for some in await asyncio.gather(*works):
         findings += some
     if not settings.pbx and not settings.mailbox:
@@ -211,53 +207,34 @@ def _own_numbers(pbx: Pbx, default_region: str) -> Iterable[Finding]:
             yield Finding("warn", f"pbx {pbx.name}", text, 'pbx.own_numbers = ["+7 495 000-01-00"]')
 
 
-async def _mailbox(place: str, imap: MailServer, out: MailServer) -> list[Finding]:
-    found = await asyncio.gather(_imap(place, imap), _smtp(place, out))
-    return [finding for some in found for finding in some]
+async def _mailbox(place: str, box: Mailbox) -> list[Finding]:
+    return [Finding(level, place, text, mend) for level, text, mend in await mail_doctor.examine(box)]
 
 
-async def _imap(place: str, server: MailServer) -> list[Finding]:
-    key = f"imap {server.host}:{server.port}"
-    try:
-        async with asyncio.timeout(MAIL_WITHIN.total_seconds()), connected(server) as imap:
-            sent = sent_folder_of(await imap.list_folders())
-    except HubError as error:
-        mend = (
-            "imap.username and imap.password_file" if error.code == "auth_refused" else "imap.host, imap.port, imap.tls"
-        )
-        # Most of what a line says of itself begins with where it leads.
-        text = f"imap {error.message}" if error.message.startswith(server.host) else f"{key}: {error.message}"
-        return [Finding("bad", place, shown(text, max_chars=400), f"mailbox.{mend}")]
-    except TimeoutError:
-        return [Finding("bad", place, f"{key}: does not answer in time", "mailbox.imap.host, imap.port, imap.tls")]
-    findings = [Finding("ok", place, f"{key}: signed in")]
-    if sent is None:
-        mend = "make a folder named Sent, or have the server mark one (RFC 6154)"
-        findings.append(Finding("warn", place, f"{key}: there is no folder for sent mail", mend))
-    return [*findings, *await _wire(place, key, server)]
-
-
-async def _smtp(place: str, server: MailServer) -> list[Finding]:
-    key = f"smtp {server.host}:{server.port}"
-    if problem := await smtp.sign_in_only(server, deadline=MAIL_WITHIN):
-        mend = "mailbox.smtp.host, smtp.port, smtp.tls, smtp.username, smtp.password_file"
-        return [Finding("bad", place, f"{key}: {problem}", mend)]
-    return [
-        Finding("ok", place, f"{key}: {'signed in' if server.username else 'answers'}"),
-        *await _wire(place, key, server),
-    ]
-
-
-async def _wire(place: str, key: str, server: MailServer) -> list[Finding]:
-    """Judge what the way to a mail server is worth: its certificate's days, or that there is no certificate."""
-    if server.tls == "none":
-        if server.host in ("127.0.0.1", "localhost", "::1"):
-            return []
-        return [Finding("warn", place, f"{key}: password and mail cross the network in clear", 'tls = "tls"')]
-    if server.tls == "starttls":
+async def _pages(settings: Settings) -> list[Finding]:
+    """Examine what stands in the database: mailboxes of pages, their secrets, their tokens."""
+    url = settings.hub.database
+    if url.startswith("sqlite") and not await asyncio.to_thread(Path(url.removeprefix("sqlite:///")).exists):
         return []
-    context = await asyncio.to_thread(ssl.create_default_context)
-    if server.ca_file:
-        await asyncio.to_thread(context.load_verify_locations, server.ca_file)
-    told = certificate(key, await days_left(server.host, server.port, context))
-    return [Finding(level, place, text, mend) for level, text, mend in told]
+    db, vault = open_database(url), Vault.of(settings)
+    findings: list[Finding] = []
+    try:
+        async with asyncio.timeout(60):
+            await require_head(db)
+            boxes, told = await mail_doctor.boxes_of_pages(db, settings, vault)
+            findings += [Finding(level, "secrets", text, mend) for level, text, mend in told]
+            for box in boxes:
+                place = f"mailbox {box.address}"
+                if box.box is None:
+                    findings.append(Finding("bad", place, shown(box.problem, max_chars=400), "the page /mailboxes"))
+                    continue
+                if box.box.oauth:
+                    told = await mail_doctor.tokens_of(db, vault, box.id)
+                    findings += [Finding(level, place, text, mend) for level, text, mend in told]
+                findings += await _mailbox(place, box.box)
+    except (HubError, OSError, sa.exc.DBAPIError, TimeoutError):
+        # What is wrong with the database itself is told where the database is examined.
+        return findings
+    finally:
+        await db.close()
+    return findings

@@ -222,6 +222,14 @@ class Asking(ABC):
             await self.ask(b"SUBSCRIBE " + folder_bytes(folder))
         return folder
 
+    async def quota(self) -> tuple[int, int] | None:
+        """Return how much of INBOX's space is taken and how much there is, in KiB; None where nobody counts."""
+        if "QUOTA" not in self.capabilities:
+            return None
+        text = b" ".join(row.line for row in await self.ask(b"GETQUOTAROOT INBOX"))
+        match = re.search(rb"\bSTORAGE (\d{1,15}) (\d{1,15})", text, re.IGNORECASE)
+        return (int(match[1]), int(match[2])) if match and int(match[2]) else None
+
     async def select(self, folder: str) -> Selected:
         """Select a folder. Raises Refused where there is none."""
         named = self.has_condstore and "ENABLE" not in self.capabilities
