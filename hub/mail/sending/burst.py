@@ -24,8 +24,9 @@ from hub.settings import MailServer
 log = logging.getLogger(__name__)
 
 OPEN_WITHIN = timedelta(minutes=2)
-AHEAD = 2
-"""Messages claimed for each line: one on the wire, one ready. A process that dies leaves no more than these open."""
+AHEAD = 4
+"""Messages claimed for each line: one on the wire, the others ready while their commit is paid for. A process that
+dies leaves no more than these for a person to decide."""
 
 Done = tuple[Due, smtp.Outcome]
 
