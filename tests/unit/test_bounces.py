@@ -188,8 +188,8 @@ def test_a_notice_made_to_hurt_is_read_in_bounded_time() -> None:
     ids = text("Message-ID: <" + "a" * 400 + ">\n" * 50_000)
     blanks = text(" " * 500_000 + "@" * 100_000)
     for raw in (nested, many, ids, blanks, text("a@" * 200_000), text("<" * 300_000), text("550 " * 100_000)):
-        began = time.perf_counter()
+        began = time.process_time()
         found = read(raw)
-        assert time.perf_counter() - began < 2
+        assert time.process_time() - began < 2
         assert found is None or len(found.recipients) <= 400
     assert len(many) > MAX_BYTES
