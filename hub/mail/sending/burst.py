@@ -24,8 +24,12 @@ from hub.settings import MailServer
 log = logging.getLogger(__name__)
 
 OPEN_WITHIN = timedelta(minutes=2)
-AHEAD = 2
-"""Messages claimed for each line: one on the wire, one ready. A process that dies leaves no more than these open."""
+AHEAD = 4
+"""Messages claimed for each line: one on the wire, the others ready while their commit is paid for. A process that
+dies leaves no more than these for a person to decide."""
+
+GATHER_S = 0.05
+"""How long an outcome waits for company: a commit for several costs little more than for one."""
 
 Done = tuple[Due, smtp.Outcome]
 
@@ -86,13 +90,25 @@ class Burst:
                 if not self._ready and not self._sending and not self._done:
                     return claimed
                 self._start_lanes()
-                await self._news.wait()
-                self._news.clear()
+                await self._gather()
         except asyncio.CancelledError:
             await self._drain()
             raise
         finally:
             await self._end_lanes()
+
+    async def _gather(self) -> None:
+        """Wait for outcomes: half of what may be under way, or what has come a moment after the first."""
+        await self._news.wait()
+        self._news.clear()
+        enough = self._most_lanes * AHEAD // 2
+        try:
+            async with asyncio.timeout(GATHER_S):
+                while len(self._done) < enough and (self._sending or self._ready) and not self._rests():
+                    await self._news.wait()
+                    self._news.clear()
+        except TimeoutError:
+            return
 
     def _raise_bugs(self) -> None:
         for lane in [lane for lane in self._lanes if lane.done()]:

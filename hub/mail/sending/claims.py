@@ -9,7 +9,7 @@ recipients that surely did not get a message are tried again; an `unknown` one i
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -80,14 +80,25 @@ async def claim(
     rows = (await conn.execute(update.values(**values))).all()
     if not rows:
         return []
-    await show_all(conn, {row.message_id: "sending" for row in rows}, now=now)
-    return sorted(await _dues(conn, rows, states=WAITING), key=lambda due: due.id)
+    shown = await show_all(conn, {row.message_id: "sending" for row in rows}, now=now, also=_ABOUT)
+    about = {row["id"]: row for row in shown}
+    return sorted(await _dues(conn, rows, states=WAITING, about=about), key=lambda due: due.id)
 
 
-async def _dues(conn: AsyncConnection, rows: Sequence[sa.Row[Any]], *, states: Collection[str]) -> list[Due]:
-    wanted = ("id", "message_id", "raw_sha256", "from_address", "date", "received_at", "size")
-    query = sa.select(*(messages.c[name] for name in wanted)).where(messages.c.id.in_([r.message_id for r in rows]))
-    about = {row.id: row for row in await conn.execute(query)}
+_ABOUT = ("message_id", "raw_sha256", "date", "size")
+
+
+async def _dues(
+    conn: AsyncConnection,
+    rows: Sequence[sa.Row[Any]],
+    *,
+    states: Collection[str],
+    about: Mapping[int, sa.RowMapping] | None = None,
+) -> list[Due]:
+    if about is None:
+        wanted = ("id", "from_address", "received_at", *_ABOUT)
+        query = sa.select(*(messages.c[name] for name in wanted)).where(messages.c.id.in_([r.message_id for r in rows]))
+        about = {row["id"]: row for row in (await conn.execute(query)).mappings()}
     named: dict[int, list[str]] = {}
     if states:
         of_rows = sa.select(outbox_recipients.c.outbox_id, outbox_recipients.c.address).where(
@@ -99,15 +110,15 @@ async def _dues(conn: AsyncConnection, rows: Sequence[sa.Row[Any]], *, states: C
         Due(
             row.id,
             row.message_id,
-            about[row.message_id].message_id,
-            about[row.message_id].raw_sha256,
-            about[row.message_id].from_address,
+            about[row.message_id]["message_id"],
+            about[row.message_id]["raw_sha256"],
+            about[row.message_id]["from_address"],
             tuple(named.get(row.id, ())),
             row.attempts,
-            about[row.message_id].date or about[row.message_id].received_at,
+            about[row.message_id]["date"] or about[row.message_id]["received_at"],
             row.sending_since,
             row.copy_tries,
-            about[row.message_id].size,
+            about[row.message_id]["size"],
         )
         for row in rows
     ]

@@ -40,25 +40,27 @@ async def show(conn: AsyncConnection, message_id: int, state: str, *, now: datet
     await show_all(conn, {message_id: state}, now=now)
 
 
-async def show_all(conn: AsyncConnection, states: Mapping[int, str], *, now: datetime) -> None:
-    """The same for many messages, their states by id."""
-    columns = [messages.c[name] for name in _TOLD]
+async def show_all(
+    conn: AsyncConnection, states: Mapping[int, str], *, now: datetime, also: Sequence[str] = ()
+) -> list[sa.RowMapping]:
+    """The same for many messages, their states by id; return their rows, with the columns named by `also`."""
+    of_box = (
+        sa.select(mailboxes.c[name]).where(mailboxes.c.id == messages.c.mailbox_id).scalar_subquery().label(name)
+        for name in ("team_id", "owner_id")
+    )
+    columns = [*(messages.c[name] for name in (*_TOLD, *also)), *of_box]
     rows: list[sa.RowMapping] = []
     for state in sorted(set(states.values())):
         ids = [message_id for message_id, one in states.items() if one == state]
         update = sa.update(messages).where(messages.c.id.in_(ids)).values(state=state).returning(*columns)
         rows += (await conn.execute(update)).mappings().all()
-    boxes = {row["mailbox_id"] for row in rows}
-    query = sa.select(mailboxes.c.id, mailboxes.c.team_id, mailboxes.c.owner_id).where(mailboxes.c.id.in_(boxes))
-    of_box = {row.id: row for row in await conn.execute(query)}
     for row in rows:
-        box = of_box[row["mailbox_id"]]
         await tell(
             conn,
             "message",
             row["id"],
             at=now,
-            **audience_of(team_id=box.team_id, owner_id=box.owner_id, author_id=row["author_id"]),
+            **audience_of(team_id=row["team_id"], owner_id=row["owner_id"], author_id=row["author_id"]),
             client_id=row["client_id"],
             data={"direction": "out", "state": row["state"]},
         )
@@ -69,6 +71,7 @@ async def show_all(conn: AsyncConnection, states: Mapping[int, str], *, now: dat
         if row["client_id"] is not None and row["state"] != "sending"
     ]
     await timeline.put_all(conn, "message", told, now=now)
+    return rows
 
 
 def state_of(recipients: Collection[str]) -> str:
@@ -95,13 +98,19 @@ async def summarise(
         found[row.outbox_id].append(row.state)
     wanted = sa.case((outbox.c.copy_state == "none", "wanted"), else_=outbox.c.copy_state)
     states: dict[int, str] = {}
+    # What comes to the same is one statement: nearly always all that was sent.
+    alike: dict[tuple[Any, ...], list[int]] = {}
     for outbox_id, recipients in found.items():
         state = states[message_ids[outbox_id]] = state_of(recipients)
-        values: dict[str, Any] = {"state": state, **rows[outbox_id]}
-        values["reason"] = guard.shown(values.get("reason", ""), max_chars=300)
-        if "sent" in recipients and "copy_state" not in values:
-            values["copy_state"] = wanted
-        await conn.execute(sa.update(outbox).where(outbox.c.id == outbox_id).values(**values))
+        values: dict[str, Any] = {"state": state, "reason": "", **rows[outbox_id]}
+        values["reason"] = guard.shown(values["reason"], max_chars=300)
+        if state == "sent":
+            values.pop("not_before", None)
+        has_copy = "sent" in recipients and "copy_state" not in values
+        alike.setdefault((has_copy, *sorted(values.items())), []).append(outbox_id)
+    for (has_copy, *items), ids in alike.items():
+        values = dict(items) | ({"copy_state": wanted} if has_copy else {})
+        await conn.execute(sa.update(outbox).where(outbox.c.id.in_(ids)).values(**values))
     await show_all(conn, states, now=now)
 
 

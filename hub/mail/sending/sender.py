@@ -158,7 +158,7 @@ class Sender:
 
     async def send(self, due: Due, line: smtp.SmtpLine) -> smtp.Outcome:
         try:
-            path = await asyncio.to_thread(self._blobs.path, due.raw_sha256)
+            path = self._blobs.path(due.raw_sha256)
             point("mail.outbox.sending")
             outcome = await line.send(
                 envelope_from=due.from_address, recipients=due.recipients, raw=path, deadline=SEND_WITHIN

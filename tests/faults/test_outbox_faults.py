@@ -1,0 +1,60 @@
+"""The process dies at every point of sending: no message is lost, none goes out twice on Hub's own initiative."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from hub.clock import utc_now
+from hub.mail.reading.mime import parse
+from hub.mail.sending import outbox
+from hub.settings import MailServer
+from hub.store.blobs import BlobStore
+from hub.store.engine import Database
+from tests.faults.driver import runs
+from tests.integration.test_outbox import SALES, Office
+from tests.integration.test_outbox import office as office
+
+
+def server(one: MailServer) -> dict[str, object]:
+    about = {"host": one.host, "port": one.port, "tls": one.tls, "username": one.username}
+    return about | {"password": one.password.reveal()}
+
+
+@pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
+async def test_killed_at_each_point_the_outbox_loses_nothing_and_sends_nothing_twice(
+    office: Office, db: Database, db_url: str, blobs: BlobStore, tmp_path: Path
+) -> None:
+    office.clock.now = utc_now()
+    box = office.settings
+    settings = json.dumps({"address": SALES, "imap": server(box.imap), "smtp": server(box.smtp)})
+    arguments = [db_url, str(tmp_path / "blobs"), str(office.mailbox_id), settings]
+    ids = [await office.send(subject=f"{n}") for n in range(2)]
+    killed_at: list[str] = []
+    async for run in runs("tests.faults.outbox_scenario", arguments, only="mail.outbox"):
+        killed_at += [run.killed_at] if run.killed_at else []
+        office.clock.now = utc_now()
+        recovered = office.new_sender()
+        await recovered.settle_left_over()
+        await recovered.work()
+        gone = Counter(parse(one.raw).message_id for one in office.mail.journal)
+        filed = Counter(parse(raw).message_id for raw in await office.mail.stored("Sent"))
+        for message_id in ids:
+            message = await office.message(message_id)
+            assert gone[message.message_id] <= 1, run.killed_at
+            assert message.state in ("sent", "unknown"), run.killed_at
+            if message.state == "sent":
+                assert (gone[message.message_id], filed[message.message_id]) == (1, 1), run.killed_at
+            elif gone[message.message_id] == 0:
+                async with db.begin() as conn:
+                    await outbox.send_again(conn, office.actor, message_id, now=office.clock())
+                await recovered.work()
+                assert (await office.state(message_id))[0] == "sent"
+        # The copy in Sent comes from Hub alone here, so what was killed before it stays a person's to decide.
+        ids = [await office.send(subject=f"{run.at} {n}") for n in range(2)]
+    points = {"claimed", "committed", "sending", "answered", "settling", "copying", "copied"}
+    assert {name.removeprefix("mail.outbox.") for name in killed_at} == points
+    assert {(await office.state(one))[0] for one in ids} == {"queued"}
