@@ -136,6 +136,30 @@ async def test_only_its_owner_writes_from_it(site: Site, private: Private) -> No
             assert private.mailbox not in [one.address for one in await register.mailboxes_of(conn, site.actors[who])]
 
 
+async def test_nobody_else_writes_under_its_name_links_or_sees_its_health(site: Site, private: Private) -> None:
+    async with site.db.read() as conn:
+        box = (await conn.execute(sa.select(mailboxes.c.id).where(mailboxes.c.address == private.mailbox))).scalar_one()
+    for who in ("pavel", "stranger"):
+        api, browser = await site.api(who), await site.browser(who)
+        assert (await post(api, "senders", json={"mailbox": box, "name": "Я"}))[0] == 404
+        assert (await post(api, "signatures", json={"mailbox": box, "html": "x"}))[0] == 404
+        assert (await post(api, f"messages/{private.message}/link", json={}))[0] == 404
+        for path in ("senders", "signatures", "queue", "leads"):
+            async with api.get(path) as answer:
+                text = await answer.text()
+            assert private.mailbox not in text, path
+            assert WORD not in text, path
+        await got(api, f"mailboxes/{box}/health", 404)
+        for path in ("/mailboxes/health", "/messages", f"/messages/found?q={WORD}", "/messages/export", "/desk"):
+            async with browser.get(path) as answer:
+                text = await answer.text()
+            assert private.mailbox not in text, path
+            assert f"{WORD}.txt" not in text, path
+        for path in (f"/mailboxes/{box}", f"/messages/{private.message}/link"):
+            async with browser.get(path) as answer:
+                assert answer.status == 404, path
+
+
 async def test_what_is_sent_from_it_is_told_to_its_owner_alone(site: Site, private: Private) -> None:
     body = {"mailbox": private.mailbox, "to": "a@b.example", "subject": WORD, "text": "y"}
     status, sent = await post(await site.api("olga"), "messages", json=body)

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import sqlalchemy as sa
 
+from hub.mail.models import messages
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
 from hub.web.door import SERVICES
@@ -95,10 +97,18 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/threads/{id}/answering"): Rule(404, 204, of="thread"),
     ("GET", "/messages/{id}/raw"): Rule(404, 200, of="message"),
     ("GET", "/attachments/{id}"): Rule(404, 200, of="attachment"),
+    ("GET", "/mailboxes/health"): Rule(200, 200),
+    ("GET", "/mailboxes/{id}"): Rule(404, 200, of="mailbox"),
     ("POST", "/messages/{id}/reply"): Rule(404, 200, of="message", form=LETTER.replace("12345678", "87654321")),
     ("POST", "/messages/{id}/send-again"): Rule(404, 409, of="message"),
     ("POST", "/messages/{id}/accept-as-sent"): Rule(404, 409, of="message"),
     ("POST", "/messages/{id}/flags"): Rule(404, 204, of="message", form="seen=1"),
+    ("GET", "/outbox"): Rule(200, 200),
+    ("GET", "/outbox/stuck"): Rule(200, 200),
+    ("POST", "/outbox/{id}/send-again"): Rule(404, 409, of="message"),
+    ("POST", "/outbox/{id}/accept-as-sent"): Rule(404, 409, of="message"),
+    ("POST", "/outbox/{id}/cancel"): Rule(404, 409, of="message"),
+    ("POST", "/outbox/{id}/copy-again"): Rule(404, 409, of="message"),
     ("GET", "/styleguide"): Rule(200, 200),
     ("GET", "/leads"): Rule(200, 200),
     ("POST", "/leads/{id}/close"): Rule(404, 204, of="lead"),
@@ -170,6 +180,7 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/messages/{id}/parse"): Rule(403, 403, of="message"),
     ("POST", "/messages/{id}/flags"): Rule(404, 200, of="message", json='{"seen": true}'),
     ("GET", "/attachments/{id}"): Rule(404, 200, of="attachment"),
+    ("GET", "/mailboxes/{id}/health"): Rule(404, 200, of="mailbox"),
     ("GET", "/templates"): Rule(200, 200),
     ("POST", "/templates"): Rule(403, 403, json='{"name": "x", "text": "x"}'),
     ("GET", "/templates/{id}"): Rule(404, 200, of="template2"),
@@ -184,6 +195,10 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/threads/{id}"): Rule(404, 200, of="thread"),
     ("POST", "/threads/{id}/answering"): Rule(404, 200, of="thread"),
     ("POST", "/threads/{id}/answering/end"): Rule(404, 200, of="thread"),
+    ("GET", "/outbox"): Rule(200, 200),
+    ("POST", "/messages/{id}/send-again"): Rule(404, 409, of="message"),
+    ("POST", "/messages/{id}/accept-as-sent"): Rule(404, 409, of="message"),
+    ("POST", "/messages/{id}/cancel"): Rule(404, 409, of="message"),
     ("GET", "/queue"): Rule(200, 200),
     ("POST", "/queue/{id}/claim"): Rule(404, 200, of="item"),
     ("POST", "/queue/{id}/release"): Rule(404, 200, of="item"),
@@ -237,6 +252,9 @@ async def ids(site: Site) -> dict[str, int]:
     message_id = await talk.message(site.db, site.blobs, files=(("a.txt", "text/plain", b"a"),))
     async with api.post("clients", json={"name": "Ромашка", "contacts": [{"name": "Анна"}]}) as answer:
         client = await answer.json()
+    async with site.db.read() as conn:
+        mailbox_id = (await conn.execute(sa.select(messages.c.mailbox_id).where(messages.c.id == message_id))).scalar()
+    assert mailbox_id is not None
     team = min(site.actors["olga"].team_ids)
     templates, senders = [], []
     for name in ("a", "b"):
@@ -246,6 +264,7 @@ async def ids(site: Site) -> dict[str, int]:
             items = (await answer.json())["items"]
         senders.append(next(one["id"] for one in items if one["name"] == f"o {name}"))
     return {
+        "mailbox": mailbox_id,
         "template": templates[0],
         "template2": templates[1],
         "sender": senders[0],

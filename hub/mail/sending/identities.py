@@ -55,7 +55,8 @@ class Signature:
 
 async def of(conn: AsyncConnection, actor: Actor, *, mailbox_id: int | None = None) -> list[Identity]:
     """Return whom the actor may write as, the default of each mailbox first, then their own, then its names."""
-    mine = sa.select(mailboxes).where(access.of_my_teams(actor, mailboxes.c.team_id)).order_by(mailboxes.c.address)
+    writable = access.mailbox_writable(actor, team_id=mailboxes.c.team_id, owner_id=mailboxes.c.owner_id)
+    mine = sa.select(mailboxes).where(writable).order_by(mailboxes.c.address)
     if mailbox_id is not None:
         mine = mine.where(mailboxes.c.id == mailbox_id)
     boxes = (await conn.execute(mine)).all()
@@ -107,7 +108,7 @@ async def add(
         alias = parse_email(address) or ""
         if not alias:
             raise Refused("bad_address", "this is not an e-mail address", field="address")
-    mine = access.of_my_teams(actor, mailboxes.c.team_id)
+    mine = access.mailbox_open(actor, team_id=mailboxes.c.team_id, owner_id=mailboxes.c.owner_id)
     box = (await conn.execute(sa.select(mailboxes).where(mailboxes.c.id == mailbox_id, mine))).first()
     if box is None:
         raise NotFound("mailbox_missing", "no such mailbox, or not one of your teams'", field="mailbox")
@@ -198,7 +199,7 @@ async def sign(
     if is_of_mailbox:
         require_admin(actor)
     if mailbox_id is not None or is_of_mailbox:
-        mine = access.of_my_teams(actor, mailboxes.c.team_id)
+        mine = access.mailbox_open(actor, team_id=mailboxes.c.team_id, owner_id=mailboxes.c.owner_id)
         query = sa.select(mailboxes.c.id).where(mailboxes.c.id == mailbox_id, mine)
         if (await conn.execute(query)).first() is None:
             raise NotFound("mailbox_missing", "no such mailbox, or not one of your teams'", field="mailbox")

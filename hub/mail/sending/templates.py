@@ -186,7 +186,7 @@ async def facts_for(
             contact = contact or (row.name if row.kind == "person" else "")
     box = None
     if mailbox_id is not None:
-        mine = access.of_my_teams(actor, mailboxes.c.team_id)
+        mine = access.mailbox_writable(actor, team_id=mailboxes.c.team_id, owner_id=mailboxes.c.owner_id)
         box = (await conn.execute(sa.select(mailboxes).where(mailboxes.c.id == mailbox_id, mine))).first()
     return Facts(
         client=client,

@@ -11,9 +11,11 @@ from hub.web.pages import (
     flags,
     leads,
     live,
+    mail_health,
     mail_link,
     mail_register,
     messages,
+    outbox,
     pbx,
     phrases,
     presence,
@@ -34,6 +36,7 @@ PAGE_ROUTES: tuple[Route, ...] = (
     *messages.ROUTES,
     *attachments.ROUTES,
     *flags.ROUTES,
+    *outbox.ROUTES,
     *pbx.ROUTES,
     *phrases.ROUTES,
     *registers.ROUTES,
@@ -43,4 +46,6 @@ PAGE_ROUTES: tuple[Route, ...] = (
     *recordings.ROUTES,
     *live.ROUTES,
     *presence.ROUTES,
+    # Its path with an id comes after every other path of the mailboxes.
+    *mail_health.ROUTES,
 )
