@@ -62,7 +62,8 @@ def hub(folder: Path, port: int, count: int, url: str) -> float:
         f"hub          {took}, {cpu:.1f} s of CPU ({spent})",
         f"held at most {sum(held.values()) / 1024:.0f} MB"
         f" ({', '.join(f'{name} {kb / 1024:.0f}' for name, kb in held.items())})",
-        f"event loop late by {found['stall_p99_ms']:.0f} ms (p99), {found['stall_ms']:.0f} ms (max)",
+        f"event loop late by {found['stall_p99_ms']:.0f} ms (p99), {found['stall_ms']:.0f} ms (max); "
+        f"its own work in one go {found['busy_p99_ms']:.0f} ms (p99), {found['busy_ms']:.0f} ms (max)",
         ", ".join(f"{number} {name}" for name, number in found["counts"].items()),
         sep="\n             ",
         flush=True,
