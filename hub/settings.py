@@ -146,6 +146,10 @@ class Mailbox(_Section, frozen=True, kw_only=True):
     """How far back the first load goes; 0 is everything."""
     folders: tuple[str, ...] = ()
     """Folders to read, by name or with `*`; empty is all but drafts, junk, trash and views of the whole mailbox."""
+    copy_to_sent: Literal["auto", "always", "never"] = "auto"
+    """Whether Hub files what it sends in Sent; `auto` looks first whether the provider has."""
+    sends_per_min: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """At most so many messages a minute; 0 is what is known of the provider, else no limit."""
     imap: MailServer
     smtp: MailServer
 

@@ -1,4 +1,4 @@
-// The page of a conversation: frames as tall as what they show, messages that stay unfolded when the list is drawn
+// The page of a conversation: what is before one's eyes is read, frames as tall as what they show, messages that stay unfolded when the list is drawn
 // anew, and the word to others that somebody is writing an answer here.
 
 const MAX_PX = 30_000;
@@ -6,8 +6,9 @@ const MAX_STEPS = 60;
 const PING_MS = 20_000;
 
 export function startLetter() {
-  fit();
-  document.addEventListener("htmx:after:swap", fit);
+  const look = () => (fit(), read());
+  look();
+  document.addEventListener("htmx:after:swap", look);
   document.addEventListener("htmx:before:swap", ({ detail: { tasks } }) => {
     for (const { type, target, fragment } of tasks) {
       if (type === "main" && target instanceof Element && target.matches(".mails")) keepUnfolded(target, fragment);
@@ -15,6 +16,20 @@ export function startLetter() {
   });
   const place = document.querySelector("[data-answering]");
   if (place) tellWriting(place);
+}
+
+// A message that somebody has before their eyes is read. Told once for each drawing of it.
+function read() {
+  for (const body of document.querySelectorAll(".mail__body[data-unread]")) {
+    const url = body.dataset.unread;
+    delete body.dataset.unread;
+    const form = new URLSearchParams({ seen: "1" });
+    fetch(url, { method: "POST", body: form, headers: { "HX-Request": "true", "X-CSRF-Token": token() } });
+  }
+}
+
+function token() {
+  return document.querySelector("meta[name=csrf]").content;
 }
 
 // The frame may run nothing, and is of our origin so that its height can be read. A mail whose height follows the
@@ -54,22 +69,26 @@ function keepUnfolded(old, fragment) {
 }
 
 function tellWriting(place) {
-  const csrf = document.querySelector("meta[name=csrf]").content;
   let told = 0;
+  let typed = false;
   const say = (more) => {
-    const form = new URLSearchParams({ csrf, ...more });
+    const form = new URLSearchParams({ csrf: token(), ...more });
     return navigator.sendBeacon ? navigator.sendBeacon(place.dataset.answering, form) : fetch(place.dataset.answering, { method: "POST", body: form, keepalive: true });
   };
   const ping = () => {
-    if (!isWriting(place) || Date.now() - told < PING_MS - 1000) return;
+    if (!typed || !isWriting(place) || Date.now() - told < PING_MS - 1000) return;
     told = Date.now();
     say({});
   };
   const done = () => {
     if (told) say({ done: "1" });
     told = 0;
+    typed = false;
   };
-  place.addEventListener("input", ping);
+  place.addEventListener("input", ({ target }) => {
+    typed ||= target.matches("textarea, [contenteditable=true]");
+    ping();
+  });
   place.addEventListener("focusin", ping);
   setInterval(ping, PING_MS);
   addEventListener("pagehide", done);
@@ -78,7 +97,7 @@ function tellWriting(place) {
   });
 }
 
-// Somebody writes while a field of the answer has the focus and a text that is not the empty one of the start.
+// Somebody writes who has typed, while a field of the answer has the focus and a text: a signature alone is none of theirs.
 function isWriting(place) {
   if (!place.contains(document.activeElement)) return false;
   const text = [...place.querySelectorAll("textarea, [contenteditable=true]")];

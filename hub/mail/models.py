@@ -22,6 +22,9 @@ mailboxes = sa.Table(
     sa.Column("settings", Json),
     sa.Column("is_enabled", sa.Boolean(), nullable=False, server_default=sa.true()),
     sa.Column("sends_per_min", sa.Integer()),
+    sa.Column("send_state", sa.String(15), nullable=False, server_default="ok"),
+    sa.Column("send_error", sa.String(300), nullable=False, server_default=""),
+    moment("send_error_at"),
     sa.Column("state", sa.String(15), nullable=False, server_default="connecting"),
     sa.Column("error", sa.String(300), nullable=False, server_default=""),
     moment("error_at"),
@@ -30,9 +33,11 @@ mailboxes = sa.Table(
     moment("first_synced_at"),
     moment("created_at", nullable=False),
     sa.CheckConstraint("source IN ('file', 'page')", name="source"),
+    sa.CheckConstraint("send_state IN ('ok', 'down', 'auth_refused')", name="send_state"),
 )
 """`team_id` gets what strangers write; a mailbox with an `owner_id` is that person's own. `source`: where its settings
-stand, in the configuration file or (`settings`) here; secrets stand in neither."""
+stand, in the configuration file or (`settings`) here; secrets stand in neither. `state` is the reading side's,
+`send_state` the outbox's."""
 
 mail_secrets = sa.Table(
     "mail_secrets",
@@ -241,11 +246,15 @@ outbox = sa.Table(
     sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"),
     sa.Column("reason", sa.String(300), nullable=False, server_default=""),
     sa.Column("copy_state", sa.String(10), nullable=False, server_default="none"),
+    sa.Column("copy_tries", sa.Integer(), nullable=False, server_default="0"),
+    moment("copy_after"),
+    sa.Column("copy_error", sa.String(300), nullable=False, server_default=""),
     sa.Index("ix_outbox_due", "state", "not_before"),
     sa.CheckConstraint(
         "state IN ('queued', 'sending', 'sent', 'refused', 'deferred', 'unknown', 'cancelled')", name="state"
     ),
-    sa.CheckConstraint("copy_state IN ('none', 'wanted', 'done')", name="copy"),
+    sa.CheckConstraint("copy_state IN ('none', 'wanted', 'done', 'failed')", name="copy"),
+    sa.Index("ix_outbox_copies", "mailbox_id", "copy_state"),
 )
 
 outbox_recipients = sa.Table(

@@ -81,6 +81,7 @@ class MessageRow:
     defects: list[str]
     about: dict[str, Any]
     flags: list[str]
+    deleted_at: datetime | None
     author_id: int | None
     author_name: str | None
     client_id: int | None

@@ -60,6 +60,20 @@ class Clamd:
             raise Unavailable("scanner", f"clamd at {self.address} did not answer in {self.within_s:.0f} s") from None
         return _read(answer)
 
+    async def ping(self) -> None:
+        """Ask whether clamd is there. Raises Unavailable."""
+        reader, writer = await self._connect()
+        try:
+            async with asyncio.timeout(CONNECT_WITHIN_S):
+                writer.write(b"zPING\0")
+                answer = await _answer(reader)
+        except TimeoutError:
+            answer = b""
+        finally:
+            writer.close()
+        if answer != b"PONG\0":
+            raise Unavailable("scanner_away", f"clamd at {self.address} does not answer PING")
+
     async def _ask(self, path: Path) -> bytes:
         reader, writer = await self._connect()
         try:

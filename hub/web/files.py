@@ -22,10 +22,10 @@ from hub.store.blobs import BlobStore
 from hub.web.security import FILE_POLICY
 
 PDF_POLICY = (
-    "default-src 'none'; object-src 'self'; plugin-types application/pdf; style-src 'unsafe-inline'; "
+    "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; "
     "frame-ancestors 'none'; form-action 'none'; base-uri 'none'"
 )
-"""A PDF opens in the browser's own viewer, which works in no sandbox; it runs apart from pages by itself."""
+"""A PDF opens in the browser's own viewer, which runs apart from pages by itself; a sandbox would keep some from it."""
 CHUNK_BYTES = 256 * 1024
 
 

@@ -28,13 +28,14 @@ body{{margin:0;padding:4px 0;font:15px/1.55 system-ui,-apple-system,"Segoe UI",R
 background:#fff;overflow-wrap:anywhere;min-height:0}}
 img{{max-width:100%;height:auto}}pre,.plain{{white-space:pre-wrap;font:inherit}}table{{max-width:100%}}
 blockquote{{margin:8px 0 8px 2px;padding-left:12px;border-left:3px solid #d5d5dc;color:#4d4d58}}
-summary{{cursor:pointer;color:#686873;font-size:13px;width:max-content}}"""
+summary{{cursor:pointer;color:#686873;font-size:13px;width:max-content;padding:4px 0}}
+a[data-leads-to]::after{{content:" (→ " attr(data-leads-to) ")";color:#bd2137;font-size:13px}}"""
 _FRAME = (
     '<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>{title}</title><style>'
     + _STYLE
     + "</style></head><body>{body}</body></html>"
 )
-_IMG = re.compile(r"<img\b[^>]*>")
+_IMG = re.compile(r"<img\b[^<>]*>")
 _SOURCE = re.compile(r'(\s)src="(?:/attachments/(\d{1,19})|cid:([^"]{1,300}))"')
 _REMOTE = re.compile(rf'\s{REMOTE_ATTRIBUTE}="([^"]*)"')
 
@@ -54,8 +55,8 @@ def parts_of(text: str) -> Parts:
     return Parts(own, "", quoted)
 
 
-def folded(safe_html: str) -> str:
-    """Return safe HTML with its quoted part folded."""
+def folded(safe_html: str, *, label: str) -> str:
+    """Return safe HTML with its quoted part folded under `label`."""
     return safe_html
 
 
@@ -73,14 +74,16 @@ def document(
     safe_html: str,
     *,
     title: str,
+    quoted: str,
     language: str,
     pictures: bool,
     by_cid: Mapping[str, int],
     own_hosts: Collection[str],
 ) -> str:
-    """Return the whole document. `by_cid` gives an attached picture's id; addresses at `own_hosts` are never loaded.
+    """Return the whole document; `quoted` is the label of what is folded.
 
-    A picture at Hub's own address would be asked for with the reader's cookie.
+    `by_cid` gives an attached picture's id. Addresses at `own_hosts` are never loaded: such a picture
+    would be asked for with the reader's cookie.
     """
 
     def image(tag: re.Match[str]) -> str:
@@ -96,7 +99,7 @@ def document(
         return "" if not host or host in own else f' src="{source[1]}"'
 
     own = {_name_of(one if "//" in one else f"//{one}") for one in own_hosts}
-    body = _IMG.sub(image, folded(safe_html))
+    body = _IMG.sub(image, folded(safe_html, label=quoted))
     return _FRAME.format(lang=language, title=html.escape(title), body=body)
 
 

@@ -62,6 +62,16 @@ async def test_what_is_no_verdict_is_no_clean_file(sick: Path, tmp_path: Path) -
     assert away.value.code == "scanner_away"
 
 
+async def test_a_scanner_that_is_there_answers_a_ping(tmp_path: Path) -> None:
+    async with running_clamd() as clamd:
+        await Clamd(clamd.address).ping()
+        clamd.answer = b"HTTP/1.1 400 Bad Request\r\n"
+        with pytest.raises(Unavailable, match="PING"):
+            await Clamd(clamd.address).ping()
+    with pytest.raises(Unavailable):
+        await Clamd(f"unix:{tmp_path}/none").ping()
+
+
 async def _states(db: Database) -> list[tuple[str, str, str]]:
     async with db.read() as conn:
         rows = await conn.execute(sa.select(attachments).order_by(attachments.c.id))

@@ -31,6 +31,10 @@ class ScriptedClamd:
 
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         command = await reader.readuntil(b"\0")
+        if command == b"zPING\0":
+            writer.write(b"PONG\0" if self.answer is None else self.answer)
+            await writer.drain()
+            return
         assert command == b"zINSTREAM\0", command
         content = b""
         while size := struct.unpack("!L", await reader.readexactly(4))[0]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from hub.mail.reading.sanitize import safe_html
 from hub.web.letter_frame import document, has_remote, parts_of, policy
 
@@ -9,14 +11,20 @@ from hub.web.letter_frame import document, has_remote, parts_of, policy
 def shown(html: str, *, pictures: bool = False, by_cid: dict[str, int] | None = None) -> str:
     safe = safe_html(html, cid_url=lambda cid: "/attachments/7" if cid == "logo" else None, allow_remote=False)
     hosts = ("hub.example:8080", "https://hub.example.com")
-    return document(safe, title="<t>", language="en", pictures=pictures, by_cid=by_cid or {}, own_hosts=hosts)
+    return document(
+        safe, title="<t>", quoted="…", language="en", pictures=pictures, by_cid=by_cid or {}, own_hosts=hosts
+    )
 
 
 def test_a_picture_of_the_message_itself_is_asked_of_its_preview() -> None:
     assert 'src="/attachments/7/preview"' in shown('<img src="cid:logo">')
-    own = document('<img src="cid:a&amp;b">', title="", language="en", pictures=False, by_cid={"a&b": 9}, own_hosts=())
+    own = document(
+        '<img src="cid:a&amp;b">', title="", quoted="…", language="en", pictures=False, by_cid={"a&b": 9}, own_hosts=()
+    )
     assert 'src="/attachments/9/preview"' in own
-    assert "cid:" not in document('<img src="cid:x">', title="", language="en", pictures=False, by_cid={}, own_hosts=())
+    assert "cid:" not in document(
+        '<img src="cid:x">', title="", quoted="…", language="en", pictures=False, by_cid={}, own_hosts=()
+    )
 
 
 def test_a_picture_from_elsewhere_is_asked_for_only_when_wanted() -> None:
@@ -40,6 +48,12 @@ def test_words_that_look_like_a_blocked_picture_stay_words() -> None:
     page = shown('<p>&lt;img data-remote-src="https://x.example/"&gt;</p>', pictures=True)
     assert "<img" not in page
     assert not has_remote('<p>&lt;img data-remote-src="https://x.example/"&gt;</p>')
+
+
+def test_what_is_no_tag_costs_no_more_than_its_length() -> None:
+    began = time.process_time()
+    document("<img " * 200_000, title="", quoted="…", language="en", pictures=True, by_cid={}, own_hosts=())
+    assert time.process_time() - began < 2
 
 
 def test_the_policy_lets_nothing_run_and_pictures_only_from_here_unless_wanted() -> None:

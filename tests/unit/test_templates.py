@@ -31,6 +31,7 @@ from hub.mail.health import WAITING, Backlog, FolderHealth, Health, Trouble
 from hub.mail.query import parse
 from hub.mail.register import RecipientRow
 from hub.mail.sender_signs import Warned
+from hub.mail.sending import standing
 from hub.mail.sending.identities import Identity, Signature
 from hub.mail.sending.templates import Template
 from hub.telephony.control import intents
@@ -41,7 +42,7 @@ from hub.telephony.reading import colleagues
 from hub.telephony.routing.routing import Facts, Owner, Target, decide
 from hub.web import styleguide
 from hub.web.assets import Assets
-from hub.web.letter import File, Letter
+from hub.web.letter import Event, File, Letter, event_of, linked
 from hub.web.letter_frame import Parts
 from hub.web.look import make_environment
 from hub.web.pages.mail_register import why_found
@@ -70,6 +71,15 @@ def _lead(number: int, **about: Any) -> Lead:
         number, 1, "sales", "open", "new", "+79268112231", "phone", "+79268112231", None, None, None, None, 2, NOW, NOW
     )
     return replace(lead, **about)
+
+
+def _standing(number: int, stand: standing.Stand) -> standing.Standing:
+    people = [("a@x.test", "sent", 250, "ok", ""), ("b@x.test", "deferred", 451, "4.7.1 later", "greylisted")]
+    recipients = tuple(standing.StandingRecipient(*one) for one in people * 6)
+    state = "queued" if stand == "waiting" else "sent" if stand in ("bounced", "no_copy") else stand
+    reason = "held_old" if stand == "unknown" else "451 4.7.1 later" if stand == "deferred" else ""
+    about = ("sales@hub.test", stand, state, "Счёт", "Анна", 1, "Ромашка", reason, 2)
+    return standing.Standing(number, number, *about, NOW, NOW, "[OVERQUOTA]", recipients)
 
 
 def _intent(kind: intents.Kind, state: intents.IntentState, reason: str = "") -> intents.Intent:
@@ -108,12 +118,14 @@ LETTER = Letter(
         MAIL,
         html='<p><img data-remote-src="https://x.example/p.png"/>Счёт</p>',
         cc=[{"name": "Пётр", "address": "p@x.example"}],
+        flags=["flagged"],
+        deleted_at=NOW,
         about={"signed": True, "encrypted": True, "event": {"summary": "Встреча"}},
         recipients=(RecipientRow("a@b.example", "refused", 550, "no such user"),),
     ),
     answer_to="zueva@severles.example",
     warned=tuple(Warned(sign, "severles.example") for sign in SIGNS),  # type: ignore[arg-type]
-    parts=Parts("Счёт", "--", "> Здравствуйте"),
+    parts=linked(Parts("Счёт", "--", "> Здравствуйте")),
     files=(
         File(PDF, Preview("picture", "image/png"), "clean", False),
         File(replace(PDF, id=2), Preview("pdf", "application/pdf"), "waiting", False),
@@ -125,14 +137,20 @@ LETTER = Letter(
     pictures="blocked",
     is_always=False,
     defects=("it has no date that can be read",),
-    event={
-        "summary": "Встреча",
-        "start": "2026-11-25T10:00:00+00:00",
-        "end": "2026-11-25T11:00:00+00:00",
-        "location": "Москва",
-        "organizer": "Мария Зуева",
-        "method": "CANCEL",
-    },
+    event=Event(
+        summary="Встреча",
+        starts="2026-11-25T10:00:00+00:00",
+        ends="2026-11-26T11:00:00+00:00",
+        is_all_day=False,
+        place="Москва",
+        organiser="Мария Зуева",
+        attendees=("Анна",),
+        recurrence={"en": "every week", "ru": "каждую неделю"},
+        description="Повестка",
+        is_cancelled=True,
+        is_answer=False,
+    ),
+    may_mark=True,
 )
 UNREAD = replace(
     LETTER,
@@ -336,6 +354,19 @@ PAGES: dict[str, dict[str, Any]] = {
         "filters": type("Q", (), {"state": "open"})(),
         "next_cursor": None,
     },
+    "outbox.html": {
+        "rows": [_standing(n, stand) for n, stand in enumerate(standing.STANDS)],
+        "counts": dict.fromkeys(standing.OPEN, 1000),
+        "backlogs": [
+            standing.Backlog(1, "sales@hub.test", 7, "auth_refused", "535 5.7.8 no", NOW),
+            standing.Backlog(2, "info@hub.test", 0, "down", "no answer", NOW),
+        ],
+        "filters": Filters(),
+        "stands": standing.STANDS,
+        "at_most": standing.AT_MOST,
+        "next_cursor": 5,
+    },
+    "outbox/stuck.html": {"count": 3},
     "styleguide.html": SAMPLE,
     "pbx_states.html": {
         "down": [
@@ -447,9 +478,9 @@ def test_a_strangers_words_are_never_markup() -> None:
         letter=replace(
             LETTER,
             message=bad,
-            event={"summary": evil, "location": evil},
+            event=event_of({"event": dict.fromkeys(("summary", "place", "description"), evil)}),
             warned=(Warned("reply_elsewhere", evil),),
-            parts=Parts(bad.text or "", evil, evil),
+            parts=linked(Parts(bad.text or "", evil, evil)),
         ),
     )
     page += draw("message/text.html", "ru", ANNA, text=evil)
@@ -459,7 +490,9 @@ def test_a_strangers_words_are_never_markup() -> None:
 
 
 def test_a_mail_without_markup_needs_no_frame() -> None:
-    page = draw("message.html", "en", ANNA, letter=replace(LETTER, message=MAIL, parts=Parts(MAIL.text or "", "", "")))
+    page = draw(
+        "message.html", "en", ANNA, letter=replace(LETTER, message=MAIL, parts=linked(Parts(MAIL.text or "", "", "")))
+    )
     assert "<iframe" not in page
     assert 'href="https://severles.example/118"' in page
 

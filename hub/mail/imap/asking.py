@@ -7,6 +7,7 @@ are 32 bits, modification sequences 63.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -205,6 +206,21 @@ class Asking(ABC):
     @property
     def _status_words(self) -> bytes:
         return _STATUS_WORDS % (b" HIGHESTMODSEQ" if self.has_condstore else b"")
+
+    async def create_folder(self, folder: str) -> str:
+        """Make a folder and have mail programs show it; return its name, which a server with one root prefixes.
+
+        Raises Refused.
+        """
+        try:
+            await self.ask(b"CREATE " + folder_bytes(folder))
+        except Refused:
+            # Courier and old Cyrus keep all folders below INBOX.
+            folder = f"INBOX.{folder}"
+            await self.ask(b"CREATE " + folder_bytes(folder))
+        with contextlib.suppress(Refused):
+            await self.ask(b"SUBSCRIBE " + folder_bytes(folder))
+        return folder
 
     async def select(self, folder: str) -> Selected:
         """Select a folder. Raises Refused where there is none."""

@@ -25,7 +25,8 @@ async def wish(visit: Visit) -> web.StreamResponse:
     async with visit.db.begin() as conn:
         for name, text in named.items():
             await flags.wish(conn, visit.actor, visit.id(), name, _WANTED[text], visit.now)
-    return render.go(visit, f"/messages/{visit.id()}")
+    # Whoever marks a message unread leaves it: to open it again would mark it read.
+    return render.go(visit, "/desk" if named.get("seen") == "0" else f"/messages/{visit.id()}")
 
 
 ROUTES = (Route("POST", "/messages/{id}/flags", wish),)

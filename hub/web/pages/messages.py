@@ -19,6 +19,7 @@ from hub.mail.intake.threads import reply_subject
 from hub.mail.register import MessageRow
 from hub.store import changes
 from hub.web import files, letter_frame, render
+from hub.web.i18n import N_, translator
 from hub.web.letter import Letter, letter_of, subject_of
 from hub.web.routes import Route
 from hub.web.visit import Visit, read_time_cursor, write_cursor
@@ -108,6 +109,7 @@ async def body(visit: Visit) -> web.StreamResponse:
     text = letter_frame.document(
         message.html or letter_frame.plain(message.text or ""),
         title=subject_of(message),
+        quoted=translator(visit.language).gettext(N_("What it answers")),
         language=visit.language,
         pictures=wants,
         by_cid={one.cid: one.id for one in message.attachments if one.cid},

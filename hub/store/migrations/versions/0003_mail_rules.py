@@ -243,11 +243,17 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("settings", Json, nullable=True))
         batch_op.add_column(sa.Column("is_enabled", sa.Boolean(), server_default=sa.true(), nullable=False))
         batch_op.add_column(sa.Column("sends_per_min", sa.Integer(), nullable=True))
+        batch_op.add_column(sa.Column("send_state", sa.String(length=15), server_default="ok", nullable=False))
+        batch_op.add_column(sa.Column("send_error", sa.String(length=300), server_default="", nullable=False))
+        batch_op.add_column(sa.Column("send_error_at", Moment(), nullable=True))
         batch_op.add_column(sa.Column("error_at", Moment(), nullable=True))
         batch_op.add_column(sa.Column("last_mail_at", Moment(), nullable=True))
         batch_op.create_index(batch_op.f("ix_mailboxes_owner_id"), ["owner_id"], unique=False)
         batch_op.create_foreign_key(batch_op.f("fk_mailboxes_owner_id"), "users", ["owner_id"], ["id"])
         batch_op.create_check_constraint(op.f("ck_mailboxes_source"), "source IN ('file', 'page')")
+        batch_op.create_check_constraint(
+            op.f("ck_mailboxes_send_state"), "send_state IN ('ok', 'down', 'auth_refused')"
+        )
 
     with op.batch_alter_table("messages", schema=None) as batch_op:
         batch_op.add_column(sa.Column("parse_attempts", sa.Integer(), server_default="0", nullable=False))
@@ -273,6 +279,12 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("undo_until", Moment(), nullable=True))
         batch_op.drop_constraint(op.f("ck_outbox_state"), type_="check")
         batch_op.create_check_constraint(op.f("ck_outbox_state"), _OUTBOX_STATES)
+        batch_op.add_column(sa.Column("copy_tries", sa.Integer(), server_default="0", nullable=False))
+        batch_op.add_column(sa.Column("copy_after", Moment(), nullable=True))
+        batch_op.add_column(sa.Column("copy_error", sa.String(length=300), server_default="", nullable=False))
+        batch_op.drop_constraint(op.f("ck_outbox_copy"), type_="check")
+        batch_op.create_check_constraint(op.f("ck_outbox_copy"), "copy_state IN ('none', 'wanted', 'done', 'failed')")
+        batch_op.create_index("ix_outbox_copies", ["mailbox_id", "copy_state"], unique=False)
 
     for statement in _SEARCH[op.get_bind().dialect.name]:
         op.execute(statement)
