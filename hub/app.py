@@ -155,7 +155,7 @@ async def run_roles(parts: Parts, *, roles: frozenset[str], ready: asyncio.Event
                 running.append(tasks.create_task(_keep_feed_short(parts.db)))
                 running.append(tasks.create_task(RecordingKeeper(parts.db, parts.settings.pbx).run()))
                 running.append(tasks.create_task(presence.watch(parts.db)))
-                running.append(tasks.create_task(MailJobs(parts.db, parts.linker).run()))
+                running.append(tasks.create_task(MailJobs(parts.db, parts.linker, parts.blobs).run()))
                 running.append(tasks.create_task(answering.watch(parts.db)))
                 if clamd := parts.settings.hub.clamd:
                     running.append(tasks.create_task(AttachmentScanner(parts.db, parts.blobs, Clamd(clamd)).run()))

@@ -1,4 +1,4 @@
-"""What is still to be done to stored messages, in batches that hold nobody up: keeping words, asking anew for owners.
+"""What is still to be done to stored messages, in batches: keeping words, asking anew for owners, reading again.
 
 Decides the order and the size of the batches; what a batch does is `search`'s and `relink`'s. Invariants: a batch and
 how far the job is are one transaction; of several processes one works on a job at a time; killed anywhere, it goes on.
@@ -20,9 +20,11 @@ from hub import faults
 from hub.clock import utc_now
 from hub.crm.linking import Linker
 from hub.errors import Unavailable
-from hub.mail import relink, search
+from hub.mail import relink, reread, search
 from hub.mail.models import attachments, mail_jobs, messages
+from hub.mail.reading.workers import ParserPool
 from hub.mail.relink import TOPIC
+from hub.store.blobs import BlobStore
 from hub.store.engine import Database, hint_after_commit
 from hub.store.upsert import insert
 
@@ -49,8 +51,10 @@ async def rebuild_search(conn: AsyncConnection, *, now: datetime) -> int:
 class MailJobs:
     """Does the jobs. `run` ends only by cancellation."""
 
-    def __init__(self, db: Database, linker: Linker, *, now: Callable[[], datetime] = utc_now) -> None:
-        self._db, self._linker, self._now = db, linker, now
+    def __init__(
+        self, db: Database, linker: Linker, blobs: BlobStore, *, now: Callable[[], datetime] = utc_now
+    ) -> None:
+        self._db, self._linker, self._blobs, self._now = db, linker, blobs, now
 
     async def run(self) -> None:
         with self._db.bus.subscribe(TOPIC) as hints:
@@ -77,9 +81,24 @@ class MailJobs:
                 if await self._hold(conn, job):
                     done, below = await relink.batch(conn, self._linker, job.address, job.below_id, now=self._now())
                     await self._advance(conn, job, done, below)
+        elif job.kind == "reread":
+            await self._reread(job)
         else:
             await self._index(job)
         return True
+
+    async def _reread(self, job: Any) -> None:
+        async with self._db.read() as conn:
+            rows = await reread.unreadable(conn, int(job.address), job.below_id)
+        with ParserPool(1) as parsers:
+            prepared = await reread.prepare(rows, self._blobs, parsers)
+        async with self._db.begin() as conn:
+            if await self._hold(conn, job):
+                for row in rows:
+                    if row["id"] in prepared:
+                        await reread.write(conn, self._linker, row, prepared[row["id"]], now=self._now())
+                below = rows[-1]["id"] if len(rows) == reread.AT_ONCE else 0
+                await self._advance(conn, job, len(prepared), below)
 
     async def _index(self, job: Any) -> None:
         async with self._db.read() as conn:

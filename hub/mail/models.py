@@ -221,10 +221,11 @@ mail_jobs = sa.Table(
     sa.Column("done", sa.BigInteger(), nullable=False, server_default="0"),
     moment("created_at", nullable=False),
     sa.UniqueConstraint("kind", "address", name="uq_mail_jobs_address"),
-    sa.CheckConstraint("kind IN ('index', 'relink')", name="kind"),
+    sa.CheckConstraint("kind IN ('index', 'relink', 'reread')", name="kind"),
 )
 """What is still to be done to stored messages, newest first: those with an id below `below_id`. `index`: keep their
-words (`search`); `relink`: ask anew whose those from and to `address` are."""
+words (`search`); `relink`: ask anew whose those from and to `address` are.
+`reread`: read the unreadable ones of the mailbox whose id stands in `address` again."""
 picture_senders = sa.Table(
     "picture_senders",
     metadata,

@@ -97,17 +97,24 @@ async def batch(
     known: dict[str, Linked] = {}
     changed = 0
     for row in rows:
-        linked = await _whose(conn, linker, row, known)
-        best = linked.best
-        if best is not None:
-            link = Link(best.client_id, best.contact_id, best.reason, best.confidence)
-        else:
-            link = await _of_thread(conn, row, linked)
-        candidates = [asdict(candidate) for candidate in linked.candidates]
-        changed += await put(conn, row, link, candidates=candidates, now=now)
+        changed += await ask_anew(conn, linker, row, known=known, now=now)
     for thread_id in {row["thread_id"] for row in rows if row["thread_id"] is not None}:
         changed += await follow(conn, linker, thread_id, now=now)
     return changed, (rows[-1]["id"] if len(rows) == BATCH else oldest)
+
+
+async def ask_anew(
+    conn: AsyncConnection, linker: Linker, row: Any, *, known: dict[str, Linked] | None = None, now: datetime
+) -> bool:
+    """Ask whose a stored message is and put it there; False where that changes nothing. `known` saves asking twice."""
+    linked = await _whose(conn, linker, row, {} if known is None else known)
+    best = linked.best
+    if best is not None:
+        link = Link(best.client_id, best.contact_id, best.reason, best.confidence)
+    else:
+        link = await _of_thread(conn, row, linked)
+    candidates = [asdict(candidate) for candidate in linked.candidates]
+    return await put(conn, row, link, candidates=candidates, now=now)
 
 
 def _touches(address: str) -> sa.ColumnElement[bool]:

@@ -102,6 +102,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/attachments/{id}"): Rule(404, 200, of="attachment"),
     ("GET", "/mailboxes/health"): Rule(200, 200),
     ("GET", "/mailboxes/{id}"): Rule(404, 200, of="mailbox"),
+    ("POST", "/mailboxes/{id}/read-again"): Rule(404, 204, of="mailbox"),
     ("POST", "/messages/{id}/reply"): Rule(404, 200, of="message", form=LETTER.replace("12345678", "87654321")),
     ("POST", "/messages/{id}/send-again"): Rule(404, 409, of="message"),
     ("POST", "/messages/{id}/accept-as-sent"): Rule(404, 409, of="message"),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from pathlib import Path
 
 from hub.crm.linking import Linker
 from hub.mail import jobs, relink
 from hub.mail.jobs import MailJobs
+from hub.store.blobs import BlobStore
 from hub.store.engine import open_database
 
 
@@ -15,7 +17,7 @@ async def main(url: str) -> None:
     relink.BATCH, relink.WINDOW, jobs.INDEXED_AT_ONCE = 2, 5, 2
     db = open_database(url)
     try:
-        while await MailJobs(db, Linker("RU")).step():
+        while await MailJobs(db, Linker("RU"), BlobStore(Path("unused"))).step():
             pass
     finally:
         await db.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,10 +31,10 @@ IVAN = "ivan@romashka.example"
 LINKER = Linker("RU", own_emails=frozenset({"sales@hub.test"}))
 
 
-async def work(db: Database) -> int:
+async def work(db: Database, blobs: BlobStore | None = None) -> int:
     """Do every batch of every job; return how many there were."""
     steps = 0
-    while await MailJobs(db, LINKER).step():
+    while await MailJobs(db, LINKER, blobs or BlobStore(Path("unused"))).step():
         steps += 1
         assert steps < 200
     return steps
@@ -198,6 +199,35 @@ async def test_old_mail_is_found_once_the_job_has_been_through_it(
     assert await work(db) == 3
     async with db.read() as conn:
         assert set(await register.ids_of(conn, olga, MessageFilters(text="договоры file:акт"), limit=9)) == set(stored)
+
+
+async def test_what_could_not_be_read_is_read_again_linked_and_found(site: Site) -> None:
+    db, olga, browser = site.db, await site.person("olga"), await site.browser("olga")
+    ivan = await client(db, "Иван", IVAN)
+    raws = [
+        f"From: {IVAN}\r\nTo: sales@hub.test\r\nSubject: Договор {n}\r\nMessage-ID: <again{n}@x.example>\r\n"
+        'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nпоставка\r\n'
+        '--b\r\nContent-Type: text/csv\r\nContent-Disposition: attachment; filename="act.csv"\r\n\r\na\r\n--b--'
+        for n in range(7)
+    ]
+    stored = [await talk.message(db, site.blobs, subject="", sender="", text="") for _ in raws]
+    lost = await talk.message(db, site.blobs, subject="", sender="", text="")
+    async with db.begin() as conn:
+        for message_id, raw in zip(stored, raws, strict=True):
+            values = {"parse_state": "failed", "raw_sha256": await site.blobs.put(raw.encode())}
+            await conn.execute(sa.update(messages).where(messages.c.id == message_id).values(**values))
+        gone = sa.update(messages).where(messages.c.id == lost)
+        await conn.execute(gone.values(parse_state="failed", raw_sha256="0" * 64))
+    async with browser.post("/mailboxes/1/read-again") as answer:
+        assert answer.url.path == "/mailboxes/1"
+    await work(db, site.blobs)
+    async with db.read() as conn:
+        found = await register.listed(conn, olga, MessageFilters(text="договоры поставки file:act"))
+        still = await register.ids_of(conn, olga, MessageFilters(is_unreadable=True), limit=9)
+    assert sorted(one.id for one in found) == stored
+    assert {(one.client_id, one.from_address, one.parse_state) for one in found} == {(ivan, IVAN, "parsed")}
+    assert await on_card(db, ivan) == set(stored)
+    assert still == [lost], "what is not there cannot be read, and holds up nothing"
 
 
 async def test_a_thread_is_linked_by_hand_as_far_as_one_may_see_it(site: Site) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from hub.mail import health
+from hub.crm.audit import record
+from hub.mail import health, reread
 from hub.store import changes
 from hub.web import render
 from hub.web.routes import Route
@@ -28,7 +29,18 @@ async def card(visit: Visit) -> web.StreamResponse:
     return render.page(visit, "mailboxes/card.html", {"box": box}, feed=feed)
 
 
+async def read_again(visit: Visit) -> web.StreamResponse:
+    """Have the messages that could not be read tried once more; anybody may ask who may look into the mailbox."""
+    async with visit.db.begin() as conn:
+        box = await health.of_one(conn, visit.actor, visit.id(), now=visit.now)
+        await reread.want(conn, box.id, now=visit.now)
+        about = {"object_kind": "mailbox", "object_id": box.id}
+        await record(conn, "mailbox.read_again", at=visit.now, user_id=visit.actor.user_id, **about)  # type: ignore[arg-type]
+    return render.go(visit, f"/mailboxes/{box.id}")
+
+
 ROUTES = (
     Route("GET", "/mailboxes/health", listed),
     Route("GET", "/mailboxes/{id}", card),
+    Route("POST", "/mailboxes/{id}/read-again", read_again),
 )

@@ -303,7 +303,7 @@ def upgrade() -> None:
         sa.Column("below_id", sa.BigInteger(), nullable=False),
         sa.Column("done", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("created_at", Moment(), nullable=False),
-        sa.CheckConstraint("kind IN ('index', 'relink')", name=op.f("ck_mail_jobs_kind")),
+        sa.CheckConstraint("kind IN ('index', 'relink', 'reread')", name=op.f("ck_mail_jobs_kind")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_mail_jobs")),
         sa.UniqueConstraint("kind", "address", name="uq_mail_jobs_address"),
     )
