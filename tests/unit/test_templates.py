@@ -110,6 +110,7 @@ LETTER = Letter(
         cc=[{"name": "Пётр", "address": "p@x.example"}],
         flags=["flagged"],
         deleted_at=NOW,
+        bounce_of=7,
         about={"signed": True, "encrypted": True, "event": {"summary": "Встреча"}},
         recipients=(RecipientRow("a@b.example", "refused", 550, "no such user"),),
     ),
