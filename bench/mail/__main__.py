@@ -56,11 +56,15 @@ def hub(folder: Path, port: int, count: int, url: str) -> float:
     _, cpu, ran = timed(command, input=PASSWORD)
     found = json.loads(ran.stdout.splitlines()[-1])
     held = found["held_kb"]
+    spent = f"{found['cpu']:.1f} in the main process, {found['workers_cpu']:.1f} in the workers, the rest to begin"
+    took = f"{count / found['seconds']:6.0f} messages/s, {found['seconds']:.1f} s"
     print(
-        f"hub          {count / found['seconds']:6.0f} messages/s, {found['seconds']:.1f} s, {cpu:.1f} s of CPU "
-        f"({found['cpu']:.1f} in the main process); held at most {sum(held.values()) / 1024:.0f} MB "
-        f"({', '.join(f'{name} {kb / 1024:.0f}' for name, kb in held.items())}); event loop late by "
-        f"{found['stall_p99_ms']:.0f} ms (p99), {found['stall_ms']:.0f} ms (max); {found['counts']}",
+        f"hub          {took}, {cpu:.1f} s of CPU ({spent})",
+        f"held at most {sum(held.values()) / 1024:.0f} MB"
+        f" ({', '.join(f'{name} {kb / 1024:.0f}' for name, kb in held.items())})",
+        f"event loop late by {found['stall_p99_ms']:.0f} ms (p99), {found['stall_ms']:.0f} ms (max)",
+        ", ".join(f"{number} {name}" for name, number in found["counts"].items()),
+        sep="\n             ",
         flush=True,
     )
     return count / float(found["seconds"])

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 import uvloop
 
 from bench.mail.corpus import SENDERS, sender_address
+from hub.clock import utc_now
 from hub.crm import clients, people
 from hub.crm.linking import Linker
 from hub.crm.models import timeline_entries
@@ -59,43 +60,27 @@ async def stall(worst: list[float]) -> None:
         worst.append(loop.time() - due)
 
 
+def children() -> list[int]:
+    return [int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()]
+
+
+def cpu_of_workers() -> float:
+    """The CPU seconds of this process's children so far."""
+    ticks = 0
+    for pid in children():
+        ticks += sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def held_kb() -> dict[str, int]:
     """The most that this process and each of its children held at a time."""
-    pids = [os.getpid()]
-    for task in Path("/proc/self/task").iterdir():
-        pids += [int(pid) for pid in (task / "children").read_text().split()]
     found = {}
-    for pid in pids:
+    for pid in (os.getpid(), *children()):
         status = Path(f"/proc/{pid}/status").read_text()
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
         if b"resource_tracker" not in command and (peak := re.search(r"VmHWM:\s+(\d+) kB", status)):
             found["main" if pid == os.getpid() else f"worker {len(found)}"] = int(peak[1])
     return found
-
-
-async def own(db: Database, imap: Any, intake: MailIntake) -> None:
-    from hub.mail.intake.intake import Arrived, FolderPlace
-    from hub.mail.models import folders
-
-    selected = await imap.select("INBOX")
-    uids = await imap.uids()
-    async with db.begin() as conn:
-        row = {"mailbox_id": intake.mailbox_id, "name": "INBOX", "role": "inbox", "gaps": []}
-        folder_id = (await conn.execute(folders.insert().values(**row).returning(folders.c.id))).scalar_one()
-    place = FolderPlace(folder_id, "inbox", selected.uidvalidity)
-    size = int(os.environ["BENCH_OWN"])
-    queue: asyncio.Queue[Any] = asyncio.Queue(1)
-
-    async def store() -> None:
-        while (got := await queue.get()) is not None:
-            batch = [Arrived(one.uid, one.raw, one.flags, one.internaldate) for one in got]
-            await intake.store(place, batch, cursor={"high_uid": batch[-1].uid}, is_new=False, now=NOW)
-
-    storing = asyncio.ensure_future(store())
-    for start in range(0, len(uids), size):
-        await queue.put(await imap.fetch(uids[start : start + size]))
-    await queue.put(None)
-    await storing
 
 
 async def run(url: str, folder: Path, server: MailServer, count: int, workers: int) -> dict[str, Any]:
@@ -115,14 +100,12 @@ async def run(url: str, folder: Path, server: MailServer, count: int, workers: i
         watching = asyncio.ensure_future(stall(worst))
         began, cpu = time.monotonic(), time.process_time()
         async with connected(server) as imap:
-            if os.environ.get("BENCH_OWN"):
-                await own(db, imap, intake)
-            session = MailSession(db, imap, intake, Trouble(), NOW, 0)
-            while not os.environ.get("BENCH_OWN") and await session.catch_up():
+            session = MailSession(db, imap, intake, Trouble(), utc_now(), 0)
+            while await session.catch_up():
                 pass
         seconds, cpu = time.monotonic() - began, time.process_time() - cpu
         watching.cancel()
-        held = held_kb()
+        held, workers_cpu = held_kb(), cpu_of_workers()
     async with db.read() as conn:
         counts = {
             table.name: (await conn.execute(sa.select(sa.func.count()).select_from(table))).scalar_one()
@@ -136,6 +119,7 @@ async def run(url: str, folder: Path, server: MailServer, count: int, workers: i
     return {
         "seconds": seconds,
         "cpu": cpu,
+        "workers_cpu": workers_cpu,
         "held_kb": held,
         "stall_ms": late[-1] * 1000,
         "stall_p99_ms": late[int(len(late) * 0.99)] * 1000,

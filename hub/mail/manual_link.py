@@ -10,7 +10,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm import clients, contacts
+from hub.crm import clients, contacts, queue
 from hub.crm.access import Actor
 from hub.crm.audit import record
 from hub.errors import Refused
@@ -47,6 +47,7 @@ async def link(
         which = sa.and_(messages.c.thread_id == message.thread_id, may_see(actor))
         whose = {"client_id": client_id, "contact_id": contact_id}
         await conn.execute(sa.update(threads).where(threads.c.id == message.thread_id).values(**whose))
+        await queue.belong(conn, "message", message.thread_id, client_id=client_id, now=now)
     changed = 0
     for row in (await conn.execute(sa.select(messages).where(which))).mappings().all():
         changed += await put(conn, row, Link(client_id, contact_id, "manual", "exact"), manual=True, now=now)

@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm import timeline
+from hub.crm import queue, timeline
 from hub.crm.linking import Linked, Linker
 from hub.mail.audience import audience
 from hub.mail.models import mail_jobs, messages, threads
@@ -62,6 +62,8 @@ async def relink(conn: AsyncConnection, *, client_id: int, contact_id: int | Non
     if owned:
         unowned = sa.update(threads).where(threads.c.id.in_(owned), threads.c.client_id.is_(None))
         await conn.execute(unowned.values(client_id=client_id, contact_id=contact_id))
+    for thread_id in sorted(owned):
+        await queue.belong(conn, "message", thread_id, client_id=client_id, now=now)
     return len(found)
 
 
@@ -164,6 +166,7 @@ async def follow(conn: AsyncConnection, linker: Linker, thread_id: int, *, now: 
     owner = await _owner(conn, thread_id)
     values = {"client_id": owner.client_id, "contact_id": owner.contact_id}
     await conn.execute(sa.update(threads).where(threads.c.id == thread_id).values(**values))
+    await queue.belong(conn, "message", thread_id, client_id=owner.client_id, now=now)
     followers = sa.or_(messages.c.link_reason == "thread", messages.c.client_id.is_(None))
     query = sa.select(messages).where(messages.c.thread_id == thread_id, messages.c.link_manual.is_(False), followers)
     link = Link(owner.client_id, None, "thread", "likely") if owner.client_id is not None else Link()

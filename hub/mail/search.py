@@ -9,7 +9,7 @@ same; no text of a person is ever part of a statement's syntax.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from typing import Any
 
@@ -95,17 +95,21 @@ def narrowed(
     """
     if query.is_nothing:
         return statement.where(sa.false())
+    here = _index.c.rowid.op("&")((1 << ID_BITS) - 1) if dialect == "sqlite" else _index.c.message_id
     if query.wanted:
-        here = _index.c.rowid.op("&")((1 << ID_BITS) - 1) if dialect == "sqlite" else _index.c.message_id
-        statement = statement.join(_index, messages.c.id == here).where(_matches(query.wanted, dialect, all_of=True))
+        statement = statement.join(_index, messages.c.id == here)
+        statement = statement.where(_matches(query.wanted, query.unwanted, dialect))
         if few is not None and dialect == "sqlite":
             statement = statement.where(
                 _index.c.rowid.in_(sa.select(sa.text(_ROW_OF)).select_from(messages).where(few))
             )
-    if query.unwanted:
-        there = sa.select(_index.c.rowid.op("&")((1 << ID_BITS) - 1) if dialect == "sqlite" else _index.c.message_id)
-        without = there.select_from(_index).where(_matches(query.unwanted, dialect, all_of=False))
-        statement = statement.where(messages.c.id.not_in(without))
+    elif query.unwanted:
+        any_of = (Term(tuple(way for term in query.unwanted for way in term.ways)),)
+        found = sa.select(here).select_from(_index).where(_matches(any_of, (), dialect))
+        if dialect == "sqlite":
+            statement = statement.where(messages.c.id.not_in(found))
+        else:
+            statement = statement.where(~found.where(here == messages.c.id).correlate(messages).exists())
     if query.has_file is not None:
         has_file = sa.exists().where(attachments.c.message_id == messages.c.id, attachments.c.inline.is_(False))
         statement = statement.where(has_file if query.has_file else ~has_file)
@@ -136,14 +140,23 @@ def older_than(query: Query, dialect: str, before: tuple[datetime, int]) -> sa.C
     return sa.tuple_(messages.c.received_at, messages.c.id) < key
 
 
-def _matches(of_terms: Sequence[Term], dialect: str, *, all_of: bool) -> sa.ColumnElement[bool]:
+def _matches(wanted: Sequence[Term], unwanted: Sequence[Term], dialect: str) -> sa.ColumnElement[bool]:
     if dialect == "sqlite":
-        joint = " AND " if all_of else " OR "
-        asked = joint.join("(" + " OR ".join(map(_fts5, term.ways)) + ")" for term in of_terms)
+        asked = _said(wanted, _fts5, " OR ", " AND ")
+        if unwanted:
+            asked = f"({asked}) NOT ({_said(unwanted, _fts5, ' OR ', ' OR ')})"
         return sa.literal_column("message_search").op("MATCH", is_comparison=True)(asked)
-    joint = " & " if all_of else " | "
-    asked = joint.join("(" + " | ".join(map(_tsquery, term.ways)) + ")" for term in of_terms)
-    return _index.c.terms.op("@@", is_comparison=True)(sa.cast(sa.literal(asked), postgresql.TSQUERY))
+    asked = _said(wanted, _tsquery, " | ", " & ")
+    if unwanted:
+        asked = f"({asked}) & !({_said(unwanted, _tsquery, ' | ', ' | ')})"
+    # Written into the statement, quoted, and not bound: a plan that is made for any question at all suits none
+    # (measured: a common word among 40,000 messages 270 ms, planned for itself 3 ms).
+    question = sa.bindparam(None, asked, sa.String(), literal_execute=True)
+    return _index.c.terms.op("@@", is_comparison=True)(sa.cast(question, postgresql.TSQUERY))
+
+
+def _said(of_terms: Sequence[Term], write: Callable[[Phrase], str], either: str, both: str) -> str:
+    return both.join("(" + either.join(map(write, term.ways)) + ")" for term in of_terms)
 
 
 def _fts5(way: Phrase) -> str:

@@ -11,9 +11,11 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from hub.settings import MailServer, Secret
 
+Server = TypeVar("Server", bound="FakeImapServer")
 Answer = Callable[[bytes, bytes], "bytes | None"]
 """Given the tag and the command: bytes to answer instead, or None for the usual answer."""
 
@@ -136,8 +138,9 @@ def uids_of(command: bytes) -> set[int]:
 
 
 @asynccontextmanager
-async def fake_imap(*, context: ssl.SSLContext | None = None) -> AsyncIterator[FakeImapServer]:
-    server = FakeImapServer()
+async def fake_imap(server: Server | None = None, *, context: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
+    server = server or FakeImapServer()  # type: ignore[assignment]
+    assert server is not None
     listener = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=context)
     server.port = listener.sockets[0].getsockname()[1]
     try:

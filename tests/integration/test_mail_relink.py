@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from hub.clock import utc_now
-from hub.crm import clients
+from hub.crm import clients, queue
 from hub.crm.linking import Linker
 from hub.crm.models import addresses, audit, timeline_entries
 from hub.errors import NotFound
@@ -148,6 +148,25 @@ async def test_what_a_person_said_stays_whatever_addresses_come_and_go(site: Sit
     await work(db)
     assert await owners(db) == {message_id: (right, "manual"), nobodys: (None, "manual")}
     assert (await on_card(db, right), await on_card(db, wrong)) == ({message_id}, set())
+
+
+async def test_what_waits_in_the_queue_goes_by_its_clients_name_once_that_is_known(
+    db: Database, blobs: BlobStore, site: Site
+) -> None:
+    olga = await site.person("olga")
+    await talk.message(db, blobs, sender=IVAN)
+    async with db.begin() as conn:
+        about: dict[str, Any] = {"title": IVAN, "address": IVAN, "client_id": None, "data": {}, "now": utc_now()}
+        await queue.offer(conn, team_id=min(olga.team_ids), kind="message", ref_id=1, **about)
+    ivan = await client(db, "Иван Петров", IVAN)
+    for _ in range(2):
+        await wanted(db, IVAN)
+        await work(db)
+    async with db.read() as conn:
+        (item,) = await queue.listed(conn, olga, state="waiting")
+        told = [one for one in await changes.read_after(conn, Position(0, 0)) if one.kind == "queue_item"]
+    assert (item.title, item.client_id) == ("Иван Петров", ivan)
+    assert len(told) == 2, "offered, and linked once"
 
 
 async def test_a_batch_that_is_done_again_changes_and_tells_nothing(db: Database, blobs: BlobStore) -> None:

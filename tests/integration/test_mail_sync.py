@@ -362,3 +362,45 @@ async def test_only_those_who_may_write_from_a_mailbox_wish_for_flags_in_it(
             with pytest.raises(Forbidden):
                 await flags.wish(conn, stranger, row.id, "seen", True, utc_now())
         assert await box.wishes() == 0
+
+
+async def test_many_changes_at_once_are_asked_for_in_windows(
+    db: Database, blobs: BlobStore, dovecot: Dovecot, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.mail.sync.folder.CHANGES_AT_ONCE", 4)
+    server = dovecot.server(user)
+    async with connected(server) as imap:
+        await put(imap, "INBOX", *(numbered(n) for n in range(1, 16)))
+    async with watching(db, blobs, server) as box:
+        await box.until_places({("INBOX", f"s{n}") for n in range(1, 16)})
+        await box.office.stop()
+        async with other_program(server) as other:
+            await other.ask(b"UID STORE 1:12 +FLAGS (\\Seen)")
+            await other.ask(b"UID STORE 5,6 +FLAGS (\\Deleted)")
+            await other.ask(b"EXPUNGE")
+        # Without a comparison: what is seen comes from the windows.
+        monkeypatch.setattr("hub.mail.sync.folder.NEWEST", 0)
+        await box.office.start()
+        await box.until_places({("INBOX", f"s{n}") for n in range(1, 16) if n not in (5, 6)})
+        for n in range(1, 16):
+            if n not in (5, 6):
+                await box.until_flags(f"s{n}", {"seen"} if n <= 12 else set())
+
+
+async def test_a_folder_that_lost_what_hub_never_saw_is_found_out_by_the_comparison(
+    db: Database, blobs: BlobStore, dovecot: Dovecot, user: str
+) -> None:
+    server = dovecot.server(user)
+    async with connected(server) as imap:
+        await put(imap, "INBOX", *(numbered(n) for n in range(1, 6)))
+    async with watching(db, blobs, server) as box:
+        await box.until_places({("INBOX", f"s{n}") for n in range(1, 6)})
+        await box.office.stop()
+        async with db.begin() as conn:
+            # As after a restored backup: the cursor says more than what is stored.
+            three = sa.select(messages.c.id).where(messages.c.subject == "s3").scalar_subquery()
+            await conn.execute(sa.delete(locations).where(locations.c.message_id == three))
+            await conn.execute(sa.update(folders).values(compared_at=None))
+        await box.office.start()
+        await box.until_places({("INBOX", f"s{n}") for n in range(1, 6)})
+        assert len(await box.office.messages()) == 5

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hub.mail.reading.markup import MAX_DEPTH, bounded
 from hub.mail.reading.quotes import quoted_from, split_quote
-from hub.mail.reading.sanitize import html_to_text, safe_html, safe_style, text_to_html
+from hub.mail.reading.sanitize import QUOTE_CLASSES, QUOTE_IDS, html_to_text, safe_html, safe_style, text_to_html
 
 
 def safe(text: str, *, allow_remote: bool = False) -> str:
@@ -57,7 +57,8 @@ ATTACKS = [
 _TAG = re.compile(r"<([a-z][a-z0-9]*)((?:\s[a-z-]+=\"[^\"]*\")*)\s*/?>")
 _ALLOWED_NAMES = set(
     "align dir lang style title bgcolor valign href span width color size face src alt height value start type border "
-    "cellpadding cellspacing colspan rowspan nowrap rel target loading referrerpolicy decoding data-remote-src".split()
+    "cellpadding cellspacing colspan rowspan nowrap rel target loading referrerpolicy decoding data-remote-src "
+    "class id type".split()
 )
 
 
@@ -76,6 +77,8 @@ def test_nothing_of_an_attack_is_left(attack: str, allow_remote: bool) -> None:
                 assert re.match(r"https?://[^\s/]|mailto:|tel:|/attachments/", value), got
             if key == "src" and not allow_remote:
                 assert value.startswith("/attachments/"), got
+            if key in ("class", "id"):
+                assert set(value.split()) <= QUOTE_CLASSES | QUOTE_IDS, got
             if key == "style":
                 assert not re.search(r"url|expression|position|fixed|transform|-\d|@|\\|/\*", value), got
 

@@ -31,6 +31,7 @@ from hub.mail.health import WAITING, Backlog, FolderHealth, Health, Trouble
 from hub.mail.query import parse
 from hub.mail.register import RecipientRow
 from hub.mail.sender_signs import Warned
+from hub.mail.sending import standing
 from hub.mail.sending.identities import Identity, Signature
 from hub.mail.sending.templates import Template
 from hub.telephony.control import intents
@@ -70,6 +71,15 @@ def _lead(number: int, **about: Any) -> Lead:
         number, 1, "sales", "open", "new", "+79268112231", "phone", "+79268112231", None, None, None, None, 2, NOW, NOW
     )
     return replace(lead, **about)
+
+
+def _standing(number: int, stand: standing.Stand) -> standing.Standing:
+    people = [("a@x.test", "sent", 250, "ok", ""), ("b@x.test", "deferred", 451, "4.7.1 later", "greylisted")]
+    recipients = tuple(standing.StandingRecipient(*one) for one in people * 6)
+    state = "queued" if stand == "waiting" else "sent" if stand in ("bounced", "no_copy") else stand
+    reason = "held_old" if stand == "unknown" else "451 4.7.1 later" if stand == "deferred" else ""
+    about = ("sales@hub.test", stand, state, "Счёт", "Анна", 1, "Ромашка", reason, 2)
+    return standing.Standing(number, number, *about, NOW, NOW, "[OVERQUOTA]", recipients)
 
 
 def _intent(kind: intents.Kind, state: intents.IntentState, reason: str = "") -> intents.Intent:
@@ -345,6 +355,19 @@ PAGES: dict[str, dict[str, Any]] = {
         "filters": type("Q", (), {"state": "open"})(),
         "next_cursor": None,
     },
+    "outbox.html": {
+        "rows": [_standing(n, stand) for n, stand in enumerate(standing.STANDS)],
+        "counts": dict.fromkeys(standing.OPEN, 1000),
+        "backlogs": [
+            standing.Backlog(1, "sales@hub.test", 7, "auth_refused", "535 5.7.8 no", NOW),
+            standing.Backlog(2, "info@hub.test", 0, "down", "no answer", NOW),
+        ],
+        "filters": Filters(),
+        "stands": standing.STANDS,
+        "at_most": standing.AT_MOST,
+        "next_cursor": 5,
+    },
+    "outbox/stuck.html": {"count": 3},
     "styleguide.html": SAMPLE,
     "pbx_states.html": {
         "down": [

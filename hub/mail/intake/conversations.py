@@ -98,7 +98,7 @@ async def join_all(
     await _claim(conn, mailbox_id, plan.claims)
     for gone in plan.moved:
         if gone > 0:
-            await _absorb(conn, gone, plan.now(gone), now=now)
+            await absorb(conn, gone, plan.now(gone), now=now)
     return joined
 
 
@@ -195,8 +195,10 @@ async def _claim(conn: AsyncConnection, mailbox_id: int, claims: dict[str, int])
     await conn.execute(claiming, rows)
 
 
-async def _absorb(conn: AsyncConnection, absorbed: int, into: int, *, now: datetime) -> None:
-    """Move a thread that waited for this ancestor; where only it has something to do, that moves along."""
+async def absorb(conn: AsyncConnection, absorbed: int, into: int, *, now: datetime) -> None:
+    """Make a thread part of another, as when its ancestor came; what waits in the queue for it waits on."""
+    if absorbed == into:
+        return
     for table in (messages, thread_ids):
         await conn.execute(sa.update(table).where(table.c.thread_id == absorbed).values(thread_id=into))
     items = await queue.of_things(conn, "message", [absorbed, into])

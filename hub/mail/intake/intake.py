@@ -20,17 +20,16 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub import faults
-from hub.crm import leads, queue, timeline
+from hub.crm import queue, timeline
 from hub.crm.linking import Linked, Linker
-from hub.crm.models import clients
 from hub.crm.timeline import Told
 from hub.errors import HubError
 from hub.mail import search
 from hub.mail.audience import audience_of
-from hub.mail.intake import conversations, effects, preparing
+from hub.mail.intake import conversations, effects, offering, preparing
 from hub.mail.intake.effects import Stored
 from hub.mail.intake.handing import prepare_all
-from hub.mail.intake.preparing import Prepared
+from hub.mail.intake.preparing import Prepared, ReplyKey
 from hub.mail.models import attachments, folders, locations, messages, outbox
 from hub.mail.register import timeline_data
 from hub.store.blobs import BlobStore
@@ -99,6 +98,8 @@ class MailIntake:
     parsers: Executor
     owner_id: int | None = None
     """Whose own mailbox it is: then nothing of it that is on no client's card is told, or offered, to the team."""
+    reply_key: ReplyKey | None = None
+    """None: ids of Hub's own form are believed as all others are."""
 
     async def store(
         self, place: FolderPlace, batch: Sequence[Arrived], *, cursor: Mapping[str, Any], is_new: bool, now: datetime
@@ -197,13 +198,15 @@ class MailIntake:
     ) -> list[_Row]:
         """Return the rows of new messages: whose they are, in which thread, under which ids."""
         is_out = place.role == "sent"
-        rows = await self._linked(conn, fresh, is_out=is_out)
+        linked = await whose_is(conn, self.linker, [one.prepared for one in fresh], is_out=is_out)
+        rows = [_Row(one, whose) for one, whose in zip(fresh, linked, strict=True)]
         letters = [
             preparing.letter(
                 row.ready.prepared,
                 at=row.ready.arrived.received_at,
                 is_out=is_out,
                 is_new=is_new,
+                reply_key=self.reply_key,
                 client_id=row.linked.best.client_id if row.linked.best else None,
             )
             for row in rows
@@ -216,7 +219,7 @@ class MailIntake:
             row.id = message_id
             row.values = {
                 **prepared.values,
-                **_owner(row.linked, thread),
+                **owner_of(row.linked, thread),
                 "id": message_id,
                 "mailbox_id": self.mailbox_id,
                 "thread_id": thread.thread_id,
@@ -228,21 +231,6 @@ class MailIntake:
                 "link_manual": False,
                 "candidates": [asdict(candidate) for candidate in row.linked.candidates],
             }
-        return rows
-
-    async def _linked(self, conn: AsyncConnection, fresh: Sequence[_Ready], *, is_out: bool) -> list[_Row]:
-        """Whose mail is it: the sender's, or for our own mail the first recipient's that somebody knows."""
-        asked: list[list[str]] = []
-        for one in fresh:
-            parsed = one.prepared.parsed
-            people = () if parsed is None else (*parsed.to, *parsed.cc)[:20] if is_out else (parsed.from_,)
-            asked.append([person.address for person in people if person is not None])
-        found = await self.linker.by_emails(conn, {address for some in asked for address in some})
-        rows = []
-        for one, some in zip(fresh, asked, strict=True):
-            answers = [found[address] for address in some]
-            linked = next((answer for answer in answers if answer.best is not None), None)
-            rows.append(_Row(one, linked or (answers[-1] if answers else Linked(None, (), None))))
         return rows
 
     async def _write(self, conn: AsyncConnection, rows: Sequence[_Row], *, now: datetime) -> None:
@@ -291,11 +279,8 @@ class MailIntake:
         if place.role == "sent":
             await self._settle_answered(conn, rows, now=now)
         elif is_new:
-            offered = [row for row in rows if row.values["auto"] == "none" and not row.linked.is_own]
-            if self.owner_id is not None:
-                # A team sees what is in its queue, so a person's own mail goes there only from a client's card.
-                offered = [row for row in offered if row.values["client_id"] is not None]
-            await self._offer_all(conn, offered, now=now)
+            offered = [(row.values, row.linked) for row in rows]
+            await offering.offer_all(conn, offered, team_id=self.team_id, owner_id=self.owner_id, now=now)
         stored = [
             Stored(
                 id=row.id,
@@ -331,50 +316,26 @@ class MailIntake:
             if thread not in heard or heard[thread] <= answered[thread]:
                 await queue.settle(conn, "message", thread, now=now)
 
-    async def _offer_all(self, conn: AsyncConnection, rows: Sequence[_Row], *, now: datetime) -> None:
-        if not rows:
-            return
-        theirs = {row.values["client_id"] for row in rows} - {None}
-        named = sa.select(clients.c.id, clients.c.name).where(clients.c.id.in_(theirs))
-        names = {row.id: row.name for row in await conn.execute(named)} if theirs else {}
-        for row in rows:
-            await self._offer(conn, row, names.get(row.values["client_id"]), now=now)
 
-    async def _offer(self, conn: AsyncConnection, row: _Row, client_name: str | None, *, now: datetime) -> None:
-        """Put a message into the team's queue, or, of a personal mailbox, straight into its owner's hands."""
-        v, address = row.values, row.linked.address
-        lead_id = None
-        if v["client_id"] is None and address:
-            lead_id = await leads.join_or_open(
-                conn,
-                team_id=self.team_id,
-                reason="new",
-                name=v["from_name"] or address,
-                address_kind="email",
-                address=address,
-                now=now,
-            )
-        data = {"subject": v["subject"], "snippet": v["snippet"], "message_id": row.id, "lead_id": lead_id}
-        await queue.offer(
-            conn,
-            team_id=self.team_id,
-            kind="message",
-            ref_id=v["thread_id"],
-            title=client_name or v["from_name"] or v["from_address"] or "—",
-            address=v["from_address"],
-            client_id=v["client_id"],
-            data=data | {"from_name": v["from_name"]},
-            now=now,
-        )
-        if self.owner_id is not None:
-            await queue.assign(conn, "message", v["thread_id"], self.owner_id, now=now)
+async def whose_is(conn: AsyncConnection, linker: Linker, found: Sequence[Prepared], *, is_out: bool) -> list[Linked]:
+    """Tell whose mail each is: the sender's, or for our own mail the first recipient's that somebody knows."""
+    asked: list[list[str]] = []
+    for one in found:
+        people = () if one.parsed is None else (*one.parsed.to, *one.parsed.cc)[:20] if is_out else (one.parsed.from_,)
+        asked.append([person.address for person in people if person is not None])
+    answers = await linker.by_emails(conn, {address for some in asked for address in some})
+    nobody = Linked(None, (), None)
+    return [
+        next((answers[address] for address in some if answers[address].best), answers[some[-1]] if some else nobody)
+        for some in asked
+    ]
 
 
 def _flags(arrived: Arrived) -> list[str]:
     return sorted(flag.lstrip("\\").lower() for flag in arrived.flags)
 
 
-def _owner(linked: Linked, thread: conversations.Joined) -> dict[str, Any]:
+def owner_of(linked: Linked, thread: conversations.Joined) -> dict[str, Any]:
     """The client and contact: by the address; else the thread's, as likely only, since ids can be forged."""
     best = linked.best
     if best is not None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hub import guard
-from hub.mail.intake import threads
+from hub.mail.intake import reply_tag, threads
 from hub.mail.reading import mime, parsing
 from hub.mail.reading.headers import Address
 from hub.mail.reading.mime import ParsedMessage
@@ -116,14 +116,39 @@ def _values(parsed: ParsedMessage, text: str) -> dict[str, Any]:
     }
 
 
-def letter(one: Prepared, *, at: datetime, is_out: bool, is_new: bool, client_id: int | None) -> threads.Letter:
+@dataclass(frozen=True, slots=True)
+class ReplyKey:
+    """What tells an id of Hub's own from a forged one (`reply_tag`)."""
+
+    key: bytes
+    own_domains: frozenset[str]
+
+
+def letter(
+    one: Prepared,
+    *,
+    at: datetime,
+    is_out: bool,
+    is_new: bool,
+    client_id: int | None,
+    reply_key: ReplyKey | None = None,
+) -> threads.Letter:
     """Return what decides the thread of a message."""
     v = one.values
-    people = [v["from_address"]] if not is_out else [a["address"].lower() for a in (*v["to"], *v["cc"])]
+    recipients = [a["address"] for a in (*v["to"], *v["cc"])]
+    people = [address.lower() for address in recipients] if is_out else [v["from_address"]]
+    in_reply_to: tuple[str, ...] = (v["in_reply_to"],)
+    references = tuple(one_id[:500] for one_id in v["references"])
+    if reply_key is not None:
+        key, own_domains = reply_key.key, reply_key.own_domains
+        in_reply_to = reply_tag.genuine(key, in_reply_to, own_domains=own_domains)
+        references = reply_tag.genuine(key, references, own_domains=own_domains)
+        if not is_out:
+            references = (*reply_tag.answered(key, recipients), *references)
     return threads.Letter(
         message_id=v["message_id"],
-        in_reply_to=v["in_reply_to"],
-        references=tuple(one_id[:500] for one_id in v["references"]),
+        in_reply_to="".join(in_reply_to),
+        references=references,
         subject=v["subject"],
         at=at,
         parties=frozenset(filter(None, people)),

@@ -66,14 +66,26 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 def decode(raw: bytes, label: str | None) -> tuple[str, bool]:
     """Return the text of `raw` and whether `label` (a charset name or None) had to be set aside."""
     codec = _codec(label) if label else None
-    if raw.isascii() and not (codec and codec.startswith(("utf-7", "utf-16", "utf-32", "iso2022", "hz"))):
+    is_wide = codec is not None and codec.startswith(("utf-16", "utf-32"))
+    if not is_wide and (wide := _unlabelled_wide(raw)):
+        return _storable(raw.decode(wide, "replace")), bool(label)
+    if raw.isascii() and not (codec and (is_wide or codec.startswith(("utf-7", "iso2022", "hz")))):
+        if b"\x1b$" in raw and (text := _read(raw, "iso2022_jp_2")) is not None:
+            return _storable(text), bool(label)
         return _storable(raw.decode("ascii")), bool(label) and codec is None
+    text, was_lie = _decoded(raw, label, codec)
+    if (mended := _mended_twice_encoded(text)) is not None:
+        return _storable(mended), True
+    return text, was_lie
+
+
+def _decoded(raw: bytes, label: str | None, codec: str | None) -> tuple[str, bool]:
     if codec not in (None, "utf-8", "cp1252"):
         assert codec is not None
         text = _read(raw, codec)
         if text is not None and not (codec in _CYRILLIC and _looks_misread(raw, codec)):
             return _storable(text), False
-    text = _read(raw, "utf-8")
+    text = _read_utf8(raw)
     if text is not None:
         return _storable(text), bool(label) and codec != "utf-8"
     guess = guess_codec(raw)
@@ -131,6 +143,71 @@ def _cyrillic_score(text: str) -> float:
     total -= 3 * signs
     counted += signs
     return total / counted if counted else 0.0
+
+
+def _read_utf8(raw: bytes) -> str | None:
+    """Read UTF-8, also where a few bytes of it were cut or broken."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        is_cut = error.start >= len(raw) - 3 and error.start > 1
+    text = raw.decode("utf-8", "replace")
+    bad = text.count("\ufffd")
+    good = sum(1 for c in text[:SAMPLE_BYTES] if c > "\x7f") - bad
+    return text if good >= 2 and (bad * 20 <= good or (is_cut and bad == 1)) else None
+
+
+def _unlabelled_wide(raw: bytes) -> str | None:
+    """Tell UTF-16 and UTF-32 that nobody labelled: by their mark, or by zeros in every other byte."""
+    if raw.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")) and len(raw) % 4 == 0:
+        return "utf-32"
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    if b"\0" not in raw[:400]:
+        return None
+    sample = raw[: SAMPLE_BYTES & ~1]
+    if len(sample) < 8:
+        return None
+    # The upper byte of Latin and Cyrillic letters is 0 or 4, the lower one seldom.
+    even, odd = ((half.count(0) + half.count(4)) * 2 / len(sample) for half in (sample[::2], sample[1::2]))
+    if even > 0.8 and odd < 0.2:
+        return "utf-16-be"
+    return "utf-16-le" if odd > 0.8 and even < 0.2 else None
+
+
+def _bytes_of(codec: str) -> dict[int, int]:
+    """Map characters back to the bytes that were misread as `codec`; a byte that it lacks came out as itself."""
+    back = {}
+    for byte in range(256):
+        text = bytes([byte]).decode(codec, "replace")
+        back[byte if text == "\ufffd" else ord(text)] = byte
+    return back
+
+
+_MISREAD_AS = {codec: _bytes_of(codec) for codec in ("cp1252", "cp1251", "latin-1")}
+_LATIN_PAIR = re.compile("[\xc2-\xf4][\x80-\xbf\u0152-\u0192\u02c6\u02dc\u2013-\u203a\u20ac\u2122]")
+
+
+def _mended_twice_encoded(text: str) -> str | None:
+    """Undo UTF-8 that was taken for an 8-bit encoding and encoded again ("ÐŸÑ€Ð¸Ð²ÐµÑ‚", "РџСЂРёРІРµС‚").
+
+    Only where all of it turns back: text that was meant so does not survive the strict decoding.
+    """
+    if text.isascii():
+        return None
+    if _LATIN_PAIR.search(text):
+        tried: tuple[str, ...] = ("cp1252", "latin-1")
+    elif (text.count("Р") + text.count("С")) * 4 > len(text) - text.count(" ") > 6:
+        tried = ("cp1251",)
+    else:
+        return None
+    for codec in tried:
+        try:
+            raw, _ = codecs.charmap_encode(text, "strict", _MISREAD_AS[codec])
+            return raw.decode("utf-8")
+        except ValueError:
+            continue
+    return None
 
 
 def _read(raw: bytes, codec: str) -> str | None:

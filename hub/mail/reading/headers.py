@@ -144,9 +144,27 @@ def _word_bytes(encoding: str, payload: str) -> bytes:
     return base64_lenient(raw)
 
 
+_BASE64_ONLY = re.compile(rb"[A-Za-z0-9+/=\s]*")
+MAX_BASE64_PIECES = 20
+
+
 def base64_lenient(raw: bytes) -> bytes:
-    """Decode base64, ignoring what is not of its alphabet and mending the padding. Never raises."""
-    clean = (raw.split(b"=", 1)[0] if b"=" in raw[-4:] else raw).translate(None, _NOT_BASE64)
+    """Decode base64, ignoring what is not of its alphabet and mending the padding. Never raises.
+
+    Behind the padding more may follow: base64 again, which counts, or what a mailing list adds, which does not.
+    """
+    out: list[bytes] = []
+    for _ in range(MAX_BASE64_PIECES):
+        piece, _, rest = raw.partition(b"=")
+        out.append(_base64_piece(piece))
+        raw = rest.lstrip(b"=\r\n \t")
+        if not raw or not _BASE64_ONLY.fullmatch(raw):
+            break
+    return out[0] if len(out) == 1 else b"".join(out)
+
+
+def _base64_piece(raw: bytes) -> bytes:
+    clean = raw.translate(None, _NOT_BASE64)
     clean = clean[:-1] if len(clean) % 4 == 1 else clean
     return binascii.a2b_base64(clean + b"=" * (-len(clean) % 4))
 

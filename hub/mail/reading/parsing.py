@@ -56,7 +56,9 @@ def _terms(parsed: ParsedMessage, text: str) -> str:
     sender = f"{parsed.from_.name} {parsed.from_.address}" if parsed.from_ else ""
     recipients = " ".join(f"{one.name} {one.address}" for one in (*parsed.to, *parsed.cc, *parsed.bcc))
     files = " ".join(file.name for file in parsed.attachments)
-    return terms(subject=parsed.subject, sender=sender, recipients=recipients, files=files, text=text)
+    return terms(
+        subject=parsed.subject, sender=sender, recipients=recipients, files=files, text=f"{text} {parsed.also}"
+    )
 
 
 def _picture(mark: str, place: int | str) -> str:

@@ -1,35 +1,34 @@
-"""Where the answer ends and the quoted mail begins.
+"""A mail in its parts: what its sender wrote, the signature, the quoted mail.
 
-Decides by the lines that mail programs put before a quote, in Russian, Ukrainian and English, and by `>` marks.
-Pure, linear. Invariant: own + quoted is the text, nothing is lost; in doubt nothing is quoted.
+Decides nothing itself: `attribution` finds the quote, `signatures` the signature, `folding` does the same to HTML.
+Pure, linear. Invariant: the parts joined are the text, nothing is lost; in doubt nothing is quoted.
 """
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
 
-_SAYS = r"(?:написал(?:\(а\)|а)?|пишет|писал(?:\(а\)|а)?|написав(?:\(ла\)|ла)?|пише|писав|wrote|writes|schrieb|a écrit)"
-_WROTE = re.compile(rf"[^\n]{{0,300}}(?:\b{_SAYS}[^\n]{{0,120}}|<[^\s<>]+@[^\s<>]+>\s*):", re.IGNORECASE)
-_WHEN = re.compile(
-    r"(\d{1,2}[./:-]\d{1,2}|\d{4}|@|понедельник|вторник|сред[ау]|четверг|пятниц|суббот|воскресень|"
-    r"^on |^am |^le |^(пн|вт|ср|чт|пт|сб|вс|нд)\b)",
-    re.IGNORECASE,
-)
-_DIVIDER = re.compile(
-    r"[-_=— ]{2,}\s*(original message|forwarded message|исходное сообщение|пересылаемое сообщение|"
-    r"начало переадресованного сообщения|переадресованное сообщение|вихідне повідомлення|"
-    r"пересланное сообщение|перенаправленное сообщение|ursprüngliche nachricht)\s*[-_=— ]*:?",
-    re.IGNORECASE,
-)
-_BEGIN_FORWARD = re.compile(r"(begin forwarded message|начало переадресованного сообщения)\s*:", re.IGNORECASE)
-_FROM_LINE = re.compile(r"\*?(from|от|від|от кого|von|de)\s*:\*?\s*\S.*", re.IGNORECASE)
-_HEAD_LINE = re.compile(
-    r"\*?(sent|date|to|cc|subject|reply-to|отправлено|дата|кому|копия|тема|надіслано|копія|gesendet|an|betreff)\s*:\*?.*",
-    re.IGNORECASE,
-)
-MAX_LINES = 20_000
+from hub.mail.reading.attribution import first_quoted_line
+from hub.mail.reading.folding import fold_html
+from hub.mail.reading.signatures import signature_from
 
-_RULE = re.compile(r"_{10,}")
+__all__ = ["Parts", "fold_html", "quoted_from", "signature_from", "split", "split_quote"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A mail's text in its three parts; joined they are the text."""
+
+    own: str
+    signature: str
+    quoted: str
+
+
+def split(text: str) -> Parts:
+    """Split a mail's text into what its sender wrote, the signature below it, and what is quoted."""
+    own, quoted = split_quote(text)
+    start = signature_from(own)
+    return Parts(own, "", quoted) if start is None else Parts(own[:start], own[start:], quoted)
 
 
 def split_quote(text: str) -> tuple[str, str]:
@@ -38,7 +37,7 @@ def split_quote(text: str) -> tuple[str, str]:
     Quotes between which the sender answers line by line belong to the answer.
     """
     lines = text.split("\n")
-    start = _first_quoted_line(lines)
+    start = first_quoted_line(lines)
     if start is None:
         return text, ""
     own = "\n".join(lines[:start])
@@ -49,61 +48,3 @@ def quoted_from(text: str) -> int | None:
     """Return the place (in characters) where the quoted part begins, None where there is none."""
     own, quoted = split_quote(text)
     return len(own) if quoted else None
-
-
-def _first_quoted_line(lines: list[str]) -> int | None:
-    last_own = _last_own_line(lines)
-    for number, line in enumerate(lines[:MAX_LINES]):
-        stripped = line.strip()
-        if stripped.startswith(">"):
-            if number > last_own:
-                return number
-        elif stripped and _begins_quote(lines, number, stripped, last_own=last_own):
-            return number
-    return None
-
-
-def _last_own_line(lines: list[str]) -> int:
-    """Return the number of the last line that is neither quoted nor blank nor of a signature below a quote."""
-    last, was_quote = -1, False
-    for number, line in enumerate(lines):
-        if line.rstrip() == "--" and was_quote:
-            break
-        if line.lstrip().startswith(">"):
-            was_quote = True
-        elif line.strip():
-            last = number
-    return last
-
-
-def _begins_quote(lines: list[str], number: int, line: str, *, last_own: int) -> bool:
-    if len(line) > 500:
-        return False
-    if _DIVIDER.fullmatch(line) or _BEGIN_FORWARD.fullmatch(line):
-        return True
-    if _FROM_LINE.fullmatch(line):
-        following = [one.strip() for one in lines[number + 1 : number + 6]]
-        return sum(1 for one in following if _HEAD_LINE.fullmatch(one)) >= 2
-    if _RULE.fullmatch(line):
-        after = next((one.strip() for one in lines[number + 1 : number + 4] if one.strip()), "")
-        return _FROM_LINE.fullmatch(after) is not None
-    return _is_attribution(lines, number, line, last_own=last_own)
-
-
-def _is_attribution(lines: list[str], number: int, line: str, *, last_own: int) -> bool:
-    """Tell "Пн, 3 нояб. 2025 г. в 10:12, Иван <i@x> пишет:", which programs also break over two or three lines."""
-    if not _WHEN.search(line):
-        return False
-    joined = line
-    for more in range(1, 4):
-        following = next((one.strip() for one in lines[number + more : number + more + 5] if one.strip()), "")
-        if _WROTE.fullmatch(joined):
-            if following.startswith(">"):
-                return last_own < number + more
-            # "В 2019 он писал:" in prose is no attribution: one names an address or a time of day.
-            return bool(following) and re.search(r"@|\d{1,2}:\d{2}", joined) is not None
-        next_line = lines[number + more].strip() if number + more < len(lines) else ""
-        if not next_line or len(joined) > 300:
-            return False
-        joined = f"{joined} {next_line}"
-    return False

@@ -12,12 +12,15 @@ import functools
 import html as std_html
 import re
 from collections.abc import Callable
+from contextvars import ContextVar
+from functools import lru_cache
 
 import nh3
 from inscriptis import get_text  # type: ignore[import-untyped]
 from inscriptis.css_profiles import CSS_PROFILES  # type: ignore[import-untyped]
 from inscriptis.model.config import ParserConfig  # type: ignore[import-untyped]
 
+from hub.mail.reading import links
 from hub.mail.reading.markup import bounded
 
 REMOTE_ATTRIBUTE = "data-remote-src"
@@ -34,6 +37,8 @@ _ATTRIBUTES = {
     "*": _EVERYWHERE,
     "a": {"href"},
     "col": {"span", "width"},
+    "blockquote": {"class"},
+    "div": {"class", "id"},
     "colgroup": {"span", "width"},
     "font": {"color", "size", "face"},
     "hr": {"size", "width"},
@@ -44,6 +49,11 @@ _ATTRIBUTES = {
     "td": _CELL,
     "th": _CELL,
 }
+QUOTE_CLASSES = set(
+    "gmail_quote gmail_attr gmail_extra yahoo_quoted moz-cite-prefix moz-forward-container protonmail_quote "
+    "OutlookMessageHeader zmail_extra gmail_signature moz-signature".split()
+)
+QUOTE_IDS = {"divRplyFwdMsg", "appendonsend", "reply-intro", "mailruQuote", "isForwardContent", "isReplyContent"}
 _FIXED = {
     "a": {"target": "_blank"},
     "img": {"loading": "lazy", "referrerpolicy": "no-referrer", "decoding": "async"},
@@ -52,6 +62,8 @@ _LINK = re.compile(r"(?:https?://[^\s/?#]|mailto:|tel:)[^\x00-\x1f\x7f]*", re.IG
 _REMOTE = re.compile(r"https?://[^\s/?#\\][^\s]*", re.IGNORECASE)
 _DATA_IMAGE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]{1,400000}", re.IGNORECASE)
 _BLOCKED = "hub-blocked:"
+_IMAGE = re.compile(r'<img(?: [a-z-]+="[^"]*")*>')
+_KEPT_ASIDE = re.compile(rf' {REMOTE_ATTRIBUTE}="https?://([^"]*)"', re.IGNORECASE)
 
 _STYLES = re.compile(
     r"(?:background-color|color|font(?:-(?:family|size|style|weight|variant))?|line-height|letter-spacing|"
@@ -69,36 +81,76 @@ _STYLE_VALUE = re.compile(
 _DISPLAY = {"block", "inline", "inline-block", "none", "table", "table-cell", "table-row", "list-item"}
 
 
-def safe_html(html: str, *, cid_url: Callable[[str], str | None], allow_remote: bool) -> str:
+CidUrl = Callable[[str], str | None]
+_asked: ContextVar[tuple[CidUrl, bool]] = ContextVar("_asked")
+"""What this very call of `safe_html` allows: the cleaner is made once, since making one costs as much as a mail."""
+
+
+def safe_html(html: str, *, cid_url: CidUrl, allow_remote: bool) -> str:
     """Return `html` as it may stand in a page.
 
     `cid_url` gives the address of an attached picture by its Content-ID, or None. Pictures from elsewhere lose their
-    `src` to `REMOTE_ATTRIBUTE` unless `allow_remote`. Links open outside and tell nothing of where they were.
+    `src` to `REMOTE_ATTRIBUTE` unless `allow_remote`. Links open outside and tell nothing of where they were. What
+    mail programs write around a quote keeps its name (`QUOTE_CLASSES`, `QUOTE_IDS`), so that the page can fold it.
     """
-
-    def attribute(element: str, name: str, value: str) -> str | None:
-        if name == "style":
-            return safe_style(value) or None
-        if name == "src":
-            return _image_source(value, cid_url=cid_url, allow_remote=allow_remote)
-        if name == "href":
-            return value.strip() if _LINK.fullmatch(value.strip()) else None
-        return value[:1000]
-
-    clean = nh3.clean(
-        bounded(html),
-        tags=_TAGS,
-        attributes=_ATTRIBUTES,
-        attribute_filter=attribute,
-        clean_content_tags={"script", "style", "title", "svg", "math", "object", "audio", "video"},
-        url_schemes={"http", "https", "mailto", "tel", "cid", "data"},
-        set_tag_attribute_values=_FIXED,
-        link_rel="noopener noreferrer nofollow",
-    )
-    return clean.replace(f' src="{_BLOCKED}', f' {REMOTE_ATTRIBUTE}="')
+    token = _asked.set((cid_url, allow_remote))
+    try:
+        clean = _cleaner.clean(bounded(html))
+    finally:
+        _asked.reset(token)
+    if _BLOCKED in clean:
+        clean = _IMAGE.sub(lambda tag: tag[0].replace(f' src="{_BLOCKED}', f' {REMOTE_ATTRIBUTE}="'), clean)
+    return links.with_warnings(clean)
 
 
-def _image_source(value: str, *, cid_url: Callable[[str], str | None], allow_remote: bool) -> str | None:
+def with_remote(safe_html: str) -> str:
+    """Return what `safe_html` made with the pictures from elsewhere in their places, by HTTPS.
+
+    The page calls this when a person asks for the pictures, and nothing else gives them back.
+    """
+    if REMOTE_ATTRIBUTE not in safe_html:
+        return safe_html
+    return _IMAGE.sub(_shown, safe_html)
+
+
+def has_remote(safe_html: str) -> bool:
+    """Tell whether any picture waits for a person's word."""
+    return any(f' {REMOTE_ATTRIBUTE}="' in tag[0] for tag in _IMAGE.finditer(safe_html))
+
+
+def _shown(tag: re.Match[str]) -> str:
+    return _KEPT_ASIDE.sub(lambda kept: f' src="https://{kept[1]}"', tag[0])
+
+
+def _attribute(_element: str, name: str, value: str) -> str | None:
+    if name == "style":
+        return (safe_style(value) if len(value) > _CACHED_CHARS else _cached_style(value)) or None
+    if name == "href":
+        value = value.strip()
+        return value if _LINK.fullmatch(value) else None
+    if name == "src":
+        cid_url, allow_remote = _asked.get()
+        return _image_source(value, cid_url=cid_url, allow_remote=allow_remote)
+    if name == "id":
+        return value if value in QUOTE_IDS else None
+    if name == "class":
+        return " ".join(QUOTE_CLASSES.intersection(value[:200].split())) or None
+    return value[:1000]
+
+
+_cleaner = nh3.Cleaner(
+    tags=_TAGS,
+    attributes=_ATTRIBUTES,
+    attribute_filter=_attribute,
+    clean_content_tags={"script", "style", "title", "svg", "math", "object", "audio", "video"},
+    url_schemes={"http", "https", "mailto", "tel", "cid", "data"},
+    tag_attribute_values={"blockquote": {"type": {"cite"}}},
+    set_tag_attribute_values=_FIXED,
+    link_rel="noopener noreferrer nofollow",
+)
+
+
+def _image_source(value: str, *, cid_url: CidUrl, allow_remote: bool) -> str | None:
     value = value.strip()
     if value[:4].lower() == "cid:":
         return cid_url(value[4:].strip("<> ")[:300])
@@ -107,6 +159,9 @@ def _image_source(value: str, *, cid_url: Callable[[str], str | None], allow_rem
     if not _REMOTE.fullmatch(value) or len(value) > 2000:
         return None
     return value if allow_remote else _BLOCKED + value
+
+
+_CACHED_CHARS = 300
 
 
 def safe_style(style: str) -> str:
@@ -130,6 +185,9 @@ def _safe_style(style: str) -> str:
         kept.append(f"{name}: {value}")
     return "; ".join(kept)
 
+
+_cached_style = lru_cache(maxsize=2048)(safe_style)
+"""A mail says the same few styles over and over."""
 
 _URL_IN_TEXT = re.compile(
     r"https?://[^\s<>\"'«»]{1,1000}[^\s<>\"'«»).,;:!?\]]|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}"

@@ -9,8 +9,11 @@ at a time), and what their servers do.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+
+from hub.settings import Mailbox
 
 LANES = 3
 """Submissions at a time from one mailbox; Exchange refuses a fourth."""
@@ -46,6 +49,12 @@ def habits_of(host: str) -> Habits:
 def look_after(*, files_copies: bool) -> timedelta:
     """Return how long after the sending the Sent folder is looked into."""
     return _LATE if files_copies else timedelta(0)
+
+
+def pace_of(boxes: Iterable[Mailbox]) -> Callable[[str], int]:
+    """Return what the configuration, else the provider, allows a mailbox's address a minute; 0 is no limit."""
+    paces = {box.address.lower(): box.sends_per_min or habits_of(box.smtp.host).sends_per_min for box in boxes}
+    return lambda address: paces.get(address, 0)
 
 
 def wait_for_turn(place: int, *, sends_per_min: int) -> timedelta:

@@ -13,17 +13,21 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub import guard
+from hub.crm import access
 from hub.crm.addresses import parse_email
+from hub.crm.audit import record
 from hub.errors import Refused
 from hub.mail import manual_link, register, thread
 from hub.mail.filters import MessageFilters
+from hub.mail.intake import again
+from hub.mail.intake.preparing import Prepared
 from hub.mail.reading.headers import Address
 from hub.mail.sending import submit
 from hub.mail.sending.compose import OutgoingFile
 from hub.mail.sending.submit import Frozen, NewMessage
 from hub.web import files
 from hub.web.api import shapes
-from hub.web.api.endpoint import Endpoint, Id, Page, Query
+from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Query
 from hub.web.api.filters import party_or_moment
 from hub.web.letter import refuse_held
 from hub.web.recipients import read_addresses
@@ -183,6 +187,29 @@ async def link(conn: AsyncConnection, visit: Visit, body: LinkTo) -> shapes.Mess
     return shapes.message(await register.find(conn, visit.actor, message_id))
 
 
+async def read_again(visit: Visit, _body: Nothing) -> Prepared:
+    """Only an administrator: it costs a worker process, and a message may kill three."""
+    access.require_admin(visit.actor)
+    async with visit.db.read() as conn:
+        await register.find(conn, visit.actor, visit.id())
+    return await again.read_again(visit.db, visit.services.blobs, visit.id())
+
+
+async def renew(conn: AsyncConnection, visit: Visit, prepared: Prepared) -> shapes.Message:
+    await again.renew(conn, visit.services.linker, visit.id(), prepared, now=visit.now)
+    is_read = prepared.parsed is not None
+    await record(
+        conn,
+        "message.read_again",
+        at=visit.now,
+        user_id=visit.actor.user_id,
+        object_kind="message",
+        object_id=visit.id(),
+        details={"is_read": is_read},
+    )
+    return shapes.message(await register.find(conn, visit.actor, visit.id()))
+
+
 async def raw(visit: Visit, _query: Any) -> web.StreamResponse:
     """The bytes as the mailbox has them."""
     async with visit.db.read() as conn:
@@ -216,6 +243,14 @@ ENDPOINTS = (
         body=Send,
         answer=shapes.Message,
         status=202,
+    ),
+    Endpoint(
+        method="POST",
+        path="/messages/{id}/parse",
+        summary="Read a message again that could not be read (administrators)",
+        prepare=read_again,
+        writes=renew,
+        answer=shapes.Message,
     ),
     Endpoint(method="GET", path="/messages/{id}", summary="One message", reads=found, answer=shapes.Message),
     Endpoint(

@@ -29,7 +29,7 @@ CallState = Annotated[str, one_of("ringing", "waiting", "connecting", "talking",
 Outcome = Annotated[str, one_of("answered", "missed", "abandoned", "busy", "rejected", "failed", "voicemail")]
 LegResult = Annotated[str, one_of("answered", "no_answer", "busy", "rejected", "cancelled", "failed")]
 MessageState = Annotated[
-    str, one_of("received", "queued", "sending", "sent", "refused", "deferred", "unknown", "bounced")
+    str, one_of("received", "queued", "sending", "sent", "refused", "deferred", "unknown", "bounced", "cancelled")
 ]
 
 

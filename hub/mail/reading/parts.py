@@ -1,0 +1,157 @@
+"""A message's tree of parts, walked without recursion and without copying what is above the leaves.
+
+Decides where parts begin and end, however they are nested, cut or mislabelled; knows nothing of what they mean. Pure.
+Invariants: every byte of the body is in at most one leaf, at most `MAX_PARTS` leaves come out, none from deeper than
+`MAX_DEPTH`.
+
+Source: RFC 2045, 2046; measured on mails that real programs write.
+"""
+
+from __future__ import annotations
+
+import binascii
+import codecs
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hub.mail.reading import uuencoded
+from hub.mail.reading.charsets import decode
+from hub.mail.reading.headers import Head, base64_lenient, parameters, read_head
+
+MAX_DEPTH = 20
+MAX_PARTS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A part that holds content, and where it hangs: `parents` are the multipart subtypes around it."""
+
+    head: Head
+    type: str
+    params: dict[str, str]
+    content: bytes
+    parents: tuple[str, ...]
+    branch: tuple[int, ...]
+
+
+_KIND = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,99}/[a-z0-9][a-z0-9!#$&^_.+-]{0,99}")
+_FIRST_FIELD = re.compile(
+    rb"(?:received|return-path|delivered-to|from|to|cc|date|subject|message-id|mime-version|content-type|x-[a-z-]{1,60})"
+    rb"[ \t]*:",
+    re.IGNORECASE,
+)
+
+
+def with_line_ends(raw: bytes) -> bytes:
+    """Return a message whose lines end in `\n` or `\r\n`, its head first: as it is, unless its writer was odd.
+
+    Mended are a mark of UTF-8 or UTF-16 before the head, blank lines before it, and lines that end in CR alone or in
+    CR CR LF.
+    """
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raw = raw.decode("utf-16", "replace").encode("utf-8", "replace")
+    raw = raw.removeprefix(codecs.BOM_UTF8)
+    if raw[:1] in (b"\r", b"\n", b" "):
+        stripped = raw.lstrip(b"\r\n ")
+        raw = stripped if _FIRST_FIELD.match(stripped) else raw
+    start = raw[:4096]
+    if b"\r\r\n" in start:
+        return raw.replace(b"\r\r\n", b"\n")
+    if b"\r" in start and b"\n" not in start:
+        return raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return raw
+
+
+def read_part(raw: bytes, start: int, end: int) -> tuple[Head, int]:
+    """Read a part's head; return it and where its body begins."""
+    if raw.startswith((b"\n", b"\r\n"), start, end):
+        return Head([]), start + (1 if raw[start] == 10 else 2)
+    places = [p for p in (raw.find(b"\n\n", start, end), raw.find(b"\n\r\n", start, end)) if p >= 0]
+    stop = min(places) if places else end
+    body = min(end, stop + (3 if raw.startswith(b"\n\r", stop) else 2))
+    head = read_head(raw[start:stop])
+    if not places and "bad_header_line" in head.defects:
+        # No blank line and lines that are no field: this part has no head at all.
+        return Head([], ("no_headers",)), start
+    return head, body
+
+
+def leaves(raw: bytes, defects: list[str]) -> Iterator[Leaf]:
+    """Yield the parts that hold content, in their order, without recursion and without copying what is above them."""
+    stack: list[tuple[int, int, tuple[str, ...], tuple[int, ...]]] = [(0, len(raw), (), ())]
+    seen = 0
+    while stack:
+        start, end, parents, branch = stack.pop()
+        seen += 1
+        if seen > MAX_PARTS:
+            defects.append("too_many_parts")
+            return
+        head, body = read_part(raw, start, end)
+        value = head.raw("content-type")
+        text = "" if value is None else decode(value, None)[0]
+        kind = text.partition(";")[0].strip().lower()
+        params = parameters(text)
+        if not _KIND.fullmatch(kind):
+            defects += ["bad_content_type"] if kind else []
+            kind = _unlabelled(raw, body, end, parents) if not kind else "text/plain"
+        if kind.startswith("multipart/"):
+            boundary = params.get("boundary", "").rstrip()[:200]
+            if boundary and len(parents) < MAX_DEPTH:
+                inner = (*parents, kind.partition("/")[2])
+                children = list(_split(raw, body, end, boundary, at_most=MAX_PARTS, defects=defects))
+                if children:
+                    stack.extend((a, b, inner, (*branch, n)) for n, (a, b) in reversed(list(enumerate(children))))
+                    continue
+                defects.append("no_parts")
+            else:
+                defects.append("nesting" if boundary else "no_boundary")
+            kind = "application/octet-stream" if boundary and len(parents) >= MAX_DEPTH else "text/plain"
+        content = _transfer_decoded(raw[body:end], head, defects)
+        yield Leaf(head, kind, params, content, parents, branch)
+
+
+_HTML = re.compile(rb"\s*(?:<\?xml[^>]{0,100}>\s*)?<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
+
+
+def _unlabelled(raw: bytes, body: int, end: int, parents: tuple[str, ...]) -> str:
+    """Tell what a part without a type is (RFC 2046 §5.1.5; programs that send bare HTML)."""
+    if parents[-1:] == ("digest",):
+        return "message/rfc822"
+    return "text/html" if _HTML.match(raw, body, min(end, body + 1000)) else "text/plain"
+
+
+def _split(
+    raw: bytes, start: int, end: int, boundary: str, *, at_most: int, defects: list[str]
+) -> Iterator[tuple[int, int]]:
+    """Yield the extents between the delimiter lines of a multipart (RFC 2046 §5.1)."""
+    mark = re.escape(boundary.encode("utf-8", "replace"))
+    line = re.compile(rb"--" + mark + rb"(--)?[ \t]*\r?(?=\n|\Z)")
+    begin: int | None = None
+    count = 0
+    for match in line.finditer(raw, start, end):
+        if match.start() > start and raw[match.start() - 1] != 10:
+            continue
+        if begin is not None:
+            stop = match.start() - (2 if raw[match.start() - 2 : match.start()] == b"\r\n" else 1)
+            yield begin, max(begin, stop)
+            count += 1
+        if match[1] or count >= at_most:
+            return
+        begin = min(end, match.end() + 1)
+    if begin is not None and begin < end:
+        defects.append("no_end_boundary")
+        yield begin, end
+
+
+def _transfer_decoded(content: bytes, head: Head, defects: list[str]) -> bytes:
+    encoding = head.text("content-transfer-encoding", max_chars=40).lower().strip("\"' ;")
+    if encoding == "base64":
+        return base64_lenient(content)
+    if encoding == "quoted-printable":
+        return binascii.a2b_qp(content)
+    if encoding in ("x-uuencode", "uuencode", "x-uue", "uue"):
+        return uuencoded.decoded(content)
+    if encoding not in ("", "7bit", "8bit", "binary", "7-bit", "8-bit"):
+        defects.append("unknown_encoding")
+    return content
