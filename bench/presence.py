@@ -20,8 +20,8 @@ from hub.clock import utc_now
 from hub.store.changes import changes
 from hub.store.engine import open_database
 from hub.store.migrate import upgrade
-from hub.telephony import devicestore
-from hub.telephony.devicestore import DeviceStore
+from hub.telephony.presence import devicestore
+from hub.telephony.presence.devicestore import DeviceStore
 
 PHONES = 200
 

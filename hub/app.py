@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 from collections.abc import AsyncIterator, Coroutine
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from multiprocessing import get_context
 
 import sqlalchemy as sa
 from aiohttp import web
@@ -23,7 +23,12 @@ from hub.crm import leases, people, presence
 from hub.crm.addresses import parse_email, parse_phone
 from hub.crm.linking import Linker
 from hub.errors import ConfigError, Unavailable
+from hub.mail import answering
+from hub.mail.jobs import MailJobs
 from hub.mail.models import mailboxes
+from hub.mail.reading.workers import ParserPool
+from hub.mail.scanner import Clamd
+from hub.mail.scanning import AttachmentScanner
 from hub.mail.sending.sender import Sender
 from hub.mail.sync.reader import MailboxReader
 from hub.mail.sync.sent_folder import ImapSentFolder
@@ -35,8 +40,8 @@ from hub.store.engine import Database, open_database
 from hub.store.migrate import require_head, upgrade
 from hub.store.upsert import insert
 from hub.telephony import health
-from hub.telephony.intake import CallIntake
-from hub.telephony.recording_keeper import RecordingKeeper
+from hub.telephony.intake.intake import CallIntake
+from hub.telephony.recordings.recording_keeper import RecordingKeeper
 from hub.telephony.service import PbxService
 from hub.web.server import Services, make_app
 
@@ -133,9 +138,7 @@ async def run_roles(parts: Parts, *, roles: frozenset[str], ready: asyncio.Event
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             loop.add_signal_handler(name, stop.set)
     with contextlib.ExitStack() as stack:
-        parsers = (
-            stack.enter_context(ProcessPoolExecutor(1, mp_context=get_context("spawn"))) if "mail" in roles else None
-        )
+        parsers = stack.enter_context(ParserPool(min(4, os.cpu_count() or 1))) if "mail" in roles else None
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(parts.db.bus.run())]
             if "telephony" in roles:
@@ -153,6 +156,10 @@ async def run_roles(parts: Parts, *, roles: frozenset[str], ready: asyncio.Event
                 running.append(tasks.create_task(_keep_feed_short(parts.db)))
                 running.append(tasks.create_task(RecordingKeeper(parts.db, parts.settings.pbx).run()))
                 running.append(tasks.create_task(presence.watch(parts.db)))
+                running.append(tasks.create_task(MailJobs(parts.db, parts.linker).run()))
+                running.append(tasks.create_task(answering.watch(parts.db)))
+                if clamd := parts.settings.hub.clamd:
+                    running.append(tasks.create_task(AttachmentScanner(parts.db, parts.blobs, Clamd(clamd)).run()))
             if "web" in roles:
                 running.append(tasks.create_task(_serve_pages(parts, stop, ready)))
             elif ready is not None:
@@ -192,7 +199,7 @@ async def _keep_feed_short(db: Database) -> None:
         await asyncio.sleep(TRIM_EVERY_S)
 
 
-async def _mail_work(parts: Parts, parsers: ProcessPoolExecutor) -> list[Coroutine[None, None, None]]:
+async def _mail_work(parts: Parts, parsers: Executor) -> list[Coroutine[None, None, None]]:
     """The reader and the outbox of every configured mailbox."""
     async with parts.db.read() as conn:
         ids = {row.address: row.id for row in await conn.execute(sa.select(mailboxes.c.address, mailboxes.c.id))}

@@ -20,6 +20,7 @@ from hub import app
 from hub.clock import utc_now
 from hub.crm import people, phones, privileges
 from hub.errors import ConfigError, HubError, Refused, Unavailable
+from hub.mail import jobs
 from hub.settings import Settings, load
 from hub.store.engine import open_database
 from hub.store.migrate import upgrade
@@ -117,6 +118,11 @@ def _parser() -> argparse.ArgumentParser:
     token = commands.add_parser("token", help="API tokens").add_subparsers(required=True, metavar="COMMAND")
     create = command(token, "create", _token_create, "make an API token for a person and print it")
     create.add_argument("email")
+
+    searching = commands.add_parser("search", help="the search of messages").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    command(searching, "rebuild", _search_rebuild, "keep the words of every stored message anew, while Hub runs")
 
     doctor = command(
         commands, "doctor", _doctor, "check every PBX, mailbox, database and key; say which line mends what"
@@ -246,6 +252,14 @@ async def _user_revoke(arguments: argparse.Namespace) -> int:
     async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
         user_id = await privileges.user_id_of(conn, arguments.email)
         await privileges.revoke(conn, user_id, privilege, by=None, now=utc_now())
+    return 0
+
+
+async def _search_rebuild(arguments: argparse.Namespace) -> int:
+    """Queue the job; a running `hub serve` with the role jobs does it."""
+    async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
+        newest = await jobs.rebuild_search(conn, now=utc_now())
+    sys.stdout.write("there are no messages\n" if not newest else "queued: the role jobs of hub serve does it now\n")
     return 0
 
 

@@ -21,6 +21,14 @@ class HubError(Exception):
         self.message = message
         self.details = details
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions travel between processes as their `args`, which are not what this one is made of.
+        return _made_again, (type(self), self.code, self.message, self.details)
+
+
+def _made_again(kind: type[HubError], code: str, message: str, details: dict[str, Any]) -> HubError:
+    return kind(code, message, **details)
+
 
 class Refused(HubError):
     """The asker's fault: bad input or no right. Shown to a person; never retried."""

@@ -66,3 +66,9 @@ def http_url(value: str, *, field: str = "url") -> str:
     if parts is None or parts.scheme not in ("http", "https") or not host or parts.username is not None:
         raise Refused("bad_url", f"{field} must be an http or https address", field=field)
     return value.strip()
+
+
+def csv_cell(value: str, *, max_chars: int = 2000) -> str:
+    """Return a stranger's text as a cell that no spreadsheet runs: one line, and never the beginning of a formula."""
+    clean = shown(value, max_chars=max_chars)
+    return "'" + clean if clean[:1] in ("=", "+", "-", "@", "\t", "\r", "|", "%", "＝", "＋", "－", "＠") else clean

@@ -56,6 +56,10 @@ class HubSection(_Section, frozen=True, kw_only=True):
     dial_per_user_per_hour: Annotated[int, msgspec.Meta(ge=1)] = 120
     dial_per_min: Annotated[int, msgspec.Meta(ge=1)] = 120
     """How often numbers outside may be called by click: by one person, and by the whole house."""
+    clamd: Annotated[str, msgspec.Meta(pattern=r"^(unix:/.+|[^\s:/]+:[0-9]{1,5}|\[[0-9a-fA-F:.]+\]:[0-9]{1,5})?$")] = ""
+    """A virus scanner for attachments: "unix:/run/clamav/clamd.ctl" or "127.0.0.1:3310". Empty: none."""
+    clamd_hold: bool = False
+    """Whether attachments are held back until the scanner found them clean; else only infected ones are."""
 
 
 class WebSection(_Section, frozen=True, kw_only=True):
@@ -140,6 +144,12 @@ class Mailbox(_Section, frozen=True, kw_only=True):
     """The display name that recipients see."""
     history_days: Annotated[int, msgspec.Meta(ge=0)] = 0
     """How far back the first load goes; 0 is everything."""
+    folders: tuple[str, ...] = ()
+    """Folders to read, by name or with `*`; empty is all but drafts, junk, trash and views of the whole mailbox."""
+    copy_to_sent: Literal["auto", "always", "never"] = "auto"
+    """Whether Hub files what it sends in Sent; `auto` looks first whether the provider has."""
+    sends_per_min: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """At most so many messages a minute; 0 is what is known of the provider, else no limit."""
     imap: MailServer
     smtp: MailServer
 

@@ -20,10 +20,10 @@ Peer = Callable[[int], Awaitable[tuple[float, int]]]
 async def hub(port: int) -> tuple[float, int]:
     """PbxLink and CallTracker, joined as `telephony/service` joins them."""
     from hub.settings import Pbx, Secret
-    from hub.telephony.calls import CallEnded
-    from hub.telephony.directions import PbxRules
-    from hub.telephony.link import Down, FrameReceived, PbxLink
-    from hub.telephony.tracker import CallTracker
+    from hub.telephony.line.link import Down, FrameReceived, PbxLink
+    from hub.telephony.tracking.calls import CallEnded
+    from hub.telephony.tracking.directions import PbxRules
+    from hub.telephony.tracking.tracker import CallTracker
 
     began = time.process_time()
     link = PbxLink(Pbx(name="office", port=port, username="hub", secret=Secret("x")))

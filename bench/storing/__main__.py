@@ -30,7 +30,7 @@ from hub.settings import Pbx, PbxTeam, Secret
 from hub.store.changes import changes
 from hub.store.engine import Database, open_database
 from hub.store.migrate import upgrade
-from hub.telephony.intake import CallIntake
+from hub.telephony.intake.intake import CallIntake
 from hub.telephony.models import calls
 from hub.telephony.service import PbxService
 from tests.testbed.postgres import running_postgres

@@ -36,11 +36,12 @@ from hub.settings import MailServer, Pbx, Settings, load
 from hub.store.bus import RedisBus
 from hub.store.engine import Database, open_database
 from hub.store.migrate import require_head
-from hub.telephony import cdr_check, recording_check
-from hub.telephony.diagnosis import certificate, judge
-from hub.telephony.doctor import look
-from hub.telephony.reach import days_left
-from hub.telephony.seen import Finding, exit_code, in_words
+from hub.telephony.backfill import cdr_check
+from hub.telephony.doctor.diagnosis import certificate, judge
+from hub.telephony.doctor.doctor import look
+from hub.telephony.doctor.reach import days_left
+from hub.telephony.doctor.seen import Finding, exit_code, in_words
+from hub.telephony.recordings import recording_check
 
 REDIS_WITHIN_S = 4.0
 MAIL_WITHIN = timedelta(seconds=15)

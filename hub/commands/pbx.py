@@ -11,8 +11,8 @@ from hub import guard
 from hub.commands.streams import chosen_pbx
 from hub.errors import Refused
 from hub.settings import load
-from hub.telephony.reach import our_address
-from hub.telephony.snippet import snippet as text_of
+from hub.telephony.doctor.reach import our_address
+from hub.telephony.doctor.snippet import snippet as text_of
 
 _ENDPOINT = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 _SECTION = re.compile(r"[A-Za-z0-9_.@-]{1,80}")

@@ -26,15 +26,15 @@ from pathlib import Path
 from hub.clock import utc_now
 from hub.errors import HubError, NotFound, Refused, Unavailable
 from hub.settings import Pbx, Settings, load
-from hub.telephony.directions import PbxRules
-from hub.telephony.link import Down, PbxLink, Timing, Up
-from hub.telephony.masking import Mask
-from hub.telephony.recorder import Recorder
-from hub.telephony.replay import Replay, ToldCall
+from hub.telephony.line.link import Down, PbxLink, Timing, Up
+from hub.telephony.line.snapshot import DETAILS
+from hub.telephony.replay.masking import Mask
+from hub.telephony.replay.recorder import Recorder
+from hub.telephony.replay.replay import Replay, ToldCall
+from hub.telephony.replay.stream_file import Head, Packet, StreamReader
+from hub.telephony.replay.telling import as_json, paragraph, summary
 from hub.telephony.service import rules_of
-from hub.telephony.snapshot import DETAILS
-from hub.telephony.stream_file import Head, Packet, StreamReader
-from hub.telephony.telling import as_json, paragraph, summary
+from hub.telephony.tracking.directions import PbxRules
 
 CHUNK_BYTES = 65_536
 MAX_UNPACKED_BYTES = 2_000_000_000

@@ -93,10 +93,36 @@ def queue_visible(actor: Actor) -> sa.ColumnElement[bool]:
 
 
 def talk_visible(
-    actor: Actor, *, team_id: sa.ColumnElement[int], client_id: sa.ColumnElement[int]
+    actor: Actor,
+    *,
+    team_id: sa.ColumnElement[int],
+    client_id: sa.ColumnElement[int],
+    owner_id: sa.ColumnElement[int] | None = None,
 ) -> sa.ColumnElement[bool]:
-    """Calls and messages the actor may see: of their teams, or of a client, whose cards are open to all managers."""
-    return sa.or_(of_my_teams(actor, team_id), client_id.is_not(None))
+    """Calls and messages the actor may see: of their teams, or of a client, whose cards are open to all managers.
+
+    `owner_id` is the person whose own mailbox a message lies in: what of it is on no card is that person's alone.
+    """
+    mine = of_my_teams(actor, team_id)
+    if owner_id is not None:
+        mine = mailbox_open(actor, team_id=team_id, owner_id=owner_id)
+    return sa.or_(mine, client_id.is_not(None))
+
+
+def mailbox_open(
+    actor: Actor, *, team_id: sa.ColumnElement[int], owner_id: sa.ColumnElement[int]
+) -> sa.ColumnElement[bool]:
+    """Mailboxes the actor may read: those of their teams, their own, and nobody else's own but for an administrator."""
+    if actor.is_admin:
+        return sa.true()
+    return sa.or_(owner_id == actor.user_id, sa.and_(owner_id.is_(None), of_my_teams(actor, team_id)))
+
+
+def mailbox_writable(
+    actor: Actor, *, team_id: sa.ColumnElement[int], owner_id: sa.ColumnElement[int]
+) -> sa.ColumnElement[bool]:
+    """Mailboxes the actor may write from: those of their teams, and their own; an administrator writes as no other."""
+    return sa.or_(owner_id == actor.user_id, sa.and_(owner_id.is_(None), of_my_teams(actor, team_id)))
 
 
 def recording_audible(

@@ -75,16 +75,21 @@ class Linker:
 
     async def by_email(self, conn: AsyncConnection, raw: str) -> Linked:
         """Find whose e-mail `raw` is, else whose company's domain. `address` is the normal form or None."""
-        email = parse_email(raw)
-        if email is None:
-            return Linked(None, (), None)
-        if email in self.own_emails:
-            return Linked(None, (), email, is_own=True)
-        found = (await _look_up(conn, "email", {email})).get(email, ())
-        domain = email.rpartition("@")[2]
-        if not found and not is_public_provider(domain):
-            found = (await _look_up(conn, "domain", {domain})).get(domain, ())
-        return Linked(best_of(found), found, email)
+        return (await self.by_emails(conn, [raw]))[raw]
+
+    async def by_emails(self, conn: AsyncConnection, raws: Collection[str]) -> dict[str, Linked]:
+        """Find whose e-mails these are, all in two look-ups; the answer is by `raw`."""
+        values = {raw: parse_email(raw) for raw in set(raws)}
+        strangers = {email for email in values.values() if email} - self.own_emails
+        found = await _look_up(conn, "email", strangers)
+        domains = {email: email.rpartition("@")[2] for email in strangers if email not in found}
+        companies = {domain for domain in domains.values() if not is_public_provider(domain)}
+        by_domain = await _look_up(conn, "domain", companies)
+        linked: dict[str, Linked] = {}
+        for raw, email in values.items():
+            candidates = found.get(email or "") or by_domain.get(domains.get(email or "", ""), ())
+            linked[raw] = Linked(best_of(candidates), candidates, email, is_own=email in self.own_emails)
+        return linked
 
 
 def best_of(found: Sequence[Candidate]) -> Candidate | None:

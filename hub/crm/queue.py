@@ -21,7 +21,7 @@ from hub.clock import rfc3339
 from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.audit import record
-from hub.crm.models import leads, queue_items, users
+from hub.crm.models import clients, leads, queue_items, users
 from hub.errors import Conflict, Forbidden, NotFound
 from hub.store.changes import tell
 from hub.store.upsert import insert_for
@@ -131,6 +131,17 @@ def _placing(dialect: str) -> Any:
             "version": queue_items.c.version + 1,
         },
     ).returning(*_COLUMNS)
+
+
+async def note(conn: AsyncConnection, kind: Kind, ref_id: int, said: dict[str, Any], *, now: datetime) -> None:
+    """Add to what a row shows of a thing that is not done; nothing where it says so already."""
+    which = sa.and_(queue_items.c.kind == kind, queue_items.c.ref_id == ref_id, queue_items.c.state != "done")
+    item = (await conn.execute(sa.select(queue_items.c.data).where(which).with_for_update())).first()
+    if item is None or said.items() <= item.data.items():
+        return
+    values = {"data": item.data | said, "version": queue_items.c.version + 1}
+    row = (await conn.execute(sa.update(queue_items).where(which).values(**values).returning(*_COLUMNS))).mappings()
+    await _tell(conn, row.one(), now=now)
 
 
 async def find(conn: AsyncConnection, item_id: int, *, actor: Actor) -> Item:
@@ -332,6 +343,27 @@ async def hold(conn: AsyncConnection, claim_id: str, *, now: datetime) -> None:
         sa.update(queue_items)
         .where(queue_items.c.claim_id == claim_id, queue_items.c.state == "claimed")
         .values(lease_until=None, version=queue_items.c.version + 1)
+        .returning(*_COLUMNS)
+    )
+    if row := (await conn.execute(update)).mappings().first():
+        await _tell(conn, row, now=now)
+
+
+async def belong(conn: AsyncConnection, kind: Kind, ref_id: int, *, client_id: int | None, now: datetime) -> None:
+    """Say whose a thing is that waits or is held, as when it was linked after it came; nothing where nothing changes.
+
+    It then goes by the client's name.
+    """
+    name = sa.select(clients.c.name).where(clients.c.id == client_id).scalar_subquery()
+    update = (
+        sa.update(queue_items)
+        .where(queue_items.c.kind == kind, queue_items.c.ref_id == ref_id, queue_items.c.state != "done")
+        .where(queue_items.c.client_id.is_distinct_from(client_id))
+        .values(
+            client_id=client_id,
+            title=sa.func.coalesce(name, queue_items.c.title),
+            version=queue_items.c.version + 1,
+        )
         .returning(*_COLUMNS)
     )
     if row := (await conn.execute(update)).mappings().first():

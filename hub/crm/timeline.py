@@ -89,11 +89,21 @@ async def remove(conn: AsyncConnection, kind: EntryKind, ref_id: int, *, now: da
 
 
 async def page(
-    conn: AsyncConnection, client_id: int, *, before: tuple[datetime, int] | None = None, limit: int = 30
+    conn: AsyncConnection,
+    client_id: int,
+    *,
+    before: tuple[datetime, int] | None = None,
+    limit: int = 30,
+    but: sa.ColumnElement[bool] | None = None,
 ) -> list[Entry]:
-    """Return a page of a client's entries, newest first; `before` is (at, id) of the last of the page before."""
+    """Return a page of a client's entries, newest first; `before` is (at, id) of the last of the page before.
+
+    `but` are entries to leave out, for who knows the things behind them.
+    """
     table = timeline_entries.c
     query = sa.select(timeline_entries).where(table.client_id == client_id)
+    if but is not None:
+        query = query.where(~but)
     if before is not None:
         query = query.where(sa.tuple_(table.at, table.id) < sa.tuple_(sa.literal(before[0], table.at.type), before[1]))
     rows = await conn.execute(query.order_by(table.at.desc(), table.id.desc()).limit(limit))

@@ -20,7 +20,8 @@ from hub.crm.access import Actor, load_actor
 from hub.crm.models import users
 from hub.errors import HubError
 from hub.store.engine import Database
-from hub.telephony import control, presence
+from hub.telephony.control import control
+from hub.telephony.presence import presence
 
 PATIENCE = timedelta(seconds=40)
 EVERY_S = 2.0

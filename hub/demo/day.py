@@ -28,7 +28,7 @@ from hub.demo.sample import CLIENTS, LETTERS, MAILBOX, PASSWORD, PBX, PEOPLE, ST
 from hub.errors import ConfigError
 from hub.settings import HubSection, Settings, WebSection
 from hub.store.engine import Database
-from hub.telephony.intake import CallIntake
+from hub.telephony.intake.intake import CallIntake
 
 CALL_EVERY_S = (12.0, 30.0)
 LETTER_EVERY_S = (25.0, 70.0)

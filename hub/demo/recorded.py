@@ -15,8 +15,8 @@ from hub.demo.pbx_recorder import Recorder
 from hub.demo.sample import past_calls
 from hub.store.engine import Database
 from hub.store.upsert import insert
-from hub.telephony.calls import Announced, Call, Effect
-from hub.telephony.intake import CallIntake
+from hub.telephony.intake.intake import CallIntake
+from hub.telephony.tracking.calls import Announced, Call, Effect
 
 TEAM = "sales"
 KEEP_DAYS = 180

@@ -15,8 +15,8 @@ from hub.crm import clients, people
 from hub.crm.clients import ClientKind
 from hub.demo import rules
 from hub.store.engine import Database
-from hub.telephony.calls import Call, CallEnded, Channel, Effect, Leg, LegResult, Outcome
-from hub.telephony.intake import CallIntake
+from hub.telephony.intake.intake import CallIntake
+from hub.telephony.tracking.calls import Call, CallEnded, Channel, Effect, Leg, LegResult, Outcome
 
 PASSWORD = "demo-demo"  # noqa: S105 - printed at start, on sample data only
 PBX = "office"

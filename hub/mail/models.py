@@ -22,6 +22,9 @@ mailboxes = sa.Table(
     sa.Column("settings", Json),
     sa.Column("is_enabled", sa.Boolean(), nullable=False, server_default=sa.true()),
     sa.Column("sends_per_min", sa.Integer()),
+    sa.Column("send_state", sa.String(15), nullable=False, server_default="ok"),
+    sa.Column("send_error", sa.String(300), nullable=False, server_default=""),
+    moment("send_error_at"),
     sa.Column("state", sa.String(15), nullable=False, server_default="connecting"),
     sa.Column("error", sa.String(300), nullable=False, server_default=""),
     moment("error_at"),
@@ -30,9 +33,11 @@ mailboxes = sa.Table(
     moment("first_synced_at"),
     moment("created_at", nullable=False),
     sa.CheckConstraint("source IN ('file', 'page')", name="source"),
+    sa.CheckConstraint("send_state IN ('ok', 'down', 'auth_refused')", name="send_state"),
 )
 """`team_id` gets what strangers write; a mailbox with an `owner_id` is that person's own. `source`: where its settings
-stand, in the configuration file or (`settings`) here; secrets stand in neither."""
+stand, in the configuration file or (`settings`) here; secrets stand in neither. `state` is the reading side's,
+`send_state` the outbox's."""
 
 mail_secrets = sa.Table(
     "mail_secrets",
@@ -70,10 +75,13 @@ threads = sa.Table(
     id_column(),
     link("mailbox_id", "mailboxes", nullable=False),
     sa.Column("subject", sa.String(1000), nullable=False),
+    sa.Column("subject_key", sa.String(16), nullable=False, server_default=""),
     link("client_id", "clients"),
     link("contact_id", "contacts"),
     moment("last_at", nullable=False),
+    sa.Index("ix_threads_subject", "mailbox_id", "subject_key"),
 )
+"""`subject_key`: the same for the subjects of one talk, empty where a subject says too little to go by."""
 
 thread_ids = sa.Table(
     "thread_ids",
@@ -84,6 +92,8 @@ thread_ids = sa.Table(
     link("thread_id", "threads", nullable=False),
     sa.UniqueConstraint("mailbox_id", "message_id", name="uq_thread_ids_id"),
 )
+
+_unreadable = sa.text("parse_state = 'failed'")
 
 messages = sa.Table(
     "messages",
@@ -129,6 +139,7 @@ messages = sa.Table(
     sa.Index("ix_messages_received", "received_at", "id"),
     sa.Index("ix_messages_message_id", "mailbox_id", "message_id"),
     sa.Index("ix_messages_same", "message_id"),
+    sa.Index("ix_messages_unreadable", "mailbox_id", "id", sqlite_where=_unreadable, postgresql_where=_unreadable),
 )
 """`about`: what a message is beside its text (an event, signed, encrypted). `deleted_at`: no folder of the server
 holds it any more."""
@@ -194,7 +205,32 @@ attachments = sa.Table(
     sa.Column("scan", sa.String(10), nullable=False, server_default="none"),
     sa.Column("scan_note", sa.String(200), nullable=False, server_default=""),
     sa.CheckConstraint("scan IN ('none', 'waiting', 'clean', 'infected', 'failed')", name="scan"),
+    sa.Index("ix_attachments_scan", "scan", "id"),
+    sa.Index("ix_attachments_sha256", "sha256"),
 )
+
+mail_jobs = sa.Table(
+    "mail_jobs",
+    metadata,
+    id_column(),
+    sa.Column("kind", sa.String(10), nullable=False),
+    sa.Column("address", sa.String(254), nullable=False),
+    sa.Column("below_id", sa.BigInteger(), nullable=False),
+    sa.Column("done", sa.BigInteger(), nullable=False, server_default="0"),
+    moment("created_at", nullable=False),
+    sa.UniqueConstraint("kind", "address", name="uq_mail_jobs_address"),
+    sa.CheckConstraint("kind IN ('index', 'relink')", name="kind"),
+)
+"""What is still to be done to stored messages, newest first: those with an id below `below_id`. `index`: keep their
+words (`search`); `relink`: ask anew whose those from and to `address` are."""
+picture_senders = sa.Table(
+    "picture_senders",
+    metadata,
+    sa.Column("user_id", BigId, sa.ForeignKey("users.id"), primary_key=True),
+    sa.Column("address", sa.String(254), primary_key=True),
+    moment("since", nullable=False),
+)
+"""Senders whose pictures from elsewhere a person always wants to see."""
 
 outbox = sa.Table(
     "outbox",
@@ -209,11 +245,15 @@ outbox = sa.Table(
     sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"),
     sa.Column("reason", sa.String(300), nullable=False, server_default=""),
     sa.Column("copy_state", sa.String(10), nullable=False, server_default="none"),
+    sa.Column("copy_tries", sa.Integer(), nullable=False, server_default="0"),
+    moment("copy_after"),
+    sa.Column("copy_error", sa.String(300), nullable=False, server_default=""),
     sa.Index("ix_outbox_due", "state", "not_before"),
     sa.CheckConstraint(
         "state IN ('queued', 'sending', 'sent', 'refused', 'deferred', 'unknown', 'cancelled')", name="state"
     ),
-    sa.CheckConstraint("copy_state IN ('none', 'wanted', 'done')", name="copy"),
+    sa.CheckConstraint("copy_state IN ('none', 'wanted', 'done', 'failed')", name="copy"),
+    sa.Index("ix_outbox_copies", "mailbox_id", "copy_state"),
 )
 
 outbox_recipients = sa.Table(

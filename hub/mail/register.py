@@ -6,7 +6,7 @@ Lists go by key (`received_at`, `id`), newest first, carry no bodies, and count 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,11 @@ from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.models import clients, contacts, teams, users
 from hub.errors import NotFound
+from hub.mail import search
+from hub.mail.excerpt import MAX_LOOKED_AT
+from hub.mail.filters import MessageFilters, conditions, has_elder_twin, may_see, narrowest
 from hub.mail.models import attachments, mailboxes, messages, outbox, outbox_recipients
+from hub.mail.query import parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class AttachmentRow:
     sha256: str
     inline: bool
     cid: str | None
+    scan: str = "none"
+    scan_note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,9 @@ class MessageRow:
     size: int
     parse_state: str
     defects: list[str]
+    about: dict[str, Any]
     flags: list[str]
+    deleted_at: datetime | None
     author_id: int | None
     author_name: str | None
     client_id: int | None
@@ -88,30 +96,10 @@ class MessageRow:
     html: str | None = None
     attachments: tuple[AttachmentRow, ...] = ()
     recipients: tuple[RecipientRow, ...] = ()
+    also_in: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageFilters:
-    """What a list of messages may be narrowed by; None is "any". `since` and `until` bound `received_at`.
-
-    `sender` and `recipient` are whole addresses in their normal form; a recipient stands in To or Cc.
-    """
-
-    client_id: int | None = None
-    mailbox_id: int | None = None
-    mailbox: str | None = None
-    thread_id: int | None = None
-    direction: str | None = None
-    state: str | None = None
-    team_id: int | None = None
-    text: str | None = None
-    sender: str | None = None
-    recipient: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-
-_EXTRA = ("text", "html", "attachments", "recipients")
+_EXTRA = ("text", "html", "attachments", "recipients", "also_in")
 _JOINED = ("mailbox_address", "team_id", "team_name", "author_name", "client_name", "contact_name")
 _PLAIN = [name for name in MessageRow.__slots__ if name not in _EXTRA + _JOINED]
 
@@ -133,7 +121,7 @@ def _query(actor: Actor, *, with_body: bool) -> sa.Select[Any]:
         .outerjoin(users, users.c.id == messages.c.author_id)
         .outerjoin(clients, clients.c.id == messages.c.client_id)
         .outerjoin(contacts, contacts.c.id == messages.c.contact_id)
-        .where(access.talk_visible(actor, team_id=mailboxes.c.team_id, client_id=messages.c.client_id))
+        .where(may_see(actor))
     )
 
 
@@ -148,44 +136,66 @@ async def listed(
     *,
     before: tuple[datetime, int] | None = None,
     limit: int = 50,
+    grouped: bool = False,
 ) -> list[MessageRow]:
     """Return messages the actor may see, newest first, without bodies but with attachments' names.
 
-    `before` is (received_at, id) of the last of the page before. `filters.text` looks into subject and sender.
+    `before` is (received_at, id) of the last of the page before. `filters.text` is a question to the search; the
+    order of what it finds is to the second. `grouped`: the same mail of several mailboxes is one row (`also_in`).
     """
-    query = _query(actor, with_body=False)
-    for column in ("client_id", "mailbox_id", "thread_id", "direction", "state"):
-        if (wanted := getattr(filters, column)) is not None:
-            query = query.where(messages.c[column] == wanted)
-    if filters.mailbox is not None:
-        query = query.where(mailboxes.c.address == filters.mailbox.lower())
-    if filters.team_id is not None:
-        query = query.where(mailboxes.c.team_id == filters.team_id)
-    if filters.text:
-        part = f"%{_escape(filters.text)}%"
-        wanted_in = (messages.c.subject, messages.c.from_address, messages.c.from_name)
-        query = query.where(sa.or_(*(column.ilike(part, escape="\\") for column in wanted_in)))
-    if filters.sender is not None:
-        query = query.where(messages.c.from_address == filters.sender)
-    if filters.recipient is not None:
-        quoted = f'"{filters.recipient}"'
-        places = (sa.cast(messages.c[name], sa.Text).contains(quoted, autoescape=True) for name in ("to", "cc"))
-        query = query.where(sa.or_(*places))
-    if filters.since is not None:
-        query = query.where(messages.c.received_at >= filters.since)
-    if filters.until is not None:
-        query = query.where(messages.c.received_at < filters.until)
+    ids = await ids_of(conn, actor, filters, before=before, limit=limit, grouped=grouped)
+    query = _query(actor, with_body=False).where(messages.c.id.in_(ids))
+    rows = {row["id"]: row for row in (await conn.execute(query)).mappings()}
+    files = await _attachments(conn, ids)
+    also = await _also_in(conn, actor, list(rows.values())) if grouped else {}
+    return [_row(rows[one], attachments=files.get(one, ()), also_in=also.get(one, ())) for one in ids if one in rows]
+
+
+async def ids_of(
+    conn: AsyncConnection,
+    actor: Actor,
+    filters: MessageFilters,
+    *,
+    before: tuple[datetime, int] | None = None,
+    limit: int,
+    grouped: bool = False,
+) -> list[int]:
+    """Return only the ids of `listed`: decided on narrow rows, since a message's row may be long."""
+    dialect, question = conn.dialect.name, parse(filters.text or "")
+    statement = search.narrowed(sa.select(messages.c.id), question, dialect, few=narrowest(filters))
+    statement = statement.where(*conditions(actor, filters))
+    if grouped:
+        statement = statement.where(~has_elder_twin(actor, filters))
     if before is not None:
-        at = sa.literal(before[0], messages.c.received_at.type)
-        query = query.where(sa.tuple_(messages.c.received_at, messages.c.id) < sa.tuple_(at, before[1]))
-    query = query.order_by(messages.c.received_at.desc(), messages.c.id.desc()).limit(limit)
-    rows = (await conn.execute(query)).mappings().all()
-    files = await _attachments(conn, [row["id"] for row in rows])
-    return [_row(row, attachments=files.get(row["id"], ())) for row in rows]
+        statement = statement.where(search.older_than(question, dialect, before))
+    statement = statement.order_by(*search.newest_first(question, dialect)).limit(limit)
+    return list((await conn.execute(statement)).scalars())
 
 
-def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+async def _also_in(conn: AsyncConnection, actor: Actor, rows: Sequence[sa.RowMapping]) -> dict[int, tuple[str, ...]]:
+    """Return, by message, the other mailboxes that hold the same mail and that the actor may look into."""
+    names = {row["message_id"] for row in rows if row["message_id"]}
+    columns = (messages.c.id, messages.c.message_id, messages.c.direction, mailboxes.c.address)
+    query = sa.select(*columns).join(mailboxes, mailboxes.c.id == messages.c.mailbox_id)
+    query = query.where(messages.c.message_id.in_(names), may_see(actor)).order_by(messages.c.id)
+    same: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    for one in await conn.execute(query):
+        same.setdefault((one.message_id, one.direction), []).append((one.id, one.address))
+    return {
+        row["id"]: tuple(
+            address
+            for message_id, address in same.get((row["message_id"], row["direction"]), ())
+            if message_id != row["id"] and address != row["mailbox_address"]
+        )
+        for row in rows
+    }
+
+
+async def heads(conn: AsyncConnection, ids: Sequence[int]) -> dict[int, str]:
+    """Return the beginnings of the texts of messages that were listed, for showing why they were found."""
+    text = sa.func.substr(messages.c.text, 1, MAX_LOOKED_AT).label("text")
+    query = sa.select(messages.c.id, text).where(messages.c.id.in_(ids))
+    return {row.id: row.text for row in await conn.execute(query)}
 
 
 async def find(conn: AsyncConnection, actor: Actor, message_id: int) -> MessageRow:
@@ -237,9 +247,20 @@ class MailboxRow:
 
 
 async def mailboxes_of(conn: AsyncConnection, actor: Actor) -> list[MailboxRow]:
-    """Return the mailboxes the actor may write from: those of their teams."""
-    query = sa.select(mailboxes).where(access.of_my_teams(actor, mailboxes.c.team_id)).order_by(mailboxes.c.address)
-    rows = (await conn.execute(query)).mappings()
+    """Return the mailboxes the actor may write from: those of their teams, and their own."""
+    mine = access.mailbox_writable(actor, team_id=mailboxes.c.team_id, owner_id=mailboxes.c.owner_id)
+    return await _mailboxes(conn, mine)
+
+
+async def mailboxes_seen(conn: AsyncConnection, actor: Actor) -> list[MailboxRow]:
+    """Return the mailboxes the actor may look into."""
+    return await _mailboxes(
+        conn, access.mailbox_open(actor, team_id=mailboxes.c.team_id, owner_id=mailboxes.c.owner_id)
+    )
+
+
+async def _mailboxes(conn: AsyncConnection, which: sa.ColumnElement[bool]) -> list[MailboxRow]:
+    rows = (await conn.execute(sa.select(mailboxes).where(which).order_by(mailboxes.c.address))).mappings()
     return [MailboxRow(**{name: row[name] for name in MailboxRow.__slots__}) for row in rows]
 
 

@@ -1,20 +1,48 @@
-"""When an address gets an owner: earlier messages from and to it go onto the client's card.
+"""When an address gets, loses or changes its owner: the messages from and to it are asked anew whose they are.
 
-A bounded number of the latest messages at a time. Invariant: a link that a person made stays.
+What a request can do at once (the latest, still on no card) it does; the rest, and what must leave a card, is done
+by a job in batches. A thread belongs to whom its newest surely linked message does, and takes along those of its
+messages that nothing else links. Invariants: a link that a person made stays; a message is on the card that its
+link names, in the same transaction; a batch that is done again changes nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm import timeline
-from hub.mail.models import messages, threads
+from hub.crm import queue, timeline
+from hub.crm.linking import Linked, Linker
+from hub.mail.audience import audience
+from hub.mail.models import mail_jobs, messages, threads
 from hub.mail.register import timeline_data
+from hub.store.changes import tell
+from hub.store.engine import hint_after_commit
+from hub.store.upsert import insert
 
 AT_MOST = 500
+WINDOW, BATCH = 5_000, 100
+"""How many ids one batch looks through, and how many messages it changes at most."""
+TOPIC = "mail_jobs"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Whose a message is, as its row says it."""
+
+    client_id: int | None = None
+    contact_id: int | None = None
+    link_reason: str | None = None
+    link_confidence: str | None = None
+
+    @classmethod
+    def of(cls, row: Any) -> Link:
+        return cls(*(row[name] for name in cls.__slots__))
 
 
 async def relink(conn: AsyncConnection, *, client_id: int, contact_id: int | None, email: str, now: datetime) -> int:
@@ -28,22 +56,153 @@ async def relink(conn: AsyncConnection, *, client_id: int, contact_id: int | Non
         .limit(AT_MOST)
     )
     found = (await conn.execute(query)).mappings().all()
-    values = {"client_id": client_id, "contact_id": contact_id}
     for message in found:
-        reason = {"link_reason": "client", "link_confidence": "exact"}
-        await conn.execute(sa.update(messages).where(messages.c.id == message["id"]).values(**values, **reason))
-        await timeline.put(
-            conn,
-            "message",
-            message["id"],
-            client_id=client_id,
-            contact_id=contact_id,
-            at=message["received_at"],
-            data=timeline_data(message),
-            now=now,
-        )
+        await put(conn, message, Link(client_id, contact_id, "client", "exact"), now=now)
     owned = {m["thread_id"] for m in found if m["thread_id"] is not None}
     if owned:
         unowned = sa.update(threads).where(threads.c.id.in_(owned), threads.c.client_id.is_(None))
-        await conn.execute(unowned.values(**values))
+        await conn.execute(unowned.values(client_id=client_id, contact_id=contact_id))
+    for thread_id in sorted(owned):
+        await queue.belong(conn, "message", thread_id, client_id=client_id, now=now)
     return len(found)
+
+
+async def want(conn: AsyncConnection, addresses: Iterable[str], *, now: datetime) -> None:
+    """Have every message from and to these e-mails and domains asked anew, from the newest on, in a job."""
+    newest = (await conn.execute(sa.select(sa.func.max(messages.c.id)))).scalar()
+    for address in dict.fromkeys(addresses):
+        if newest is not None:
+            row = {"kind": "relink", "address": address, "below_id": newest + 1, "done": 0, "created_at": now}
+            again = {name: row[name] for name in ("below_id", "done", "created_at")}
+            statement = insert(conn, mail_jobs).values(**row)
+            await conn.execute(statement.on_conflict_do_update(index_elements=["kind", "address"], set_=again))
+            hint_after_commit(conn, TOPIC)
+
+
+async def batch(
+    conn: AsyncConnection, linker: Linker, address: str, below_id: int, *, now: datetime
+) -> tuple[int, int]:
+    """Ask anew about the next messages with an id below `below_id`; return how many changed and the next bound.
+
+    The bound is 0 when there are no more.
+    """
+    oldest = max(below_id - WINDOW, 0)
+    query = (
+        sa.select(messages)
+        .where(messages.c.id < below_id, messages.c.id >= oldest, _touches(address), messages.c.link_manual.is_(False))
+        .order_by(messages.c.id.desc())
+        .limit(BATCH)
+    )
+    rows = (await conn.execute(query)).mappings().all()
+    known: dict[str, Linked] = {}
+    changed = 0
+    for row in rows:
+        linked = await _whose(conn, linker, row, known)
+        best = linked.best
+        if best is not None:
+            link = Link(best.client_id, best.contact_id, best.reason, best.confidence)
+        else:
+            link = await _of_thread(conn, row, linked)
+        candidates = [asdict(candidate) for candidate in linked.candidates]
+        changed += await put(conn, row, link, candidates=candidates, now=now)
+    for thread_id in {row["thread_id"] for row in rows if row["thread_id"] is not None}:
+        changed += await follow(conn, linker, thread_id, now=now)
+    return changed, (rows[-1]["id"] if len(rows) == BATCH else oldest)
+
+
+def _touches(address: str) -> sa.ColumnElement[bool]:
+    """Messages from this e-mail or domain, and those of ours to it."""
+    tail = address if "@" in address else f"@{address}"
+    of_sender = messages.c.from_address == address if "@" in address else messages.c.from_address.endswith(tail)
+    start = '"' if "@" in address else ""
+    to_it = (
+        sa.func.lower(sa.cast(messages.c[name], sa.Text)).contains(f'{start}{tail}"', autoescape=True)
+        for name in ("to", "cc")
+    )
+    return sa.or_(of_sender, sa.and_(messages.c.direction == "out", sa.or_(*to_it)))
+
+
+async def _whose(conn: AsyncConnection, linker: Linker, row: Any, known: dict[str, Linked]) -> Linked:
+    """The same question that the intake asked: the sender's, or for our own mail the first recipient's."""
+    asked = [row["from_address"]]
+    if row["direction"] == "out":
+        asked = [one.get("address", "") for one in (*row["to"], *row["cc"])][:20]
+    linked = Linked(None, (), None)
+    for address in asked:
+        if address not in known:
+            known[address] = await linker.by_email(conn, address)
+        linked = known[address]
+        if linked.best is not None:
+            break
+    return linked
+
+
+async def _of_thread(conn: AsyncConnection, row: Any, linked: Linked) -> Link:
+    """What the thread says where the address says nothing: as likely only, and never of our own address."""
+    if linked.is_own or row["thread_id"] is None:
+        return Link()
+    owner = await _owner(conn, row["thread_id"], but=row["id"])
+    return Link(owner.client_id, None, "thread", "likely") if owner.client_id is not None else Link()
+
+
+async def _owner(conn: AsyncConnection, thread_id: int, *, but: int | None = None) -> Link:
+    """Whose a thread is: its newest message's that is linked by more than the thread itself."""
+    sure = sa.or_(messages.c.link_reason != "thread", messages.c.link_manual.is_(True))
+    query = sa.select(*(messages.c[name] for name in Link.__slots__)).where(
+        messages.c.thread_id == thread_id, messages.c.client_id.is_not(None), sure
+    )
+    if but is not None:
+        query = query.where(messages.c.id != but)
+    row = (
+        (await conn.execute(query.order_by(messages.c.received_at.desc(), messages.c.id.desc()).limit(1)))
+        .mappings()
+        .first()
+    )
+    return Link.of(row) if row else Link()
+
+
+async def follow(conn: AsyncConnection, linker: Linker, thread_id: int, *, now: datetime) -> int:
+    """Give a thread, and those of its messages that nothing else links, to whom its own messages say."""
+    owner = await _owner(conn, thread_id)
+    values = {"client_id": owner.client_id, "contact_id": owner.contact_id}
+    await conn.execute(sa.update(threads).where(threads.c.id == thread_id).values(**values))
+    await queue.belong(conn, "message", thread_id, client_id=owner.client_id, now=now)
+    followers = sa.or_(messages.c.link_reason == "thread", messages.c.client_id.is_(None))
+    query = sa.select(messages).where(messages.c.thread_id == thread_id, messages.c.link_manual.is_(False), followers)
+    link = Link(owner.client_id, None, "thread", "likely") if owner.client_id is not None else Link()
+    changed = 0
+    for row in (await conn.execute(query)).mappings().all():
+        is_own = row["direction"] == "in" and row["from_address"] in linker.own_emails
+        changed += await put(conn, row, Link() if is_own else link, now=now)
+    return changed
+
+
+async def put(
+    conn: AsyncConnection,
+    row: Any,
+    link: Link,
+    *,
+    manual: bool = False,
+    candidates: Collection[dict[str, Any]] | None = None,
+    now: datetime,
+) -> bool:
+    """Write whose a message is; move it to that card, or off every card, and tell. False where nothing changed."""
+    is_new = Link.of(row) != link or manual is not row["link_manual"]
+    others = {} if candidates is None or list(candidates) == row["candidates"] else {"candidates": list(candidates)}
+    if not is_new and not others:
+        return False
+    values = {**asdict(link), "link_manual": manual, **others}
+    renewed = sa.update(messages).where(messages.c.id == row["id"]).values(**values).returning(messages)
+    message = (await conn.execute(renewed)).mappings().one()
+    if not is_new:
+        return False
+    if row["client_id"] is not None and row["client_id"] != link.client_id:
+        await timeline.remove(conn, "message", row["id"], now=now)
+    if link.client_id is not None:
+        about: dict[str, Any] = {"client_id": link.client_id, "contact_id": link.contact_id}
+        about |= {"at": message["received_at"], "data": timeline_data(message)}
+        await timeline.put(conn, "message", row["id"], **about, now=now)
+    to = await audience(conn, row["mailbox_id"], author_id=row["author_id"])
+    data = {"direction": message["direction"], "state": message["state"]}
+    await tell(conn, "message", row["id"], at=now, **to, client_id=link.client_id, data=data)
+    return True

@@ -16,16 +16,18 @@ from hub.clock import monotonic_s, utc_now
 from hub.errors import Unavailable
 from hub.settings import Pbx
 from hub.store.engine import Database
-from hub.telephony import health, recall, snapshot
-from hub.telephony.backfill import Backfill, Gap
-from hub.telephony.calls import Call, Effect
-from hub.telephony.cdr_source import source_of
-from hub.telephony.devices import EVENTS as DEVICE_EVENTS
-from hub.telephony.devicestore import DeviceStore
-from hub.telephony.intake import CallIntake, latest_snapshots_only
-from hub.telephony.link import Down, FrameReceived, PbxLink, Up
-from hub.telephony.sender import IntentSender
-from hub.telephony.tracker import CallTracker, PbxRules
+from hub.telephony import health
+from hub.telephony.backfill.backfill import Backfill, Gap
+from hub.telephony.backfill.cdr_source import source_of
+from hub.telephony.control.sender import IntentSender
+from hub.telephony.intake.intake import CallIntake, latest_snapshots_only
+from hub.telephony.line import snapshot
+from hub.telephony.line.link import Down, FrameReceived, PbxLink, Up
+from hub.telephony.presence.devices import EVENTS as DEVICE_EVENTS
+from hub.telephony.presence.devicestore import DeviceStore
+from hub.telephony.reading import recall
+from hub.telephony.tracking.calls import Call, Effect
+from hub.telephony.tracking.tracker import CallTracker, PbxRules
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """Giving a client an address, with all that follows: what was said and written earlier moves onto the card.
 
 Stands here because only the web layer may touch calls and messages in one transaction. Invariant: an address that
-is added has been relinked in the same transaction.
+is added has been relinked in the same transaction: the latest calls and messages at once, all other mail by a job.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-import hub.mail.relink
-import hub.telephony.relink
 from hub.crm import clients, leads
 from hub.crm.access import Actor
 from hub.crm.addresses import AddressKind
+from hub.mail import relink as mail_relink
+from hub.telephony.reading import relink as calls_relink
 
 
 async def add_address(
@@ -49,6 +49,8 @@ async def _relink(
     conn: AsyncConnection, client_id: int, contact_id: int | None, kind: AddressKind, value: str, *, now: datetime
 ) -> None:
     if kind == "phone":
-        await hub.telephony.relink.relink(conn, client_id=client_id, contact_id=contact_id, number=value, now=now)
+        await calls_relink.relink(conn, client_id=client_id, contact_id=contact_id, number=value, now=now)
     elif kind == "email":
-        await hub.mail.relink.relink(conn, client_id=client_id, contact_id=contact_id, email=value, now=now)
+        await mail_relink.relink(conn, client_id=client_id, contact_id=contact_id, email=value, now=now)
+    if kind != "phone":
+        await mail_relink.want(conn, [value], now=now)

@@ -20,9 +20,9 @@ from aiohttp import web
 from hub.clock import monotonic_s
 from hub.crm.audit import record
 from hub.errors import NotFound, Unavailable
-from hub.telephony import recordings
-from hub.telephony.recording_files import OpenRecording, source_of
-from hub.telephony.recordings import Recording
+from hub.telephony.recordings import recordings
+from hub.telephony.recordings.recording_files import OpenRecording, source_of
+from hub.telephony.recordings.recordings import Recording
 from hub.web import files, security
 from hub.web.ranges import Part, wanted_part
 from hub.web.visit import Visit

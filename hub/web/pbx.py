@@ -19,8 +19,8 @@ from aiohttp import web
 from hub.clock import monotonic_s
 from hub.errors import Refused, Unavailable
 from hub.settings import Pbx
-from hub.telephony.route_facts import Question, gather
-from hub.telephony.routing import answer_line, decide
+from hub.telephony.routing.route_facts import Question, gather
+from hub.telephony.routing.routing import answer_line, decide
 from hub.web.limits import SlidingLimit
 from hub.web.routes import Route
 from hub.web.team_rules import place_of

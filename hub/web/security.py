@@ -30,11 +30,6 @@ PAGE_POLICY = "; ".join(
         "base-uri 'none'",
     )
 )
-# A mail's body: no script, no form, no request to anywhere; a link opens a window of its own.
-MAIL_POLICY = (
-    "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src 'self' data:; "
-    "style-src 'unsafe-inline'; frame-ancestors 'self'; form-action 'none'; base-uri 'none'"
-)
 # A file that a stranger sent: should a browser show it after all, it can do nothing.
 FILE_POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"
 

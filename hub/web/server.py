@@ -87,6 +87,10 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
         refusal: HubError = as_hub_error(error)
     except HubError as error:
         refusal = error
+    except ConnectionResetError:
+        # Who asked has gone in the middle of a long answer: nobody is there to be told.
+        log.info("%s %r was broken off by the client", request.method, request.path)
+        return web.Response()
     except Exception:
         bug = Bug.numbered()
         # The one place where a bug does not stop its task further: the request ends here, and its number is logged.

@@ -10,10 +10,10 @@ from hub.crm.clients import Address, Client, Contact
 from hub.crm.queue import Item, ItemId, Kind
 from hub.crm.timeline import Entry
 from hub.mail.register import AttachmentRow, MailboxRow, MessageRow
-from hub.telephony.panel import Panel
-from hub.telephony.recording_files import RecordingPath
-from hub.telephony.recordings import Recording
-from hub.telephony.register import CallRow, LegRow
+from hub.telephony.reading.panel import Panel
+from hub.telephony.reading.register import CallRow, LegRow
+from hub.telephony.recordings.recording_files import RecordingPath
+from hub.telephony.recordings.recordings import Recording
 
 
 def facts(user_id: int, now: datetime) -> dict[str, Any]:
@@ -142,7 +142,6 @@ def message(now: datetime) -> MessageRow:
     empty: dict[str, Any] = dict.fromkeys(MessageRow.__slots__)
     about: dict[str, Any] = {
         "id": 1,
-        "mailbox_id": 1,
         "mailbox_address": "sales@hub.example",
         "direction": "in",
         "state": "received",
@@ -154,6 +153,17 @@ def message(now: datetime) -> MessageRow:
         "snippet": "Добрый день! Пришлите счёт.",
         "text": "Добрый день!\nПришлите счёт: https://severles.example/118",
         "parse_state": "ok",
+        "thread_id": 1,
+        "message_id": "<1@severles.example>",
+        "cc": [],
+        "bcc": [],
+        "reply_to": [],
+        "defects": [],
+        "flags": [],
+        "about": {},
+        "auto": "none",
+        "size": 4_213,
+        "mailbox_id": 1,
         "client_id": 1,
         "client_name": "ООО «Северный лес»",
         "attachments": (AttachmentRow(1, 1, "договор.pdf", "application/pdf", 48_213, "", False, None),),

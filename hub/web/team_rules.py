@@ -22,9 +22,9 @@ from hub.crm.hours import DAYS, Holiday, Shift
 from hub.crm.rules import TeamRules
 from hub.errors import Refused
 from hub.settings import Pbx
-from hub.telephony import recordings
-from hub.telephony.route_facts import Place, Question, gather
-from hub.telephony.routing import Decision, Facts, answer_line, decide
+from hub.telephony.recordings import recordings
+from hub.telephony.routing.route_facts import Place, Question, gather
+from hub.telephony.routing.routing import Decision, Facts, answer_line, decide
 from hub.web.visit import Form, Services
 
 _SPAN = re.compile(r"(\d{1,2})(?:[:.](\d{2}))?\s*[-–—]\s*(\d{1,2})(?:[:.](\d{2}))?")

@@ -10,7 +10,7 @@ from hub.crm.addresses import parse_phone
 from hub.errors import Refused
 from hub.settings import Pbx
 from hub.telephony import health
-from hub.telephony.numbers import DialRules
+from hub.telephony.control.numbers import DialRules
 from hub.web.visit import Visit
 
 

@@ -18,7 +18,7 @@ from hub.crm.linking import Linker
 from hub.demo.pbx import ScriptedPbx
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
-from hub.telephony.intake import CallIntake
+from hub.telephony.intake.intake import CallIntake
 from hub.telephony.models import calls, pbx_states
 from hub.telephony.service import PbxService
 from tests.testbed.site import Site, running_site

@@ -22,10 +22,10 @@ from hub.errors import NotFound, Refused, Unavailable
 from hub.settings import Pbx, Secret
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
-from hub.telephony import recording_files
 from hub.telephony.models import recordings
-from hub.telephony.recording_check import check
-from hub.telephony.recording_files import (
+from hub.telephony.recordings import recording_files
+from hub.telephony.recordings.recording_check import check
+from hub.telephony.recordings.recording_files import (
     DirectorySource,
     RecordingPath,
     Source,

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import sqlalchemy as sa
 
+from hub.mail.models import messages
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
 from hub.web.door import SERVICES
@@ -82,19 +84,55 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/calls/{id}/colleagues"): Rule(404, 200, of="talk"),
     ("GET", "/call-intents/{id}"): Rule(404, 200, of="intent"),
     ("GET", "/messages/{id}"): Rule(404, 200, of="message"),
+    ("GET", "/messages/{id}/link"): Rule(404, 200, of="message"),
+    ("POST", "/messages/{id}/link"): Rule(404, 204, of="message", form="whose="),
     ("GET", "/messages/{id}/body"): Rule(404, 200, of="message"),
+    ("GET", "/messages/{id}/part"): Rule(404, 200, of="message"),
+    ("GET", "/messages/{id}/files"): Rule(404, 200, of="message"),
+    ("POST", "/messages/{id}/pictures"): Rule(404, 200, of="message", form="always=1"),
+    ("GET", "/attachments/{id}/preview"): Rule(404, 200, of="attachment"),
+    ("POST", "/attachments/{id}/anyway"): Rule(403, 403, of="attachment"),  # the administrator's alone
+    ("GET", "/threads/{id}"): Rule(404, 200, of="thread"),
+    ("GET", "/threads/{id}/answering"): Rule(404, 200, of="thread"),
+    ("POST", "/threads/{id}/answering"): Rule(404, 204, of="thread"),
     ("GET", "/messages/{id}/raw"): Rule(404, 200, of="message"),
     ("GET", "/attachments/{id}"): Rule(404, 200, of="attachment"),
+    ("GET", "/mailboxes/health"): Rule(200, 200),
+    ("GET", "/mailboxes/{id}"): Rule(404, 200, of="mailbox"),
     ("POST", "/messages/{id}/reply"): Rule(404, 200, of="message", form=LETTER.replace("12345678", "87654321")),
     ("POST", "/messages/{id}/send-again"): Rule(404, 409, of="message"),
     ("POST", "/messages/{id}/accept-as-sent"): Rule(404, 409, of="message"),
+    ("POST", "/messages/{id}/flags"): Rule(404, 204, of="message", form="seen=1"),
+    ("GET", "/outbox"): Rule(200, 200),
+    ("GET", "/outbox/stuck"): Rule(200, 200),
+    ("POST", "/outbox/{id}/send-again"): Rule(404, 409, of="message"),
+    ("POST", "/outbox/{id}/accept-as-sent"): Rule(404, 409, of="message"),
+    ("POST", "/outbox/{id}/cancel"): Rule(404, 409, of="message"),
+    ("POST", "/outbox/{id}/copy-again"): Rule(404, 409, of="message"),
     ("GET", "/styleguide"): Rule(200, 200),
     ("GET", "/leads"): Rule(200, 200),
     ("POST", "/leads/{id}/close"): Rule(404, 204, of="lead"),
     ("POST", "/leads/{id}/convert"): Rule(404, 204, of="lead"),
+    # templates are everybody's or one's team's; how one writes is one's own
+    ("GET", "/templates"): Rule(200, 200),
+    ("GET", "/templates/new"): Rule(200, 200),
+    ("POST", "/templates"): Rule(403, 403, form="name=x&language=ru&text=x"),
+    ("GET", "/templates/{id}"): Rule(404, 200, of="template"),
+    ("POST", "/templates/{id}"): Rule(404, 403, of="template", form="name=x&language=ru&text=x"),
+    ("GET", "/templates/{id}/filled"): Rule(404, 200, of="template"),
+    ("POST", "/templates/{id}/archive"): Rule(404, 204, of="template"),
+    ("GET", "/me/writing"): Rule(200, 200),
+    ("POST", "/me/signature"): Rule(204, 204, form="language=ru&text=x"),
+    ("POST", "/me/senders"): Rule(404, 204, form="mailbox=1&name=x"),
+    ("POST", "/me/senders/{id}/default"): Rule(404, 204, of="sender"),
+    ("POST", "/me/senders/{id}/remove"): Rule(404, 204, of="sender"),
     # the registers of all are the administrator's
+    # each manager's register of messages holds what they may see
+    ("GET", "/messages"): Rule(200, 200),
+    ("GET", "/messages/found"): Rule(200, 200),
+    ("GET", "/messages/export"): Rule(200, 200),
+    # the register of all calls is the administrator's
     ("GET", "/calls"): Rule(403, 403),
-    ("GET", "/messages"): Rule(403, 403),
     # … and so are the call rules
     ("GET", "/admin/teams"): Rule(403, 403),
     ("GET", "/admin/teams/{id}/rules"): Rule(403, 403),
@@ -137,8 +175,30 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/messages"): Rule(200, 200),
     ("POST", "/messages"): Rule(404, 202, json=MAIL),
     ("GET", "/messages/{id}"): Rule(404, 200, of="message"),
+    ("POST", "/messages/{id}/link"): Rule(404, 200, of="message", json="{}"),
     ("GET", "/messages/{id}/raw"): Rule(404, 200, of="message"),
+    ("POST", "/messages/{id}/parse"): Rule(403, 403, of="message"),
+    ("POST", "/messages/{id}/flags"): Rule(404, 200, of="message", json='{"seen": true}'),
     ("GET", "/attachments/{id}"): Rule(404, 200, of="attachment"),
+    ("GET", "/mailboxes/{id}/health"): Rule(404, 200, of="mailbox"),
+    ("GET", "/templates"): Rule(200, 200),
+    ("POST", "/templates"): Rule(403, 403, json='{"name": "x", "text": "x"}'),
+    ("GET", "/templates/{id}"): Rule(404, 200, of="template2"),
+    ("POST", "/templates/{id}"): Rule(404, 403, of="template2", json='{"name": "x", "text": "x"}'),
+    ("POST", "/templates/{id}/fill"): Rule(404, 200, of="template2"),
+    ("POST", "/templates/{id}/archive"): Rule(404, 200, of="template2"),
+    ("GET", "/senders"): Rule(200, 200),
+    ("POST", "/senders"): Rule(404, 201, json='{"mailbox": 1, "name": "y"}'),
+    ("POST", "/senders/{id}/remove"): Rule(404, 200, of="sender2"),
+    ("GET", "/signatures"): Rule(200, 200),
+    ("POST", "/signatures"): Rule(200, 200, json='{"html": "x"}'),
+    ("GET", "/threads/{id}"): Rule(404, 200, of="thread"),
+    ("POST", "/threads/{id}/answering"): Rule(404, 200, of="thread"),
+    ("POST", "/threads/{id}/answering/end"): Rule(404, 200, of="thread"),
+    ("GET", "/outbox"): Rule(200, 200),
+    ("POST", "/messages/{id}/send-again"): Rule(404, 409, of="message"),
+    ("POST", "/messages/{id}/accept-as-sent"): Rule(404, 409, of="message"),
+    ("POST", "/messages/{id}/cancel"): Rule(404, 409, of="message"),
     ("GET", "/queue"): Rule(200, 200),
     ("POST", "/queue/{id}/claim"): Rule(404, 200, of="item"),
     ("POST", "/queue/{id}/release"): Rule(404, 200, of="item"),
@@ -192,7 +252,23 @@ async def ids(site: Site) -> dict[str, int]:
     message_id = await talk.message(site.db, site.blobs, files=(("a.txt", "text/plain", b"a"),))
     async with api.post("clients", json={"name": "Ромашка", "contacts": [{"name": "Анна"}]}) as answer:
         client = await answer.json()
+    async with site.db.read() as conn:
+        mailbox_id = (await conn.execute(sa.select(messages.c.mailbox_id).where(messages.c.id == message_id))).scalar()
+    assert mailbox_id is not None
+    team = min(site.actors["olga"].team_ids)
+    templates, senders = [], []
+    for name in ("a", "b"):
+        async with api.post("templates", json={"name": name, "team": team, "text": "x"}) as answer:
+            templates.append((await answer.json())["id"])
+        async with api.post("senders", json={"mailbox": 1, "name": f"o {name}"}) as answer:
+            items = (await answer.json())["items"]
+        senders.append(next(one["id"] for one in items if one["name"] == f"o {name}"))
     return {
+        "mailbox": mailbox_id,
+        "template": templates[0],
+        "template2": templates[1],
+        "sender": senders[0],
+        "sender2": senders[1],
         "call": call_id,
         "talk": talk_id,
         "intent": intent,
@@ -200,6 +276,7 @@ async def ids(site: Site) -> dict[str, int]:
         "recording": recording_id,
         "message": message_id,
         "attachment": (await got(api, f"messages/{message_id}"))["attachments"][0]["id"],
+        "thread": (await got(api, f"messages/{message_id}"))["thread"],
         "lead": (await got(api, "leads"))["items"][0]["id"],
         "client": client["id"],
         "contact": client["contacts"][0]["id"],

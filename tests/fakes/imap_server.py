@@ -11,9 +11,11 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from hub.settings import MailServer, Secret
 
+Server = TypeVar("Server", bound="FakeImapServer")
 Answer = Callable[[bytes, bytes], "bytes | None"]
 """Given the tag and the command: bytes to answer instead, or None for the usual answer."""
 
@@ -83,6 +85,13 @@ class FakeImapServer:
         if word == b"LIST":
             rows = [b'* LIST (%s) "/" "%s"' % (b"\\Sent" if n == "Sent" else b"", n.encode()) for n in self.folders]
             return b"".join(row + b"\r\n" for row in rows)
+        if word == b"STATUS":
+            folder = self.folders[command.split(b'"')[1].decode()]
+            counts = (len(folder.messages), max(folder.messages, default=0) + 1, folder.uidvalidity)
+            return b'* STATUS "%s" (MESSAGES %d UIDNEXT %d UIDVALIDITY %d UNSEEN 0)\r\n' % (
+                command.split(b'"')[1],
+                *counts,
+            )
         if word == b"SELECT":
             top = max(selected.messages, default=0) + 1 if selected.uidnext is None else selected.uidnext
             told = b"* OK [UIDNEXT %d] next\r\n" % top if top else b""
@@ -90,32 +99,48 @@ class FakeImapServer:
                 b"* %d EXISTS\r\n* OK [UIDVALIDITY %d] ok\r\n" % (len(selected.messages), selected.uidvalidity) + told
             )
         if command.startswith(b"UID SEARCH"):
-            return b"* SEARCH" + b"".join(b" %d" % uid for uid in sorted(selected.messages)) + b"\r\n"
+            found = sorted(uid for uid in selected.messages if is_asked(uid, command, selected))
+            return b"* SEARCH" + b"".join(b" %d" % uid for uid in found) + b"\r\n"
         if command.startswith(b"UID FETCH"):
-            return b"".join(self._row(uid, command, selected) for uid in uids_of(command) & set(selected.messages))
+            found = sorted(uid for uid in selected.messages if is_asked(uid, command, selected))
+            return b"".join(self._row(uid, command, selected) for uid in found)
         return b""
 
     def _row(self, uid: int, command: bytes, selected: FakeFolder) -> bytes:
         raw = selected.messages[uid]
         if b"RFC822.SIZE" in command:
             return b"* 1 FETCH (UID %d RFC822.SIZE %d)\r\n" % (uid, len(raw))
+        if command.endswith(b"(UID FLAGS)"):
+            return b"* 1 FETCH (UID %d FLAGS ())\r\n" % uid
         head = b'* 1 FETCH (UID %d FLAGS () INTERNALDATE "%s" BODY[] {%d}\r\n' % (uid, selected.internaldate, len(raw))
         return head + raw + b")\r\n"
 
 
+def is_asked(uid: int, command: bytes, selected: FakeFolder) -> bool:
+    """Tell whether a SEARCH or FETCH means this UID; a search by anything else finds all."""
+    match = re.match(rb"UID (?:FETCH|SEARCH UID) ([\d,:*]+)", command)
+    top = max(selected.messages, default=0)
+    for run in match[1].split(b",") if match else []:
+        first, last = ((top if end == b"*" else int(end)) for end in (run.split(b":") * 2)[:2])
+        if min(first, last) <= uid <= max(first, last):
+            return True
+    return match is None
+
+
 def uids_of(command: bytes) -> set[int]:
-    """The UIDs a FETCH names."""
+    """The UIDs that a FETCH of messages names one by one or as narrow runs."""
     found: set[int] = set()
-    match = re.match(rb"UID FETCH ([\d,:]+)", command)
+    match = re.match(rb"UID FETCH ([\d,:]+) ", command)
     for run in match[1].split(b",") if match else []:
         first, _, last = run.partition(b":")
-        found |= set(range(int(first), int(last or first) + 1))
+        found |= set(range(int(first), min(int(last or first), int(first) + 100_000) + 1))
     return found
 
 
 @asynccontextmanager
-async def fake_imap(*, context: ssl.SSLContext | None = None) -> AsyncIterator[FakeImapServer]:
-    server = FakeImapServer()
+async def fake_imap(server: Server | None = None, *, context: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
+    server = server or FakeImapServer()  # type: ignore[assignment]
+    assert server is not None
     listener = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=context)
     server.port = listener.sockets[0].getsockname()[1]
     try:

@@ -17,9 +17,9 @@ from hub.crm import presence
 from hub.crm.models import audit, phones, user_privileges, users
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
-from hub.telephony import intents
-from hub.telephony.calls import Call
+from hub.telephony.control import intents
 from hub.telephony.models import call_intents
+from hub.telephony.tracking.calls import Call
 from tests.integration.test_api_clients import got
 from tests.testbed import talk
 from tests.testbed.site import SETTINGS, Site, running_site

@@ -21,13 +21,13 @@ from hub.errors import Unavailable
 from hub.settings import Pbx, Secret
 from hub.store.changes import changes
 from hub.store.engine import Database
-from hub.telephony.backfill import Backfill, Filled, Gap
-from hub.telephony.calls import CallChanged, CallEnded, CallOffered, Channel, Leg
-from hub.telephony.cdr_check import check
-from hub.telephony.cdr_source import BLOCK_BYTES, CsvSource, TableSource, source_of
-from hub.telephony.directions import PbxRules
+from hub.telephony.backfill.backfill import Backfill, Filled, Gap
+from hub.telephony.backfill.cdr_check import check
+from hub.telephony.backfill.cdr_source import BLOCK_BYTES, CsvSource, TableSource, source_of
 from hub.telephony.models import calls
 from hub.telephony.service import PbxService
+from hub.telephony.tracking.calls import CallChanged, CallEnded, CallOffered, Channel, Leg
+from hub.telephony.tracking.directions import PbxRules
 from tests.integration.test_api_clients import got
 from tests.integration.test_call_intake import T0, WAITING
 from tests.integration.test_callbacks import NUMBER, SALES, Company, phone_leg

@@ -10,13 +10,13 @@ import msgspec
 import pytest
 
 from hub.store.engine import Database
-from hub.telephony.calls import Call, CallMerged
-from hub.telephony.cdr import read_csv
-from hub.telephony.cdr_calls import calls_of
-from hub.telephony.cdr_check import check
+from hub.telephony.backfill.cdr import read_csv
+from hub.telephony.backfill.cdr_calls import calls_of
+from hub.telephony.backfill.cdr_check import check
+from hub.telephony.line.wire import FrameReader
 from hub.telephony.service import rules_of
-from hub.telephony.tracker import CallTracker
-from hub.telephony.wire import FrameReader
+from hub.telephony.tracking.calls import Call, CallMerged
+from hub.telephony.tracking.tracker import CallTracker
 from tests.integration.test_resync_asterisk import office
 from tests.testbed.ami import Ami
 from tests.testbed.asterisk import running_asterisk

@@ -15,8 +15,12 @@ from hub.crm.access import Actor, load_actor
 from hub.crm.linking import Linker
 from hub.errors import Conflict, Refused
 from hub.store.engine import Database
-from hub.telephony import control, register
-from hub.telephony.calls import (
+from hub.telephony.control import control
+from hub.telephony.control.numbers import DialRules
+from hub.telephony.intake.intake import CallIntake
+from hub.telephony.models import call_intents, calls
+from hub.telephony.reading import register
+from hub.telephony.tracking.calls import (
     Call,
     CallChanged,
     CallEnded,
@@ -27,9 +31,6 @@ from hub.telephony.calls import (
     Effect,
     Leg,
 )
-from hub.telephony.intake import CallIntake
-from hub.telephony.models import call_intents, calls
-from hub.telephony.numbers import DialRules
 
 T0 = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 CALLER = Leg(Channel("PJSIP/trunk-1"), "100.1", None, "84951234567", "caller", rang_at=T0)

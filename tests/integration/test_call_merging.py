@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from hub.crm import timeline
-from hub.telephony import recall, register
-from hub.telephony.calls import Call, CallChanged, CallEnded, CallMerged, CallOffered, Channel, Leg, Transfer
 from hub.telephony.models import call_intents, call_legs, calls, recordings
+from hub.telephony.reading import recall, register
+from hub.telephony.tracking.calls import Call, CallChanged, CallEnded, CallMerged, CallOffered, Channel, Leg, Transfer
 from tests.integration.test_call_intake import T0, WAITING, Room, grown, room
 
 __all__ = ["room"]

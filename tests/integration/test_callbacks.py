@@ -16,9 +16,9 @@ from hub.crm.models import blocked_callers, phones, queue_items
 from hub.crm.models import leads as lead_table
 from hub.store.changes import changes
 from hub.store.engine import Database
-from hub.telephony.calls import Call, CallChanged, CallEnded, CallOffered, Channel, Effect, Leg, Outcome
-from hub.telephony.intake import CallIntake
+from hub.telephony.intake.intake import CallIntake
 from hub.telephony.models import call_legs, calls
+from hub.telephony.tracking.calls import Call, CallChanged, CallEnded, CallOffered, Channel, Effect, Leg, Outcome
 from tests.integration.test_call_intake import T0, WAITING
 
 NUMBER = "+74951234567"

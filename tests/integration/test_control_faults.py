@@ -16,10 +16,11 @@ from hub.crm.models import audit
 from hub.demo.pbx import Phone, ScriptedPbx
 from hub.errors import Conflict
 from hub.store.engine import Database
-from hub.telephony import handing, intents, parked, register, supervision
-from hub.telephony.intents import Intent
+from hub.telephony.control import handing, intents, supervision
+from hub.telephony.control.intents import Intent
+from hub.telephony.control.numbers import DialRules
 from hub.telephony.models import call_intents
-from hub.telephony.numbers import DialRules
+from hub.telephony.reading import parked, register
 from tests.integration.test_pbx_service import Office
 from tests.testbed.waiting import wait_for
 

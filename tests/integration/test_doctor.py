@@ -13,9 +13,9 @@ import pytest
 from aiohttp import web
 
 from hub.settings import Pbx, PbxTeam, Secret
-from hub.telephony.diagnosis import judge
-from hub.telephony.doctor import look
-from hub.telephony.seen import Finding
+from hub.telephony.doctor.diagnosis import judge
+from hub.telephony.doctor.doctor import look
+from hub.telephony.doctor.seen import Finding
 from tests.integration.test_link_asterisk import SOON, watching
 from tests.testbed.asterisk import SHIPPED, Asterisk, running_asterisk
 from tests.testbed.hub import run_command, running_hub

@@ -12,11 +12,11 @@ from datetime import timedelta
 import pytest
 
 from hub.clock import utc_now
-from hub.telephony import snapshot
-from hub.telephony.calls import CallEnded, CallOffered, ClaimConnected, Effect
-from hub.telephony.directions import PbxRules
-from hub.telephony.link import Down, FrameReceived, Incoming, PbxLink, Timing, Up
-from hub.telephony.tracker import CallTracker
+from hub.telephony.line import snapshot
+from hub.telephony.line.link import Down, FrameReceived, Incoming, PbxLink, Timing, Up
+from hub.telephony.tracking.calls import CallEnded, CallOffered, ClaimConnected, Effect
+from hub.telephony.tracking.directions import PbxRules
+from hub.telephony.tracking.tracker import CallTracker
 from tests.testbed.asterisk import Asterisk, running_asterisk
 from tests.testbed.sipp import caller, phone
 from tests.testbed.waiting import wait_for

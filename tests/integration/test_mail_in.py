@@ -75,8 +75,8 @@ async def peer(request: pytest.FixtureRequest) -> AsyncIterator[Peer]:
 class Office:
     """A team with one mailbox, whose reader runs."""
 
-    def __init__(self, db: Database, blobs: BlobStore, imap: MailServer) -> None:
-        self.db, self.blobs, self.imap = db, blobs, imap
+    def __init__(self, db: Database, blobs: BlobStore, imap: MailServer, *, folders: tuple[str, ...] = ()) -> None:
+        self.db, self.blobs, self.imap, self.folders = db, blobs, imap, folders
         self._task: asyncio.Future[None] | None = None
 
     async def open(self) -> None:
@@ -98,7 +98,7 @@ class Office:
             self.mailbox_id = (await conn.execute(made.returning(mailboxes.c.id))).scalar_one()
 
     async def start(self) -> None:
-        box = Mailbox(address=BOX, team="sales", imap=self.imap, smtp=self.imap)
+        box = Mailbox(address=BOX, team="sales", imap=self.imap, smtp=self.imap, folders=self.folders)
         linker = Linker("RU", frozenset(), frozenset({BOX}))
         reader = MailboxReader(self.db, self.blobs, linker, box, self.mailbox_id, ThreadPoolExecutor(1))
         self._task = asyncio.ensure_future(reader.run())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from hub.errors import Unavailable
 from hub.mail import register
 from hub.mail.intake.intake import Arrived, FolderPlace, MailIntake
 from hub.mail.models import folders, mailboxes
+from hub.store import changes
 from hub.store.blobs import BlobStore
+from hub.store.changes import Position
 from hub.store.engine import Database
 
 T0 = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -78,6 +81,17 @@ async def box(db: Database, blobs: BlobStore) -> Box:
     one = Box(db, blobs)
     await one.open()
     return one
+
+
+async def test_what_a_stranger_writes_to_a_persons_own_mailbox_is_offered_and_told_to_no_team(box: Box) -> None:
+    olga = box.actor.user_id
+    box.intake = replace(box.intake, owner_id=olga)
+    raw = b"From: Doctor <doctor@clinic.example>\r\nTo: olga@hub.test\r\nSubject: x\r\n\r\ny"
+    assert await box.arrive(raw) == 1
+    assert (await box.waiting(), await box.leads()) == ([], [])
+    async with box.db.read() as conn:
+        told = await changes.read_after(conn, Position(0, 0))
+    assert [(one.team_id, one.user_id) for one in told if one.kind == "message"] == [(None, olga)]
 
 
 def mail(

@@ -16,13 +16,14 @@ import pytest
 import sqlalchemy as sa
 
 from hub.mail import register
-from hub.mail.intake.intake import SMALL_BYTES, Arrived
+from hub.mail.intake.intake import Arrived
 from hub.mail.models import folders, locations
-from hub.mail.reading.parsing import ParserPool
+from hub.mail.reading.workers import ParserPool
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
 from tests.integration.test_mail_intake import T0, Box, mail
 
+SMALL_BYTES = 8 * 1024
 NUL_WORD = "=?utf-8?B?" + base64.b64encode(b"a\0b").decode() + "?="
 LONE = "=?utf-7?Q?+2AA-?="
 HOSTILE = {

@@ -23,7 +23,7 @@ from hub.mail.models import outbox as outbox_table
 from hub.mail.reading.headers import Address
 from hub.mail.reading.mime import parse
 from hub.mail.register import MessageRow
-from hub.mail.sending import outbox, sender, submit
+from hub.mail.sending import outbox, sender, submit, verdicts
 from hub.mail.sending.compose import OutgoingFile
 from hub.mail.sending.sender import Sender
 from hub.mail.sending.submit import NewMessage
@@ -238,7 +238,7 @@ async def test_a_deferred_message_is_tried_again_only_where_it_did_not_arrive(of
 async def test_after_two_days_of_trying_hub_gives_up_and_says_so(office: Office) -> None:
     office.mail.faults.data_answer = "452 mailbox full"
     message_id = await office.send()
-    for _ in range(len(outbox.RETRY_AFTER) + 1):
+    for _ in range(len(verdicts.RETRY_AFTER) + 1):
         await office.sender.work()
         office.clock.later(hours=4)
     assert await office.state(message_id) == ("refused", ["refused"])

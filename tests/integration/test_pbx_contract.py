@@ -12,7 +12,7 @@ import pytest
 
 from hub.demo.pbx import Phone, ScriptedPbx
 from hub.errors import Refused
-from hub.telephony.link import FrameReceived, PbxLink, Up
+from hub.telephony.line.link import FrameReceived, PbxLink, Up
 from tests.testbed import sipp
 from tests.testbed.asterisk import Asterisk, running_asterisk
 from tests.testbed.waiting import wait_for

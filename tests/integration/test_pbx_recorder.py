@@ -18,9 +18,9 @@ from hub.demo.pbx_recorder import Recorder
 from hub.demo.sounds import conversation
 from hub.errors import Conflict, Forbidden, NotFound
 from hub.store.engine import Database
-from hub.telephony import recording_switch
 from hub.telephony.models import recordings
-from hub.telephony.recording_keeper import RecordingKeeper
+from hub.telephony.recordings import recording_switch
+from hub.telephony.recordings.recording_keeper import RecordingKeeper
 from tests.integration.test_pbx_service import Office
 from tests.testbed.audio_files import rule
 from tests.testbed.waiting import wait_for

@@ -16,10 +16,10 @@ from hub.crm.linking import Linker
 from hub.crm.models import queue_items
 from hub.demo.pbx import Phone, ScriptedPbx
 from hub.store.engine import Database
-from hub.telephony import control
-from hub.telephony.intake import CallIntake
+from hub.telephony.control import control
+from hub.telephony.control.numbers import DialRules
+from hub.telephony.intake.intake import CallIntake
 from hub.telephony.models import call_intents, calls, pbx_states
-from hub.telephony.numbers import DialRules
 from hub.telephony.service import PbxService
 from tests.testbed.waiting import wait_for
 

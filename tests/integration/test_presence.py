@@ -19,12 +19,13 @@ from hub.errors import NotFound, Refused
 from hub.settings import Pbx, Secret
 from hub.store import changes
 from hub.store.engine import Database
-from hub.telephony import health, presence, wallboard
-from hub.telephony.calls import Call, CallChanged, CallEnded, Channel, Leg
-from hub.telephony.devices import Device, Pending
-from hub.telephony.devicestore import DeviceStore, store
+from hub.telephony import health
 from hub.telephony.models import calls, device_states, pbx_states
+from hub.telephony.presence import presence, wallboard
+from hub.telephony.presence.devices import Device, Pending
+from hub.telephony.presence.devicestore import DeviceStore, store
 from hub.telephony.service import PbxService
+from hub.telephony.tracking.calls import Call, CallChanged, CallEnded, Channel, Leg
 from tests.fakes.ami_server import ami_server, packet
 from tests.integration.test_api_clients import got
 from tests.testbed import talk

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from hub.settings import Pbx
-from hub.telephony.recording_check import check
+from hub.telephony.recordings.recording_check import check
 from tests.testbed.webserver import running_webserver
 
 

@@ -18,11 +18,11 @@ from hub.crm.models import audit
 from hub.settings import Settings
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
-from hub.telephony import control, intents
-from hub.telephony import recordings as rules
-from hub.telephony.actions import actions_of
+from hub.telephony.control import control, intents
+from hub.telephony.control.actions import actions_of
+from hub.telephony.control.numbers import DialRules
 from hub.telephony.models import call_legs, calls, recordings
-from hub.telephony.numbers import DialRules
+from hub.telephony.recordings import recordings as rules
 from tests.integration.test_api_clients import got, made
 from tests.testbed import talk
 from tests.testbed.audio_files import PATH, announce, keeper, recorded, riff, rule, settings_for, wav

@@ -16,8 +16,8 @@ from hub.crm import people, queue
 from hub.crm.access import Actor, load_actor
 from hub.crm.linking import Linker
 from hub.store.engine import Database
-from hub.telephony import control
-from hub.telephony.intake import CallIntake
+from hub.telephony.control import control
+from hub.telephony.intake.intake import CallIntake
 from hub.telephony.models import calls, pbx_states
 from hub.telephony.service import PbxService
 from tests.testbed.asterisk import Asterisk, running_asterisk

@@ -18,7 +18,7 @@ from hub.crm.models import clients
 from hub.settings import HubSection, Secret, Settings, WebSection
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
-from hub.telephony.intake import CallIntake
+from hub.telephony.intake.intake import CallIntake
 from hub.telephony.models import pbx_states
 from hub.telephony.service import PbxService
 from hub.web import pbx as question

@@ -22,9 +22,11 @@ from hub.errors import Conflict, Refused
 from hub.settings import Pbx, PbxTeam, Secret
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
-from hub.telephony import colleagues, health, presence, register
-from hub.telephony.intake import CallIntake
+from hub.telephony import health
+from hub.telephony.intake.intake import CallIntake
 from hub.telephony.models import call_intents, calls, device_states, pbx_states
+from hub.telephony.presence import presence
+from hub.telephony.reading import colleagues, register
 from hub.telephony.service import PbxService
 from tests.testbed.site import SETTINGS, running_site
 from tests.testbed.waiting import wait_for

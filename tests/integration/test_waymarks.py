@@ -15,9 +15,9 @@ from hub.crm.linking import Linker
 from hub.crm.models import leads, queue_items
 from hub.store.changes import changes
 from hub.store.engine import Database
-from hub.telephony.calls import Announced, Call, CallEnded, CallOffered, Effect, Outcome
-from hub.telephony.intake import CallIntake
+from hub.telephony.intake.intake import CallIntake
 from hub.telephony.models import calls
+from hub.telephony.tracking.calls import Announced, Call, CallEnded, CallOffered, Effect, Outcome
 from tests.testbed import talk
 from tests.testbed.site import Site
 

@@ -16,9 +16,9 @@ from hub.crm.models import team_rules
 from hub.settings import Pbx, Settings
 from hub.store.engine import Database
 from hub.store.upsert import insert
-from hub.telephony.calls import Announced
 from hub.telephony.models import recordings
-from hub.telephony.recording_keeper import RecordingKeeper
+from hub.telephony.recordings.recording_keeper import RecordingKeeper
+from hub.telephony.tracking.calls import Announced
 from tests.testbed import talk
 from tests.testbed.site import SETTINGS
 

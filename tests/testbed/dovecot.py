@@ -27,10 +27,11 @@ USER = "mail"
 class Dovecot:
     """One running server; every user has the same password and folders INBOX, Sent, Drafts, Junk."""
 
-    def __init__(self, users: Sequence[str]) -> None:
+    def __init__(self, users: Sequence[str], *, capabilities: str = "") -> None:
         self.home = Path(tempfile.mkdtemp(prefix="hub-dovecot-"))
         self.port = free_port()
         self.users = tuple(users)
+        self._capabilities = f"imap_capability = {capabilities}" if capabilities else ""
         self._process: asyncio.subprocess.Process | None = None
         self._serial = 0
         self._write_configuration()
@@ -126,6 +127,7 @@ first_valid_uid = 1
 first_valid_gid = 1
 mailbox_list_index = no
 maildir_very_dirty_syncs = no
+{self._capabilities}
 passdb {{
   driver = passwd-file
   args = scheme=PLAIN username_format=%u {home}/users
@@ -171,13 +173,16 @@ service stats {{
 
 
 @asynccontextmanager
-async def running_dovecot(*users: str) -> AsyncIterator[Dovecot]:
-    """Start a server for `users` and stop it at the end; skip the test, with the reason, where there can be none."""
+async def running_dovecot(*users: str, capabilities: str = "") -> AsyncIterator[Dovecot]:
+    """Start a server for `users` and stop it at the end; skip the test, with the reason, where there can be none.
+
+    `capabilities` is what it says it can, where not all that it can.
+    """
     if os.geteuid() != 0:
         pytest.skip("not root: Dovecot of the tests runs as root on a port of its own")
     if reason := await asyncio.to_thread(ensure_packages, ["dovecot-imapd"]):
         pytest.skip(reason)
-    dovecot = Dovecot(users)
+    dovecot = Dovecot(users, capabilities=capabilities)
     try:
         await dovecot.start()
         yield dovecot

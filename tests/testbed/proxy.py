@@ -115,3 +115,54 @@ async def running_gate(target_port: int) -> AsyncIterator[Gate]:
         server.close()
         gate.open()
         gate.close()
+
+
+class CommandCutter:
+    """Forwards to `target_port` and cuts the first line at its n-th command: the server never hears that one."""
+
+    def __init__(self, target_port: int, *, at: int) -> None:
+        self.port = 0
+        self.was_cut = False
+        self._target_port, self._left = target_port, at
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, OSError):
+            peer_reader, peer_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+            try:
+                await asyncio.gather(
+                    self._commands(reader, peer_writer), self._answers(peer_reader, writer, peer_writer)
+                )
+            finally:
+                peer_writer.transport.abort()
+                writer.transport.abort()
+
+    async def _commands(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # None of what the tests send holds a literal, so each line is a command.
+        while line := await reader.readline():
+            self._left -= 1
+            if self._left == 0:
+                self.was_cut = True
+                break
+            writer.write(line)
+            await writer.drain()
+        writer.transport.abort()
+
+    async def _answers(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, other: asyncio.StreamWriter
+    ) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+        writer.transport.abort()
+        other.transport.abort()
+
+
+@asynccontextmanager
+async def running_command_cutter(target_port: int, *, at: int) -> AsyncIterator[CommandCutter]:
+    cutter = CommandCutter(target_port, at=at)
+    server = await asyncio.start_server(cutter.serve, "127.0.0.1", 0)
+    cutter.port = server.sockets[0].getsockname()[1]
+    try:
+        yield cutter
+    finally:
+        server.close()

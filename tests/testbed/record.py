@@ -13,7 +13,7 @@ import random
 import tempfile
 from pathlib import Path
 
-from hub.telephony.wire import FrameReader
+from hub.telephony.line.wire import FrameReader
 from tests.testbed.ami import CLAIM, HUNG_UP, IN_TALK, JOINED, OTHER_CLAIM, RINGS, Ami
 from tests.testbed.asterisk import running_asterisk
 from tests.testbed.recorded import features, freepbx, groups, taken, transfers

@@ -20,11 +20,13 @@ CUT = "cut"
 class ScriptedSmtp:
     """Answers each verb with `answers[verb]`: a line (or several), `STALL` for silence, `CUT` for a reset.
 
-    Verbs: GREETING, EHLO, STARTTLS, AUTH, MAIL, RCPT (in turn, if it is a list), DATA, END, QUIT. `heard` keeps every
-    line that came in, `data` every whole message, and `was_clear` what came before TLS.
+    Verbs: GREETING, EHLO, STARTTLS, AUTH, MAIL, RCPT (in turn, if it is a list), DATA, END, QUIT. `raw_answers` are
+    bytes as they are. `heard` keeps every line that came in, `data` every whole message, and `was_clear` what came
+    before TLS.
     """
 
     answers: dict[str, str | list[str]] = field(default_factory=dict)
+    raw_answers: dict[str, bytes] = field(default_factory=dict)
     tls: ssl.SSLContext | None = None
     port: int = 0
     heard: list[str] = field(default_factory=list)
@@ -76,7 +78,7 @@ class ScriptedSmtp:
         if answer == STALL:
             self.stalled.set()
             await asyncio.Event().wait()
-        writer.write(answer.encode() + b"\r\n")
+        writer.write(self.raw_answers.get(verb, answer.encode()) + b"\r\n")
         await writer.drain()
         return True
 
@@ -86,7 +88,7 @@ async def running_peer(
     *, implicit_tls: bool = False, tls: ssl.SSLContext | None = None, **answers: str | list[str]
 ) -> AsyncIterator[ScriptedSmtp]:
     """Run a scripted peer on a free loopback port within the block."""
-    peer = ScriptedSmtp(dict(answers), tls)
+    peer = ScriptedSmtp(dict(answers), tls=tls)
     server = await asyncio.start_server(peer.serve, "127.0.0.1", 0, ssl=tls if implicit_tls else None)
     peer.port = server.sockets[0].getsockname()[1]
     try:

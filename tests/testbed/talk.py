@@ -13,14 +13,16 @@ from hub.clock import utc_now
 from hub.crm import people, timeline
 from hub.crm.linking import Linker
 from hub.crm.models import queue_items
+from hub.mail import search
+from hub.mail.audience import audience_of
 from hub.mail.models import attachments, mailboxes, messages, threads
 from hub.mail.register import timeline_data
 from hub.store.blobs import BlobStore
 from hub.store.changes import tell
 from hub.store.engine import Database
-from hub.telephony.calls import Call, CallChanged, CallEnded, CallOffered, Channel, Leg
-from hub.telephony.intake import CallIntake
+from hub.telephony.intake.intake import CallIntake
 from hub.telephony.models import calls
+from hub.telephony.tracking.calls import Call, CallChanged, CallEnded, CallOffered, Channel, Leg
 
 _numbers = itertools.count(1)
 
@@ -116,16 +118,21 @@ async def message(
     sender_name: str = "Иван",
     files: tuple[tuple[str, str, bytes], ...] = (),
     cid: str | None = None,
+    owner_id: int | None = None,
+    message_id: str | None = None,
 ) -> int:
-    """Put a message into the team's mailbox; return its id. `files` are (name, type, bytes)."""
+    """Put a message into the team's mailbox, or the `owner_id`'s own; return its id.
+
+    `files` are (name, type, bytes).
+    """
     now = utc_now()
     n = next(_numbers)
     async with db.begin() as conn:
         team_id = await people.ensure_team(conn, team, now=now)
-        address = f"{team}@hub.test"
+        address = f"{team}@hub.test" if owner_id is None else f"own{owner_id}@hub.test"
         box = (await conn.execute(sa.select(mailboxes.c.id).where(mailboxes.c.address == address))).scalar()
         if box is None:
-            row = {"address": address, "team_id": team_id, "created_at": now}
+            row = {"address": address, "team_id": team_id, "owner_id": owner_id, "created_at": now}
             box = (await conn.execute(mailboxes.insert().values(**row).returning(mailboxes.c.id))).scalar_one()
         thread = threads.insert().values(mailbox_id=box, subject=subject, client_id=client_id, last_at=now)
         thread_id = (await conn.execute(thread.returning(threads.c.id))).scalar_one()
@@ -134,7 +141,7 @@ async def message(
             "thread_id": thread_id,
             "direction": direction,
             "state": "received" if direction == "in" else "sent",
-            "message_id": f"<{n}@romashka.example>",
+            "message_id": message_id or f"<{n}@romashka.example>",
             "references": [],
             "subject": subject,
             "from_name": sender_name,
@@ -160,21 +167,23 @@ async def message(
         }
         made = await conn.execute(messages.insert().values(**values).returning(messages))
         row_made = made.mappings().one()
-        message_id: int = row_made["id"]
+        made_id: int = row_made["id"]
         for name, kind, content in files:
             sha256 = await blobs.put(content)
             one = {"name": name, "type": kind, "size": len(content), "sha256": sha256, "inline": cid is not None}
-            await conn.execute(attachments.insert().values(message_id=message_id, cid=cid, **one))
+            await conn.execute(attachments.insert().values(message_id=made_id, cid=cid, **one))
+        await search.add_stored(conn, [made_id])
         if client_id is not None:
             await timeline.put(
                 conn,
                 "message",
-                message_id,
+                made_id,
                 client_id=client_id,
                 contact_id=None,
                 at=now,
                 data=timeline_data(row_made),
                 now=now,
             )
-        await tell(conn, "message", message_id, at=now, team_id=team_id, client_id=client_id)
-    return message_id
+        to = audience_of(team_id=team_id, owner_id=owner_id)
+        await tell(conn, "message", made_id, at=now, **to, client_id=client_id)
+    return made_id

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from hub.telephony.calls import Call, CallEnded, CallMerged, Effect
-from hub.telephony.tracker import CallTracker, PbxRules
-from hub.telephony.wire import FrameReader
+from hub.telephony.line.wire import FrameReader
+from hub.telephony.tracking.calls import Call, CallEnded, CallMerged, Effect
+from hub.telephony.tracking.tracker import CallTracker, PbxRules
 
 START = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 RULES = PbxRules(pbx="office", internal_contexts=frozenset({"internal"}), hub_queues=frozenset({"hub-sales"}))

@@ -10,9 +10,9 @@ import pytest
 
 from hub.errors import Refused
 from hub.settings import Pbx
-from hub.telephony.actions import actions_of, channel_name, question_of
-from hub.telephony.intents import Intent, Kind, channel_id
-from hub.telephony.wire import action_bytes
+from hub.telephony.control.actions import actions_of, channel_name, question_of
+from hub.telephony.control.intents import Intent, Kind, channel_id
+from hub.telephony.line.wire import action_bytes
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 OFFICE = Pbx(name="office", username="hub")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.telephony.audio import BUCKETS, Measured, NotAudio, measure
+from hub.telephony.recordings.audio import BUCKETS, Measured, NotAudio, measure
 from tests.testbed.audio_files import riff, wav
 
 

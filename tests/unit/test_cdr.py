@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.telephony.calls import Call
-from hub.telephony.cdr import MAX_ROW_CHARS, read_csv, read_rows
-from hub.telephony.cdr_calls import calls_of, corrected
-from hub.telephony.directions import PbxRules
+from hub.telephony.backfill.cdr import MAX_ROW_CHARS, read_csv, read_rows
+from hub.telephony.backfill.cdr_calls import calls_of, corrected
+from hub.telephony.tracking.calls import Call
+from hub.telephony.tracking.directions import PbxRules
 
 RULES = PbxRules(pbx="office", hub_queues=frozenset(("hub-sales",)), own_numbers=frozenset(("+74950000100",)))
 T0 = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.telephony.devices import EVENTS, MAX_DEVICES, Device, DeviceBoard, extension_of
-from hub.telephony.wire import UNWANTED
+from hub.telephony.line.wire import UNWANTED
+from hub.telephony.presence.devices import EVENTS, MAX_DEVICES, Device, DeviceBoard, extension_of
 
 NOW = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
 

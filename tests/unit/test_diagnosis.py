@@ -12,11 +12,11 @@ import msgspec
 import pytest
 
 from hub.settings import Pbx, PbxTeam, Secret
-from hub.telephony.diagnosis import judge
-from hub.telephony.doctor import look
-from hub.telephony.seen import Finding, HttpSeen, PhoneSeen, ProbeSeen, QueueSeen, Seen, exit_code, in_words
-from hub.telephony.shipped import DIALPLAN_VERSION, FILTERED
-from hub.telephony.snippet import snippet
+from hub.telephony.doctor.diagnosis import judge
+from hub.telephony.doctor.doctor import look
+from hub.telephony.doctor.seen import Finding, HttpSeen, PhoneSeen, ProbeSeen, QueueSeen, Seen, exit_code, in_words
+from hub.telephony.doctor.shipped import DIALPLAN_VERSION, FILTERED
+from hub.telephony.doctor.snippet import snippet
 from tests.fakes.ami_server import AmiServer, ami_server, packet
 from tests.testbed.asterisk import SHIPPED
 from tests.testbed.smtp import self_signed

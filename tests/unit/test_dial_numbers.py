@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hub.errors import Forbidden, Refused
-from hub.telephony.numbers import DialRules, allowed_number
+from hub.telephony.control.numbers import DialRules, allowed_number
 
 RU = DialRules(region="RU", own_numbers=frozenset({"+74950000100"}))
 

@@ -18,7 +18,7 @@ def row(uid: int) -> bytes:
 
 
 async def test_a_message_that_comes_slowly_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hub.mail.imap.connection.FETCH_WITHIN", timedelta(seconds=0.4))
+    monkeypatch.setattr("hub.mail.imap.asking.FETCH_WITHIN", timedelta(seconds=0.4))
 
     async def script(talk: Talk) -> None:
         tag, _ = await talk.command()
@@ -36,7 +36,7 @@ async def test_a_message_that_comes_slowly_is_waited_for(monkeypatch: pytest.Mon
 
 
 async def test_a_message_that_stops_coming_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hub.mail.imap.connection.FETCH_WITHIN", timedelta(seconds=0.2))
+    monkeypatch.setattr("hub.mail.imap.asking.FETCH_WITHIN", timedelta(seconds=0.2))
 
     async def script(talk: Talk) -> None:
         await talk.command()
@@ -49,7 +49,7 @@ async def test_a_message_that_stops_coming_is_given_up(monkeypatch: pytest.Monke
 
 
 async def test_a_server_that_drips_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hub.mail.imap.connection.FETCH_WITHIN", timedelta(seconds=0.2))
+    monkeypatch.setattr("hub.mail.imap.asking.FETCH_WITHIN", timedelta(seconds=0.2))
     monkeypatch.setattr("hub.mail.imap.connection.LONGEST_ANSWER", timedelta(seconds=0.6))
 
     async def script(talk: Talk) -> None:

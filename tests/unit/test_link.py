@@ -15,7 +15,7 @@ import uvloop
 
 from hub.errors import Refused, Unavailable, Unknown
 from hub.settings import Pbx, Secret
-from hub.telephony.link import Down, FrameReceived, Incoming, PbxLink, Timing, Up
+from hub.telephony.line.link import Down, FrameReceived, Incoming, PbxLink, Timing, Up
 from tests.fakes.ami_server import Action, AmiServer, ami_server, packet
 from tests.testbed.waiting import wait_for
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hub.errors import Refused
-from hub.telephony.wire import BadPeer, FrameReader, action_bytes
+from hub.telephony.line.wire import BadPeer, FrameReader, action_bytes
 
 GREETING = b"Asterisk Call Manager/11.0.0\r\n"
 NAMED = "Event: Newchannel\r\nChannel: PJSIP/101-1\r\nCallerIDName: Иван Ёлкин 🙂\r\nAccountCode: \r\n\r\n".encode()

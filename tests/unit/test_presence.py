@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hub.crm.presence import SEEN_FOR, SILENT, OnPhone, Said, effective
-from hub.telephony.wallboard import Today, midnight
+from hub.telephony.presence.wallboard import Today, midnight
 
 NOW = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
 BEFORE = NOW - timedelta(minutes=3)

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from hub.commands.streams import packets_of
 from hub.commands.streams import replay as replay_command
 from hub.errors import Refused
-from hub.telephony.calls import Call
-from hub.telephony.masking import HIDDEN, Mask
-from hub.telephony.recorder import Recorder
-from hub.telephony.replay import Replay, ToldCall
-from hub.telephony.stream_file import MAX_LINE_BYTES, Head, StreamReader
-from hub.telephony.telling import as_json, paragraph
+from hub.telephony.replay.masking import HIDDEN, Mask
+from hub.telephony.replay.recorder import Recorder
+from hub.telephony.replay.replay import Replay, ToldCall
+from hub.telephony.replay.stream_file import MAX_LINE_BYTES, Head, StreamReader
+from hub.telephony.replay.telling import as_json, paragraph
+from hub.telephony.tracking.calls import Call
 from tests.unit.ami_script import RULES, ended, read_stream, replay
 
 DATA = Path(__file__).parents[1] / "data" / "ami"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hub.crm.blocking import Block, caller
 from hub.crm.hours import Holiday
 from hub.crm.rules import TeamRules
-from hub.telephony.routing import STEPS, Decision, Facts, Owner, Target, answer_line, decide
+from hub.telephony.routing.routing import STEPS, Decision, Facts, Owner, Target, answer_line, decide
 
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)  # a Wednesday
 RULES = TeamRules(time_zone="UTC", personal_s=15, overflow_team_id=2, overflow_s=60, when_tired="callback")

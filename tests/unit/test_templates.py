@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import jinja2
@@ -25,14 +25,28 @@ from hub.crm.leads import Lead
 from hub.crm.presence import Said
 from hub.crm.rules import TeamRules
 from hub.errors import Refused
-from hub.telephony import colleagues, intents
+from hub.mail.answering import Writer
+from hub.mail.attachments import Preview
+from hub.mail.health import WAITING, Backlog, FolderHealth, Health, Trouble
+from hub.mail.query import parse
+from hub.mail.register import RecipientRow
+from hub.mail.sender_signs import Warned
+from hub.mail.sending import standing
+from hub.mail.sending.identities import Identity, Signature
+from hub.mail.sending.templates import Template
+from hub.telephony.control import intents
 from hub.telephony.health import PbxState
-from hub.telephony.presence import Colleague
-from hub.telephony.routing import Facts, Owner, Target, decide
-from hub.telephony.wallboard import Board, BoardCall, Today
+from hub.telephony.presence.presence import Colleague
+from hub.telephony.presence.wallboard import Board, BoardCall, Today
+from hub.telephony.reading import colleagues
+from hub.telephony.routing.routing import Facts, Owner, Target, decide
 from hub.web import styleguide
 from hub.web.assets import Assets
+from hub.web.letter import Event, File, Letter, event_of, linked
+from hub.web.letter_frame import Parts
 from hub.web.look import make_environment
+from hub.web.pages.mail_register import why_found
+from hub.web.pages.phrases import FIELDS
 from hub.web.pages.rules import BlockedQuery, TrialQuery
 from hub.web.team_rules import Trial, form_values
 
@@ -57,6 +71,15 @@ def _lead(number: int, **about: Any) -> Lead:
         number, 1, "sales", "open", "new", "+79268112231", "phone", "+79268112231", None, None, None, None, 2, NOW, NOW
     )
     return replace(lead, **about)
+
+
+def _standing(number: int, stand: standing.Stand) -> standing.Standing:
+    people = [("a@x.test", "sent", 250, "ok", ""), ("b@x.test", "deferred", 451, "4.7.1 later", "greylisted")]
+    recipients = tuple(standing.StandingRecipient(*one) for one in people * 6)
+    state = "queued" if stand == "waiting" else "sent" if stand in ("bounced", "no_copy") else stand
+    reason = "held_old" if stand == "unknown" else "451 4.7.1 later" if stand == "deferred" else ""
+    about = ("sales@hub.test", stand, state, "Счёт", "Анна", 1, "Ромашка", reason, 2)
+    return standing.Standing(number, number, *about, NOW, NOW, "[OVERQUOTA]", recipients)
 
 
 def _intent(kind: intents.Kind, state: intents.IntentState, reason: str = "") -> intents.Intent:
@@ -88,6 +111,57 @@ BOARD = Board(
     ("office",),
 )
 MAIL = styleguide.message(NOW)
+SIGNS = ("looks_like", "mixed_script", "name_is_address", "reply_elsewhere", "several_from", "says_us")
+PDF = MAIL.attachments[0]
+LETTER = Letter(
+    message=replace(
+        MAIL,
+        html='<p><img data-remote-src="https://x.example/p.png"/>Счёт</p>',
+        cc=[{"name": "Пётр", "address": "p@x.example"}],
+        flags=["flagged"],
+        deleted_at=NOW,
+        about={"signed": True, "encrypted": True, "event": {"summary": "Встреча"}},
+        recipients=(RecipientRow("a@b.example", "refused", 550, "no such user"),),
+    ),
+    answer_to="zueva@severles.example",
+    warned=tuple(Warned(sign, "severles.example") for sign in SIGNS),  # type: ignore[arg-type]
+    parts=linked(Parts("Счёт", "--", "> Здравствуйте")),
+    files=(
+        File(PDF, Preview("picture", "image/png"), "clean", False),
+        File(replace(PDF, id=2), Preview("pdf", "application/pdf"), "waiting", False),
+        File(replace(PDF, id=3, scan_note="Eicar"), None, "infected", True),
+        File(replace(PDF, id=4), None, "failed", False),
+    ),
+    calendar=2,
+    raw="",
+    pictures="blocked",
+    is_always=False,
+    defects=("it has no date that can be read",),
+    event=Event(
+        summary="Встреча",
+        starts="2026-11-25T10:00:00+00:00",
+        ends="2026-11-26T11:00:00+00:00",
+        is_all_day=False,
+        place="Москва",
+        organiser="Мария Зуева",
+        attendees=("Анна",),
+        recurrence={"en": "every week", "ru": "каждую неделю"},
+        description="Повестка",
+        is_cancelled=True,
+        is_answer=False,
+    ),
+    may_mark=True,
+)
+UNREAD = replace(
+    LETTER,
+    message=replace(MAIL, html=None, text="", parse_state="failed", state="unknown", direction="out", about={}),
+    raw="Subject: <script>",
+    pictures="shown",
+    is_always=True,
+    warned=(),
+    files=(),
+    event=None,
+)
 CARD = {"client": styleguide.client(), "entries": SAMPLE["entries"], "request_id": "r" * 32, "next_cursor": "abc"}
 CARD |= {"recordings": SAMPLE["recordings"]}
 RULES = TeamRules(hours={"mon": (("09:00", "18:00"),)}, personal_s=15, overflow_team_id=2, overflow_s=60)
@@ -103,6 +177,45 @@ TRIAL_FACTS = Facts(
     now=NOW - timedelta(days=1),
     zone=UTC,
 )
+FOUND = why_found(parse("счёт договор "), [MAIL], {1: "Пришлите счёт"})
+PEOPLE = [Person(5, "Анна Иванова", "anna@hub.test", "manager", "101", (1,), False)] * 2
+BOX = Health(
+    id=1,
+    address="sales@hub.test",
+    name="",
+    team_id=1,
+    team_name="sales",
+    owner_id=None,
+    owner_name=None,
+    is_enabled=True,
+    state="up",
+    error="",
+    error_at=None,
+    seen_at=NOW,
+    last_mail_at=NOW,
+    trouble="",
+    late=None,
+)
+BOXES = [
+    BOX,
+    *(replace(BOX, id=n, trouble=trouble) for n, trouble in enumerate(get_args(Trouble), 2)),  # type: ignore[arg-type]
+    replace(
+        BOX,
+        id=99,
+        trouble="auth",
+        error="refused",
+        error_at=NOW,
+        late=timedelta(hours=3),
+        owner_name="Анна",
+        folders=(
+            FolderHealth("INBOX", "inbox", 50, 200, False, (7, 9), NOW),
+            FolderHealth("Sent", "sent", 9, 9, True, (), None),
+            FolderHealth("Архив", "other", 0, 0, False, (), None),
+        ),
+        backlog=tuple(Backlog(state, 2, NOW) for state in WAITING),
+        unreadable=3,
+    ),
+]
 PHONE = {"panel": replace(SAMPLE["panel"], told=_intent("blind", "unknown")), "parked": SAMPLE["calls"][1:]}
 PAGES: dict[str, dict[str, Any]] = {
     "admin/teams.html": {
@@ -151,6 +264,33 @@ PAGES: dict[str, dict[str, Any]] = {
         "next_cursor": "x",
     },
     "client.html": CARD | {"mailboxes": SAMPLE["mailboxes"]},
+    "mail/templates.html": {
+        "templates": [Template(1, None, None, "Счёт", "ru", "Счёт для {{client.name}}", "<p>x</p>", NOW)],
+        "snippets": {1: "x"},
+        "query": Filters(),
+    },
+    "mail/template.html": {
+        "template": Template(1, 1, "sales", "Счёт", "ru", "s", "<p>x</p>", NOW),
+        "values": {"name": "Счёт", "text": "{{client.name}}"},
+        "teams": [("1", "sales")],
+        "fields": FIELDS,
+        "may_change": True,
+        "error": Refused("no_such_field", "no", name="{{x}}"),
+    },
+    "mail/writing.html": {
+        "senders": [
+            Identity(1, 1, "sales@hub.test", "Анна", "info@hub.test", True),
+            Identity(None, 1, "sales@hub.test", "Отдел продаж", "sales@hub.test", False),
+        ],
+        "signatures": [
+            (Signature(1, 5, None, "ru", "<p>С уважением</p>"), "", "С уважением"),
+            (Signature(2, None, 1, "en", "<p>Best</p>"), "sales@hub.test", "Best"),
+        ],
+        "mailboxes": [(1, "sales@hub.test")],
+        "fields": FIELDS,
+        "values": {},
+        "error": None,
+    },
     "client_new.html": {"values": {}, "error": None},
     "client/timeline.html": {"client_id": 1, "entries": SAMPLE["entries"], "recordings": {}, "next_cursor": None},
     "client/sent.html": {"back": "/clients/1", "message": MAIL},
@@ -169,25 +309,64 @@ PAGES: dict[str, dict[str, Any]] = {
         "next_cursor": "x",
     },
     "messages.html": {
-        "messages": [MAIL, replace(MAIL, id=2, direction="out", state="unknown")],
+        "messages": [MAIL, replace(MAIL, id=2, direction="out", state="unknown", also_in=("own@hub.example",))],
+        "found": FOUND,
         "filters": Filters(),
-        "teams": [],
+        "params": {"q": "счёт"},
+        "not_understood": ("до:завтра",),
+        "client": CARD["client"],
+        "teams": [Team(1, "sales"), Team(2, "support")],
         "mailboxes": SAMPLE["mailboxes"],
-        "next_cursor": None,
+        "people": PEOPLE,
+        "next_cursor": "x",
     },
+    "mailboxes/health.html": {"boxes": BOXES},
+    "mailboxes/card.html": {"box": BOXES[-1]},
+    "messages/link.html": {
+        "message": MAIL,
+        "offered": [
+            {"client_id": 2, "client_name": "Ромашка", "contact_id": 3, "contact_name": "Анна", "reason": "contact"}
+        ],
+        "found": [Found(4, "person", "Татьяна Белова", "+79037001112", None, NOW)],
+        "q": "бел",
+    },
+    "messages/found.html": {"messages": [MAIL], "found": FOUND, "q": "счёт", "is_more": True},
     "message.html": {
-        "message": replace(MAIL, html='<p data-remote-src="x">Счёт</p>'),
+        "message": LETTER.message,
+        "letter": LETTER,
+        "sandbox": "allow-same-origin",
+        "newer": (replace(MAIL, id=3, auto="auto_reply"),),
+        "earlier": (replace(MAIL, id=2, direction="out", state="unknown", author_name="Анна"),),
+        "older_cursor": "abc",
+        "writers": [Writer(7, "Вера Павлова", NOW)],
         "mailboxes": SAMPLE["mailboxes"][:1],
         "may_answer": True,
         "to": "zueva@severles.example",
         "subject": "Re: Счёт",
         "request_id": "r" * 32,
     },
+    "message/part.html": {"letter": UNREAD, "sandbox": "allow-same-origin"},
+    "message/answering.html": {"thread_id": 1, "writers": []},
+    "message/held.html": {"file": replace(MAIL.attachments[0], scan="infected", scan_note="Eicar"), "scan": "infected"},
+    "message/text.html": {"file": MAIL.attachments[0], "text": "<b>", "is_cut": True},
     "leads.html": {
         "leads": [_lead(1), _lead(2, reason="callback", client_id=1)],
         "filters": type("Q", (), {"state": "open"})(),
         "next_cursor": None,
     },
+    "outbox.html": {
+        "rows": [_standing(n, stand) for n, stand in enumerate(standing.STANDS)],
+        "counts": dict.fromkeys(standing.OPEN, 1000),
+        "backlogs": [
+            standing.Backlog(1, "sales@hub.test", 7, "auth_refused", "535 5.7.8 no", NOW),
+            standing.Backlog(2, "info@hub.test", 0, "down", "no answer", NOW),
+        ],
+        "filters": Filters(),
+        "stands": standing.STANDS,
+        "at_most": standing.AT_MOST,
+        "next_cursor": 5,
+    },
+    "outbox/stuck.html": {"count": 3},
     "styleguide.html": SAMPLE,
     "pbx_states.html": {
         "down": [
@@ -288,13 +467,32 @@ def test_a_strangers_words_are_never_markup() -> None:
     item = replace(SAMPLE["items"][2], title=evil, data=SAMPLE["items"][2].data | {"subject": evil, "snippet": evil})
     page = draw("desk.html", "ru", ANNA, waiting=[item])
     page += draw("client.html", "ru", ANNA, client=replace(CARD["client"], name=evil, note=evil))
-    page += draw("message.html", "ru", ANNA, message=replace(MAIL, subject=evil, text=f"javascript:alert(1) {evil}"))
+    bad = replace(
+        MAIL, subject=evil, from_name=evil, text=f"javascript:alert(1) {evil}", about={"event": {"summary": evil}}
+    )
+    page += draw(
+        "message.html",
+        "ru",
+        ANNA,
+        message=bad,
+        letter=replace(
+            LETTER,
+            message=bad,
+            event=event_of({"event": dict.fromkeys(("summary", "place", "description"), evil)}),
+            warned=(Warned("reply_elsewhere", evil),),
+            parts=linked(Parts(bad.text or "", evil, evil)),
+        ),
+    )
+    page += draw("message/text.html", "ru", ANNA, text=evil)
+    page += draw("message/part.html", "ru", ANNA, letter=replace(UNREAD, raw=evil))
     assert "<script>" not in page
     assert 'href="javascript' not in page
 
 
 def test_a_mail_without_markup_needs_no_frame() -> None:
-    page = draw("message.html", "en", ANNA, message=MAIL)
+    page = draw(
+        "message.html", "en", ANNA, letter=replace(LETTER, message=MAIL, parts=linked(Parts(MAIL.text or "", "", "")))
+    )
     assert "<iframe" not in page
     assert 'href="https://severles.example/118"' in page
 

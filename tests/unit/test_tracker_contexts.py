@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hub.telephony.calls import CallEnded
-from hub.telephony.directions import PbxRules, dialled_number, party_of
-from hub.telephony.tracker import CallTracker
+from hub.telephony.tracking.calls import CallEnded
+from hub.telephony.tracking.directions import PbxRules, dialled_number, party_of
+from hub.telephony.tracking.tracker import CallTracker
 from tests.unit.ami_script import BOOT, RULES, read_stream, replay
 from tests.unit.test_tracker_streams import STREAMS
 

@@ -10,8 +10,8 @@ from functools import cache
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from hub.telephony.calls import Call, Effect
-from hub.telephony.tracker import CallTracker
+from hub.telephony.tracking.calls import Call, Effect
+from hub.telephony.tracking.tracker import CallTracker
 from tests.unit.ami_script import BOOT, RULES, START, ended, holds_for_every_call, merged, read_stream, replay
 from tests.unit.test_tracker_streams import STREAMS
 

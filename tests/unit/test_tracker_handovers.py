@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hub.telephony.calls import Announced, CallMerged, CallOffered
-from hub.telephony.tracker import CallTracker
+from hub.telephony.tracking.calls import Announced, CallMerged, CallOffered
+from hub.telephony.tracking.tracker import CallTracker
 from tests.unit.ami_script import BOOT, CHANNELS, RULES, Chan, Play, ended, frame_of, holds_for_every_call
 from tests.unit.test_tracker import DIRECT
 

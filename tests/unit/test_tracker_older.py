@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from hub.telephony.calls import Call, Effect
-from hub.telephony.directions import PbxRules
-from hub.telephony.tracker import CallTracker
+from hub.telephony.tracking.calls import Call, Effect
+from hub.telephony.tracking.directions import PbxRules
+from hub.telephony.tracking.tracker import CallTracker
 from tests.unit.ami_script import BOOT, START, ended, frame_of, holds_for_every_call, merged
 
 RULES = PbxRules(pbx="old", hub_queues=frozenset({"hub-sales"}))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from hub.telephony.calls import CallChanged, CallEnded, CallOffered, ClaimConnected, ClaimFailed
-from hub.telephony.tracker import CallTracker
+from hub.telephony.tracking.calls import CallChanged, CallEnded, CallOffered, ClaimConnected, ClaimFailed
+from hub.telephony.tracking.tracker import CallTracker
 from tests.unit.ami_script import BOOT, CHANNELS, RULES, START, Play
 from tests.unit.test_tracker import CLAIM, DIRECT, TAKEN, WAITING
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hub.telephony.calls import CallEnded, CallOffered, ClaimConnected, ClaimFailed
-from hub.telephony.tracker import CallTracker
+from hub.telephony.tracking.calls import CallEnded, CallOffered, ClaimConnected, ClaimFailed
+from hub.telephony.tracking.tracker import CallTracker
 from tests.unit.ami_script import BOOT, RULES, START, ended, holds_for_every_call, merged, read_stream, replay
 
 STREAMS = sorted(path for path in (Path(__file__).parents[1] / "data" / "ami").iterdir() if ".txt" in path.name)

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hub.telephony.calls import Call, Leg
-from hub.telephony.tracker import CallTracker
+from hub.telephony.tracking.calls import Call, Leg
+from hub.telephony.tracking.tracker import CallTracker
 from tests.unit.ami_script import BOOT, RULES, ended, holds_for_every_call, replay
 
 FOLDER = Path(__file__).parents[1] / "data" / "ami"

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import re
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,28 +21,15 @@ from aioimaplib import IMAP4ClientProtocol
 
 from hub import guard
 from hub.errors import HubError, Refused, Unavailable, Unknown
-from hub.mail.imap.grammar import (
-    MAX_RESPONSE_BYTES,
-    BadServer,
-    Response,
-    ResponseReader,
-    Token,
-    folder_bytes,
-    folder_name,
-    is_number,
-    moment,
-    number,
-    only,
-    quoted,
-    tokens,
-    told,
-    uid_set,
-)
+from hub.mail.imap.asking import ANSWER_WITHIN as ANSWER_WITHIN
+from hub.mail.imap.asking import Asking
+from hub.mail.imap.asking import Fetched as Fetched
+from hub.mail.imap.asking import Folder as Folder
+from hub.mail.imap.asking import Selected as Selected
+from hub.mail.imap.grammar import MAX_RESPONSE_BYTES, BadServer, Response, ResponseReader, number, quoted, ranges
 from hub.settings import MailServer
 
 CONNECT_WITHIN = timedelta(seconds=20)
-ANSWER_WITHIN = timedelta(seconds=60)
-FETCH_WITHIN = timedelta(minutes=2)
 LONGEST_ANSWER = timedelta(hours=1)
 """The deadlines of commands count silence, so a big message may take its time on a slow line; this ends a drip."""
 APPEND_WITHIN = timedelta(minutes=10)
@@ -52,35 +39,8 @@ _FOR_NOW = re.compile(r"\[(UNAVAILABLE|INUSE|LIMIT|SERVERBUG)\]|too many (simult
 """A sign-in refused for what passes (RFC 5530), not for the password: trying again locks nobody out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
-    name: str
-    special_use: str
-    """`sent`, `drafts`, `junk`, `trash`, `archive`, `all`, or empty (RFC 6154)."""
-    selectable: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Selected:
-    uidvalidity: int
-    uidnext: int
-    exists: int
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    uid: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """One message of the server: its bytes as they are there."""
-
-    uid: int
-    flags: tuple[str, ...]
-    internaldate: datetime
-    raw: bytes
+_NEWS = re.compile(rb"\* (?:(\d+) (EXISTS|EXPUNGE|FETCH)\b|VANISHED ([\d:,]+))", re.IGNORECASE)
+"""What the server says unasked of the selected folder; `VANISHED (EARLIER)` is an answer."""
 
 
 @dataclass(slots=True)
@@ -88,6 +48,7 @@ class _Pending:
     tag: bytes
     done: asyncio.Future[Response]
     go_on: asyncio.Future[None]
+    asks_for_rows: bool = False
     untagged: list[Response] = field(default_factory=list)
     held_bytes: int = 0
     deadline: asyncio.Timeout | None = None
@@ -108,6 +69,8 @@ class _Protocol(IMAP4ClientProtocol):  # type: ignore[misc]
         self.greeting: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self.pending: _Pending | None = None
         self.changed = asyncio.Event()
+        self.exists = 0
+        """How many messages the selected folder has."""
         self.ended: HubError | None = None
         self._reader = ResponseReader()
 
@@ -146,10 +109,22 @@ class _Protocol(IMAP4ClientProtocol):  # type: ignore[misc]
             self.pending.held_bytes += 200 + sum(map(len, response.parts))
             if self.pending.held_bytes > MAX_RESPONSE_BYTES:
                 raise BadServer("sends an answer without end")
-        if re.match(rb"\* (\d+ (EXISTS|EXPUNGE|RECENT|FETCH)|VANISHED)", response.line, re.IGNORECASE):
-            self.changed.set()
+        if news := _NEWS.match(response.line):
+            self._take_news(news)
         elif response.line[:5].upper() == b"* BYE":
             self._end(Unavailable("imap_bye", "the mail server says goodbye"))
+
+    def _take_news(self, news: re.Match[bytes]) -> None:
+        word = (news[2] or b"VANISHED").upper()
+        if word == b"EXISTS":
+            self.exists = number(news[1])
+        elif word == b"EXPUNGE":
+            self.exists -= 1
+        elif word == b"VANISHED":
+            self.exists -= sum(last - first + 1 for first, last in ranges(news[3]))
+        # Rows that answer our own question are no news.
+        if word != b"FETCH" or self.pending is None or not self.pending.asks_for_rows:
+            self.changed.set()
 
     def _end(self, error: HubError) -> None:
         self.ended = self.ended or error
@@ -164,13 +139,13 @@ class _Protocol(IMAP4ClientProtocol):  # type: ignore[misc]
                 future.exception()
 
 
-class ImapConnection:
+class ImapConnection(Asking):
     """A signed-in connection. Open it with `connected`; not for use by two tasks at once."""
 
     def __init__(self, server: MailServer) -> None:
+        super().__init__()
         self._server = server
         self._protocol = _Protocol()
-        self.capabilities: frozenset[str] = frozenset()
         self._is_open = False
 
     # Open and close
@@ -206,7 +181,7 @@ class ImapConnection:
     async def _start_tls(self) -> None:
         if "STARTTLS" not in await self._ask_capabilities():
             raise Unavailable("imap_no_starttls", f"{self._server.host} offers no STARTTLS; nothing goes in clear")
-        await self._command(b"STARTTLS")
+        await self.ask(b"STARTTLS")
         self._protocol.forget_what_came()
         loop = asyncio.get_running_loop()
         transport = await loop.start_tls(
@@ -220,7 +195,7 @@ class ImapConnection:
         user = guard.one_line(self._server.username, field="username")
         secret = guard.one_line(self._server.password.reveal(), field="password")
         try:
-            await self._command(b"LOGIN", user, secret)
+            await self.ask(b"LOGIN", user, secret)
         except Refused as error:
             if _FOR_NOW.search(error.message):
                 raise Unavailable("imap_unavailable", error.message) from None
@@ -228,7 +203,7 @@ class ImapConnection:
         await self._ask_capabilities()
 
     async def _ask_capabilities(self) -> frozenset[str]:
-        untagged = await self._command(b"CAPABILITY")
+        untagged = await self.ask(b"CAPABILITY")
         words = [r.line.split() for r in untagged if r.line.upper().startswith(b"* CAPABILITY")]
         self.capabilities = frozenset(word.decode("ascii", "replace").upper() for line in words for word in line[2:])
         return self.capabilities
@@ -241,86 +216,10 @@ class ImapConnection:
         if self._is_open and self._protocol.ended is None and self._protocol.pending is None:
             with contextlib.suppress(HubError, TimeoutError):
                 async with asyncio.timeout(2):
-                    await self._command(b"LOGOUT")
+                    await self.ask(b"LOGOUT")
         transport.abort()
 
-    # Folders
-
-    async def list_folders(self) -> list[Folder]:
-        """Return all folders with their special use where the server tells it."""
-        untagged = await self._command(b'LIST "" "*"')
-        found = []
-        for response in only(rb"\* LIST ", untagged):
-            match tokens(response):
-                case [b"*", bytes() as word, list() as attributes, _, bytes() as name] if word.upper() == b"LIST":
-                    flags = {a.decode("ascii", "replace").lower() for a in attributes if isinstance(a, bytes)}
-                    uses = [u for u in ("sent", "drafts", "junk", "trash", "archive", "all") if f"\\{u}" in flags]
-                    found.append(Folder(folder_name(name), (uses or [""])[0], "\\noselect" not in flags))
-        return found
-
-    async def select(self, folder: str) -> Selected:
-        """Select a folder. Raises Refused where there is none."""
-        untagged = await self._command(b"SELECT " + folder_bytes(folder))
-        # What the answer itself says is no news; whoever selects asks for the UIDs next.
-        self._protocol.changed.clear()
-        text = b"\n".join(response.line for response in untagged)
-        return Selected(
-            told(rb"\[UIDVALIDITY (\d+)", text),
-            told(rb"\[UIDNEXT (\d+)", text),
-            told(rb"\* (\d+) EXISTS", text),
-        )
-
-    async def uids(self, criteria: bytes = b"ALL") -> list[int]:
-        """Return the UIDs of the selected folder that match, ascending."""
-        untagged = await self._command(b"UID SEARCH " + criteria)
-        found: set[int] = set()
-        for response in untagged:
-            if response.line[:8].upper() == b"* SEARCH":
-                # Where CONDSTORE is on, the numbers may end with (MODSEQ …).
-                found.update(number(word) for word in response.line.split(b"(")[0].split()[2:])
-        return sorted(found)
-
-    async def with_message_id(self, message_id: str) -> list[int]:
-        """Return the UIDs of the selected folder whose Message-ID is this."""
-        wanted = quoted(guard.one_line(message_id, field="message_id"))
-        return await self.uids(b"HEADER Message-ID " + wanted) if wanted else []
-
     # Messages
-
-    async def sizes(self, uids: Sequence[int]) -> list[Size]:
-        """Return the sizes in bytes of those of `uids` that are still there."""
-        rows = await self._fetch(uids, b"(UID RFC822.SIZE)")
-        named = [(uid, row.get(b"RFC822.SIZE")) for uid, row in rows]
-        return [Size(uid, int(size)) for uid, size in named if isinstance(size, bytes) and is_number(size)]
-
-    async def fetch(self, uids: Sequence[int]) -> list[Fetched]:
-        """Return those of `uids` that are still there, ascending, without marking them as read."""
-        found = []
-        for uid, row in await self._fetch(uids, b"(UID FLAGS INTERNALDATE BODY.PEEK[])"):
-            raw, flags, at = row.get(b"BODY[]"), row.get(b"FLAGS"), row.get(b"INTERNALDATE")
-            if isinstance(raw, bytes):
-                words = flags if isinstance(flags, list) else []
-                names = tuple(word.decode("ascii", "replace") for word in words if isinstance(word, bytes))
-                found.append(Fetched(uid, names, moment(at), bytes(raw)))
-        return sorted(found, key=lambda one: one.uid)
-
-    async def _fetch(self, uids: Sequence[int], what: bytes) -> list[tuple[int, dict[bytes, Token]]]:
-        if not uids:
-            return []
-        untagged = await self._command(b"UID FETCH " + uid_set(uids) + b" " + what, within=FETCH_WITHIN)
-        wanted, found = set(uids), []
-        for response in only(rb"\* \d+ FETCH ", untagged):
-            match tokens(response):
-                case [b"*", bytes(), bytes() as word, list() as items] if word.upper() == b"FETCH":
-                    row = {
-                        key.upper(): value
-                        for key, value in zip(items[::2], items[1::2], strict=False)
-                        if isinstance(key, bytes)
-                    }
-                    uid = row.get(b"UID")
-                    if isinstance(uid, bytes) and is_number(uid) and int(uid) in wanted:
-                        found.append((int(uid), row))
-        return found
 
     async def append(self, folder: str, raw: bytes, *, flags: Iterable[str], at: datetime) -> int | None:
         """Put a message into a folder; return its UID where the server tells it (UIDPLUS).
@@ -329,37 +228,40 @@ class ImapConnection:
         """
         words = b" ".join(flag.encode("ascii") for flag in flags)
         when = at.astimezone(UTC).strftime('"%d-%b-%Y %H:%M:%S +0000"').encode("ascii")
-        head = b"APPEND " + folder_bytes(folder) + b" (" + words + b") " + when
+        name = self._addressed(folder)
+        if name is None:
+            raise Refused("folder_unnamable", f"{folder}: its name cannot be written in this command")
+        head = b"APPEND " + name + b" (" + words + b") " + when
         answer = await self._command_with_literal(head, raw)
         match = re.search(rb"\[APPENDUID \d+ (\d+)\]", answer.line, re.IGNORECASE)
         return int(match[1]) if match else None
 
-    async def idle(self, *, at_most: timedelta) -> bool:
+    async def idle(self, *, at_most: timedelta, or_until: Callable[[], Awaitable[Any]] | None = None) -> bool:
         """Wait until the server says that something changed; False when `at_most` has passed in silence.
 
-        Where the server has no IDLE, or refuses it, it is asked once, by NOOP, after the wait. Raises Unavailable when
-        the line ends.
+        Ends early, as well, when what `or_until` waits for is there. Where the server has no IDLE, or refuses it, it is
+        asked once, by NOOP, after the wait. Raises Unavailable when the line ends.
         """
         protocol = self._protocol
         if protocol.changed.is_set():
             protocol.changed.clear()
             self._raise_if_ended()
             return True
-        if "IDLE" not in self.capabilities or not await self._idle(min(at_most, IDLE_AT_MOST)):
-            await self._news(at_most)
-            await self._command(b"NOOP")
+        if "IDLE" not in self.capabilities or not await self._idle(min(at_most, IDLE_AT_MOST), or_until):
+            await self._news(at_most, or_until)
+            await self.ask(b"NOOP")
         self._raise_if_ended()
         changed = protocol.changed.is_set()
         protocol.changed.clear()
         return changed
 
-    async def _idle(self, at_most: timedelta) -> bool:
+    async def _idle(self, at_most: timedelta, or_until: Callable[[], Awaitable[Any]] | None) -> bool:
         """Wait in IDLE; False where the server refuses it, and then it is not asked again."""
         pending = self._write(b"IDLE")
         try:
             async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
                 await _go_on_or_refused(pending)
-            await self._news(at_most)
+            await self._news(at_most, or_until)
             self._protocol.transport.write(b"DONE\r\n")
             async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
                 _require_ok(await pending.done)
@@ -372,46 +274,66 @@ class ImapConnection:
         finally:
             self._protocol.pending = None
 
-    async def _news(self, at_most: timedelta) -> None:
+    async def _news(self, at_most: timedelta, or_until: Callable[[], Awaitable[Any]] | None) -> None:
         """Wait for a word of the server, for `at_most`; hear at once when the line ends."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(at_most.total_seconds()):
-                await self._protocol.changed.wait()
+        waits = [asyncio.ensure_future(self._protocol.changed.wait())]
+        if or_until is not None:
+            waits.append(asyncio.ensure_future(or_until()))
+        try:
+            await asyncio.wait(waits, timeout=at_most.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
         self._raise_if_ended()
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the server said unasked that something changed in the selected folder."""
+        return self._protocol.changed.is_set()
+
+    @property
+    def exists(self) -> int:
+        """How many messages the selected folder has, as far as the server has said."""
+        return self._protocol.exists
+
+    def heed_no_news(self) -> None:
+        if self._protocol.ended is None:
+            self._protocol.changed.clear()
 
     # Commands
 
-    async def _command(self, line: bytes, *arguments: str, within: timedelta = ANSWER_WITHIN) -> list[Response]:
-        """Send a command; return what the server said meanwhile. Raises Refused on NO or BAD, Unavailable.
-
-        `within` is how long the server may be silent.
-        """
-        pieces = [quoted(argument) for argument in arguments]
+    async def exchange(
+        self, line: bytes, *arguments: str | bytes, tail: bytes = b"", within: timedelta = ANSWER_WITHIN
+    ) -> tuple[list[Response], Response]:
+        pieces = [quoted(argument) if isinstance(argument, str) else None for argument in arguments]
         if all(piece is not None for piece in pieces):
-            pending = self._write(b" ".join([line, *(piece for piece in pieces if piece is not None)]))
+            pending = self._write(b" ".join([line, *(piece for piece in pieces if piece is not None)]) + tail)
         else:
-            pending = self._write(line + b" {%d}" % len(arguments[0].encode()))
+            pending = self._write(line + b" {%d}" % len(_bytes(arguments[0])))
         try:
             async with asyncio.timeout(within.total_seconds()) as pending.deadline:
                 pending.patience_s = within.total_seconds()
                 pending.latest = asyncio.get_running_loop().time() + LONGEST_ANSWER.total_seconds()
                 if any(piece is None for piece in pieces):
-                    await self._send_literals(pending, [argument.encode() for argument in arguments])
-                _require_ok(await pending.done)
+                    await self._send_literals(pending, [_bytes(argument) for argument in arguments], tail)
+                answer = await pending.done
+                _require_ok(answer)
         except TimeoutError as error:
             raise self._dead() from error
         finally:
             self._protocol.pending = None
-        return pending.untagged
+        return pending.untagged, answer
 
-    async def _send_literals(self, pending: _Pending, literals: list[bytes]) -> None:
+    async def _send_literals(self, pending: _Pending, literals: list[bytes], tail: bytes) -> None:
         """Send arguments one by one, each when the server asks for it."""
         loop = asyncio.get_running_loop()
         for at, literal in enumerate(literals):
             await _go_on_or_refused(pending)
             pending.go_on = loop.create_future()
             following = literals[at + 1 : at + 2]
-            self._protocol.transport.write(literal + (b" {%d}\r\n" % len(following[0]) if following else b"\r\n"))
+            end = b" {%d}\r\n" % len(following[0]) if following else tail + b"\r\n"
+            self._protocol.transport.write(literal + end)
 
     async def _command_with_literal(self, head: bytes, literal: bytes) -> Response:
         pending = self._write(head + b" {%d}" % len(literal))
@@ -438,7 +360,8 @@ class ImapConnection:
         assert self._protocol.pending is None, "one command at a time"
         loop = asyncio.get_running_loop()
         tag = self._protocol.new_tag().encode("ascii")
-        self._protocol.pending = _Pending(tag, loop.create_future(), loop.create_future())
+        asks_for_rows = line.startswith((b"UID FETCH", b"UID STORE"))
+        self._protocol.pending = _Pending(tag, loop.create_future(), loop.create_future(), asks_for_rows)
         self._protocol.transport.write(tag + b" " + line + b"\r\n")
         return self._protocol.pending
 
@@ -461,6 +384,10 @@ async def connected(server: MailServer) -> Any:
         yield connection
     finally:
         await connection.close()
+
+
+def _bytes(argument: str | bytes) -> bytes:
+    return argument.encode() if isinstance(argument, str) else argument
 
 
 async def _go_on_or_refused(pending: _Pending) -> None:

@@ -167,18 +167,23 @@ def folder_bytes(name: str) -> bytes:
     return wire
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
 def folder_name(wire: bytes) -> str:
     """Return the readable name of a folder; what is no modified UTF-7 comes back as it is."""
-    text = wire.decode("utf-8", "replace")
+    # Bytes that are no text at all stay readable and distinct.
+    text = wire.decode("utf-8", "backslashreplace")
 
     def decode(match: re.Match[str]) -> str:
         coded = match[1].replace(",", "/")
         if not coded:
             return "&"
         try:
-            return base64.b64decode(coded + "=" * (-len(coded) % 4), validate=True).decode("utf-16-be")
+            name = base64.b64decode(coded + "=" * (-len(coded) % 4), validate=True).decode("utf-16-be")
         except ValueError:
             return match[0]
+        return match[0] if _CONTROL.search(name) else name
 
     return re.sub(r"&([A-Za-z0-9+,]*)-", decode, text)
 
@@ -226,3 +231,25 @@ def told(pattern: bytes, text: bytes) -> int:
     """Return the number that the server tells by `pattern`, 0 where it tells none."""
     match = re.search(pattern, text, re.IGNORECASE)
     return number(match[1]) if match else 0
+
+
+def told_long(pattern: bytes, text: bytes) -> int:
+    """The same for a modification sequence, 63 bits (RFC 7162, 7); 0 for what cannot be one."""
+    match = re.search(pattern, text, re.IGNORECASE)
+    return int(match[1]) if match and is_number(match[1]) else 0
+
+
+def ranges(wire: bytes) -> list[tuple[int, int]]:
+    """Read a set of UIDs as (first, last) pairs, never spelled out: a server may name four thousand millions."""
+    found = []
+    for run in wire.split(b","):
+        first, _, last = run.partition(b":")
+        a, b = number(first), number(last or first)
+        found.append((min(a, b), max(a, b)))
+    return found
+
+
+def flag_words(flags: Token) -> tuple[str, ...]:
+    """The flags of a FETCH row, as the server spells them."""
+    words = flags if isinstance(flags, list) else []
+    return tuple(word.decode("ascii", "replace") for word in words if isinstance(word, bytes))

@@ -37,6 +37,7 @@ _ADDRESS_TOKEN = re.compile(
 )
 _PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*("(?:[^"\\]|\\.)*"?|[^;]*)', re.DOTALL)
 _ID = re.compile(r"<([^<>]*)>")
+_NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,6 @@ def _word_bytes(encoding: str, payload: str) -> bytes:
     return base64_lenient(raw)
 
 
-_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 _BASE64_ONLY = re.compile(rb"[A-Za-z0-9+/=\s]*")
 MAX_BASE64_PIECES = 20
 
@@ -171,7 +171,7 @@ def base64_lenient(raw: bytes) -> bytes:
 
 
 def _base64_piece(raw: bytes) -> bytes:
-    clean = _NOT_BASE64.sub(b"", raw)
+    clean = raw.translate(None, _NOT_BASE64)
     clean = clean[:-1] if len(clean) % 4 == 1 else clean
     return binascii.a2b_base64(clean + b"=" * (-len(clean) % 4))
 

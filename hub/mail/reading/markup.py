@@ -21,6 +21,12 @@ _ATTRIBUTE = re.compile(
     r"[ \t\n\f\r/]*+([^ \t\n\f\r/>][^ \t\n\f\r/>=]*+)"
     r"""(?:[ \t\n\f\r]*+=[ \t\n\f\r]*+("[^"]*+"|'[^']*+'|[^ \t\n\f\r>"'][^ \t\n\f\r>]*+|(?=>)))?+"""
 )
+_PLAIN_TAG = re.compile(
+    r"<(/?)([a-zA-Z][a-zA-Z0-9]{0,19}+)"
+    r"""((?:[ \t\n\f\r]++[a-zA-Z][a-zA-Z:-]*+=(?:"[^"<]*+"|'[^'<]*+'|[^ \t\n\f\r>"'<=/`]++))"""
+    rf"{{0,{MAX_ATTRIBUTES}}}+)[ \t\n\f\r]*+>"
+)
+"""A tag as nearly all are written: what it matches, the steps of `_read_attributes` would read the same."""
 _OPEN_QUOTE = re.compile(r"[ \t\n\f\r]*+=[ \t\n\f\r]*+[\"']")
 _TAG_END = re.compile(r"[ \t\n\f\r/]*+>")
 _COMMENT_END = re.compile(r"--!?>")
@@ -55,17 +61,21 @@ def bounded(html: str) -> str:
     position, tags = 0, 0
     while (start := html.find("<", position)) >= 0:
         out.append(html[position:start])
-        match = _TAG.match(html, start)
-        if match is None:
+        if plain := _PLAIN_TAG.match(html, start):
+            slash, name, attributes = plain.groups()
+            position = plain.end()
+        elif match := _TAG.match(html, start):
+            slash, name = html[start + 1] == "/", match[1]
+            attributes, position = _read_attributes(html, match.end())
+        else:
             position = _after_no_tag(html, start, out)
             continue
         tags += 1
-        attributes, position = _read_attributes(html, match.end())
         if tags > MAX_TAGS:
             position = len(html)
             break
-        name = match[1].lower()
-        if html[start + 1] == "/":
+        name = name.lower()
+        if slash:
             _close(name, stack, out)
         elif name in _RAW_TEXT:
             position = _after_raw_text(html, position, name)

@@ -10,14 +10,14 @@ Source: RFC 2045–2049, 2183, 2231, 3462, 3676, 3834; measured on mails that re
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
+from hub.mail.reading.automatic import Auto, classify
 from hub.mail.reading.bodies import joined_html, joined_text
 from hub.mail.reading.contents import Attachment, Contents
-from hub.mail.reading.headers import Address, Head, addresses, date, message_ids, one_line
+from hub.mail.reading.headers import Address, addresses, date, message_ids, one_line
 from hub.mail.reading.names import file_name
 from hub.mail.reading.parts import MAX_PARTS, read_part, with_line_ends
 from hub.mail.reading.sanitize import html_to_text
@@ -27,8 +27,6 @@ __all__ = ["MAX_PARTS", "Attachment", "ParsedMessage", "file_name", "first_line"
 MAX_ATTACHED = 10
 MAX_ALSO_CHARS = 100_000
 MAX_ALSO_DEPTH = 3
-
-Auto = Literal["none", "auto_reply", "bounce", "list", "spam"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +96,7 @@ def _parse(raw: bytes, *, depth: int) -> ParsedMessage:
         text=joined_text(found.bodies),
         html=joined_html(found.bodies),
         attachments=tuple(found.files),
-        auto=_auto(head),
+        auto=classify(head),
         defects=tuple(dict.fromkeys(defects)),
         about=found.about,
         also=_also(found.attached, depth=depth) if found.attached else "",
@@ -117,33 +115,6 @@ def _also(attached: list[bytes], *, depth: int) -> str:
         words.append((one.text if one.text is not None else html_to_text(one.html or ""))[:MAX_ALSO_CHARS])
         words += [*(file.name for file in one.attachments), one.also]
     return "\n".join(filter(None, words))[:MAX_ALSO_CHARS]
-
-
-def _auto(head: Head) -> Auto:
-    """Tell who wrote: a person, or which kind of machine. Source: RFC 3834 and what the large systems really send."""
-
-    def said(name: str) -> str:
-        return head.text(name, max_chars=200).lower()
-
-    if said("x-spam-flag").startswith("yes") or said("x-spam-status").startswith("yes") or said("x-spam") == "yes":
-        return "spam"
-    kind = said("content-type")
-    sender = said("from")
-    from_daemon = re.search(r"\b(mailer-daemon|postmaster)@", sender) is not None
-    if head.has("x-failed-recipients") or (kind.startswith("multipart/report") and "delivery-status" in kind):
-        return "bounce"
-    if from_daemon and (said("return-path") in ("<>", "") or said("auto-submitted").startswith("auto")):
-        return "bounce"
-    submitted = said("auto-submitted")
-    if submitted and not submitted.startswith("no"):
-        return "auto_reply"
-    if head.has("x-autoreply") or head.has("x-autorespond") or said("precedence") in ("auto_reply", "auto-reply"):
-        return "auto_reply"
-    if re.match(r"(автоответ|automatic reply|auto(matic)?[- ]?reply|out of (the )?office)\b", said("subject")):
-        return "auto_reply"
-    if head.has("list-id") or head.has("list-unsubscribe") or said("precedence") in ("list", "bulk", "junk"):
-        return "list"
-    return "none"
 
 
 def first_line(text: str, *, max_chars: int = 200) -> str:

@@ -1,32 +1,19 @@
-"""Parsing apart from the event loop: in worker processes that may die of a message without taking the next one along.
+"""What is read of a message: its fields, its text, its HTML made safe, the words that the search keeps. Pure.
 
-Decides where a message is read and what happens to a worker that does not come back. Knows no database. Invariants:
-a worker that is stuck ends itself, also inside of C code; a dead worker is replaced before the next message; what
-comes back is plain data, the HTML safe already.
+Where it is read is `workers`'s and `intake`'s business. Invariant: what comes back is plain data, the HTML safe
+already.
 """
 
 from __future__ import annotations
 
-import contextlib
 import re
-import signal
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Mapping
 from dataclasses import dataclass
-from multiprocessing import get_context
-from threading import Lock
-from typing import Any, TypeVar
 
 from hub.mail.reading import mime
 from hub.mail.reading.mime import ParsedMessage
 from hub.mail.reading.sanitize import html_to_text, safe_html
 from hub.mail.reading.terms import terms
-
-T = TypeVar("T")
-
-READ_WITHIN_S = 30
-"""Measured: 4 MB of hostile HTML are read in under 1 s. What takes longer will not end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +31,8 @@ class Reading:
         """Return the HTML with its pictures' addresses; `attachment_ids` goes by the place among the attachments."""
         if self.html is None:
             return None
+        if self.mark not in self.html:
+            return self.html
         known = re.compile(re.escape(_picture(self.mark, "")) + r"(\d{1,6})")
         return known.sub(lambda found: f"/attachments/{attachment_ids.get(int(found[1]), 0)}", self.html)
 
@@ -64,44 +53,13 @@ def read(raw: bytes, *, mark: str) -> Reading:
 
 
 def _terms(parsed: ParsedMessage, text: str) -> str:
-    senders = (parsed.from_,) if parsed.from_ else ()
-    people = (*senders, *parsed.to, *parsed.cc)
-    named = " ".join(f"{one.name} {one.address}" for one in people)
-    return terms(parsed.subject, named, " ".join(file.name for file in parsed.attachments), text, parsed.also)
+    sender = f"{parsed.from_.name} {parsed.from_.address}" if parsed.from_ else ""
+    recipients = " ".join(f"{one.name} {one.address}" for one in (*parsed.to, *parsed.cc, *parsed.bcc))
+    files = " ".join(file.name for file in parsed.attachments)
+    return terms(
+        subject=parsed.subject, sender=sender, recipients=recipients, files=files, text=f"{text} {parsed.also}"
+    )
 
 
 def _picture(mark: str, place: int | str) -> str:
     return f"/attachments/{mark}-{place}"
-
-
-class ParserPool(Executor):
-    """Worker processes for `read`. A broken pool raises BrokenProcessPool for what was under way, once."""
-
-    def __init__(self, workers: int, *, within_s: int = READ_WITHIN_S) -> None:
-        self._workers, self._within_s = workers, within_s
-        self._lock = Lock()
-        self._pool = self._new_pool()
-
-    def _new_pool(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"))
-
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        with self._lock:
-            with contextlib.suppress(BrokenProcessPool):
-                return self._pool.submit(_within, self._within_s, fn, *args, **kwargs)
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = self._new_pool()
-            return self._pool.submit(_within, self._within_s, fn, *args, **kwargs)
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
-
-
-def _within(seconds: int, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Run `fn`; the kernel ends this worker when it does not return in time, whatever it is doing."""
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(seconds)
-    try:
-        return fn(*args, **kwargs)
-    finally:
-        signal.alarm(0)

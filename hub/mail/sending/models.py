@@ -9,6 +9,14 @@ import sqlalchemy as sa
 
 from hub.store.schema import Json, id_column, link, metadata, moment
 
+_OF_TEAM = sa.text("team_id IS NOT NULL AND archived_at IS NULL")
+_OF_ALL = sa.text("team_id IS NULL AND archived_at IS NULL")
+_SIGNATURES = (
+    ("uq_signatures_of_user", ("user_id",), sa.text("mailbox_id IS NULL")),
+    ("uq_signatures_of_mailbox", ("mailbox_id",), sa.text("user_id IS NULL")),
+    ("uq_signatures_of_both", ("user_id", "mailbox_id"), sa.text("user_id IS NOT NULL AND mailbox_id IS NOT NULL")),
+)
+
 drafts = sa.Table(
     "drafts",
     metadata,
@@ -59,7 +67,23 @@ mail_templates = sa.Table(
     link("created_by", "users", index=False),
     moment("renewed_at", nullable=False),
     moment("archived_at"),
-    sa.UniqueConstraint("team_id", "name", "language", name="uq_mail_templates_name"),
+    sa.Index(
+        "uq_mail_templates_of_team",
+        "team_id",
+        "name",
+        "language",
+        unique=True,
+        sqlite_where=_OF_TEAM,
+        postgresql_where=_OF_TEAM,
+    ),
+    sa.Index(
+        "uq_mail_templates_of_all",
+        "name",
+        "language",
+        unique=True,
+        sqlite_where=_OF_ALL,
+        postgresql_where=_OF_ALL,
+    ),
 )
 """Texts with fields of the client; without a team they are everybody's."""
 
@@ -72,7 +96,10 @@ signatures = sa.Table(
     sa.Column("language", sa.String(2), nullable=False),
     sa.Column("html", sa.Text(), nullable=False),
     moment("renewed_at", nullable=False),
-    sa.UniqueConstraint("user_id", "mailbox_id", "language", name="uq_signatures_language"),
+    *(
+        sa.Index(name, *columns, "language", unique=True, sqlite_where=where, postgresql_where=where)
+        for name, columns, where in _SIGNATURES
+    ),
 )
 """A person's, a mailbox's, or a person's for one mailbox: the narrowest is taken."""
 

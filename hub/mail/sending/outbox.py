@@ -1,16 +1,14 @@
-"""What people send: frozen bytes, one row per recipient, and every state on the way.
+"""What people send: frozen bytes, one row per recipient, the state shown of both, and what a person may decide.
 
-Decides what an outcome of `smtp` means for the rows, when a deferred message is tried again, when Hub gives up, and
-what a person may decide. Speaks to no peer: `sender` does; new rows come from `submit`. Invariants: the bytes and the
-Message-ID of a message never change; only recipients that surely did not get it are tried again; an `unknown` one is
-decided by the Sent folder or by a person.
+Decides how a message's state follows from its recipients' and which decisions are open. Speaks to no peer: `sender`
+does, by `claims`; new rows come from `submit`. Invariants: the bytes and the Message-ID of a message never change; a
+decision is one statement's, so that it is made once and never on what is being sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,204 +18,113 @@ from hub import guard
 from hub.crm import access, timeline
 from hub.crm.access import Actor
 from hub.crm.audit import record
+from hub.crm.timeline import Told
 from hub.errors import Conflict, NotFound
 from hub.mail import register
+from hub.mail.audience import audience_of
 from hub.mail.models import mailboxes, messages, outbox, outbox_recipients
 from hub.mail.register import timeline_data
-from hub.mail.sending import smtp
 from hub.store.changes import tell
 from hub.store.engine import hint_after_commit
 
 TOPIC = "outbox"
-RETRY_AFTER = (
-    *(timedelta(minutes=m) for m in (1, 5, 15, 30)),
-    *(timedelta(hours=h) for h in (1, 2, *[4] * 11)),
+WAITING = ("queued", "deferred")
+_TOLD = (
+    *("id", "mailbox_id", "author_id", "client_id", "contact_id", "received_at", "direction", "state", "subject"),
+    *("snippet", "from_name", "from_address", "to", "thread_id", "auto"),
 )
-"""Waits between attempts; when they are used up, about two days after the first, what is left is refused."""
-
-SIGN_IN_RETRY_AFTER = timedelta(minutes=5)
-LOOK_UP_FOR = timedelta(hours=1)
-"""How long Hub keeps looking into Sent for a message of unknown fate, before only a person can decide."""
 
 
 async def show(conn: AsyncConnection, message_id: int, state: str, *, now: datetime) -> None:
     """Write a message's state to the register and the card, and tell the feed."""
-    update = sa.update(messages).where(messages.c.id == message_id).values(state=state).returning(messages)
-    row: Mapping[Any, Any] = (await conn.execute(update)).mappings().one()
-    team_id = (
-        await conn.execute(sa.select(mailboxes.c.team_id).where(mailboxes.c.id == row["mailbox_id"]))
-    ).scalar_one()
-    data = {"direction": "out", "state": state}
-    await tell(
-        conn,
-        "message",
-        message_id,
-        at=now,
-        team_id=team_id,
-        user_id=row["author_id"],
-        client_id=row["client_id"],
-        data=data,
-    )
-    if row["client_id"] is not None:
-        await timeline.put(
+    await show_all(conn, {message_id: state}, now=now)
+
+
+async def show_all(conn: AsyncConnection, states: Mapping[int, str], *, now: datetime) -> None:
+    """The same for many messages, their states by id."""
+    columns = [messages.c[name] for name in _TOLD]
+    rows: list[sa.RowMapping] = []
+    for state in sorted(set(states.values())):
+        ids = [message_id for message_id, one in states.items() if one == state]
+        update = sa.update(messages).where(messages.c.id.in_(ids)).values(state=state).returning(*columns)
+        rows += (await conn.execute(update)).mappings().all()
+    boxes = {row["mailbox_id"] for row in rows}
+    query = sa.select(mailboxes.c.id, mailboxes.c.team_id, mailboxes.c.owner_id).where(mailboxes.c.id.in_(boxes))
+    of_box = {row.id: row for row in await conn.execute(query)}
+    for row in rows:
+        box = of_box[row["mailbox_id"]]
+        await tell(
             conn,
             "message",
-            message_id,
+            row["id"],
+            at=now,
+            **audience_of(team_id=box.team_id, owner_id=box.owner_id, author_id=row["author_id"]),
             client_id=row["client_id"],
-            contact_id=row["contact_id"],
-            at=row["received_at"],
-            data=timeline_data(row),
-            now=now,
+            data={"direction": "out", "state": row["state"]},
         )
+    # A card says the same of what waits and of what is on its way.
+    told = [
+        Told(row["id"], row["client_id"], row["contact_id"], row["received_at"], timeline_data(row))
+        for row in rows
+        if row["client_id"] is not None and row["state"] != "sending"
+    ]
+    await timeline.put_all(conn, "message", told, now=now)
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A message that is being sent: what goes out, to whom it still has to go, and which attempt this is."""
-
-    id: int
-    message_id: int
-    rfc_message_id: str
-    raw_sha256: str
-    from_address: str
-    recipients: tuple[str, ...]
-    attempts: int
-    date: datetime
-
-
-async def claim_next(conn: AsyncConnection, mailbox_id: int, *, now: datetime) -> Due | None:
-    """Mark the first due message of a mailbox as being sent and return it; None where nothing is due.
-
-    One statement decides, so that no two senders take the same row. The caller commits before the first byte.
-    """
-    is_due = sa.and_(outbox.c.state.in_(("queued", "deferred")), outbox.c.not_before <= now)
-    first = sa.select(outbox.c.id).where(outbox.c.mailbox_id == mailbox_id, is_due)
-    first = first.order_by(outbox.c.not_before, outbox.c.id).limit(1)
-    if conn.dialect.name == "postgresql":
-        first = first.with_for_update(skip_locked=True)
-    update = sa.update(outbox).where(outbox.c.id == first.scalar_subquery(), is_due).returning(outbox)
-    values = {"state": "sending", "sending_since": now, "attempts": outbox.c.attempts + 1}
-    row = (await conn.execute(update.values(**values))).first()
-    if row is None:
-        return None
-    await show(conn, row.message_id, "sending", now=now)
-    return await _due(conn, row, states=("queued", "deferred"))
+def state_of(recipients: Collection[str]) -> str:
+    """Return a message's state by its recipients': what a person must decide first, then what is still to do."""
+    for state, of_recipients in (
+        ("unknown", ("unknown",)),
+        ("deferred", WAITING),
+        ("sent", ("sent",)),
+        ("refused", ("refused",)),
+    ):
+        if any(one in of_recipients for one in recipients):
+            return state
+    return "cancelled"
 
 
-async def _due(conn: AsyncConnection, row: sa.Row[Any], *, states: tuple[str, ...]) -> Due:
-    message = (await conn.execute(sa.select(messages).where(messages.c.id == row.message_id))).one()
-    query = sa.select(outbox_recipients.c.address).where(outbox_recipients.c.outbox_id == row.id)
-    query = query.where(outbox_recipients.c.state.in_(states)).order_by(outbox_recipients.c.id)
-    recipients = tuple((await conn.execute(query)).scalars())
-    return Due(
-        row.id,
-        row.message_id,
-        message.message_id,
-        message.raw_sha256,
-        message.from_address,
-        recipients,
-        row.attempts,
-        message.date,
-    )
-
-
-async def settle(conn: AsyncConnection, due: Due, outcome: smtp.Outcome, *, now: datetime) -> None:
-    """Write what became of an attempt, for each recipient and for the message as a whole."""
-    for reply in outcome.replies:
-        values: dict[str, Any] = {"state": reply.state, "code": reply.code, "reply": reply.text[:300]}
-        await _update_recipients(conn, due.id, outbox_recipients.c.address == reply.address, values)
-    is_sign_in = isinstance(outcome, smtp.Deferred) and outcome.is_sign_in
-    if due.attempts > len(RETRY_AFTER):
-        await _update_recipients(conn, due.id, outbox_recipients.c.state == "deferred", {"state": "refused"})
-    delay = RETRY_AFTER[min(due.attempts, len(RETRY_AFTER)) - 1]
-    if is_sign_in:
-        delay = max(delay, SIGN_IN_RETRY_AFTER)
-    reason = next((r.text for r in outcome.replies if r.state != "sent" and r.text), "")
-    if isinstance(outcome, smtp.Refused | smtp.Deferred | smtp.Unknown):
-        reason = outcome.reason
-    await _summarise(conn, due.id, due.message_id, reason=reason, not_before=now + delay, now=now)
-
-
-async def settle_left_over(conn: AsyncConnection, mailbox_id: int, *, now: datetime) -> int:
-    """Call what a process that died was sending `unknown`: nobody knows whether it arrived. Return how many."""
-    query = sa.select(outbox).where(outbox.c.mailbox_id == mailbox_id, outbox.c.state == "sending")
-    rows = (await conn.execute(query)).all()
-    for row in rows:
-        pending = outbox_recipients.c.state.in_(("queued", "deferred"))
-        await _update_recipients(conn, row.id, pending, {"state": "unknown", "reply": "", "code": None})
-        await _summarise(conn, row.id, row.message_id, reason="interrupted", not_before=now, now=now)
-    return len(rows)
-
-
-async def settle_unknown(conn: AsyncConnection, due: Due, *, now: datetime) -> None:
-    """The message of unknown fate was found in Sent: it went out, and its copy is there."""
-    await _update_recipients(conn, due.id, outbox_recipients.c.state == "unknown", {"state": "sent"})
-    await conn.execute(sa.update(outbox).where(outbox.c.id == due.id).values(copy_state="done"))
-    await _summarise(conn, due.id, due.message_id, reason="", not_before=now, now=now)
-
-
-async def _update_recipients(
-    conn: AsyncConnection, outbox_id: int, which: sa.ColumnElement[bool], values: dict[str, Any]
+async def summarise(
+    conn: AsyncConnection, rows: Mapping[int, Mapping[str, Any]], *, now: datetime, message_ids: Mapping[int, int]
 ) -> None:
-    await conn.execute(
-        sa.update(outbox_recipients).where(outbox_recipients.c.outbox_id == outbox_id, which).values(**values)
-    )
-
-
-async def _summarise(
-    conn: AsyncConnection, outbox_id: int, message_id: int, *, reason: str, not_before: datetime, now: datetime
-) -> None:
-    """Derive the message's state from its recipients': what a person must decide first, then what is still to do."""
-    query = sa.select(outbox_recipients.c.state).where(outbox_recipients.c.outbox_id == outbox_id).distinct()
-    states = set((await conn.execute(query)).scalars())
-    if "unknown" in states:
-        state = "unknown"
-    elif states & {"deferred", "queued"}:
-        state = "deferred"
-    else:
-        state = "sent" if "sent" in states else "refused"
+    """Derive the states of outbox rows from their recipients'; `rows` holds the values to write beside, by id."""
+    query = sa.select(outbox_recipients.c.outbox_id, outbox_recipients.c.state)
+    query = query.where(outbox_recipients.c.outbox_id.in_(list(rows))).distinct()
+    found: dict[int, list[str]] = {outbox_id: [] for outbox_id in rows}
+    for row in await conn.execute(query):
+        found[row.outbox_id].append(row.state)
     wanted = sa.case((outbox.c.copy_state == "none", "wanted"), else_=outbox.c.copy_state)
-    values = {"state": state, "reason": guard.shown(reason, max_chars=300), "not_before": not_before}
-    values["copy_state"] = wanted if "sent" in states else outbox.c.copy_state
-    await conn.execute(sa.update(outbox).where(outbox.c.id == outbox_id).values(**values))
-    await show(conn, message_id, state, now=now)
+    states: dict[int, str] = {}
+    for outbox_id, recipients in found.items():
+        state = states[message_ids[outbox_id]] = state_of(recipients)
+        values: dict[str, Any] = {"state": state, **rows[outbox_id]}
+        values["reason"] = guard.shown(values.get("reason", ""), max_chars=300)
+        if "sent" in recipients and "copy_state" not in values:
+            values["copy_state"] = wanted
+        await conn.execute(sa.update(outbox).where(outbox.c.id == outbox_id).values(**values))
+    await show_all(conn, states, now=now)
 
 
-async def unknown_to_look_up(conn: AsyncConnection, mailbox_id: int, *, now: datetime) -> list[Due]:
-    """Return messages of unknown fate whose turn it is to be looked for in Sent, and push their next turn back."""
-    is_due = sa.and_(outbox.c.not_before <= now, outbox.c.sending_since > now - LOOK_UP_FOR)
-    query = sa.select(outbox).where(outbox.c.mailbox_id == mailbox_id, outbox.c.state == "unknown", is_due)
-    found = []
-    for row in (await conn.execute(query.order_by(outbox.c.id).limit(50))).all():
-        # Ever longer waits: as long again as it has been unknown already.
-        wait = max(now - row.sending_since, timedelta(seconds=5))
-        await conn.execute(sa.update(outbox).where(outbox.c.id == row.id).values(not_before=now + wait))
-        found.append(await _due(conn, row, states=("unknown",)))
-    return found
-
-
-async def copies_wanted(conn: AsyncConnection, mailbox_id: int) -> list[Due]:
-    """Return sent messages whose copy is not in the Sent folder yet, oldest first."""
-    query = sa.select(outbox).where(outbox.c.mailbox_id == mailbox_id, outbox.c.copy_state == "wanted")
-    rows = (await conn.execute(query.order_by(outbox.c.id).limit(50))).all()
-    return [await _due(conn, row, states=()) for row in rows]
-
-
-async def copy_done(conn: AsyncConnection, outbox_id: int) -> None:
-    await conn.execute(sa.update(outbox).where(outbox.c.id == outbox_id).values(copy_state="done"))
+async def mark_recipients(
+    conn: AsyncConnection, outbox_ids: Sequence[int], states: Collection[str], values: Mapping[str, Any]
+) -> None:
+    """Give all recipients that are in one of `states` the `values`."""
+    which = (outbox_recipients.c.outbox_id.in_(outbox_ids), outbox_recipients.c.state.in_(states))
+    await conn.execute(sa.update(outbox_recipients).where(*which).values(**values))
 
 
 async def send_again(conn: AsyncConnection, actor: Actor, message_id: int, *, now: datetime) -> None:
-    """A person decides that a refused, deferred or unknown message goes out (once more) to those who do not have it.
+    """A person decides that a refused, deferred, unknown or cancelled message, or one that came back, goes out (once
+    more) to those who do not have it; for a deferred one: at once.
 
     Raises Conflict where it is sent or on its way, NotFound for a message or mailbox that is not theirs.
     """
-    row = await _decide(conn, actor, message_id, ("refused", "deferred", "unknown"))
-    not_sent = outbox_recipients.c.state != "sent"
-    await _update_recipients(conn, row.id, not_sent, {"state": "queued", "code": None, "reply": ""})
-    values: dict[str, Any] = {"state": "queued", "attempts": 0, "not_before": now, "reason": ""}
-    await conn.execute(sa.update(outbox).where(outbox.c.id == row.id).values(**values))
-    await record(conn, "message.sent_again", at=now, user_id=actor.user_id, object_kind="message", object_id=message_id)
+    row = await _decide(conn, actor, message_id, ("refused", "deferred", "unknown", "cancelled"), or_bounced=True)
+    not_sent = ("refused", "deferred", "unknown", "cancelled", "queued")
+    await mark_recipients(conn, [row.id], not_sent, {"state": "queued", "code": None, "reply": ""})
+    values: dict[str, Any] = {"state": "queued", "attempts": 0, "not_before": now, "undo_until": None, "reason": ""}
+    await conn.execute(sa.update(outbox).where(outbox.c.id == row.id).values(**values, sending_since=None))
+    await _record(conn, "message.sent_again", actor, message_id, now=now)
     await show(conn, message_id, "queued", now=now)
     hint_after_commit(conn, TOPIC)
 
@@ -225,30 +132,67 @@ async def send_again(conn: AsyncConnection, actor: Actor, message_id: int, *, no
 async def accept_as_sent(conn: AsyncConnection, actor: Actor, message_id: int, *, now: datetime) -> None:
     """A person decides that a message of unknown fate has arrived. Raises Conflict, NotFound."""
     row = await _decide(conn, actor, message_id, ("unknown",))
-    await _update_recipients(conn, row.id, outbox_recipients.c.state == "unknown", {"state": "sent"})
-    await record(
-        conn, "message.accepted_as_sent", at=now, user_id=actor.user_id, object_kind="message", object_id=message_id
-    )
-    await _summarise(conn, row.id, message_id, reason="", not_before=now, now=now)
+    await mark_recipients(conn, [row.id], ("unknown",), {"state": "sent"})
+    await _record(conn, "message.accepted_as_sent", actor, message_id, now=now)
+    await summarise(conn, {row.id: {"not_before": now}}, now=now, message_ids={row.id: message_id})
+    hint_after_commit(conn, TOPIC)
+
+
+async def cancel(conn: AsyncConnection, actor: Actor, message_id: int, *, now: datetime) -> None:
+    """A person takes back what has not gone out: a message that waits, or the recipients one still waits for.
+
+    One statement decides against the sender. Raises Conflict `not_open` where the message is being sent or is sent,
+    NotFound.
+    """
+    seen = await _own(conn, actor, message_id)
+    taken = sa.update(outbox).where(outbox.c.message_id == message_id, outbox.c.state.in_(WAITING))
+    row = (await conn.execute(taken.values(state="cancelled", reason="").returning(outbox.c.id))).first()
+    if row is None:
+        raise Conflict("not_open", "this message is on its way already", state=seen.state)
+    await mark_recipients(conn, [row.id], WAITING, {"state": "cancelled"})
+    await _record(conn, "message.cancelled", actor, message_id, now=now)
+    await summarise(conn, {row.id: {}}, now=now, message_ids={row.id: message_id})
+
+
+async def copy_again(conn: AsyncConnection, actor: Actor, message_id: int, *, now: datetime) -> None:
+    """A person has made room in Sent: the copy that Hub gave up is tried again. Raises Conflict, NotFound."""
+    seen = await _own(conn, actor, message_id)
+    failed = sa.update(outbox).where(outbox.c.message_id == message_id, outbox.c.copy_state == "failed")
+    values = {"copy_state": "wanted", "copy_tries": 0, "copy_after": now, "copy_error": ""}
+    if (await conn.execute(failed.values(**values).returning(outbox.c.id))).first() is None:
+        raise Conflict("not_open", "this message's copy is not waiting for a decision", state=seen.state)
+    await _record(conn, "message.copied_again", actor, message_id, now=now)
     hint_after_commit(conn, TOPIC)
 
 
 async def own_mailbox(conn: AsyncConnection, actor: Actor, which: sa.ColumnElement[bool]) -> sa.Row[Any]:
     """Return a mailbox the actor may write from. Raises NotFound."""
-    mine = access.of_my_teams(actor, mailboxes.c.team_id)
+    mine = access.mailbox_writable(actor, team_id=mailboxes.c.team_id, owner_id=mailboxes.c.owner_id)
     row = (await conn.execute(sa.select(mailboxes).where(which, mine))).first()
     if row is None:
         raise NotFound("mailbox_missing", "no such mailbox, or not one of your teams'", field="mailbox")
     return row
 
 
-async def _decide(conn: AsyncConnection, actor: Actor, message_id: int, states: tuple[str, ...]) -> sa.Row[Any]:
+async def _record(conn: AsyncConnection, action: str, actor: Actor, message_id: int, *, now: datetime) -> None:
+    await record(conn, action, at=now, user_id=actor.user_id, object_kind="message", object_id=message_id)
+
+
+async def _own(conn: AsyncConnection, actor: Actor, message_id: int) -> register.MessageRow:
     seen = await register.find(conn, actor, message_id)
     await own_mailbox(conn, actor, mailboxes.c.id == seen.mailbox_id)
+    return seen
+
+
+async def _decide(
+    conn: AsyncConnection, actor: Actor, message_id: int, states: tuple[str, ...], *, or_bounced: bool = False
+) -> sa.Row[Any]:
+    seen = await _own(conn, actor, message_id)
     query = sa.select(outbox).where(outbox.c.message_id == message_id)
     if conn.dialect.name == "postgresql":
         query = query.with_for_update()
     row = (await conn.execute(query)).first()
-    if row is None or row.state not in states:
+    came_back = or_bounced and row is not None and row.state == "sent" and seen.state == "bounced"
+    if row is None or not (row.state in states or came_back):
         raise Conflict("not_open", "this message is not waiting for a decision", state=seen.state)
     return row

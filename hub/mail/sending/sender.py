@@ -1,8 +1,9 @@
 """The outbox of one mailbox at work: each message sent at most once per decision, its copy put into Sent.
 
-Decides the order — claim, commit, send, write the outcome — and what happens when a step fails. Invariants: `sending`
-is committed before the first byte goes out; what a dead process was sending becomes `unknown`, never `queued`; the
-copy in Sent is a step of its own that can be repeated, since it looks before it appends.
+Decides the order — claim, commit, send, write the outcome — and what happens when a step fails. A few lines send at a
+time; their outcomes and the next claims share a transaction, since a commit costs as much as a message. Invariants:
+`sending` is committed before the first byte goes out; what a dead process was sending becomes `unknown`, never
+`queued`; what was claimed and not begun goes back; the copy in Sent is `copies`' step, which can be repeated.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from hub.clock import utc_now
 from hub.errors import HubError, NotFound, Unavailable, Unknown
-from hub.mail.sending import outbox, smtp
-from hub.mail.sending.outbox import Due
+from hub.faults import point
+from hub.mail.sending import claims, outbox, smtp
+from hub.mail.sending.burst import Burst, Done, same
+from hub.mail.sending.claims import Due
+from hub.mail.sending.copies import Copies, SentFolder
+from hub.mail.sending.pace import Pace
+from hub.mail.sending.providers import LANES, habits_of
 from hub.settings import Mailbox
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
@@ -29,19 +34,8 @@ SEND_WITHIN = timedelta(minutes=12)
 
 DRAIN_WITHIN_S = 20.0
 LOOK_EVERY_S = 5.0
-COPY_RETRY_AFTER = timedelta(seconds=30)
 
-
-class SentFolder(Protocol):
-    """What the sender needs of the mailbox's IMAP side. Both raise Unavailable (or Unknown) when it does not answer."""
-
-    async def has(self, message_id: str) -> bool:
-        """Tell whether the Sent folder holds a message with this Message-ID."""
-        ...
-
-    async def append(self, raw: bytes, *, at: datetime) -> None:
-        """Put a message that was read into the Sent folder, dated `at`."""
-        ...
+__all__ = ["Sender", "SentFolder"]
 
 
 class Sender:
@@ -63,112 +57,181 @@ class Sender:
         self._mailbox_id = mailbox_id
         self._sent_folder = sent_folder
         self._now = now
-        self._no_copy_before: datetime | None = None
+        self._pace = Pace()
+        self._copies = Copies(db, blobs, mailbox, mailbox_id, sent_folder, now=now)
+        self._look_first: dict[int, Due] = {}
+        self._is_settled = False
 
     async def run(self) -> None:
         """Settle what is left over, then send what is due: woken by the bus, and looking every few seconds."""
         with self._db.bus.subscribe(outbox.TOPIC) as hints:
-            is_settled = False
             while True:
                 try:
-                    if not is_settled:
+                    if not self._is_settled:
                         await self.settle_left_over()
-                        is_settled = True
                     await self.work()
                 except Unavailable as error:
                     log.warning("outbox of %s waits: %s", self._mailbox.address, error)
-                await hints.wait(at_most_s=LOOK_EVERY_S)
+                await hints.wait(at_most_s=self._patience_s())
+
+    def _patience_s(self) -> float:
+        opens = self._pace.opens_at(self._now())
+        if opens is None:
+            return LOOK_EVERY_S
+        return min(LOOK_EVERY_S, max(0.05, (opens - self._now()).total_seconds()))
 
     async def work(self) -> None:
         """Do once all that is due: send, look for the unknown, copy. Raises Unavailable for a dead database."""
-        while await self.send_next():
-            pass
+        await self._look_before_sending()
+        await self._send_due()
         await self.look_up_unknown()
-        await self.copy_sent()
+        await self._copies.work()
 
     async def settle_left_over(self) -> int:
+        """Settle what an earlier life of this process left: see `claims`. Return how many it was sending."""
+        now = self._now()
         async with self._db.begin() as conn:
-            return await outbox.settle_left_over(conn, self._mailbox_id, now=self._now())
+            left = await claims.settle_left_over(conn, self._mailbox_id, now=now)
+            held = await claims.hold_stale(conn, self._mailbox_id, now=now)
+        async with self._db.read() as conn:
+            old = await claims.to_look_up_first(conn, self._mailbox_id, now=now)
+        self._look_first = {due.id: due for due in old}
+        self._is_settled = True
+        if left or held:
+            log.warning("outbox of %s: %d interrupted, %d held as too old", self._mailbox.address, left, held)
+        return left
 
     async def send_next(self) -> bool:
         """Send the first due message; False where nothing is due."""
-        async with self._db.begin() as conn:
-            due = await outbox.claim_next(conn, self._mailbox_id, now=self._now())
-        if due is None:
-            return False
-        try:
-            raw = await self._blobs.get(due.raw_sha256)
-        except (NotFound, OSError) as error:
-            reason = f"the stored message cannot be read: {error}"
-            await self._settle(due, smtp.Deferred(reason, _same(due, "deferred")))
-            return True
-        sending = asyncio.ensure_future(
-            smtp.send(
-                self._mailbox.smtp,
-                envelope_from=due.from_address,
-                recipients=due.recipients,
-                raw=raw,
-                deadline=SEND_WITHIN,
-            )
-        )
-        try:
-            outcome = await asyncio.shield(sending)
-        except asyncio.CancelledError:
-            # Stopping: the server may be about to answer, and its answer spares a person a decision.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(DRAIN_WITHIN_S):
-                    await self._settle(due, await sending)
-            sending.cancel()
-            raise
-        except HubError as error:
-            # An address that no SMTP line may carry; `compose` let none through, so nobody can mend this row.
-            outcome = smtp.Refused(error.message, _same(due, "refused"))
-        await self._settle(due, outcome)
-        return True
+        return await self._burst().carry(at_most=1) > 0
 
-    async def _settle(self, due: Due, outcome: smtp.Outcome) -> None:
-        """Write the outcome, however long the database is away: forgetting it would make the message unknown."""
+    def _burst(self) -> Burst:
+        return Burst(self, self._mailbox.smtp, lanes=LANES, drain_within_s=DRAIN_WITHIN_S)
+
+    async def _send_due(self) -> None:
+        """Send all that is due, a few at a time."""
+        async with self._db.read() as conn:
+            of_page = await claims.limits_of(conn, self._mailbox_id)
+        known = habits_of(self._mailbox.smtp.host).sends_per_min
+        self._pace.sends_per_min = of_page or self._mailbox.sends_per_min or known
+        await self._burst().carry()
+
+    async def step(self, done: Sequence[Done], *, want: int) -> list[Due]:
+        """Write outcomes and claim what is next, in one transaction. However long the database is away, the outcomes
+        are kept: forgetting one would make its message unknown."""
+        while True:
+            now = self._now()
+            room = self._pace.room(now)
+            count = max(0, want if room is None else min(want, room))
+            if not done and not count:
+                return []
+            try:
+                async with self._db.begin() as conn:
+                    await claims.settle_all(conn, done, now=now)
+                    point("mail.outbox.settling")
+                    held = self._look_first
+                    dues = await claims.claim(conn, self._mailbox_id, now=now, at_most=count, but_not=held)
+                    point("mail.outbox.claimed")
+                point("mail.outbox.committed")
+            except Unavailable as error:
+                if not done:
+                    raise
+                log.warning("outbox of %s: an outcome waits for the database: %s", self._mailbox.address, error)
+                await asyncio.sleep(1)
+                continue
+            self._pace.began(len(dues), now)
+            return dues
+
+    async def put_back(self, dues: Sequence[Due]) -> None:
+        """Return what was claimed and not begun, however long the database is away."""
+        if not dues:
+            return
+        self._pace.gave_back(len(dues))
         while True:
             try:
                 async with self._db.begin() as conn:
-                    await outbox.settle(conn, due, outcome, now=self._now())
+                    await claims.put_back(conn, dues, now=self._now())
                 return
             except Unavailable as error:
-                log.warning("outbox of %s: an outcome waits for the database: %s", self._mailbox.address, error)
+                log.warning("outbox of %s: claims wait for the database: %s", self._mailbox.address, error)
                 await asyncio.sleep(1)
 
-    async def look_up_unknown(self) -> None:
-        """Look into Sent for messages of unknown fate: what is there was sent."""
-        async with self._db.begin() as conn:
-            waiting = await outbox.unknown_to_look_up(conn, self._mailbox_id, now=self._now())
-        for due in waiting:
+    async def send(self, due: Due, line: smtp.SmtpLine) -> smtp.Outcome:
+        try:
+            path = await asyncio.to_thread(self._blobs.path, due.raw_sha256)
+            point("mail.outbox.sending")
+            outcome = await line.send(
+                envelope_from=due.from_address, recipients=due.recipients, raw=path, deadline=SEND_WITHIN
+            )
+            point("mail.outbox.answered")
+            return outcome
+        except (NotFound, OSError) as error:
+            return smtp.Deferred(f"the stored message cannot be read: {error}", same(due, "deferred"))
+        except HubError as error:
+            # An address that no SMTP line may carry; `compose` let none through, so nobody can mend this row.
+            return smtp.Refused(error.message, same(due, "refused"))
+
+    async def heed(self, outcome: smtp.Outcome) -> bool:
+        """Remember how the line fares; False where nothing more is to be tried for a while."""
+        if not isinstance(outcome, smtp.Deferred) or not outcome.is_line:
+            self._pace.line_works()
+            await self._tell_health("ok", "")
+            return True
+        until = self._pace.line_failed(self._now(), is_sign_in=outcome.is_sign_in)
+        await self._tell_health("auth_refused" if outcome.is_sign_in else "down", outcome.reason)
+        log.debug("outbox of %s rests until %s", self._mailbox.address, until)
+        return False
+
+    _told_health = ""
+
+    async def _tell_health(self, state: str, error: str) -> None:
+        if state == self._told_health:
+            return
+        with contextlib.suppress(Unavailable):
+            async with self._db.begin() as conn:
+                changed = await claims.show_health(conn, self._mailbox_id, state, error, now=self._now())
+            self._told_health = state
+            if changed and state == "auth_refused":
+                log.error(
+                    "mailbox %s: its mail server refuses the sign-in for sending: %s", self._mailbox.address, error
+                )
+            elif changed and state == "down":
+                log.warning("mailbox %s: nothing can be sent: %s", self._mailbox.address, error)
+
+    async def _look_before_sending(self) -> None:
+        """What was due long before Hub started is looked for in the mailbox: an older state of the database may have
+        been brought back, and the message have gone out since."""
+        for due in list(self._look_first.values()):
             try:
-                is_there = await self._sent_folder.has(due.rfc_message_id)
+                is_there = await self._is_in_mailbox(due)
+            except (Unavailable, Unknown) as error:
+                log.warning("outbox of %s: old mail waits for a look into Sent: %s", self._mailbox.address, error)
+                return
+            if is_there:
+                async with self._db.begin() as conn:
+                    await claims.settle_found(conn, due, now=self._now())
+            del self._look_first[due.id]
+
+    async def look_up_unknown(self) -> None:
+        """Look into the mailbox for messages of unknown fate: what is there was sent."""
+        async with self._db.read() as conn:
+            waiting = await claims.has_unknown(conn, self._mailbox_id, now=self._now())
+        if not waiting:
+            return
+        async with self._db.begin() as conn:
+            dues = await claims.unknown_to_look_up(conn, self._mailbox_id, now=self._now())
+        for due in dues:
+            try:
+                is_there = await self._is_in_mailbox(due)
             except (Unavailable, Unknown) as error:
                 log.warning("outbox of %s: no look into Sent: %s", self._mailbox.address, error)
                 return
             if is_there:
                 async with self._db.begin() as conn:
-                    await outbox.settle_unknown(conn, due, now=self._now())
+                    await claims.settle_found(conn, due, now=self._now())
 
-    async def copy_sent(self) -> None:
-        """Put copies of what was sent into the Sent folder, unless the server has done so by itself."""
-        if self._no_copy_before is not None and self._now() < self._no_copy_before:
-            return
+    async def _is_in_mailbox(self, due: Due) -> bool:
         async with self._db.read() as conn:
-            wanted = await outbox.copies_wanted(conn, self._mailbox_id)
-        for due in wanted:
-            try:
-                if not await self._sent_folder.has(due.rfc_message_id):
-                    await self._sent_folder.append(await self._blobs.get(due.raw_sha256), at=due.date)
-            except (Unavailable, Unknown, NotFound, OSError) as error:
-                log.warning("outbox of %s: the copy in Sent waits: %s", self._mailbox.address, error)
-                self._no_copy_before = self._now() + COPY_RETRY_AFTER
-                return
-            async with self._db.begin() as conn:
-                await outbox.copy_done(conn, due.id)
-
-
-def _same(due: Due, state: str) -> tuple[smtp.Reply, ...]:
-    assert state in ("deferred", "refused")
-    return tuple(smtp.Reply(a, "deferred" if state == "deferred" else "refused", None, "") for a in due.recipients)
+            if await claims.seen_in_mailbox(conn, self._mailbox_id, [due]):
+                return True
+        return await self._sent_folder.has(due.rfc_message_id)

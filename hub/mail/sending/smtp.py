@@ -1,22 +1,24 @@
-"""One message to one SMTP server, and what became of it for each recipient. The only importer of aiosmtplib.
+"""Messages to one SMTP server, and what became of each for every recipient. The only importer of aiosmtplib.
 
 Decides what an answer, a silence or a cut means: before the end of the data went out, nothing was sent; after it,
-without an answer, nobody knows. Retries nothing and remembers nothing. Invariants: each sending has a connection of
-its own; where TLS is asked for, neither password nor message goes out in clear text; every wait has an end.
+without an answer, nobody knows. Retries nothing but a line that had gone to sleep. Invariants: a line that failed is
+never used again; where TLS is asked for, neither password nor message goes out in clear text; every wait has an end;
+a message in a file is never in memory as a whole.
 
-Source: RFC 5321 §4.2, §4.5.3.2, RFC 3207; aiosmtplib 5.1.3, whose `data()` does not tell "before" from "after" the
-final dot, so the data is written here.
+Source: RFC 5321 §4.2, §4.5.3.2, RFC 1870, RFC 3207; aiosmtplib 5.1.3, whose `data()` does not tell "before" from
+"after" the final dot, so the data is written here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
+import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Literal
 
 import aiosmtplib
@@ -24,6 +26,7 @@ from aiosmtplib import SMTPResponse
 from aiosmtplib.errors import (
     SMTPAuthenticationError,
     SMTPException,
+    SMTPHeloError,
     SMTPRecipientRefused,
     SMTPResponseException,
     SMTPSenderRefused,
@@ -32,16 +35,17 @@ from aiosmtplib.errors import (
 from aiosmtplib.protocol import SMTPProtocol
 
 from hub import guard
+from hub.mail.reading.charsets import decode
+from hub.mail.sending import dots, verdicts
 from hub.settings import MailServer
 
 COMMAND_WITHIN_S = 60.0
 QUIT_WITHIN_S = 3.0
 CHUNK_BYTES = 64 * 1024
+MESSAGES_OF_A_LINE = 100
+"""Servers grow tired of a line sooner or later; a fresh one costs 2 ms."""
 LOCAL_NAME = "[127.0.0.1]"
 """What EHLO says: an address literal is always valid, and tells a provider nothing of the company's network."""
-
-_BARE_BREAK = re.compile(rb"(?<!\r)\n|\r(?!\n)")
-_LEADING_DOT = re.compile(rb"(?m)^\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +82,15 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Surely nothing was sent; it may be tried again. `is_sign_in`: the server does not take the password."""
+    """Surely nothing was sent; it may be tried again. `is_sign_in`: the server does not take the password.
+
+    `is_line`: it was not about this message: no line to the server could be had.
+    """
 
     reason: str
     replies: tuple[Reply, ...]
     is_sign_in: bool = False
+    is_line: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,24 +105,133 @@ Outcome = Sent | PartlySent | Refused | Deferred | Unknown
 
 
 async def send(
-    server: MailServer, *, envelope_from: str, recipients: Sequence[str], raw: bytes, deadline: timedelta
+    server: MailServer, *, envelope_from: str, recipients: Sequence[str], raw: bytes | Path, deadline: timedelta
 ) -> Outcome:
-    """Send `raw` (CRLF lines) and return what became of it. Never raises for what the peer does.
+    """Send one message over a line of its own and return what became of it. See `SmtpLine.send`."""
+    line = SmtpLine(server)
+    try:
+        return await line.send(envelope_from=envelope_from, recipients=recipients, raw=raw, deadline=deadline)
+    finally:
+        await line.close()
 
-    Raises hub.errors.Refused for an address that no SMTP line may carry; CancelledError passes.
-    """
-    for address in (envelope_from, *recipients):
-        guard.one_line(address, field="address", max_bytes=254)
-    if _BARE_BREAK.search(raw) or not raw.endswith(b"\r\n"):
-        # A lone line feed before a dot ends the message for some servers and not for others: smuggling.
-        reason = "bare line break in the message"
-        return Refused(reason, tuple(Reply(address, "refused", None, reason) for address in recipients))
+
+class SmtpLine:
+    """A line to a server that carries one message after the other. Not for use by two tasks at once."""
+
+    def __init__(self, server: MailServer) -> None:
+        self._server = server
+        self._client: aiosmtplib.SMTP | None = None
+        self._carried = 0
+
+    async def send(
+        self, *, envelope_from: str, recipients: Sequence[str], raw: bytes | Path, deadline: timedelta
+    ) -> Outcome:
+        """Send `raw` (CRLF lines), or the file of that path, and return what became of it. Never raises for what the
+        peer does.
+
+        Raises hub.errors.Refused for an address that no SMTP line may carry, OSError where the file cannot be read
+        before anything went out; CancelledError passes.
+        """
+        for address in (envelope_from, *recipients):
+            guard.one_line(address, field="address", max_bytes=254)
+        size, fault = await asyncio.to_thread(_weighed, raw) if isinstance(raw, Path) else _weighed(raw)
+        if fault:
+            # A lone line feed before a dot ends the message for some servers and not for others: smuggling.
+            return Refused(fault, tuple(Reply(address, "refused", None, fault) for address in recipients))
+        transaction = _Transaction(tuple(recipients))
+        is_done = False
+        try:
+            async with asyncio.timeout(deadline.total_seconds()):
+                client = await self._awake() or await self._opened()
+                transaction.begin(client)
+                outcome = await transaction.run(envelope_from, raw, size)
+            self._carried += 1
+            is_done = transaction.is_line_clean and self._carried < MESSAGES_OF_A_LINE
+            if not is_done and transaction.is_line_clean:
+                await self._quit()
+            return outcome
+        except (SMTPException, OSError, ssl.SSLError, TimeoutError, ValueError) as error:
+            return transaction.outcome_of(error)
+        finally:
+            if not is_done:
+                self._drop()
+
+    @property
+    def is_open(self) -> bool:
+        return self._client is not None
+
+    async def open(self, *, deadline: timedelta) -> Deferred | None:
+        """Connect and sign in; return what is wrong, or nothing."""
+        is_open = False
+        try:
+            async with asyncio.timeout(deadline.total_seconds()):
+                await self._opened()
+            is_open = True
+        except (SMTPException, OSError, ssl.SSLError, TimeoutError, ValueError) as error:
+            outcome = _Transaction(()).outcome_of(error)
+            return outcome if isinstance(outcome, Deferred) else Deferred(_reason(error), (), is_line=True)
+        finally:
+            if not is_open:
+                self._drop()
+        return None
+
+    async def close(self) -> None:
+        """Say goodbye if the server still listens; the line is closed in any case."""
+        try:
+            if self._client is not None:
+                await self._quit()
+        finally:
+            self._drop()
+
+    async def _quit(self) -> None:
+        with contextlib.suppress(SMTPException, OSError, TimeoutError):
+            if self._client is not None and self._client.is_connected:
+                await self._client.quit(timeout=QUIT_WITHIN_S)
+
+    def _drop(self) -> None:
+        if self._client is not None:
+            self._client.close()
+        self._client, self._carried = None, 0
+
+    async def _awake(self) -> aiosmtplib.SMTP | None:
+        """The line as it is, wiped clean of the message before; None where it went to sleep meanwhile."""
+        if self._client is None or not self._carried:
+            return self._client
+        try:
+            await self._client.rset(timeout=QUIT_WITHIN_S)
+        except (SMTPException, OSError, TimeoutError):
+            self._drop()
+        return self._client
+
+    async def _opened(self) -> aiosmtplib.SMTP:
+        self._drop()
+        self._client = client = await _client_of(self._server)
+        await client.connect()
+        if client.is_ehlo_or_helo_needed:
+            try:
+                await client.ehlo()
+            except SMTPHeloError:
+                await client.helo()
+        await _sign_in(client, self._server)
+        return client
+
+
+async def sign_in_only(server: MailServer, *, deadline: timedelta) -> str:
+    """Connect, sign in and say goodbye; return what is wrong, or nothing. For `hub doctor`; never raises."""
+    line = SmtpLine(server)
+    try:
+        failed = await line.open(deadline=deadline)
+        return failed.reason if failed else ""
+    finally:
+        await line.close()
+
+
+async def _client_of(server: MailServer) -> aiosmtplib.SMTP:
     try:
         tls_context = await asyncio.to_thread(_tls_context, server) if server.tls != "none" else None
     except OSError as error:
-        reason = _text(f"ca_file {server.ca_file}: {error.strerror or error}")
-        return Deferred(reason, tuple(Reply(address, "deferred", None, "") for address in recipients))
-    client = aiosmtplib.SMTP(
+        raise SMTPException(f"ca_file {server.ca_file}: {error.strerror or error}") from error
+    return aiosmtplib.SMTP(
         hostname=server.host,
         port=server.port,
         timeout=COMMAND_WITHIN_S,
@@ -123,41 +240,11 @@ async def send(
         tls_context=tls_context,
         local_hostname=LOCAL_NAME,
     )
-    transaction = _Transaction(client, server, tuple(recipients))
-    try:
-        async with asyncio.timeout(deadline.total_seconds()):
-            return await transaction.run(envelope_from, raw)
-    except (SMTPException, OSError, ssl.SSLError, TimeoutError, ValueError) as error:
-        return transaction.outcome_of(error)
-    finally:
-        client.close()
 
 
-async def sign_in_only(server: MailServer, *, deadline: timedelta) -> str:
-    """Connect, sign in and say goodbye; return what is wrong, or nothing. For `hub doctor`; never raises."""
-    try:
-        tls_context = await asyncio.to_thread(_tls_context, server) if server.tls != "none" else None
-        client = aiosmtplib.SMTP(
-            hostname=server.host,
-            port=server.port,
-            timeout=deadline.total_seconds(),
-            use_tls=server.tls == "tls",
-            start_tls=server.tls == "starttls",
-            tls_context=tls_context,
-            local_hostname=LOCAL_NAME,
-        )
-        try:
-            async with asyncio.timeout(deadline.total_seconds()):
-                await client.connect()
-                if server.username:
-                    await client.login(server.username, server.password.reveal())
-                with contextlib.suppress(SMTPException, OSError, TimeoutError):
-                    await client.quit(timeout=QUIT_WITHIN_S)
-        finally:
-            client.close()
-    except (SMTPException, OSError, ssl.SSLError, TimeoutError, ValueError) as error:
-        return _reason(error)
-    return ""
+async def _sign_in(client: aiosmtplib.SMTP, server: MailServer) -> None:
+    if server.username:
+        await client.login(server.username, server.password.reveal())
 
 
 def _tls_context(server: MailServer) -> ssl.SSLContext:
@@ -169,49 +256,76 @@ def _tls_context(server: MailServer) -> ssl.SSLContext:
     return context
 
 
+def _chunks(raw: bytes | Path) -> Iterator[bytes]:
+    if isinstance(raw, bytes):
+        yield from (raw[start : start + CHUNK_BYTES] for start in range(0, len(raw), CHUNK_BYTES))
+        return
+    with raw.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+def _weighed(raw: bytes | Path) -> tuple[int, str]:
+    """Return a message's size and why it must not go out, or nothing."""
+    size = len(raw) if isinstance(raw, bytes) else os.stat(raw).st_size
+    return size, dots.faults([raw] if isinstance(raw, bytes) else _chunks(raw))
+
+
+async def _stuffed(raw: bytes | Path) -> AsyncIterator[bytes]:
+    """Yield what goes onto the wire, reading a file off the event loop."""
+    stuffing, chunks = dots.Stuffing(), _chunks(raw)
+    while chunk := await asyncio.to_thread(next, chunks, b"") if isinstance(raw, Path) else next(chunks, b""):
+        yield stuffing.feed(chunk)
+
+
 class _Transaction:
     """One attempt: how far it came decides what a failure means."""
 
-    def __init__(self, client: aiosmtplib.SMTP, server: MailServer, recipients: tuple[str, ...]) -> None:
-        self._client = client
-        self._server = server
+    def __init__(self, recipients: tuple[str, ...]) -> None:
         self._recipients = recipients
         self._replies: dict[str, Reply] = {}
         self._dot_went_out = False
+        self._client: aiosmtplib.SMTP | None = None
+        self.is_line_clean = False
+        """The server stands where another message may begin."""
 
-    async def run(self, envelope_from: str, raw: bytes) -> Outcome:
-        await self._client.connect()
-        if self._server.username:
-            await self._client.login(self._server.username, self._server.password.reveal())
-        await self._client.mail(envelope_from)
+    def begin(self, client: aiosmtplib.SMTP) -> None:
+        """There is a line: what fails from here on is about this message."""
+        self._client = client
+
+    async def run(self, envelope_from: str, raw: bytes | Path, size: int) -> Outcome:
+        client = self._line()
+        if too_large := _over_the_limit(client, size):
+            self.is_line_clean = True
+            return Refused(too_large, self._settled("refused", None, too_large))
+        await client.mail(envelope_from, options=[f"SIZE={size}"] if client.supports_extension("size") else None)
         for address in self._recipients:
-            await self._name(address)
+            await self._name(client, address)
         if not any(reply.state == "sent" for reply in self._replies.values()):
+            self.is_line_clean = not any(reply.code == 421 for reply in self._replies.values())
             return self._nobody()
-        ready = await self._client.execute_command(b"DATA")
+        ready = await client.execute_command(b"DATA")
         if ready.code != 354:
             return self._rejected(ready)
-        answer = await self._write(_LEADING_DOT.sub(b"..", raw))
+        answer = await self._write(raw)
         if not 200 <= answer.code < 600 or 300 <= answer.code < 400:
             return Unknown(_text(f"{answer.code} {answer.message}"), self._settled("unknown", None))
-        outcome = self._accepted() if answer.code < 300 else self._rejected(answer)
-        with contextlib.suppress(SMTPException, OSError, TimeoutError):
-            await self._client.quit(timeout=QUIT_WITHIN_S)
-        return outcome
+        self.is_line_clean = answer.code != 421
+        return self._accepted() if answer.code < 300 else self._rejected(answer)
 
-    async def _name(self, address: str) -> None:
+    async def _name(self, client: aiosmtplib.SMTP, address: str) -> None:
         try:
-            answer = await self._client.rcpt(address)
+            answer = await client.rcpt(address)
             self._replies[address] = _reply(address, "sent", answer)
         except SMTPRecipientRefused as error:
-            state: Literal["refused", "deferred"] = "refused" if 500 <= error.code < 600 else "deferred"
-            self._replies[address] = _reply(address, state, SMTPResponse(error.code, error.message))
+            answer = SMTPResponse(error.code, error.message)
+            self._replies[address] = _reply(address, _fate(answer), answer)
 
-    async def _write(self, stuffed: bytes) -> SMTPResponse:
+    async def _write(self, raw: bytes | Path) -> SMTPResponse:
         """Write the data, wait until the socket has taken all but its last buffer, then write the final dot."""
         protocol = self._protocol()
-        for start in range(0, len(stuffed), CHUNK_BYTES):
-            protocol.write(stuffed[start : start + CHUNK_BYTES])
+        async for chunk in _stuffed(raw):
+            protocol.write(chunk)
             try:
                 async with asyncio.timeout(COMMAND_WITHIN_S):
                     await protocol._drain_helper()
@@ -223,8 +337,13 @@ class _Transaction:
         protocol.write(b".\r\n")
         return await protocol.read_response()
 
+    def _line(self) -> aiosmtplib.SMTP:
+        if self._client is None:
+            raise SMTPServerDisconnected("Connection lost")
+        return self._client
+
     def _protocol(self) -> SMTPProtocol:
-        protocol = self._client.protocol
+        protocol = self._line().protocol
         if protocol is None or not protocol.is_connected:
             raise SMTPServerDisconnected("Connection lost")
         return protocol
@@ -244,7 +363,7 @@ class _Transaction:
     def _rejected(self, answer: SMTPResponse) -> Outcome:
         """The server answered the message as a whole with a refusal: nobody gets it."""
         reason = _text(f"{answer.code} {answer.message}")
-        if 500 <= answer.code < 600:
+        if _fate(answer) == "refused":
             return Refused(reason, self._settled("refused", answer))
         return Deferred(reason, self._settled("deferred", answer))
 
@@ -253,20 +372,29 @@ class _Transaction:
         if self._dot_went_out:
             return Unknown(reason, self._settled("unknown", None))
         if isinstance(error, SMTPAuthenticationError) or "AUTH" in str(error):
-            return Deferred(reason, self._settled("deferred", None), is_sign_in=True)
+            # A server that is busy (454, 421) refuses for now; only a wrong password is told as one (RFC 4954 §6).
+            is_sign_in = not (
+                isinstance(error, SMTPResponseException) and 400 <= error.code < 500 and error.code != 432
+            )
+            return Deferred(reason, self._settled("deferred", None), is_sign_in=is_sign_in, is_line=True)
         if isinstance(error, SMTPResponseException) and error.code in (530, 534, 535):
-            return Deferred(reason, self._settled("deferred", None), is_sign_in=True)
+            return Deferred(reason, self._settled("deferred", None), is_sign_in=True, is_line=True)
         # A refused MAIL FROM is final; a refused connection or greeting (also 5xx) is the server's bad day.
-        if isinstance(error, SMTPSenderRefused) and 500 <= error.code < 600:
-            return Refused(reason, self._settled("refused", SMTPResponse(error.code, error.message)))
-        return Deferred(reason, self._settled("deferred", None))
+        if isinstance(error, SMTPSenderRefused):
+            answer = SMTPResponse(error.code, error.message)
+            if _fate(answer) == "refused":
+                return Refused(reason, self._settled("refused", answer))
+            return Deferred(reason, self._settled("deferred", answer))
+        return Deferred(reason, self._settled("deferred", None), is_line=self._client is None)
 
     def _settled(
-        self, state: Literal["deferred", "refused", "unknown"], answer: SMTPResponse | None
+        self, state: Literal["deferred", "refused", "unknown"], answer: SMTPResponse | None, text: str = ""
     ) -> tuple[Reply, ...]:
         """Recipients that were accepted, or not yet named, share the fate of the message; others keep theirs."""
         return tuple(
-            one if (one := self._replies.get(a)) and one.state in ("refused", "deferred") else _reply(a, state, answer)
+            one
+            if (one := self._replies.get(a)) and one.state in ("refused", "deferred")
+            else _reply(a, state, answer, text)
             for a in self._recipients
         )
 
@@ -274,13 +402,33 @@ class _Transaction:
         return tuple(self._replies[address] for address in self._recipients)
 
 
+def _over_the_limit(client: aiosmtplib.SMTP, size: int) -> str:
+    """Say that the server takes no message of this size, before it is sent (RFC 1870)."""
+    told = client.esmtp_extensions.get("size", "").strip()
+    limit = int(told) if told.isascii() and told.isdigit() and len(told) < 16 else 0
+    if not limit or size <= limit:
+        return ""
+    return f"the message has {_megabytes(size)} MB, and this mail server takes {_megabytes(limit)} MB at most"
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1_000_000:.1f}"
+
+
+def _fate(answer: SMTPResponse) -> Literal["refused", "deferred"]:
+    return "refused" if verdicts.judge(answer.code, answer.message).is_final else "deferred"
+
+
 def _reply(
-    address: str, state: Literal["sent", "deferred", "refused", "unknown"], answer: SMTPResponse | None
+    address: str, state: Literal["sent", "deferred", "refused", "unknown"], answer: SMTPResponse | None, text: str = ""
 ) -> Reply:
-    return Reply(address, state, answer.code if answer else None, _text(answer.message) if answer else "")
+    return Reply(address, state, answer.code if answer else None, _text(answer.message) if answer else text)
 
 
 def _text(message: str) -> str:
+    """An answer fit for a page, also one that came in another encoding than UTF-8."""
+    if any("\udc80" <= letter <= "\udcff" for letter in message):
+        message = decode(message.encode("utf-8", "surrogateescape"), None)[0]
     return guard.shown(message, max_chars=280)
 
 

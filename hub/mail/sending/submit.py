@@ -23,7 +23,7 @@ from hub.crm.audit import record
 from hub.crm.linking import Linker
 from hub.crm.models import clients, contacts
 from hub.errors import NotFound, Refused
-from hub.mail import register
+from hub.mail import register, search
 from hub.mail.intake import conversations
 from hub.mail.models import attachments, mailboxes, messages, outbox, outbox_recipients
 from hub.mail.reading.headers import Address
@@ -200,6 +200,7 @@ async def queue_message(conn: AsyncConnection, actor: Actor, frozen: Frozen, *, 
     for file in frozen.files:
         row = {"name": file.name, "type": file.type, "size": file.size, "sha256": file.sha256, "inline": False}
         await conn.execute(attachments.insert().values(message_id=message_id, **row))
+    await search.add_stored(conn, [message_id])
     row = {"message_id": message_id, "mailbox_id": mailbox.id, "state": "queued", "not_before": now}
     outbox_id = (await conn.execute(outbox.insert().values(**row).returning(outbox.c.id))).scalar_one()
     rows = [{"outbox_id": outbox_id, "address": a, "state": "queued"} for a in frozen.composed.recipients]

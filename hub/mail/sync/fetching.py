@@ -14,14 +14,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hub.errors import Refused, Unavailable
-from hub.mail.imap.connection import Fetched, ImapConnection
+from hub.mail.imap.asking import Fetched
+from hub.mail.imap.connection import ImapConnection
 from hub.mail.imap.grammar import uid_set
 
 log = logging.getLogger(__name__)
 
 MAX_GROUP_BYTES = 16 * 1024 * 1024
 MAX_GROUP = 20
-"""Messages of one transaction: a manager who takes a call waits behind it."""
+"""New messages of one transaction: a manager who takes a call waits behind it."""
+MAX_OLD_GROUP_BYTES = 8 * 1024 * 1024
+MAX_OLD_GROUP = 200
+"""History makes no work for anybody and is stored at a stroke; two such groups are in memory at once."""
 MAX_MESSAGE_BYTES = 200 * 1024 * 1024
 STRIKES_AT_MOST = 2
 MANY = 10
@@ -66,20 +70,21 @@ class Fetcher:
     place: Place
     trouble: Trouble
 
-    async def groups(self, uids: Sequence[int]) -> list[tuple[int, ...]]:
+    async def groups(self, uids: Sequence[int], *, is_history: bool = False) -> list[tuple[int, ...]]:
         """Cut `uids` (ascending) into groups to `take` one by one: few enough, small enough, suspects alone."""
+        most, most_bytes = (MAX_OLD_GROUP, MAX_OLD_GROUP_BYTES) if is_history else (MAX_GROUP, MAX_GROUP_BYTES)
         sizes = await self._sizes(uids)
         groups: list[list[int]] = []
         total = 0
         for uid in uids:
             size = sizes.get(uid, 0)
             alone = size > MAX_MESSAGE_BYTES or (self.place, uid) in self.trouble.suspects
-            if alone or not groups or len(groups[-1]) >= MAX_GROUP or total + size > MAX_GROUP_BYTES:
+            if alone or not groups or len(groups[-1]) >= most or total + size > most_bytes:
                 groups.append([])
                 total = 0
             groups[-1].append(uid)
             # The one after a message that goes alone begins a group of its own.
-            total = MAX_GROUP_BYTES + 1 if alone else total + size
+            total = most_bytes + 1 if alone else total + size
             if size > MAX_MESSAGE_BYTES:
                 log.error("message %d of folder %d has %d bytes: it stays on the server", uid, self.place[0], size)
                 self.trouble.strikes[self.place, uid] = STRIKES_AT_MOST

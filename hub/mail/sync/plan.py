@@ -22,20 +22,34 @@ class FolderCursor:
     """What of a folder is stored: all UIDs in [`low_uid`, `high_uid`] of the epoch `uidvalidity`, but for `gaps`.
 
     `uidvalidity` None: never looked at. `low_uid` 1: all history is there. `gaps` are on the server, which did not
-    give them; the first is tried next.
+    give them; the first is tried next. `modseq`: what is stored shows all changes up to there; 0 where the server keeps
+    no such count.
     """
 
     uidvalidity: int | None
     high_uid: int = 0
     low_uid: int = 1
     gaps: tuple[int, ...] = ()
+    modseq: int = 0
 
 
-def begin(cursor: FolderCursor, *, uidvalidity: int, uidnext: int) -> FolderCursor:
+def begin(cursor: FolderCursor, *, uidvalidity: int, uidnext: int, modseq: int = 0) -> FolderCursor:
     """Return the cursor to go on with: the stored one, or that of a new epoch, in which all there is is history."""
     if cursor.uidvalidity == uidvalidity:
         return cursor
-    return FolderCursor(uidvalidity, high_uid=max(uidnext - 1, 0), low_uid=max(uidnext, 1))
+    return FolderCursor(uidvalidity, high_uid=max(uidnext - 1, 0), low_uid=max(uidnext, 1), modseq=modseq)
+
+
+def must_compare(cursor: FolderCursor, *, modseq: int) -> bool:
+    """Tell whether changes cannot be asked for from where we are: the server counts anew, or for the first time."""
+    return cursor.modseq == 0 < modseq or modseq < cursor.modseq
+
+
+def ahead(cursor: FolderCursor, *, uidnext: int, width: int = WINDOW) -> tuple[int, int] | None:
+    """Return the first and last UID of the new mail to ask for next, while more than a window of it may be there."""
+    if uidnext - 1 <= cursor.high_uid + width:
+        return None
+    return cursor.high_uid + 1, cursor.high_uid + width
 
 
 def newer(cursor: FolderCursor, uids: Sequence[int], *, at_most: int = BATCH) -> tuple[int, ...]:
@@ -74,6 +88,16 @@ def taken(
 def looked_through(cursor: FolderCursor, first_uid: int) -> FolderCursor:
     """Return the cursor once a window down to `first_uid` was found empty."""
     return replace(cursor, low_uid=max(1, min(first_uid, cursor.low_uid)))
+
+
+def reached(cursor: FolderCursor, uid: int) -> FolderCursor:
+    """Return the cursor once it is known that no new mail lies at or below `uid`."""
+    return replace(cursor, high_uid=max(uid, cursor.high_uid))
+
+
+def found_missing(cursor: FolderCursor, uids: Sequence[int]) -> FolderCursor:
+    """Return the cursor once `uids` turned out to be on the server and not stored: gaps, tried before they are old."""
+    return replace(cursor, gaps=(*cursor.gaps, *(uid for uid in uids if uid not in cursor.gaps)))
 
 
 def retried(cursor: FolderCursor, uid: int, *, is_filled: bool) -> FolderCursor:

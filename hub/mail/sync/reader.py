@@ -67,7 +67,10 @@ class MailboxReader:
         """Live through one connection; ends only by an error."""
         async with connected(self._mailbox.imap) as imap:
             intake, first_look = await self._intake(), await self._first_look()
-            session = MailSession(self._db, imap, intake, self._trouble, first_look, self._mailbox.history_days)
+            box = self._mailbox
+            session = MailSession(
+                self._db, imap, intake, self._trouble, first_look, box.history_days, wanted=box.folders
+            )
             while True:
                 is_behind = await session.catch_up()
                 await self._show("up", "; ".join(f"{name}: {what}" for name, what in session.problems.items()))
@@ -76,9 +79,10 @@ class MailboxReader:
 
     async def _intake(self) -> MailIntake:
         async with self._db.read() as conn:
-            query = sa.select(mailboxes.c.team_id).where(mailboxes.c.id == self._mailbox_id)
-            team_id = (await conn.execute(query)).scalar_one()
-        return MailIntake(self._db, self._blobs, self._linker, self._mailbox_id, team_id, self._parsers)
+            query = sa.select(mailboxes.c.team_id, mailboxes.c.owner_id).where(mailboxes.c.id == self._mailbox_id)
+            box = (await conn.execute(query)).one()
+        stores = (self._db, self._blobs, self._linker)
+        return MailIntake(*stores, self._mailbox_id, box.team_id, self._parsers, owner_id=box.owner_id)
 
     async def _first_look(self) -> datetime:
         """When Hub first saw this mailbox: what came before is history."""

@@ -1,26 +1,20 @@
 """The Sent folder of a mailbox, for the outbox: is it there, and put it there. Each question on a line of its own.
 
-Decides which folder is Sent: the one the server marks so (RFC 6154), else one that goes by a usual name.
+Decides only that a copy goes into a new folder where there is none for it; which folder is Sent, `choice` says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal, overload
 
 from hub.errors import Refused, Unavailable
-from hub.mail.imap.connection import Folder, ImapConnection, connected
+from hub.mail.imap.connection import ImapConnection, connected
+from hub.mail.sync.choice import sent_folder_of as sent_folder_of
 from hub.settings import MailServer
 
-USUAL = ("sent", "sent items", "sent mail", "sent messages", "отправленные", "inbox.sent", "inbox/sent")
-
-
-def sent_folder_of(folders: Sequence[Folder]) -> str | None:
-    """Return the name of the folder for sent mail, None where there is none."""
-    usable = [folder for folder in folders if folder.selectable]
-    marked = [folder.name for folder in usable if folder.special_use == "sent"]
-    named = [folder.name for folder in usable if folder.name.lower() in USUAL]
-    return next(iter(marked + named), None)
+MADE = "Sent"
+"""The folder Hub makes where there is none."""
 
 
 class ImapSentFolder:
@@ -33,7 +27,10 @@ class ImapSentFolder:
         """Tell whether Sent holds a message with this Message-ID."""
         async with connected(self._server) as imap:
             try:
-                await imap.select(await self._folder(imap))
+                folder = await self._folder(imap)
+                if folder is None:
+                    return False
+                await imap.select(folder)
                 return bool(await imap.with_message_id(message_id))
             except Refused as error:
                 raise Unavailable("sent_unavailable", error.message) from error
@@ -42,12 +39,19 @@ class ImapSentFolder:
         """Put a message into Sent, as read."""
         async with connected(self._server) as imap:
             try:
-                await imap.append(await self._folder(imap), raw, flags=["\\Seen"], at=at)
+                folder = await self._folder(imap, or_make=True)
+                await imap.append(folder, raw, flags=["\\Seen"], at=at)
             except Refused as error:
                 raise Unavailable("sent_unavailable", error.message) from error
 
-    async def _folder(self, imap: ImapConnection) -> str:
+    @overload
+    async def _folder(self, imap: ImapConnection) -> str | None: ...
+
+    @overload
+    async def _folder(self, imap: ImapConnection, *, or_make: Literal[True]) -> str: ...
+
+    async def _folder(self, imap: ImapConnection, *, or_make: bool = False) -> str | None:
         name = sent_folder_of(await imap.list_folders())
-        if name is None:
-            raise Unavailable("sent_missing", "the mailbox has no folder for sent mail")
+        if name is None and or_make:
+            name = await imap.create_folder(MADE)
         return name

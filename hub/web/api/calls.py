@@ -14,8 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm import clients, contacts, queue
 from hub.errors import Conflict
-from hub.telephony import control, intents, manual_link, register
-from hub.telephony.register import CallFilters
+from hub.telephony.control import control, intents
+from hub.telephony.reading import manual_link, register
+from hub.telephony.reading.register import CallFilters
 from hub.web.api import shapes
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Page
 from hub.web.api.filters import party_or_moment

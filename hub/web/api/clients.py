@@ -11,6 +11,7 @@ from hub.crm import clients, contacts, timeline
 from hub.crm.addresses import AddressKind
 from hub.crm.clients import Address
 from hub.errors import Refused
+from hub.mail.filters import shown_by_twin
 from hub.web import belongings
 from hub.web.api.endpoint import Endpoint, Id, Page, Query
 from hub.web.api.shapes import Cursor, Moment, Ref, Shape, at, one_of, ref
@@ -220,7 +221,9 @@ async def contact_create(conn: AsyncConnection, visit: Visit, body: NewContactOf
 async def entries(conn: AsyncConnection, visit: Visit, query: Page) -> Entries:
     client_id = visit.id()
     await clients.find(conn, client_id)
-    rows = await timeline.page(conn, client_id, before=read_time_cursor(query.cursor), limit=query.limit)
+    rows = await timeline.page(
+        conn, client_id, before=read_time_cursor(query.cursor), limit=query.limit, but=shown_by_twin()
+    )
     last = rows[-1] if len(rows) == query.limit else None
     items = [
         EntryShape(id=r.id, kind=r.kind, ref=r.ref_id, contact=r.contact_id, at=at(r.at), data=r.data) for r in rows

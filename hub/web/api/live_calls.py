@@ -14,7 +14,8 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.errors import Refused
-from hub.telephony import handing, parked, register, supervision
+from hub.telephony.control import handing, supervision
+from hub.telephony.reading import parked, register
 from hub.web.api import shapes
 from hub.web.api.calls import Asked
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Query

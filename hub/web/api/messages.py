@@ -13,24 +13,33 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub import guard
+from hub.crm import access
 from hub.crm.addresses import parse_email
+from hub.crm.audit import record
 from hub.errors import Refused
-from hub.mail import register
+from hub.mail import manual_link, register, thread
+from hub.mail.filters import MessageFilters
+from hub.mail.intake import again
+from hub.mail.intake.preparing import Prepared
 from hub.mail.reading.headers import Address
-from hub.mail.register import MessageFilters
 from hub.mail.sending import submit
 from hub.mail.sending.compose import OutgoingFile
 from hub.mail.sending.submit import Frozen, NewMessage
 from hub.web import files
 from hub.web.api import shapes
-from hub.web.api.endpoint import Endpoint, Id, Page, Query
+from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Query
 from hub.web.api.filters import party_or_moment
+from hub.web.letter import refuse_held
 from hub.web.recipients import read_addresses
 from hub.web.visit import MAX_FILES, MAX_UPLOAD_BYTES, Visit, read_time_cursor, write_cursor
 
 
 class MessageQuery(Page, frozen=True, kw_only=True):
-    """`mailbox` is an address; `from` and `to` are addresses, or moments that `received_at` lies between."""
+    """`mailbox` is an address; `from` and `to` are addresses, or moments that `received_at` lies between.
+
+    `q` is a question to the search: words, "a phrase", -word, from: to: subject: file:, has:attachment, before: after:.
+    `open`: the conversation waits for somebody. `gone`: deleted on the server. `unreadable`: shown raw only.
+    """
 
     client: Id | None = None
     mailbox: str | None = None
@@ -40,6 +49,16 @@ class MessageQuery(Page, frozen=True, kw_only=True):
     from_: str | None = msgspec.field(default=None, name="from")
     to: str | None = None
     q: str | None = None
+    team: Id | None = None
+    author: Id | None = None
+    auto: Literal["none", "auto_reply", "bounce", "list", "spam"] | None = None
+    attachments: bool | None = None
+    unread: bool | None = None
+    flagged: bool | None = None
+    linked: bool | None = None
+    open: bool | None = None
+    gone: bool | None = None
+    unreadable: bool | None = None
 
 
 async def listed(conn: AsyncConnection, visit: Visit, query: MessageQuery) -> shapes.Messages:
@@ -56,6 +75,16 @@ async def listed(conn: AsyncConnection, visit: Visit, query: MessageQuery) -> sh
         recipient=_address(recipient),
         since=since,
         until=until,
+        team_id=query.team,
+        author_id=query.author,
+        auto=query.auto,
+        has_file=query.attachments,
+        is_unread=query.unread,
+        is_flagged=query.flagged,
+        is_linked=query.linked,
+        is_open=query.open,
+        is_gone=query.gone,
+        is_unreadable=query.unreadable,
     )
     before = read_time_cursor(query.cursor)
     rows = await register.listed(conn, visit.actor, filters, before=before, limit=query.limit)
@@ -69,7 +98,9 @@ def _address(text: str | None) -> str | None:
 
 
 async def found(conn: AsyncConnection, visit: Visit, _query: Query) -> shapes.Message:
-    return shapes.message(await register.find(conn, visit.actor, visit.id()))
+    message = await register.find(conn, visit.actor, visit.id())
+    folders = await thread.folders_of(conn, [message.id])
+    return shapes.message(message, folder=folders.get(message.id))
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -141,6 +172,44 @@ async def send(conn: AsyncConnection, visit: Visit, frozen: Frozen) -> shapes.Me
     return shapes.message(await register.find(conn, visit.actor, message_id))
 
 
+class LinkTo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose message it is; neither named: nobody's that is known. `thread`: all of its conversation with it."""
+
+    client: Id | None = None
+    contact: Id | None = None
+    thread: bool = False
+
+
+async def link(conn: AsyncConnection, visit: Visit, body: LinkTo) -> shapes.Message:
+    message_id = visit.id()
+    whose: dict[str, Any] = {"client_id": body.client, "contact_id": body.contact, "whole_thread": body.thread}
+    await manual_link.link(conn, visit.actor, message_id, **whose, now=visit.now)
+    return shapes.message(await register.find(conn, visit.actor, message_id))
+
+
+async def read_again(visit: Visit, _body: Nothing) -> Prepared:
+    """Only an administrator: it costs a worker process, and a message may kill three."""
+    access.require_admin(visit.actor)
+    async with visit.db.read() as conn:
+        await register.find(conn, visit.actor, visit.id())
+    return await again.read_again(visit.db, visit.services.blobs, visit.id())
+
+
+async def renew(conn: AsyncConnection, visit: Visit, prepared: Prepared) -> shapes.Message:
+    await again.renew(conn, visit.services.linker, visit.id(), prepared, now=visit.now)
+    is_read = prepared.parsed is not None
+    await record(
+        conn,
+        "message.read_again",
+        at=visit.now,
+        user_id=visit.actor.user_id,
+        object_kind="message",
+        object_id=visit.id(),
+        details={"is_read": is_read},
+    )
+    return shapes.message(await register.find(conn, visit.actor, visit.id()))
+
+
 async def raw(visit: Visit, _query: Any) -> web.StreamResponse:
     """The bytes as the mailbox has them."""
     async with visit.db.read() as conn:
@@ -152,6 +221,7 @@ async def raw(visit: Visit, _query: Any) -> web.StreamResponse:
 async def attachment(visit: Visit, _query: Any) -> web.StreamResponse:
     async with visit.db.read() as conn:
         row = await register.attachment(conn, visit.actor, visit.id())
+    refuse_held(visit.services.settings.hub, row)
     return files.download(visit.services.blobs, row.sha256, name=row.name)
 
 
@@ -174,7 +244,23 @@ ENDPOINTS = (
         answer=shapes.Message,
         status=202,
     ),
+    Endpoint(
+        method="POST",
+        path="/messages/{id}/parse",
+        summary="Read a message again that could not be read (administrators)",
+        prepare=read_again,
+        writes=renew,
+        answer=shapes.Message,
+    ),
     Endpoint(method="GET", path="/messages/{id}", summary="One message", reads=found, answer=shapes.Message),
+    Endpoint(
+        method="POST",
+        path="/messages/{id}/link",
+        summary="Say whose a message is; nothing overwrites it",
+        writes=link,
+        body=LinkTo,
+        answer=shapes.Message,
+    ),
     Endpoint(
         method="GET",
         path="/messages/{id}/raw",

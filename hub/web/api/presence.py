@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import rfc3339
 from hub.crm import presence as said_presence
-from hub.telephony import presence, wallboard
-from hub.telephony.presence import Colleague
+from hub.telephony.presence import presence, wallboard
+from hub.telephony.presence.presence import Colleague
 from hub.web.api.endpoint import Endpoint, Page, Query
 from hub.web.api.shapes import Cursor, Moment, Ref, Shape, at, one_of, ref
 from hub.web.visit import Visit, read_cursor, write_cursor

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.clock import rfc3339
 from hub.crm import leads, queue
 from hub.errors import Refused
-from hub.telephony import control
+from hub.telephony.control import control
 from hub.web import belongings
 from hub.web.api.clients import ClientShape, client_shape
 from hub.web.api.endpoint import Endpoint, Nothing, Page

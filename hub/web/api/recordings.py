@@ -9,7 +9,7 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import rfc3339
-from hub.telephony import recording_switch, recordings
+from hub.telephony.recordings import recording_switch, recordings
 from hub.web import listening
 from hub.web.api.calls import Asked
 from hub.web.api.endpoint import Endpoint, Query

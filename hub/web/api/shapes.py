@@ -14,7 +14,7 @@ import msgspec
 from hub.clock import rfc3339
 from hub.mail.reading.quotes import quoted_from
 from hub.mail.register import AttachmentRow, MessageRow
-from hub.telephony.register import CallRow, LegRow
+from hub.telephony.reading.register import CallRow, LegRow
 
 Moment = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 Cursor = Annotated[str, msgspec.Meta(description="give it back as `cursor` for the next page")]
@@ -29,7 +29,7 @@ CallState = Annotated[str, one_of("ringing", "waiting", "connecting", "talking",
 Outcome = Annotated[str, one_of("answered", "missed", "abandoned", "busy", "rejected", "failed", "voicemail")]
 LegResult = Annotated[str, one_of("answered", "no_answer", "busy", "rejected", "cancelled", "failed")]
 MessageState = Annotated[
-    str, one_of("received", "queued", "sending", "sent", "refused", "deferred", "unknown", "bounced")
+    str, one_of("received", "queued", "sending", "sent", "refused", "deferred", "unknown", "bounced", "cancelled")
 ]
 
 
@@ -196,6 +196,8 @@ class Attachment(Shape, frozen=True, kw_only=True):
     size: int
     inline: bool
     cid: str | None
+    scan: Annotated[str, one_of("none", "waiting", "clean", "infected", "failed")]
+    scan_note: str
 
 
 class Recipient(Shape, frozen=True, kw_only=True):
@@ -239,6 +241,7 @@ class Message(Shape, frozen=True, kw_only=True):
     link: Link | None
     flags: list[str]
     defects: list[str]
+    about: dict[str, Any]
 
 
 class Messages(Shape, frozen=True, kw_only=True):
@@ -251,14 +254,16 @@ def people(rows: list[Mapping[str, str]] | list[dict[str, str]]) -> list[Mailbod
 
 
 def attachment(row: AttachmentRow) -> Attachment:
-    return Attachment(id=row.id, name=row.name, type=row.type, size=row.size, inline=row.inline, cid=row.cid)
+    names = ("id", "name", "type", "size", "inline", "cid", "scan", "scan_note")
+    return Attachment(**{name: getattr(row, name) for name in names})
 
 
-def message(row: MessageRow) -> Message:
+def message(row: MessageRow, *, folder: str | None = None) -> Message:
+    """In lists without `folder`."""
     return Message(
         id=row.id,
         mailbox=row.mailbox_address,
-        folder=getattr(row, "folder", None),
+        folder=folder,
         direction=row.direction,
         state=row.state,
         message_id=row.message_id,
@@ -285,4 +290,5 @@ def message(row: MessageRow) -> Message:
         link=link(row),
         flags=row.flags,
         defects=row.defects,
+        about=row.about,
     )

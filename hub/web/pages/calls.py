@@ -14,8 +14,9 @@ from aiohttp import web
 
 from hub.crm import clients, contacts
 from hub.errors import NotFound, Refused
-from hub.telephony import colleagues, control, handing, intents, register, supervision
-from hub.telephony.numbers import allowed_number
+from hub.telephony.control import control, handing, intents, supervision
+from hub.telephony.control.numbers import allowed_number
+from hub.telephony.reading import colleagues, register
 from hub.web import render
 from hub.web.routes import Route
 from hub.web.telephone import dial_rules, own_pbx, request_id_of

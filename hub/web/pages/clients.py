@@ -14,9 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm import clients, timeline
 from hub.errors import Refused
+from hub.mail.filters import shown_by_twin
 from hub.mail.register import mailboxes_of
 from hub.store import changes
-from hub.telephony import recordings
+from hub.telephony.recordings import recordings
 from hub.web import belongings, render
 from hub.web.routes import Route
 from hub.web.visit import Visit, read_cursor, read_time_cursor, write_cursor
@@ -97,7 +98,7 @@ async def card(visit: Visit) -> web.StreamResponse:
     async with visit.db.read() as conn:
         feed = await changes.head(conn)
         client = await clients.find(conn, client_id)
-        entries = await timeline.page(conn, client_id, limit=ENTRIES + 1)
+        entries = await timeline.page(conn, client_id, limit=ENTRIES + 1, but=shown_by_twin())
         heard = await _heard(conn, visit, entries)
         mailboxes = await mailboxes_of(conn, visit.actor)
     context = {"client": client, "mailboxes": mailboxes, "recordings": heard, "request_id": secrets.token_hex(16)}
@@ -110,7 +111,7 @@ async def entries(visit: Visit) -> web.StreamResponse:
     before = read_time_cursor(visit.query(EntriesQuery).cursor)
     async with visit.db.read() as conn:
         await clients.find(conn, client_id)
-        rows = await timeline.page(conn, client_id, before=before, limit=ENTRIES + 1)
+        rows = await timeline.page(conn, client_id, before=before, limit=ENTRIES + 1, but=shown_by_twin())
         heard = await _heard(conn, visit, rows)
     return render.page(visit, "client/timeline.html", {"client_id": client_id, "recordings": heard} | _page_of(rows))
 

@@ -15,7 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm import directory, queue
 from hub.errors import Conflict
 from hub.store import changes
-from hub.telephony import control, panel, parked, presence, register
+from hub.telephony.control import control
+from hub.telephony.presence import presence
+from hub.telephony.reading import panel, parked, register
 from hub.web import render
 from hub.web.routes import Route
 from hub.web.visit import Visit

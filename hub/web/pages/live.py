@@ -32,7 +32,10 @@ def topics_of(change: Change) -> list[str]:
             call_id = change.data.get("call_id")
             return ["intents", f"intent:{change.object_id}", *([f"call:{call_id}"] if call_id else [])]
         case "message":
-            return ["messages", f"message:{change.object_id}"]
+            thread = change.data.get("thread")
+            return ["messages", f"message:{change.object_id}", *([f"thread:{thread}"] if thread else [])]
+        case "thread":
+            return [f"thread:{change.object_id}"]
         case "lead":
             return ["leads", f"lead:{change.object_id}"]
         case "timeline" | "client":

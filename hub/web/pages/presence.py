@@ -12,7 +12,7 @@ from hub.crm import directory
 from hub.crm import presence as said_presence
 from hub.errors import NotFound
 from hub.store import changes
-from hub.telephony import presence, wallboard
+from hub.telephony.presence import presence, wallboard
 from hub.web import render
 from hub.web.routes import Route
 from hub.web.visit import Visit

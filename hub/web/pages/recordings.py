@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 
-from hub.telephony import recording_switch
+from hub.telephony.recordings import recording_switch
 from hub.web import listening, render, security
 from hub.web.routes import Route
 from hub.web.visit import Visit

@@ -1,4 +1,4 @@
-"""The administrator's registers of all calls and all messages: filters in the URL, pages by key, nothing counted."""
+"""The administrator's register of all calls: filters in the URL, pages by key, nothing counted."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import msgspec
 from aiohttp import web
 
 from hub.crm import directory
-from hub.mail import register as mail
-from hub.mail.register import MessageFilters
 from hub.store import changes
-from hub.telephony import register as telephony
-from hub.telephony.register import CallFilters
+from hub.telephony.reading import register as telephony
+from hub.telephony.reading.register import CallFilters
 from hub.web import render
 from hub.web.routes import Route
 from hub.web.telephone import looked_up_number
@@ -35,18 +33,7 @@ class CallQuery(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str | None = None
 
 
-class MessageQuery(msgspec.Struct, frozen=True, kw_only=True):
-    direction: Literal["in", "out"] | None = None
-    state: Literal["received", "queued", "sending", "sent", "refused", "deferred", "unknown", "bounced"] | None = None
-    team: Id | None = None
-    mailbox: str | None = None
-    q: str | None = None
-    since: str | None = None
-    until: str | None = None
-    cursor: str | None = None
-
-
-def _day(text: str | None, *, field: str, days: int = 0) -> datetime | None:
+def day(text: str | None, *, field: str, days: int = 0) -> datetime | None:
     """Read a date of a filter; `days` moves it, for an end that is meant with its whole day."""
     return parse_moment(text, field=field) + timedelta(days=days) if text else None
 
@@ -60,8 +47,8 @@ async def calls(visit: Visit) -> web.StreamResponse:
         team_id=query.team,
         user_id=query.user,
         number=looked_up_number(query.number, visit.services.linker.region),
-        since=_day(query.since, field="since"),
-        until=_day(query.until, field="until", days=1),
+        since=day(query.since, field="since"),
+        until=day(query.until, field="until", days=1),
     )
     async with visit.db.read() as conn:
         feed = await changes.head(conn)
@@ -81,34 +68,4 @@ async def calls(visit: Visit) -> web.StreamResponse:
     return render.page(visit, "calls.html", context, feed=feed)
 
 
-async def messages(visit: Visit) -> web.StreamResponse:
-    query = visit.query(MessageQuery)
-    filters = MessageFilters(
-        direction=query.direction,
-        state=query.state,
-        team_id=query.team,
-        mailbox=query.mailbox,
-        text=query.q,
-        since=_day(query.since, field="since"),
-        until=_day(query.until, field="until", days=1),
-    )
-    async with visit.db.read() as conn:
-        feed = await changes.head(conn)
-        rows = await mail.listed(conn, visit.actor, filters, before=read_time_cursor(query.cursor), limit=PAGE + 1)
-        teams = await directory.my_teams(conn, visit.actor)
-        mailboxes = await mail.mailboxes_of(conn, visit.actor)
-    last = rows[PAGE - 1] if len(rows) > PAGE else None
-    context = {
-        "messages": rows[:PAGE],
-        "filters": query,
-        "teams": teams,
-        "mailboxes": mailboxes,
-        "next_cursor": write_cursor(last.received_at, last.id) if last else None,
-    }
-    return render.page(visit, "messages.html", context, feed=feed)
-
-
-ROUTES = (
-    Route("GET", "/calls", calls, "admin"),
-    Route("GET", "/messages", messages, "admin"),
-)
+ROUTES = (Route("GET", "/calls", calls, "admin"),)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from hub.web.pages import (
+    attachments,
     calls,
     clients,
     compose,
     desk,
+    flags,
     leads,
     live,
+    mail_health,
+    mail_link,
+    mail_register,
     messages,
+    outbox,
     pbx,
+    phrases,
     presence,
     recordings,
     registers,
@@ -24,8 +31,14 @@ PAGE_ROUTES: tuple[Route, ...] = (
     *clients.ROUTES,
     *calls.ROUTES,
     *compose.ROUTES,
+    *mail_register.ROUTES,
+    *mail_link.ROUTES,
     *messages.ROUTES,
+    *attachments.ROUTES,
+    *flags.ROUTES,
+    *outbox.ROUTES,
     *pbx.ROUTES,
+    *phrases.ROUTES,
     *registers.ROUTES,
     *rules.ROUTES,
     *styleguide.ROUTES,
@@ -33,4 +46,6 @@ PAGE_ROUTES: tuple[Route, ...] = (
     *recordings.ROUTES,
     *live.ROUTES,
     *presence.ROUTES,
+    # Its path with an id comes after every other path of the mailboxes.
+    *mail_health.ROUTES,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from hub.clock import utc_now
 from hub.store.schema import BigId, Json, Moment
 
 revision = "0003"
@@ -13,14 +14,33 @@ branch_labels = None
 depends_on = None
 
 _OUTBOX_STATES = "state IN ('queued', 'sending', 'sent', 'refused', 'deferred', 'unknown', 'cancelled')"
+_TEMPLATES = (
+    (
+        "uq_mail_templates_of_team",
+        ["team_id", "name", "language"],
+        sa.text("team_id IS NOT NULL AND archived_at IS NULL"),
+    ),
+    ("uq_mail_templates_of_all", ["name", "language"], sa.text("team_id IS NULL AND archived_at IS NULL")),
+)
+_SIGNATURES = (
+    ("uq_signatures_of_user", ["user_id", "language"], sa.text("mailbox_id IS NULL")),
+    ("uq_signatures_of_mailbox", ["mailbox_id", "language"], sa.text("user_id IS NULL")),
+    (
+        "uq_signatures_of_both",
+        ["user_id", "mailbox_id", "language"],
+        sa.text("user_id IS NOT NULL AND mailbox_id IS NOT NULL"),
+    ),
+)
 _SEARCH = {
-    "sqlite": ('CREATE VIRTUAL TABLE message_search USING fts5(terms, tokenize="unicode61 remove_diacritics 0")',),
+    "sqlite": (
+        """CREATE VIRTUAL TABLE message_search USING fts5(terms, tokenize="ascii tokenchars ':.'", prefix='3')""",
+    ),
     "postgresql": (
         "CREATE TABLE message_search (message_id BIGINT PRIMARY KEY REFERENCES messages (id), terms TSVECTOR NOT NULL)",
         "CREATE INDEX ix_message_search_terms ON message_search USING gin (terms)",
     ),
 }
-"""Not in the metadata: the two databases search by different means."""
+"""Not in the metadata: the two databases search by different means (`hub/mail/search.py`)."""
 
 
 def upgrade() -> None:
@@ -47,10 +67,11 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["created_by"], ["users.id"], name=op.f("fk_mail_templates_created_by")),
         sa.ForeignKeyConstraint(["team_id"], ["teams.id"], name=op.f("fk_mail_templates_team_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_mail_templates")),
-        sa.UniqueConstraint("team_id", "name", "language", name="uq_mail_templates_name"),
     )
     with op.batch_alter_table("mail_templates", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_mail_templates_team_id"), ["team_id"], unique=False)
+        for name, columns, where in _TEMPLATES:
+            batch_op.create_index(name, columns, unique=True, sqlite_where=where, postgresql_where=where)
 
     op.create_table(
         "identities",
@@ -92,11 +113,12 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["mailbox_id"], ["mailboxes.id"], name=op.f("fk_signatures_mailbox_id")),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_signatures_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_signatures")),
-        sa.UniqueConstraint("user_id", "mailbox_id", "language", name="uq_signatures_language"),
     )
     with op.batch_alter_table("signatures", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_signatures_mailbox_id"), ["mailbox_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_signatures_user_id"), ["user_id"], unique=False)
+        for name, columns, where in _SIGNATURES:
+            batch_op.create_index(name, columns, unique=True, sqlite_where=where, postgresql_where=where)
 
     op.create_table(
         "answering",
@@ -195,6 +217,17 @@ def upgrade() -> None:
         batch_op.create_check_constraint(
             op.f("ck_attachments_scan"), "scan IN ('none', 'waiting', 'clean', 'infected', 'failed')"
         )
+        batch_op.create_index("ix_attachments_scan", ["scan", "id"], unique=False)
+        batch_op.create_index("ix_attachments_sha256", ["sha256"], unique=False)
+
+    op.create_table(
+        "picture_senders",
+        sa.Column("user_id", BigId, nullable=False),
+        sa.Column("address", sa.String(length=254), nullable=False),
+        sa.Column("since", Moment(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_picture_senders_user_id")),
+        sa.PrimaryKeyConstraint("user_id", "address", name=op.f("pk_picture_senders")),
+    )
 
     with op.batch_alter_table("mail_folders", schema=None) as batch_op:
         batch_op.add_column(sa.Column("is_chosen", sa.Boolean(), server_default=sa.true(), nullable=False))
@@ -210,11 +243,17 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("settings", Json, nullable=True))
         batch_op.add_column(sa.Column("is_enabled", sa.Boolean(), server_default=sa.true(), nullable=False))
         batch_op.add_column(sa.Column("sends_per_min", sa.Integer(), nullable=True))
+        batch_op.add_column(sa.Column("send_state", sa.String(length=15), server_default="ok", nullable=False))
+        batch_op.add_column(sa.Column("send_error", sa.String(length=300), server_default="", nullable=False))
+        batch_op.add_column(sa.Column("send_error_at", Moment(), nullable=True))
         batch_op.add_column(sa.Column("error_at", Moment(), nullable=True))
         batch_op.add_column(sa.Column("last_mail_at", Moment(), nullable=True))
         batch_op.create_index(batch_op.f("ix_mailboxes_owner_id"), ["owner_id"], unique=False)
         batch_op.create_foreign_key(batch_op.f("fk_mailboxes_owner_id"), "users", ["owner_id"], ["id"])
         batch_op.create_check_constraint(op.f("ck_mailboxes_source"), "source IN ('file', 'page')")
+        batch_op.create_check_constraint(
+            op.f("ck_mailboxes_send_state"), "send_state IN ('ok', 'down', 'auth_refused')"
+        )
 
     with op.batch_alter_table("messages", schema=None) as batch_op:
         batch_op.add_column(sa.Column("parse_attempts", sa.Integer(), server_default="0", nullable=False))
@@ -223,12 +262,46 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("bounce_of", BigId, nullable=True))
         batch_op.create_index(batch_op.f("ix_messages_bounce_of"), ["bounce_of"], unique=False)
         batch_op.create_index("ix_messages_same", ["message_id"], unique=False)
+        batch_op.create_index(
+            "ix_messages_unreadable",
+            ["mailbox_id", "id"],
+            unique=False,
+            sqlite_where=sa.text("parse_state = 'failed'"),
+            postgresql_where=sa.text("parse_state = 'failed'"),
+        )
         batch_op.create_foreign_key(batch_op.f("fk_messages_bounce_of"), "messages", ["bounce_of"], ["id"])
+
+    with op.batch_alter_table("threads", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("subject_key", sa.String(length=16), server_default="", nullable=False))
+        batch_op.create_index("ix_threads_subject", ["mailbox_id", "subject_key"], unique=False)
 
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.add_column(sa.Column("undo_until", Moment(), nullable=True))
         batch_op.drop_constraint(op.f("ck_outbox_state"), type_="check")
         batch_op.create_check_constraint(op.f("ck_outbox_state"), _OUTBOX_STATES)
+        batch_op.add_column(sa.Column("copy_tries", sa.Integer(), server_default="0", nullable=False))
+        batch_op.add_column(sa.Column("copy_after", Moment(), nullable=True))
+        batch_op.add_column(sa.Column("copy_error", sa.String(length=300), server_default="", nullable=False))
+        batch_op.drop_constraint(op.f("ck_outbox_copy"), type_="check")
+        batch_op.create_check_constraint(op.f("ck_outbox_copy"), "copy_state IN ('none', 'wanted', 'done', 'failed')")
+        batch_op.create_index("ix_outbox_copies", ["mailbox_id", "copy_state"], unique=False)
 
     for statement in _SEARCH[op.get_bind().dialect.name]:
         op.execute(statement)
+    jobs = op.create_table(
+        "mail_jobs",
+        sa.Column("id", BigId, autoincrement=True, nullable=False),
+        sa.Column("kind", sa.String(length=10), nullable=False),
+        sa.Column("address", sa.String(length=254), nullable=False),
+        sa.Column("below_id", sa.BigInteger(), nullable=False),
+        sa.Column("done", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.CheckConstraint("kind IN ('index', 'relink')", name=op.f("ck_mail_jobs_kind")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_mail_jobs")),
+        sa.UniqueConstraint("kind", "address", name="uq_mail_jobs_address"),
+    )
+    # What was stored before there was a search is found once the job has been through it.
+    newest = op.get_bind().execute(sa.text("SELECT max(id) FROM messages")).scalar()
+    if newest is not None:
+        row = {"kind": "index", "address": "", "below_id": newest + 1, "done": 0, "created_at": utc_now()}
+        op.bulk_insert(jobs, [row])

@@ -1,0 +1,73 @@
+"""Which new messages wait for somebody, and under what name: a queue item for a thread, a lead for a stranger.
+
+Decides what a machine wrote or we ourselves make nothing to do. Runs in the transaction that stores the messages.
+Invariants: one item for a thread and one open lead for an address, however many messages; of a personal mailbox
+nothing is offered to the team.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.crm import leads, queue
+from hub.crm.linking import Linked
+from hub.crm.models import clients
+
+Message = tuple[Mapping[str, Any], Linked]
+"""The columns of a stored message, and whose its sender's address is."""
+
+
+async def offer_all(
+    conn: AsyncConnection, found: Sequence[Message], *, team_id: int, owner_id: int | None, now: datetime
+) -> None:
+    """Put messages of persons into the team's queue, those of a personal mailbox straight into its owner's hands."""
+    wanted = [(row, linked) for row, linked in found if row["auto"] == "none" and not linked.is_own]
+    if owner_id is not None:
+        # A team sees what is in its queue, so a person's own mail goes there only from a client's card.
+        wanted = [(row, linked) for row, linked in wanted if row["client_id"] is not None]
+    theirs = {row["client_id"] for row, _ in wanted} - {None}
+    named = sa.select(clients.c.id, clients.c.name).where(clients.c.id.in_(theirs))
+    names = {row.id: row.name for row in await conn.execute(named)} if theirs else {}
+    for row, linked in wanted:
+        await _offer(conn, row, linked, names.get(row["client_id"]), team_id=team_id, now=now)
+        if owner_id is not None:
+            await queue.assign(conn, "message", row["thread_id"], owner_id, now=now)
+
+
+async def _offer(
+    conn: AsyncConnection,
+    row: Mapping[str, Any],
+    linked: Linked,
+    client_name: str | None,
+    *,
+    team_id: int,
+    now: datetime,
+) -> None:
+    lead_id = None
+    if row["client_id"] is None and linked.address:
+        lead_id = await leads.join_or_open(
+            conn,
+            team_id=team_id,
+            reason="new",
+            name=row["from_name"] or linked.address,
+            address_kind="email",
+            address=linked.address,
+            now=now,
+        )
+    data = {"subject": row["subject"], "snippet": row["snippet"], "message_id": row["id"], "lead_id": lead_id}
+    await queue.offer(
+        conn,
+        team_id=team_id,
+        kind="message",
+        ref_id=row["thread_id"],
+        title=client_name or row["from_name"] or row["from_address"] or "—",
+        address=row["from_address"],
+        client_id=row["client_id"],
+        data=data | {"from_name": row["from_name"]},
+        now=now,
+    )

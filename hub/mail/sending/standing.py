@@ -1,0 +1,231 @@
+"""What the outbox holds that is not settled: what waits and when it goes, what is stuck and why, whose turn it is.
+
+Decides how a row is named for a person (`Stand`) and who may see it: a person's own mail its author, the rest the
+mailbox's team. Writes nothing. Invariants: lists go by key and carry no bodies, and a count ends at `AT_MOST`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.crm import access
+from hub.crm.access import Actor
+from hub.crm.models import clients, users
+from hub.mail.models import mailboxes, messages, outbox, outbox_recipients
+from hub.mail.sending import verdicts
+from hub.mail.sending.providers import wait_for_turn
+
+Stand = Literal["waiting", "deferred", "unknown", "refused", "bounced", "no_copy", "cancelled"]
+STANDS: tuple[Stand, ...] = ("unknown", "refused", "bounced", "deferred", "waiting", "no_copy", "cancelled")
+STUCK: tuple[Stand, ...] = ("unknown", "refused", "bounced", "no_copy")
+"""What goes no further without a person."""
+OPEN: tuple[Stand, ...] = (*STUCK, "deferred", "waiting")
+AT_MOST = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class StandingRecipient:
+    """One recipient; `why` is the reason in one word (`verdicts.Why`), empty where nothing went wrong."""
+
+    address: str
+    state: str
+    code: int | None
+    reply: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A message of the outbox as the page shows it. `goes_at` is the earliest moment of the next attempt."""
+
+    id: int
+    outbox_id: int
+    mailbox: str
+    stand: Stand
+    state: str
+    subject: str
+    author_name: str | None
+    client_id: int | None
+    client_name: str | None
+    reason: str
+    attempts: int
+    goes_at: datetime | None
+    sending_since: datetime | None
+    copy_error: str
+    recipients: tuple[StandingRecipient, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """A mailbox with what waits in it. `send_state` is ok, down or auth_refused."""
+
+    mailbox_id: int
+    address: str
+    waiting: int
+    send_state: str
+    send_error: str
+    send_error_at: datetime | None
+
+
+def _stand() -> sa.Case[Any]:
+    return sa.case(
+        (outbox.c.state.in_(("queued", "sending")), "waiting"),
+        (sa.and_(outbox.c.state == "sent", messages.c.state == "bounced"), "bounced"),
+        (sa.and_(outbox.c.state == "sent", outbox.c.copy_state == "failed"), "no_copy"),
+        else_=outbox.c.state,
+    )
+
+
+def _stands_as(stands: Sequence[Stand]) -> sa.ColumnElement[bool]:
+    """The rows of these stands, in words that the indexes of state and copy_state serve."""
+    states = {"waiting": ("queued", "sending"), "bounced": (), "no_copy": ()}
+    plain = [state for stand in stands for state in states.get(stand, (stand,))]
+    some: list[sa.ColumnElement[bool]] = [outbox.c.state.in_(plain)] if plain else []
+    if "bounced" in stands:
+        some.append(sa.and_(outbox.c.state == "sent", messages.c.state == "bounced"))
+    if "no_copy" in stands:
+        some.append(sa.and_(outbox.c.state == "sent", outbox.c.copy_state == "failed", messages.c.state != "bounced"))
+    return sa.or_(*some)
+
+
+def _visible(actor: Actor, *, mine: bool) -> sa.ColumnElement[bool]:
+    own = messages.c.author_id == actor.user_id
+    if mine:
+        return own
+    if actor.is_admin:
+        return sa.true()
+    is_teams = sa.and_(access.of_my_teams(actor, mailboxes.c.team_id), mailboxes.c.owner_id.is_(None))
+    return sa.or_(own, is_teams, mailboxes.c.owner_id == actor.user_id)
+
+
+def _joined(*columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    return (
+        sa.select(*columns)
+        .select_from(outbox)
+        .join(messages, messages.c.id == outbox.c.message_id)
+        .join(mailboxes, mailboxes.c.id == outbox.c.mailbox_id)
+    )
+
+
+async def listed(
+    conn: AsyncConnection,
+    actor: Actor,
+    *,
+    stands: Sequence[Stand],
+    now: datetime,
+    mailbox_id: int | None = None,
+    mine: bool = False,
+    before: int | None = None,
+    limit: int = 50,
+    pace_of: Callable[[str], int] = lambda _mailbox: 0,
+) -> list[Standing]:
+    """Return what stands so, newest first; `before` is the `outbox_id` of the last of the page before.
+
+    `pace_of` tells the messages per minute of a mailbox by its address, 0 for no limit.
+    """
+    query = (
+        _joined(
+            messages.c.id,
+            outbox.c.id.label("outbox_id"),
+            mailboxes.c.address.label("mailbox"),
+            mailboxes.c.sends_per_min,
+            _stand().label("stand"),
+            outbox.c.state,
+            messages.c.subject,
+            users.c.name.label("author_name"),
+            messages.c.client_id,
+            clients.c.name.label("client_name"),
+            outbox.c.reason,
+            outbox.c.attempts,
+            outbox.c.not_before,
+            outbox.c.undo_until,
+            outbox.c.sending_since,
+            outbox.c.copy_error,
+        )
+        .outerjoin(users, users.c.id == messages.c.author_id)
+        .outerjoin(clients, clients.c.id == messages.c.client_id)
+        .where(_visible(actor, mine=mine), _stands_as(stands))
+        .order_by(outbox.c.id.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        query = query.where(outbox.c.id < before)
+    if mailbox_id is not None:
+        query = query.where(outbox.c.mailbox_id == mailbox_id)
+    rows = (await conn.execute(query)).mappings().all()
+    people = await _recipients(conn, [row["outbox_id"] for row in rows])
+    places = await _places(conn, [row["outbox_id"] for row in rows if row["stand"] in ("waiting", "deferred")], now)
+    found = []
+    for row in rows:
+        goes_at = None
+        if row["state"] in ("queued", "deferred"):
+            pace = row["sends_per_min"] or pace_of(row["mailbox"])
+            turn = wait_for_turn(places.get(row["outbox_id"], 0), sends_per_min=pace)
+            goes_at = max(row["not_before"], row["undo_until"] or row["not_before"], now + turn)
+        plain = {name: row[name] for name in Standing.__slots__ if name not in ("goes_at", "recipients")}
+        found.append(Standing(**plain, goes_at=goes_at, recipients=people.get(row["outbox_id"], ())))
+    return found
+
+
+async def _recipients(conn: AsyncConnection, ids: list[int]) -> dict[int, tuple[StandingRecipient, ...]]:
+    query = sa.select(outbox_recipients).where(outbox_recipients.c.outbox_id.in_(ids)).order_by(outbox_recipients.c.id)
+    found: dict[int, tuple[StandingRecipient, ...]] = {}
+    for row in await conn.execute(query):
+        is_bad = row.state in ("deferred", "refused", "unknown")
+        why = verdicts.judge(row.code, row.reply).why if is_bad and row.code else ""
+        one = StandingRecipient(row.address, row.state, row.code, row.reply, why)
+        found[row.outbox_id] = (*found.get(row.outbox_id, ()), one)
+    return found
+
+
+async def _places(conn: AsyncConnection, ids: list[int], now: datetime) -> dict[int, int]:
+    """Return the place of each of these in its mailbox's line of what is due, from 0."""
+    if not ids:
+        return {}
+    order = sa.func.row_number().over(partition_by=outbox.c.mailbox_id, order_by=(outbox.c.not_before, outbox.c.id))
+    due = sa.and_(outbox.c.state.in_(("queued", "deferred")), outbox.c.not_before <= now)
+    line = sa.select(outbox.c.id, order.label("place")).where(due).subquery()
+    rows = await conn.execute(sa.select(line.c.id, line.c.place).where(line.c.id.in_(ids)))
+    return {row.id: row.place - 1 for row in rows}
+
+
+async def counted(conn: AsyncConnection, actor: Actor, *, mine: bool = False) -> dict[Stand, int]:
+    """Count what stands how, each no further than `AT_MOST`; cancelled mail is not counted."""
+    counts: dict[Stand, int] = {}
+    for stand in OPEN:
+        some = _joined(outbox.c.id).where(_visible(actor, mine=mine), _stands_as([stand])).limit(AT_MOST)
+        counts[stand] = (await conn.execute(sa.select(sa.func.count()).select_from(some.subquery()))).scalar_one()
+    return counts
+
+
+async def count_stuck(conn: AsyncConnection, actor: Actor) -> int:
+    """Count the actor's own mail that goes no further without a person, no further than 100."""
+    some = _joined(outbox.c.id).where(_visible(actor, mine=True), _stands_as(STUCK)).limit(100)
+    return int((await conn.execute(sa.select(sa.func.count()).select_from(some.subquery()))).scalar_one())
+
+
+async def backlogs(conn: AsyncConnection, actor: Actor) -> list[Backlog]:
+    """Return the mailboxes of the actor's teams in which something waits, or which cannot send."""
+    waits = outbox.c.state.in_(("queued", "sending", "deferred"))
+    some = sa.select(outbox.c.mailbox_id, sa.func.count().label("waiting")).where(waits).group_by(outbox.c.mailbox_id)
+    counts = some.subquery()
+    waiting = sa.func.coalesce(counts.c.waiting, 0)
+    every = [sa.true()] if actor.is_admin else []
+    wanted = ("address", "send_state", "send_error", "send_error_at")
+    query = (
+        sa.select(mailboxes.c.id.label("mailbox_id"), *(mailboxes.c[name] for name in wanted), waiting.label("waiting"))
+        .outerjoin(counts, counts.c.mailbox_id == mailboxes.c.id)
+        .where(access.of_my_teams(actor, mailboxes.c.team_id))
+        .where(sa.or_(mailboxes.c.owner_id.is_(None), mailboxes.c.owner_id == actor.user_id, *every))
+        .where(sa.or_(waiting > 0, mailboxes.c.send_state != "ok"))
+        .order_by(waiting.desc(), mailboxes.c.address)
+        .limit(100)
+    )
+    rows = (await conn.execute(query)).mappings()
+    return [Backlog(**{name: row[name] for name in Backlog.__slots__}) for row in rows]

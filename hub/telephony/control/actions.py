@@ -1,0 +1,153 @@
+"""From an intent to AMI actions: names and headers, nothing sent. Pure.
+
+What is asked must fit through a manager's rights of call, agent, originate and reporting; an application is never
+named, only a context of the dialplan in config/asterisk/extensions_hub.conf. Invariant: every value in a header has
+passed a guard, so that no channel name, number or extension can be another action, channel or application.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hub import guard
+from hub.errors import Refused
+from hub.settings import Pbx
+from hub.telephony.control.intents import Intent
+
+RING_MANAGER_MS = 30_000
+_CHANNEL = re.compile(r"[A-Za-z0-9_]{1,20}/[A-Za-z0-9_.@:;+/-]{1,120}")
+_KEYS = re.compile(r"[0-9*#A-D]{1,10}")
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One AMI action. One that `prepares` changes nothing that a person would notice."""
+
+    name: str
+    fields: dict[str, str | Sequence[str]]
+    prepares: bool = False
+
+
+def question_of(intent: Intent) -> Action | None:
+    """Return what must be asked before the intent's actions can be written; None for nothing.
+
+    Which keys complete a transfer is the channel's own: of the shipped dialplan, or of the site's features.conf.
+    """
+    if intent.kind != "complete":
+        return None
+    fields: dict[str, str | Sequence[str]] = {"Channel": _channel(intent), "Variable": "FEATURE(atxfercomplete)"}
+    return Action("Getvar", fields, prepares=True)
+
+
+def actions_of(intent: Intent, pbx: Pbx, *, answer: str = "") -> list[Action]:
+    """Return the AMI actions of an intent, in order; `answer` is the Value that `question_of` got.
+
+    Raises Refused on a value no line may carry. Source: Asterisk 22's manager actions, tried on 22.10.
+    """
+    match intent.kind:
+        case "take":
+            return [_take(intent)]
+        case "dial":
+            return [_dial(intent, pbx)]
+        case "hangup":
+            return [Action("Hangup", {"Channel": _channel(intent), "Cause": "16"})]
+        case "blind":
+            context, target = _target(intent)
+            return [Action("BlindTransfer", {"Channel": _channel(intent), "Context": context, "Exten": target})]
+        case "attended":
+            context, target = _target(intent)
+            # "#" ends the number: Asterisk would wait three seconds for more.
+            return [Action("Atxfer", {"Channel": _channel(intent), "Context": context, "Exten": f"{target}#"})]
+        case "complete":
+            return _press(intent, answer)
+        case "cancel":
+            return [Action("CancelAtxfer", {"Channel": _channel(intent)})]
+        case "hold":
+            return _hold(intent)
+        case "unhold":
+            return [Action("Redirect", {"Channel": _channel(intent), **_place("hub-hold", "join")})]
+        case "park":
+            return [Action("Park", {"Channel": _peer(intent), "TimeoutChannel": _channel(intent)})]
+        case "retrieve":
+            return [_ring(intent, pbx, _place("hub-retrieve", "s"), [f"HUB_PEER={_peer(intent)}"])]
+        case "rec_pause" | "rec_resume":
+            state = "1" if intent.kind == "rec_pause" else "0"
+            return [Action("MixMonitorMute", {"Channel": _channel(intent), "Direction": "both", "State": state})]
+        case "listen" | "whisper" | "barge":
+            return [_ring(intent, pbx, _place("hub-spy", intent.kind), [f"HUB_SPY={_channel(intent)}"])]
+
+
+def _take(intent: Intent) -> Action:
+    assert intent.queue and intent.claim_id
+    return Action(
+        "QueueWithdrawCaller",
+        {
+            "Queue": guard.one_line(intent.queue, field="queue"),
+            "Caller": guard.one_line(intent.channel or "", field="channel"),
+            "WithdrawInfo": f"{intent.claim_id}-{guard.extension(intent.extension or '')}",
+        },
+    )
+
+
+def _dial(intent: Intent, pbx: Pbx) -> Action:
+    number = guard.dial_digits(intent.number or "")
+    about = [f"HUB_DIAL={intent.channel_id}", f"HUB_EXTENSION={guard.extension(intent.extension or '')}"]
+    if intent.record_team_id is not None:
+        about.append("HUB_RECORD=yes")
+    return _ring(intent, pbx, _place(pbx.dial_context, number), about, shown=number)
+
+
+def _ring(intent: Intent, pbx: Pbx, place: dict[str, str], variables: list[str], *, shown: str = "") -> Action:
+    """Ring the asker's phone under the intent's channel id, and lead it into the dialplan once it is picked up."""
+    assert intent.channel_id
+    fields: dict[str, str | Sequence[str]] = {"Channel": f"{pbx.phone_tech}/{guard.extension(intent.extension or '')}"}
+    fields |= {**place, "ChannelId": guard.one_line(intent.channel_id, field="channel_id")}
+    if shown:
+        fields["CallerID"] = shown
+    return Action("Originate", {**fields, "Timeout": str(RING_MANAGER_MS), "Async": "true", "Variable": variables})
+
+
+def _hold(intent: Intent) -> list[Action]:
+    """Both sides leave their bridge in one action: one after the other, the second would be hung up."""
+    fields: dict[str, str | Sequence[str]] = {"Channel": _peer(intent), **_place("hub-hold", "client")}
+    extra = {f"Extra{name}": value for name, value in _place("hub-hold", "manager").items()}
+    told = {"Channel": _channel(intent), "Variable": "HUB_PEER", "Value": _peer(intent)}
+    return [
+        Action("Setvar", {**told}, prepares=True),
+        Action("Redirect", {**fields, "ExtraChannel": _channel(intent), **extra}),
+    ]
+
+
+def _press(intent: Intent, keys: str) -> list[Action]:
+    if not _KEYS.fullmatch(keys):
+        raise Refused("no_transfer_keys", "this channel has no keys to complete a transfer", reason="no_transfer_keys")
+    fields = {"Channel": _channel(intent), "Receive": "true"}
+    return [Action("PlayDTMF", {**fields, "Digit": key}) for key in keys]
+
+
+def _place(context: str, extension: str) -> dict[str, str]:
+    return {"Context": context, "Exten": extension, "Priority": "1"}
+
+
+def _target(intent: Intent) -> tuple[str, str]:
+    """Return the context and the digits of whom a call is handed to."""
+    if intent.number:
+        return "hub-transfer-out", guard.dial_digits(intent.number).removeprefix("+")
+    return "hub-transfer", guard.extension(intent.target or "")
+
+
+def _channel(intent: Intent) -> str:
+    return channel_name(intent.channel or "")
+
+
+def _peer(intent: Intent) -> str:
+    return channel_name(intent.peer_channel or "")
+
+
+def channel_name(value: str) -> str:
+    """Return the name of one channel as Asterisk makes them. Raises Refused for what could name several, or more."""
+    if not _CHANNEL.fullmatch(value):
+        raise Refused("bad_channel", f"{guard.shown(value)!r} is not a channel's name", field="channel")
+    return value

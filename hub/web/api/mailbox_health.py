@@ -1,0 +1,98 @@
+"""How a mailbox is, over the API: its state, how far it is read, what waits to go out."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.clock import rfc3339
+from hub.mail import health
+from hub.web.api.endpoint import Endpoint, Query
+from hub.web.api.shapes import Moment, Shape, at, one_of
+from hub.web.visit import Visit
+
+
+class FolderHealth(Shape, frozen=True, kw_only=True):
+    """A folder that is read; `gaps` are UIDs that the server will not give, at most 50."""
+
+    name: str
+    role: str
+    stored: int
+    on_server: int
+    complete: bool
+    gaps: list[int]
+    compared_at: Moment | None
+
+
+class Backlog(Shape, frozen=True, kw_only=True):
+    state: Annotated[str, one_of(*health.WAITING)]
+    count: int
+    oldest: Moment
+
+
+class MailboxHealth(Shape, frozen=True, kw_only=True):
+    """`trouble` is empty where all is well; `lag_s` how long new mail may have been missed; `error` is what the server
+    said, for administrators and whose own mailbox it is. `unreadable` is counted up to 1000."""
+
+    id: int
+    address: str
+    state: str
+    trouble: Annotated[str, one_of(*health.TROUBLES)]
+    error: str | None
+    error_at: Moment | None
+    seen_at: Moment | None
+    last_mail_at: Moment | None
+    lag_s: int
+    complete: bool
+    percent: int
+    stored: int
+    on_server: int
+    unreadable: int
+    folders: list[FolderHealth]
+    outbox: list[Backlog]
+
+
+async def found(conn: AsyncConnection, visit: Visit, _query: Query) -> MailboxHealth:
+    box = await health.of_one(conn, visit.actor, visit.id(), now=visit.now)
+    may_read = visit.actor.is_admin or box.owner_id == visit.actor.user_id
+    return MailboxHealth(
+        id=box.id,
+        address=box.address,
+        state=box.state,
+        trouble=box.trouble,
+        error=box.error if may_read else None,
+        error_at=rfc3339(box.error_at),
+        seen_at=rfc3339(box.seen_at),
+        last_mail_at=rfc3339(box.last_mail_at),
+        lag_s=int(box.late.total_seconds()) if box.late else 0,
+        complete=box.is_complete,
+        percent=box.percent,
+        stored=box.stored,
+        on_server=box.on_server,
+        unreadable=box.unreadable,
+        folders=[
+            FolderHealth(
+                name=one.name,
+                role=one.role,
+                stored=one.stored,
+                on_server=one.on_server,
+                complete=one.is_complete,
+                gaps=list(one.gaps),
+                compared_at=rfc3339(one.compared_at),
+            )
+            for one in box.folders
+        ],
+        outbox=[Backlog(state=one.state, count=one.count, oldest=at(one.oldest)) for one in box.backlog],
+    )
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="GET",
+        path="/mailboxes/{id}/health",
+        summary="How a mailbox is",
+        reads=found,
+        answer=MailboxHealth,
+    ),
+)

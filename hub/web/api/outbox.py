@@ -1,0 +1,167 @@
+"""The outbox over the API: what is not sent yet or is stuck, and the decisions that are open.
+
+`{id}` is the message's. Invariant: a decision answers the message as it stands after it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.clock import rfc3339
+from hub.errors import Refused
+from hub.mail import register
+from hub.mail.sending import outbox, standing
+from hub.mail.sending.providers import pace_of
+from hub.mail.sending.standing import Standing
+from hub.web.api import shapes
+from hub.web.api.endpoint import Endpoint, Id, Page
+from hub.web.api.shapes import Cursor, Moment, Ref, Shape, one_of
+from hub.web.visit import Visit
+
+StandName = Literal["unknown", "refused", "bounced", "deferred", "waiting", "no_copy", "cancelled"]
+
+
+class OutboxQuery(Page, frozen=True, kw_only=True):
+    """Without `state` all that is not settled; `mine` is what the token's user wrote."""
+
+    state: StandName | None = None
+    mine: bool = False
+    mailbox: Id | None = None
+
+
+class StandingRecipient(Shape, frozen=True, kw_only=True):
+    """`why` is the reason in one word, such as `greylisted` or `no_such_address`."""
+
+    address: str
+    state: str
+    code: int | None
+    reply: str
+    why: str | None
+
+
+class StandingMessage(Shape, frozen=True, kw_only=True):
+    """A message of the outbox. `goes_at` is the earliest moment of the next attempt."""
+
+    id: int
+    mailbox: str
+    stand: Annotated[str, one_of(*standing.STANDS)]
+    subject: str
+    author: str | None
+    client: Ref | None
+    reason: str | None
+    attempts: int
+    goes_at: Moment | None
+    copy_error: str | None
+    recipients: list[StandingRecipient]
+
+
+class OutboxPage(Shape, frozen=True, kw_only=True):
+    """`counts` are of all that is not settled, each ending at 1000."""
+
+    items: list[StandingMessage]
+    counts: dict[str, int]
+    next: Cursor | None
+
+
+def _shape(row: Standing) -> StandingMessage:
+    return StandingMessage(
+        id=row.id,
+        mailbox=row.mailbox,
+        stand=row.stand,
+        subject=row.subject,
+        author=row.author_name,
+        client=Ref(id=row.client_id, name=row.client_name or "") if row.client_id is not None else None,
+        reason=row.reason or None,
+        attempts=row.attempts,
+        goes_at=rfc3339(row.goes_at) if row.goes_at else None,
+        copy_error=row.copy_error or None,
+        recipients=[
+            StandingRecipient(address=r.address, state=r.state, code=r.code, reply=r.reply, why=r.why or None)
+            for r in row.recipients
+        ],
+    )
+
+
+def _cursor(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise Refused("bad_cursor", "not a cursor of this list", field="cursor")
+    return int(text)
+
+
+async def listed(conn: AsyncConnection, visit: Visit, query: OutboxQuery) -> OutboxPage:
+    rows = await standing.listed(
+        conn,
+        visit.actor,
+        stands=(query.state,) if query.state else standing.OPEN,
+        now=visit.now,
+        mailbox_id=query.mailbox,
+        mine=query.mine,
+        before=_cursor(query.cursor),
+        limit=query.limit,
+        pace_of=pace_of(visit.services.settings.mailbox),
+    )
+    counts = await standing.counted(conn, visit.actor, mine=query.mine)
+    last = rows[-1] if len(rows) == query.limit else None
+    items = [_shape(row) for row in rows]
+    return OutboxPage(
+        items=items,
+        counts={str(stand): count for stand, count in counts.items()},
+        next=str(last.outbox_id) if last else None,
+    )
+
+
+async def _shown(conn: AsyncConnection, visit: Visit) -> shapes.Message:
+    return shapes.message(await register.find(conn, visit.actor, visit.id()))
+
+
+async def send_again(conn: AsyncConnection, visit: Visit, _body: Any) -> shapes.Message:
+    await outbox.send_again(conn, visit.actor, visit.id(), now=visit.now)
+    return await _shown(conn, visit)
+
+
+async def accept_as_sent(conn: AsyncConnection, visit: Visit, _body: Any) -> shapes.Message:
+    await outbox.accept_as_sent(conn, visit.actor, visit.id(), now=visit.now)
+    return await _shown(conn, visit)
+
+
+async def cancel(conn: AsyncConnection, visit: Visit, _body: Any) -> shapes.Message:
+    await outbox.cancel(conn, visit.actor, visit.id(), now=visit.now)
+    return await _shown(conn, visit)
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="GET",
+        path="/outbox",
+        summary="What is not sent yet or is stuck, newest first",
+        reads=listed,
+        query=OutboxQuery,
+        answer=OutboxPage,
+    ),
+    Endpoint(
+        method="POST",
+        path="/messages/{id}/send-again",
+        summary="Send a message (once more) to those who do not have it",
+        writes=send_again,
+        answer=shapes.Message,
+    ),
+    Endpoint(
+        method="POST",
+        path="/messages/{id}/accept-as-sent",
+        summary="Take a message of unknown fate as sent",
+        writes=accept_as_sent,
+        answer=shapes.Message,
+    ),
+    Endpoint(
+        method="POST",
+        path="/messages/{id}/cancel",
+        summary="Take back a message that has not gone out",
+        writes=cancel,
+        answer=shapes.Message,
+    ),
+)

@@ -1,0 +1,91 @@
+"""A conversation over the API: its messages without bodies, and who is writing an answer in it now."""
+
+from __future__ import annotations
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.errors import NotFound
+from hub.mail import answering, thread
+from hub.web.api import shapes
+from hub.web.api.endpoint import Endpoint, Nothing, Page
+from hub.web.api.shapes import Moment, Ref, Shape, at, ref
+from hub.web.visit import Visit, read_time_cursor, write_cursor
+
+
+class Answering(Shape, frozen=True, kw_only=True):
+    """Somebody who writes an answer; without another sign of life no longer at `until`."""
+
+    user: Ref
+    until: Moment
+
+
+class Thread(Shape, frozen=True, kw_only=True):
+    """A conversation. `messages` are newest first; `next` leads to the older ones."""
+
+    id: int
+    mailbox: str
+    subject: str
+    client: Ref | None
+    contact: Ref | None
+    answering: list[Answering]
+    messages: list[shapes.Message]
+    next: shapes.Cursor | None
+
+
+async def found(conn: AsyncConnection, visit: Visit, query: Page) -> Thread:
+    thread_id = visit.id()
+    before = read_time_cursor(query.cursor)
+    rows = await thread.page(conn, visit.actor, thread_id, before=before, limit=query.limit)
+    if not rows:
+        raise NotFound("thread_missing", "no such conversation")
+    writers = (await answering.writers(conn, [thread_id], now=visit.now)).get(thread_id, ())
+    newest = rows[0]
+    last = rows[-1] if len(rows) == query.limit else None
+    return Thread(
+        id=thread_id,
+        mailbox=newest.mailbox_address,
+        subject=rows[-1].subject,
+        client=ref(newest.client_id, newest.client_name),
+        contact=ref(newest.contact_id, newest.contact_name),
+        answering=[Answering(user=Ref(id=one.user_id, name=one.name), until=at(one.until)) for one in writers],
+        messages=[shapes.message(row) for row in rows],
+        next=write_cursor(last.received_at, last.id) if last else None,
+    )
+
+
+async def say(conn: AsyncConnection, visit: Visit, _body: Nothing) -> Thread:
+    await thread.newest(conn, visit.actor, visit.id())
+    await answering.touch(conn, visit.actor, visit.id(), now=visit.now)
+    return await found(conn, visit, Page())
+
+
+async def end(conn: AsyncConnection, visit: Visit, _body: Nothing) -> Thread:
+    await thread.newest(conn, visit.actor, visit.id())
+    await answering.stop(conn, visit.actor.user_id, visit.id(), now=visit.now)
+    return await found(conn, visit, Page())
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="GET",
+        path="/threads/{id}",
+        summary="A conversation and who answers it",
+        reads=found,
+        query=Page,
+        answer=Thread,
+    ),
+    Endpoint(
+        method="POST",
+        path="/threads/{id}/answering",
+        summary="Say that you are writing an answer: for 60 s, or until you send it",
+        writes=say,
+        answer=Thread,
+    ),
+    Endpoint(
+        method="POST",
+        path="/threads/{id}/answering/end",
+        summary="Say that you are not writing any more",
+        writes=end,
+        answer=Thread,
+    ),
+)

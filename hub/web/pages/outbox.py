@@ -1,0 +1,99 @@
+"""The outbox: every message that is not sent yet or is stuck, why, and what a person may do with it.
+
+An administrator sees all, a manager what is of their teams and what they wrote. Invariant: a deed here is the same
+function as on the message's own page and in the API.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from aiohttp import web
+
+from hub.mail.sending import outbox, standing
+from hub.mail.sending.providers import pace_of
+from hub.store import changes
+from hub.web import render
+from hub.web.routes import Route
+from hub.web.visit import MAX_ID, Visit
+
+PAGE = 50
+
+
+class OutboxQuery(msgspec.Struct, frozen=True, kw_only=True):
+    state: Literal["unknown", "refused", "bounced", "deferred", "waiting", "no_copy", "cancelled"] | None = None
+    mine: bool = False
+    mailbox: Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)] | None = None
+    cursor: Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)] | None = None
+
+
+async def page(visit: Visit) -> web.StreamResponse:
+    query = visit.query(OutboxQuery)
+    async with visit.db.read() as conn:
+        feed = await changes.head(conn)
+        rows = await standing.listed(
+            conn,
+            visit.actor,
+            stands=(query.state,) if query.state else standing.OPEN,
+            now=visit.now,
+            mailbox_id=query.mailbox,
+            mine=query.mine,
+            before=query.cursor,
+            limit=PAGE + 1,
+            pace_of=pace_of(visit.services.settings.mailbox),
+        )
+        counts = await standing.counted(conn, visit.actor, mine=query.mine)
+        backlogs = [] if query.mine else await standing.backlogs(conn, visit.actor)
+    context = {
+        "rows": rows[:PAGE],
+        "counts": counts,
+        "backlogs": backlogs,
+        "filters": query,
+        "stands": standing.STANDS,
+        "at_most": standing.AT_MOST,
+        "now": visit.now,
+        "next_cursor": rows[PAGE - 1].outbox_id if len(rows) > PAGE else None,
+    }
+    return render.page(visit, "outbox.html", context, feed=feed)
+
+
+async def stuck(visit: Visit) -> web.StreamResponse:
+    """The badge of the desk: one's own mail that is stuck."""
+    async with visit.db.read() as conn:
+        count = await standing.count_stuck(conn, visit.actor)
+    return render.page(visit, "outbox/stuck.html", {"count": count})
+
+
+async def send_again(visit: Visit) -> web.StreamResponse:
+    async with visit.db.begin() as conn:
+        await outbox.send_again(conn, visit.actor, visit.id(), now=visit.now)
+    return render.go(visit, "/outbox")
+
+
+async def accept_as_sent(visit: Visit) -> web.StreamResponse:
+    async with visit.db.begin() as conn:
+        await outbox.accept_as_sent(conn, visit.actor, visit.id(), now=visit.now)
+    return render.go(visit, "/outbox")
+
+
+async def cancel(visit: Visit) -> web.StreamResponse:
+    async with visit.db.begin() as conn:
+        await outbox.cancel(conn, visit.actor, visit.id(), now=visit.now)
+    return render.go(visit, "/outbox")
+
+
+async def copy_again(visit: Visit) -> web.StreamResponse:
+    async with visit.db.begin() as conn:
+        await outbox.copy_again(conn, visit.actor, visit.id(), now=visit.now)
+    return render.go(visit, "/outbox")
+
+
+ROUTES = (
+    Route("GET", "/outbox", page),
+    Route("GET", "/outbox/stuck", stuck),
+    Route("POST", "/outbox/{id}/send-again", send_again),
+    Route("POST", "/outbox/{id}/accept-as-sent", accept_as_sent),
+    Route("POST", "/outbox/{id}/cancel", cancel),
+    Route("POST", "/outbox/{id}/copy-again", copy_again),
+)

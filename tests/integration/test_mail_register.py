@@ -1,0 +1,128 @@
+"""The register of messages as people use it: filters, one row for one mail, the search's marks, the export."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+import sqlalchemy as sa
+
+from hub.clock import utc_now
+from hub.crm import queue
+from hub.crm.models import audit
+from hub.mail import register
+from hub.mail.filters import MessageFilters
+from hub.mail.models import messages
+from tests.integration.test_api_clients import got, made
+from tests.testbed import talk
+from tests.testbed.site import Site
+
+
+async def test_each_filter_narrows_the_register(site: Site) -> None:
+    api = await site.api("olga")
+    client = (await made(api))["id"]
+    plain = await talk.message(site.db, site.blobs)
+    rich = await talk.message(site.db, site.blobs, client_id=client, files=(("a.txt", "text/plain", b"a"),))
+    async with site.db.begin() as conn:
+        values = {"flags": ["flagged", "seen"], "auto": "list", "deleted_at": utc_now(), "parse_state": "failed"}
+        await conn.execute(sa.update(messages).where(messages.c.id == rich).values(**values))
+        thread, olga = (
+            (await conn.execute(sa.select(messages.c.thread_id).where(messages.c.id == plain))).scalar_one(),
+            (site.actors["olga"]),
+        )
+        about = {"kind": "message", "title": "x", "address": "", "client_id": None, "data": {}, "now": utc_now()}
+        await queue.offer(conn, team_id=min(olga.team_ids), ref_id=thread, **about)  # type: ignore[arg-type]
+    for name, of_rich in (
+        ("attachments", True),
+        ("unread", False),
+        ("flagged", True),
+        ("linked", True),
+        ("open", False),
+        ("gone", True),
+        ("unreadable", True),
+    ):
+        for asked in (True, False):
+            found = [one["id"] for one in (await got(api, "messages", **{name: str(asked).lower()}))["items"]]
+            assert found == [rich if asked is of_rich else plain], (name, asked)
+    assert [one["id"] for one in (await got(api, "messages", auto="list"))["items"]] == [rich]
+    assert [one["id"] for one in (await got(api, "messages", author="1"))["items"]] == []
+
+
+async def test_the_same_mail_in_two_mailboxes_is_one_row_and_one_entry_of_the_card(site: Site) -> None:
+    api = await site.api("root")
+    await site.person("root", role="admin", team=None)
+    olga = await site.person("olga")
+    client = (await made(api))["id"]
+    about = {"client_id": client, "message_id": "<same@x.example>"}
+    first = await talk.message(site.db, site.blobs, **about)  # type: ignore[arg-type]
+    await talk.message(site.db, site.blobs, owner_id=olga.user_id, **about)  # type: ignore[arg-type]
+    between = await talk.message(site.db, site.blobs, direction="out", **about)  # type: ignore[arg-type]
+    async with site.db.read() as conn:
+        rows = await register.listed(conn, olga, MessageFilters(), grouped=True)
+        in_own = await register.listed(conn, olga, MessageFilters(mailbox=f"own{olga.user_id}@hub.test"), grouped=True)
+    assert [(one.id, one.also_in) for one in rows] == [
+        (between, ()),
+        (first, (f"own{olga.user_id}@hub.test",)),
+    ], "the other direction is another mail"
+    assert [one.also_in for one in in_own] == [("sales@hub.test",)], "a filter shows that mailbox's own copy"
+    assert len((await got(api, "messages"))["items"]) == 3, "the API has each"
+    entries = (await got(api, f"clients/{client}/timeline"))["items"]
+    assert [one["ref"] for one in entries] == [between, first]
+    async with (await site.browser("olga")).get(f"/clients/{client}") as answer:
+        assert (await answer.text()).count('class="entry entry--accent"') == 2
+
+
+async def test_a_manager_finds_their_teams_mail_with_the_words_marked_and_escaped(site: Site) -> None:
+    await talk.message(site.db, site.blobs, subject="<b>Договоры</b>", text="Ваш договор <script>alert(1)</script>")
+    await site.person("stranger", team="support")
+    async with (await site.browser("olga")).get("/messages", params={"q": "договора "}) as answer:
+        page = await answer.text()
+    assert "&lt;b&gt;<mark>Договоры</mark>&lt;/b&gt;" in page
+    assert "Ваш <mark>договор</mark> &lt;script&gt;" in page
+    for path in ("/messages", "/messages/found", "/messages/export"):
+        async with (await site.browser("stranger")).get(path, params={"q": "договор"}) as answer:
+            assert answer.status == 200
+            assert "оговор<" not in await answer.text()
+            assert "<b>Договоры" not in await answer.text()
+
+
+@pytest.mark.parametrize("beginning", ["=", "+", "-", "@", "\t=", "\r=", " =", "＝", "|", "%"])
+async def test_no_cell_of_an_export_is_a_formula(site: Site, beginning: str) -> None:
+    evil = beginning + 'HYPERLINK("http://x.example";"y")'
+    await talk.message(site.db, site.blobs, subject=evil, sender_name=evil, files=((evil, "text/plain", b"a"),))
+    async with (await site.browser("olga")).get("/messages/export") as answer:
+        assert answer.headers["Content-Disposition"].startswith("attachment")
+        text = (await answer.read()).decode("utf-8-sig")
+    rows = list(csv.reader(io.StringIO(text)))
+    assert len(rows) == 2
+    for cell in rows[1]:
+        assert cell[:1] not in ("=", "+", "-", "@", "\t", "\r", "＝", "|", "%"), cell
+
+
+async def test_an_export_holds_what_the_list_holds_and_leaves_a_trace(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.web.pages.mail_register.EXPORT_BATCH", 2)
+    for n in range(5):
+        await talk.message(site.db, site.blobs, subject=f"Договор {n}")
+    await talk.message(site.db, site.blobs, subject="Другое")
+    async with (await site.browser("olga")).get("/messages/export", params={"q": "договоры "}) as answer:
+        rows = list(csv.reader(io.StringIO((await answer.read()).decode("utf-8-sig"))))
+    assert [row[8] for row in rows[1:]] == [f"Договор {n}" for n in reversed(range(5))]
+    async with site.db.read() as conn:
+        trace = (await conn.execute(sa.select(audit).where(audit.c.action == "messages.exported"))).one()
+    assert trace.details == {"q": "договоры "}
+    assert trace.user_id == site.actors["olga"].user_id
+
+
+async def test_the_search_of_clients_shows_what_it_finds_among_messages(site: Site) -> None:
+    for n in range(7):
+        await talk.message(site.db, site.blobs, subject=f"Договор {n}")
+    browser = await site.browser("olga")
+    async with browser.get("/clients", params={"q": "договор"}) as answer:
+        assert "/messages/found?q=%D0%B4" in await answer.text()
+    async with browser.get("/messages/found", params={"q": "договор"}) as answer:
+        page = await answer.text()
+    assert page.count("<mark>Договор</mark>") == 5
+    assert "/messages?q=" in page
