@@ -82,6 +82,7 @@ class MessageRow:
     about: dict[str, Any]
     flags: list[str]
     deleted_at: datetime | None
+    bounce_of: int | None
     author_id: int | None
     author_name: str | None
     client_id: int | None

@@ -19,7 +19,8 @@ from hub.crm.access import Actor
 from hub.errors import Forbidden
 from hub.mail import pictures, register, sender_signs, thread
 from hub.mail.attachments import Preview, is_held, preview_of
-from hub.mail.reading import charsets
+from hub.mail.reading import charsets, quotes
+from hub.mail.reading.quotes import Parts
 from hub.mail.reading.sanitize import text_to_html
 from hub.mail.register import AttachmentRow, MessageRow
 from hub.mail.sender_signs import Warned
@@ -27,7 +28,6 @@ from hub.settings import HubSection
 from hub.store.blobs import BlobStore
 from hub.web import files, letter_frame
 from hub.web.i18n import N_
-from hub.web.letter_frame import Parts
 
 MAX_RAW_BYTES = 100 * 1024
 MAX_TEXT_CHARS = 200_000
@@ -136,7 +136,7 @@ async def letter_of(
         message=message,
         answer_to=sender_signs.answer_to(message.direction, message.from_address, message.reply_to, message.to),
         warned=warned,
-        parts=linked(letter_frame.parts_of((message.text or "")[:MAX_TEXT_CHARS])),
+        parts=linked(quotes.split((message.text or "")[:MAX_TEXT_CHARS])),
         files=found,
         calendar=calendar,
         raw=charsets.decode(raw, None)[0],

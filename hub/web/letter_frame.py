@@ -10,7 +10,6 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from hub.mail.reading import quotes
@@ -38,26 +37,6 @@ _FRAME = (
 _IMG = re.compile(r"<img\b[^<>]*>")
 _SOURCE = re.compile(r'(\s)src="(?:/attachments/(\d{1,19})|cid:([^"]{1,300}))"')
 _REMOTE = re.compile(rf'\s{REMOTE_ATTRIBUTE}="([^"]*)"')
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """A plain text in the order a person reads it: own + signature + quoted is the text."""
-
-    own: str
-    signature: str
-    quoted: str
-
-
-def parts_of(text: str) -> Parts:
-    """Tell what the sender wrote from what stands below it."""
-    own, quoted = quotes.split_quote(text)
-    return Parts(own, "", quoted)
-
-
-def folded(safe_html: str, *, label: str) -> str:
-    """Return safe HTML with its quoted part folded under `label`."""
-    return safe_html
 
 
 def policy(*, pictures: bool) -> str:
@@ -99,7 +78,7 @@ def document(
         return "" if not host or host in own else f' src="{source[1]}"'
 
     own = {_name_of(one if "//" in one else f"//{one}") for one in own_hosts}
-    body = _IMG.sub(image, folded(safe_html, label=quoted))
+    body = _IMG.sub(image, quotes.fold_html(safe_html, label=quoted))
     return _FRAME.format(lang=language, title=html.escape(title), body=body)
 
 

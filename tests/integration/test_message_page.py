@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from hub.clock import utc_now
-from hub.mail.models import messages, picture_senders
+from hub.mail.models import folders, locations, messages, picture_senders
 from hub.mail.reading.sanitize import safe_html
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
@@ -163,3 +163,29 @@ async def test_all_files_come_as_one_archive_with_names_that_climb_nowhere(site:
     assert archive.read("big.bin") == big[2]
     async with (await site.browser("olga")).get(f"/messages/{await talk.message(site.db, site.blobs)}/files") as answer:
         assert answer.status == 404
+
+
+async def test_a_message_tells_where_it_lies_what_it_reports_on_and_what_is_odd_about_it(site: Site) -> None:
+    sent, report = [await talk.message(site.db, site.blobs) for _ in range(2)]
+    async with site.db.begin() as conn:
+        box = (await conn.execute(sa.select(messages.c.mailbox_id).where(messages.c.id == report))).scalar_one()
+        folder = folders.insert().values(mailbox_id=box, name="Отчёты", role="other", gaps=[]).returning(folders.c.id)
+        place = {"folder_id": (await conn.execute(folder)).scalar_one(), "uidvalidity": 1, "uid": 1}
+        await conn.execute(locations.insert().values(message_id=report, **place))
+    about = {"signed": "smime", "event": {"summary": "Встреча", "start": {"at": "2026-11-27", "all_day": True}}}
+    await _change(
+        site.db, report, bounce_of=sent, auto="bounce", about=about, defects=["no_date"], deleted_at=utc_now()
+    )
+    told = await got(await site.api("olga"), f"messages/{report}")
+    assert (told["folder"], told["bounce_of"], told["about"], told["defects"]) == ("Отчёты", sent, about, ["no_date"])
+    assert told["deleted_at"] is not None
+    shown = await page(await site.browser("olga"), f"/messages/{report}")
+    for words in (
+        f'href="/messages/{sent}"',
+        "Delivery report",
+        "Deleted on the mail server",
+        "Signed, not checked",
+        "Встреча",
+        "no date that can be read",
+    ):
+        assert words in shown, words

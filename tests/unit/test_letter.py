@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import hub.mail.reading
+from hub.mail.reading.quotes import Parts
 from hub.web.letter import DEFECTS, MAX_TEXT_CHARS, event_of, linked
-from hub.web.letter_frame import Parts
 
 
 def test_an_invitation_is_told_as_far_as_it_can_be_read() -> None:

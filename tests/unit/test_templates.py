@@ -30,6 +30,7 @@ from hub.mail.answering import Writer
 from hub.mail.attachments import Preview
 from hub.mail.health import WAITING, Backlog, FolderHealth, Health, Trouble
 from hub.mail.query import parse
+from hub.mail.reading.quotes import Parts
 from hub.mail.register import RecipientRow
 from hub.mail.sender_signs import Warned
 from hub.mail.sending import standing
@@ -46,7 +47,6 @@ from hub.telephony.routing.routing import Facts, Owner, Target, decide
 from hub.web import styleguide
 from hub.web.assets import Assets
 from hub.web.letter import Event, File, Letter, event_of, linked
-from hub.web.letter_frame import Parts
 from hub.web.look import make_environment
 from hub.web.pages.mail_register import why_found
 from hub.web.pages.phrases import FIELDS
@@ -123,6 +123,7 @@ LETTER = Letter(
         cc=[{"name": "Пётр", "address": "p@x.example"}],
         flags=["flagged"],
         deleted_at=NOW,
+        bounce_of=7,
         about={"signed": True, "encrypted": True, "event": {"summary": "Встреча"}},
         recipients=(RecipientRow("a@b.example", "refused", 550, "no such user"),),
     ),

@@ -31,6 +31,7 @@ _KEPT = frozenset(
     "UID SEQUENCE STATUS SUMMARY LOCATION DESCRIPTION ORGANIZER ATTENDEE DTSTART DTEND DURATION RRULE DUE "
     "RECURRENCE-ID".split()
 )
+_ZONE = re.compile(r';TZID="?([^";:]{1,200})"?', re.IGNORECASE)
 _OFFSET = re.compile(r"([+-])(\d\d)(\d\d)")
 
 
@@ -44,8 +45,8 @@ def read(text: str) -> dict[str, Any] | None:
     if not lines:
         return None
     event = _parsed(lines)
-    start = _moment(event, "DTSTART", offsets)
-    end = _moment(event, "DTEND", offsets) or _after(start, event)
+    start = _moment(event, "DTSTART", lines, offsets)
+    end = _moment(event, "DTEND", lines, offsets) or _after(start, event)
     rule = next((line.partition(":")[2] for line in lines if line[:5].upper() == "RRULE"), None)
     return {
         "method": method if method in METHODS else "",
@@ -60,7 +61,7 @@ def read(text: str) -> dict[str, Any] | None:
         "organiser": _person(event.get("ORGANIZER")),
         "attendees": [one for one in map(_person, _several(event.get("ATTENDEE"))[:MAX_ATTENDEES]) if one],
         "recurrence": said(_rule(rule)) if rule is not None else None,
-        "instead_of": _moment(event, "RECURRENCE-ID", offsets),
+        "instead_of": _moment(event, "RECURRENCE-ID", lines, offsets),
     }
 
 
@@ -91,8 +92,21 @@ def _first_event(text: str) -> tuple[str, list[str], dict[str, timezone]]:
     return method, lines, offsets
 
 
+def _without_zone(line: str) -> str:
+    """Take the zone's name out of a line: the library would load or guess it."""
+    head, colon, value = line.partition(":")
+    return _ZONE.sub("", head) + colon + value if line[:2].upper() in ("DT", "RE") else line
+
+
+def _zone_of(name: str, lines: list[str]) -> str:
+    line = next((line for line in lines if line.upper().startswith((f"{name};", f"{name}:"))), "")
+    match = _ZONE.search(line.partition(":")[0])
+    return one_line(match[1], max_chars=100) if match else ""
+
+
 def _parsed(lines: list[str]) -> Event:
     """Read an event's lines; those that the library refuses are left out one by one."""
+    lines = [_without_zone(line) for line in lines]
     event = _by_library(lines)
     if event is None:
         event = Event()
@@ -116,10 +130,9 @@ def _is_broken(value: Any) -> bool:
     return any(isinstance(one, vBroken) for one in _several(value))
 
 
-def _moment(event: Event, name: str, offsets: dict[str, timezone]) -> dict[str, Any] | None:
-    value = _one(event.get(name))
-    at = getattr(value, "dt", None)
-    zone = one_line(str(getattr(value, "params", {}).get("TZID", "")), max_chars=100)
+def _moment(event: Event, name: str, lines: list[str], offsets: dict[str, timezone]) -> dict[str, Any] | None:
+    at = getattr(_one(event.get(name)), "dt", None)
+    zone = _zone_of(name, lines)
     if isinstance(at, datetime):
         if zone:
             known = _zone(zone) or offsets.get(zone)

@@ -100,7 +100,8 @@ def read_head(raw: bytes) -> Head:
 
 def unstructured(value: bytes, *, max_chars: int) -> str:
     """Decode free text such as a subject: 8-bit bytes and encoded words, in one line, cut."""
-    return one_line(decode_words(_eight_bit(value)), max_chars=max_chars)
+    text = _eight_bit(value)
+    return one_line(decode_words(text, max_chars=max_chars * 2) if "=?" in text else text, max_chars=max_chars)
 
 
 def one_line(text: str, *, max_chars: int) -> str:
@@ -113,12 +114,15 @@ def _eight_bit(value: bytes) -> str:
     return decode(value, None)[0]
 
 
-def decode_words(text: str) -> str:
-    """Decode RFC 2047 encoded words wherever they stand; neighbours of one charset are joined before decoding."""
+def decode_words(text: str, *, max_chars: int = MAX_VALUE_BYTES) -> str:
+    """Decode RFC 2047 encoded words wherever they stand; neighbours of one charset are joined before decoding.
+
+    Behind `max_chars` nothing is decoded any more: it is going to be cut.
+    """
     if "=?" not in text:
         return text
     out: list[str] = []
-    waiting, charset, end = bytearray(), "", 0
+    waiting, charset, end, chars = bytearray(), "", 0, 0
     for match in _ENCODED_WORD.finditer(text):
         between = text[end : match.start()]
         content = _word_bytes(match[2], match[3])
@@ -127,6 +131,9 @@ def decode_words(text: str) -> str:
         else:
             if waiting:
                 out.append(decode(bytes(waiting), charset)[0])
+                chars += len(out[-1]) + 1
+                if chars > max_chars:
+                    return "".join(out)
             if between.strip() or not waiting:
                 out.append(between)
             waiting, charset = bytearray(content), match[1].lower()

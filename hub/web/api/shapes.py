@@ -210,7 +210,10 @@ class Recipient(Shape, frozen=True, kw_only=True):
 
 
 class Message(Shape, frozen=True, kw_only=True):
-    """A message. In lists `text` and `html` are null."""
+    """A message. In lists `text`, `html` and `folder` are null.
+
+    `bounce_of` is the message that this one says was not delivered; `deleted_at`: no folder of the server holds it.
+    """
 
     id: int
     mailbox: str
@@ -242,6 +245,8 @@ class Message(Shape, frozen=True, kw_only=True):
     flags: list[str]
     defects: list[str]
     about: dict[str, Any]
+    bounce_of: int | None
+    deleted_at: Moment | None
 
 
 class Messages(Shape, frozen=True, kw_only=True):
@@ -291,4 +296,6 @@ def message(row: MessageRow, *, folder: str | None = None) -> Message:
         flags=row.flags,
         defects=row.defects,
         about=row.about,
+        bounce_of=row.bounce_of,
+        deleted_at=rfc3339(row.deleted_at),
     )
