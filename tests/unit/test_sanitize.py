@@ -60,7 +60,7 @@ ATTACKS = [
     "<math href='javascript:alert(1)'><annotation-xml encoding='text/html'><script>alert(1)</script></annotation-xml>",
     "<style><!--</style><img src=x onerror=alert(1)>--></style><![CDATA[<script>alert(1)</script>]]>",
     "<p style='background:\\75rl(http://evil.example)'>x</p><p style=\"font-family:'x';@import 'y'\">x</p>",
-    "<div id=divRplyFwdMsg2 class='gmail_quote modal' style='z-index:9'>x</div><details open ontoggle=alert(1)>x</details>",
+    "<div id=divRplyFwdMsg2 class='gmail_quote modal' style='z-index:9'>x</div><details open ontoggle=alert(1)>x",
     "<blockquote type=text/javascript cite='javascript:alert(1)' class=hub-secret>x</blockquote>",
     "<a href='https://x.example' data-leads-to='bank.example' download=x.exe>x</a><img usemap=#m><map name=m>x</map>",
     "<picture><source srcset=http://evil.example/x><img src=x></picture><input type=image src=http://evil.example/x>",
