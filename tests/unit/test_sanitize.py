@@ -52,6 +52,19 @@ ATTACKS = [
     "<template><script>alert(1)</script></template><select><img src=x onerror=alert(1)></select>",
     "<a/href='javascript:alert(1)'/x=`>`><b/onclick=alert(1)>x",
     "<img src='http://evil.example/\" onload=\"alert(1)'>",
+    "<a href=https://x.example ping=http://evil.example>x</a><button formaction=javascript:alert(1)>x</button>",
+    "<template><template><img src=x onerror=alert(1)></template></template><b onpointerrawupdate=alert(1)>x</b>",
+    "<noscript><style></noscript><img src=x onerror=alert(1)></style></noscript>",
+    "<a href='&#106;&#97;vascript&#x3a;alert(1)'>x</a><a href='&Tab;java&NewLine;script:alert(1)'>x</a>",
+    "<svg><foreignObject><p><iframe src=http://evil.example></foreignObject></svg><use href=data:x>",
+    "<math href='javascript:alert(1)'><annotation-xml encoding='text/html'><script>alert(1)</script></annotation-xml>",
+    "<style><!--</style><img src=x onerror=alert(1)>--></style><![CDATA[<script>alert(1)</script>]]>",
+    "<p style='background:\\75rl(http://evil.example)'>x</p><p style=\"font-family:'x';@import 'y'\">x</p>",
+    "<div id=divRplyFwdMsg2 class='gmail_quote modal' style='z-index:9'>x</div><details open ontoggle=alert(1)>x",
+    "<blockquote type=text/javascript cite='javascript:alert(1)' class=hub-secret>x</blockquote>",
+    "<a href='https://x.example' data-leads-to='bank.example' download=x.exe>x</a><img usemap=#m><map name=m>x</map>",
+    "<picture><source srcset=http://evil.example/x><img src=x></picture><input type=image src=http://evil.example/x>",
+    "<p dir=rtl lang='\"><script>alert(1)</script>'>x</p><marquee onstart=alert(1)>x</marquee><isindex action=x>",
 ]
 
 _TAG = re.compile(r"<([a-z][a-z0-9]*)((?:\s[a-z-]+=\"[^\"]*\")*)\s*/?>")
