@@ -18,7 +18,7 @@ import pytest_asyncio
 import sqlalchemy as sa
 
 from hub.clock import utc_now
-from hub.crm import clients, leads
+from hub.crm import clients, leads, timeline
 from hub.errors import Forbidden, NotFound, Refused
 from hub.mail.imap.connection import ImapConnection, connected
 from hub.mail.imap.grammar import folder_bytes
@@ -67,7 +67,15 @@ def dovecot(dovecots: dict[str, Dovecot]) -> Dovecot:
     return dovecots["qresync"]
 
 
-@pytest.fixture(params=list(KINDS))
+each_kind = pytest.mark.parametrize(
+    ("db_url", "server"),
+    [("sqlite", "qresync"), ("sqlite", "condstore"), ("sqlite", "plain"), ("postgresql", "qresync")],
+    indirect=True,
+)
+"""What a server can has nothing to do with where Hub stores it."""
+
+
+@pytest.fixture
 def server(request: pytest.FixtureRequest, dovecots: dict[str, Dovecot], user: str) -> MailServer:
     return dovecots[request.param].server(user)
 
@@ -177,6 +185,7 @@ async def test_every_folder_is_read_however_it_is_named(
         assert (done.stored, done.on_server, done.is_complete) == (9, 9, True)
 
 
+@each_kind
 async def test_flags_that_another_program_sets_are_shown_and_told_to_the_pages(
     db: Database, blobs: BlobStore, server: MailServer
 ) -> None:
@@ -203,6 +212,7 @@ async def test_flags_that_another_program_sets_are_shown_and_told_to_the_pages(
         assert mine[-1]["flags"] == ["$label1"]
 
 
+@each_kind
 async def test_a_wish_is_shown_at_once_and_carried_out_on_the_server(
     db: Database, blobs: BlobStore, server: MailServer
 ) -> None:
@@ -228,6 +238,7 @@ async def test_a_wish_is_shown_at_once_and_carried_out_on_the_server(
             assert await other.uids(b"SEEN") == []
 
 
+@each_kind
 async def test_wishes_made_while_the_line_is_away_are_carried_out_and_other_flags_are_left_alone(
     db: Database, blobs: BlobStore, server: MailServer
 ) -> None:
@@ -251,6 +262,7 @@ async def test_wishes_made_while_the_line_is_away_are_carried_out_and_other_flag
             assert (await other.flags(3, 3))[3] == ("\\Answered", "\\Seen", "$Label1")
 
 
+@each_kind
 async def test_a_moved_message_stays_one_message_and_a_deleted_one_stays_on_record(
     db: Database, blobs: BlobStore, server: MailServer
 ) -> None:
@@ -285,6 +297,7 @@ async def test_a_moved_message_stays_one_message_and_a_deleted_one_stays_on_reco
         assert same.times == lead.times
 
 
+@each_kind
 async def test_what_went_while_nobody_looked_is_seen_at_the_next_look(
     db: Database, blobs: BlobStore, server: MailServer
 ) -> None:
@@ -404,3 +417,25 @@ async def test_a_folder_that_lost_what_hub_never_saw_is_found_out_by_the_compari
         await box.office.start()
         await box.until_places({("INBOX", f"s{n}") for n in range(1, 6)})
         assert len(await box.office.messages()) == 5
+
+
+async def test_an_answer_written_in_another_program_is_on_the_card(
+    db: Database, blobs: BlobStore, dovecot: Dovecot, user: str
+) -> None:
+    server = dovecot.server(user)
+    async with db.begin() as conn:
+        client_id = await clients.create(conn, None, kind="organisation", name="Ромашка", now=utc_now())
+        await clients.add_address(conn, None, client_id, kind="email", raw="irina@romashka.test", now=utc_now())
+    async with watching(db, blobs, server) as box:
+        await box.office.until_state("up")
+        async with connected(server) as imap:
+            answer = mail("sales@hub.test", message_id="<a@hub.test>", to="irina@romashka.test", subject="answer")
+            await put(imap, "Sent", answer, flags=("\\Seen",))
+
+        async def on_card() -> list[timeline.Entry]:
+            async with db.read() as conn:
+                return await timeline.page(conn, client_id)
+
+        (entry,) = await wait_for(on_card, what="the answer is on the card", deadline_s=20)
+        assert (entry.data["subject"], entry.data["direction"]) == ("answer", "out")
+        assert await box.office.waiting() == []

@@ -213,9 +213,12 @@ class OpenFolder:
             await intake.store(self.place, fresh, cursor=columns(after), is_new=True, now=utc_now())
         self.cursor = after
         faults.point("mail.sync.stored")
-        if messages:
+        flags_of = {one.uid: one.flags for one in messages}
+        async with self.work.db.read() as conn:
+            behind = await places.unlike(conn, self.epoch, flags_of) if messages else set()
+        if behind:
             async with self.work.db.begin() as conn:
-                await places.arrived(conn, self.epoch, {one.uid: one.flags for one in messages}, now=utc_now())
+                await places.arrived(conn, self.epoch, {uid: flags_of[uid] for uid in behind}, now=utc_now())
             faults.point("mail.sync.flagged")
 
     # What changed

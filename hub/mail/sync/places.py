@@ -149,21 +149,25 @@ async def _renew_one(
     await tell(conn, "message", row.id, at=now, team_id=row.team_id, client_id=row.client_id, data=data)
 
 
-async def arrived(conn: AsyncConnection, epoch: Epoch, flags: Mapping[int, Flags], *, now: datetime) -> None:
-    """Note the flags of places that were just stored, and show messages that came back, or lie in one place more."""
+async def unlike(conn: AsyncConnection, epoch: Epoch, flags: Mapping[int, Flags]) -> set[int]:
+    """Return those UIDs whose place or message does not show such flags, or whose message is marked as deleted."""
     wanted = {uid: plain(words) for uid, words in flags.items()}
+    found: set[int] = set()
     for uids in _pieces(sorted(wanted)):
         query = sa.select(
-            *(locations.c[name] for name in ("uid", "message_id")),
-            *(locations.c.flags.label("place"), messages.c.flags.label("shown"), messages.c.deleted_at),
+            *(locations.c.uid, locations.c.flags.label("place"), messages.c.flags.label("shown")),
+            messages.c.deleted_at,
         ).join(messages, messages.c.id == locations.c.message_id)
-        rows = (await conn.execute(query.where(epoch.here, locations.c.uid.in_(uids)))).all()
-        behind = {row.uid: wanted[row.uid] for row in rows if tuple(row.place) != wanted[row.uid]}
-        if behind:
-            await _write_flags(conn, epoch, behind)
-        other = {r.message_id for r in rows if r.deleted_at is not None or tuple(r.shown) != wanted[r.uid]}
-        if other:
-            await renew(conn, other, now=now)
+        for row in await conn.execute(query.where(epoch.here, locations.c.uid.in_(uids))):
+            is_shown = tuple(row.place) == tuple(row.shown) == wanted[row.uid]
+            if row.deleted_at is not None or not is_shown:
+                found.add(row.uid)
+    return found
+
+
+async def arrived(conn: AsyncConnection, epoch: Epoch, flags: Mapping[int, Flags], *, now: datetime) -> None:
+    """Note the flags of places that were just stored, and show messages that came back, or lie in one place more."""
+    await renew(conn, await _write_flags(conn, epoch, flags), now=now)
 
 
 async def show_what_came_back(conn: AsyncConnection, mailbox_id: int, *, now: datetime) -> None:
