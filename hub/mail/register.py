@@ -134,6 +134,7 @@ def _query(actor: Actor, *, with_body: bool) -> sa.Select[Any]:
         .outerjoin(clients, clients.c.id == messages.c.client_id)
         .outerjoin(contacts, contacts.c.id == messages.c.contact_id)
         .where(access.talk_visible(actor, team_id=mailboxes.c.team_id, client_id=messages.c.client_id))
+        .where(messages.c.state != "cancelled")
     )
 
 
