@@ -9,6 +9,7 @@ import { startLive } from "./live.js";
 import { startQueue } from "./queue.js";
 import { startRecordings } from "./recording.js";
 import { startShell } from "./shell.js";
+import { startUndo } from "./undo.js";
 
 startShell();
 startClicks();
@@ -18,4 +19,5 @@ startKeep();
 startKeys();
 startQueue();
 startRecordings();
+startUndo();
 startLive();

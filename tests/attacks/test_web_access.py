@@ -48,6 +48,7 @@ PUBLIC = {
 
 LETTER = "mailbox=sales%40hub.test&to=a%40b.example&subject=x&text=y&request_id=12345678"
 MAIL = '{"mailbox": "sales@hub.test", "to": "a@b.example", "subject": "x", "text": "y"}'
+DRAFT = '{"mailbox": "sales@hub.test", "to": "a@b.example"}'
 CLIENT = '{"name": "Ромашка"}'
 RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/"): Rule(303, 303),
@@ -85,7 +86,8 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/messages/{id}/body"): Rule(404, 200, of="message"),
     ("GET", "/messages/{id}/raw"): Rule(404, 200, of="message"),
     ("GET", "/attachments/{id}"): Rule(404, 200, of="attachment"),
-    ("POST", "/messages/{id}/reply"): Rule(404, 200, of="message", form=LETTER.replace("12345678", "87654321")),
+    ("GET", "/messages/{id}/waiting"): Rule(404, 200, of="message"),
+    ("POST", "/messages/{id}/take-back"): Rule(404, 403, of="message"),
     ("POST", "/messages/{id}/send-again"): Rule(404, 409, of="message"),
     ("POST", "/messages/{id}/accept-as-sent"): Rule(404, 409, of="message"),
     ("GET", "/styleguide"): Rule(200, 200),
@@ -110,7 +112,19 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/clients/{id}/timeline"): Rule(200, 200, of="client"),
     ("POST", "/call"): Rule(200, 200, form="to=%2B74951234567&request_id=12345678"),
     # … but a mailbox is its team's
-    ("POST", "/clients/{id}/messages"): Rule(404, 200, of="client", form=LETTER),
+    ("GET", "/compose"): Rule(404, 200),
+    ("GET", "/compose/people"): Rule(200, 200),
+    ("POST", "/compose"): Rule(404, 200, form=LETTER),
+    # … and a draft its writer's alone: this one is a colleague's of olga's team
+    ("GET", "/drafts"): Rule(200, 200),
+    ("POST", "/drafts"): Rule(404, 200, form=LETTER.replace("12345678", "87654321")),
+    ("GET", "/drafts/{id}"): Rule(404, 404, of="draft"),
+    ("POST", "/drafts/{id}"): Rule(404, 404, of="draft", form=LETTER + "&version=1"),
+    ("POST", "/drafts/{id}/files"): Rule(404, 404, of="draft"),
+    ("GET", "/drafts/{id}/files/{file}"): Rule(404, 404, of="draft"),
+    ("POST", "/drafts/{id}/files/{file}/remove"): Rule(404, 404, of="draft"),
+    ("POST", "/drafts/{id}/delete"): Rule(404, 404, of="draft"),
+    ("POST", "/drafts/{id}/restore"): Rule(404, 404, of="draft"),
 }
 API_RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/calls"): Rule(200, 200),
@@ -137,6 +151,16 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/messages"): Rule(200, 200),
     ("POST", "/messages"): Rule(404, 202, json=MAIL),
     ("GET", "/messages/{id}"): Rule(404, 200, of="message"),
+    ("POST", "/messages/{id}/cancel"): Rule(404, 403, of="message"),
+    ("GET", "/drafts"): Rule(200, 200),
+    ("POST", "/drafts"): Rule(404, 201, json=DRAFT),
+    ("GET", "/drafts/{id}"): Rule(404, 404, of="draft"),
+    ("POST", "/drafts/{id}"): Rule(404, 404, of="draft", json=DRAFT.replace("}", ', "version": 1}')),
+    ("POST", "/drafts/{id}/delete"): Rule(404, 404, of="draft"),
+    ("POST", "/drafts/{id}/restore"): Rule(404, 404, of="draft"),
+    ("POST", "/drafts/{id}/attachments"): Rule(404, 404, of="draft", json='{"name": "x", "content": ""}'),
+    ("POST", "/drafts/{id}/attachments/{file}/remove"): Rule(404, 404, of="draft"),
+    ("POST", "/drafts/{id}/send"): Rule(404, 404, of="draft"),
     ("GET", "/messages/{id}/raw"): Rule(404, 200, of="message"),
     ("GET", "/attachments/{id}"): Rule(404, 200, of="attachment"),
     ("GET", "/queue"): Rule(200, 200),
@@ -190,6 +214,9 @@ async def ids(site: Site) -> dict[str, int]:
     async with api.post("calls", json={"to": "+74951230000"}) as answer:
         intent = (await answer.json())["intent"]
     message_id = await talk.message(site.db, site.blobs, files=(("a.txt", "text/plain", b"a"),))
+    colleague = await site.api("pavel")
+    async with colleague.post("drafts", json={"mailbox": "sales@hub.test", "text": "между нами"}) as answer:
+        draft = (await answer.json())["id"]
     async with api.post("clients", json={"name": "Ромашка", "contacts": [{"name": "Анна"}]}) as answer:
         client = await answer.json()
     return {
@@ -199,6 +226,7 @@ async def ids(site: Site) -> dict[str, int]:
         "item": item_id,
         "recording": recording_id,
         "message": message_id,
+        "draft": draft,
         "attachment": (await got(api, f"messages/{message_id}"))["attachments"][0]["id"],
         "lead": (await got(api, "leads"))["items"][0]["id"],
         "client": client["id"],
@@ -211,6 +239,7 @@ async def ask(client: aiohttp.ClientSession, key: tuple[str, str], ids: dict[str
     method, path = key
     rule = EVERY.get(key, Rule(0, 0))
     path = path.replace("{id}", str(ids.get(rule.of, 1))).replace("{team}", str(ids.get(rule.of, 1)))
+    path = path.replace("{file}", "1")
     headers = {"HX-Request": "true"} if not path.startswith("/api") and path != "/logout" else {}
     data: str | None = None
     if rule.form:

@@ -25,6 +25,8 @@ from hub.crm.leads import Lead
 from hub.crm.presence import Said
 from hub.crm.rules import TeamRules
 from hub.errors import Refused
+from hub.mail.sending.cancelling import Waiting
+from hub.mail.sending.drafts import Draft, DraftFile, Start
 from hub.telephony import colleagues, intents
 from hub.telephony.health import PbxState
 from hub.telephony.presence import Colleague
@@ -32,6 +34,7 @@ from hub.telephony.routing import Facts, Owner, Target, decide
 from hub.telephony.wallboard import Board, BoardCall, Today
 from hub.web import styleguide
 from hub.web.assets import Assets
+from hub.web.composing import Writing, later_choices
 from hub.web.look import make_environment
 from hub.web.pages.rules import BlockedQuery, TrialQuery
 from hub.web.team_rules import Trial, form_values
@@ -40,7 +43,7 @@ ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 ANNA = Actor(5, "Анна Иванова", "anna@hub.test", "manager", frozenset({1}), "101", "ru")
 OLGA = Actor(1, "Ольга Соколова", "olga@hub.test", "admin", frozenset(), None, "ru")
-BUILT = "app.css app.js boot.js live-worker.js sprite.svg favicon.svg inter-latin-wght-normal.woff2".split()
+BUILT = "app.css app.js boot.js composer.js live-worker.js sprite.svg favicon.svg inter-latin-wght-normal.woff2".split()
 ASSETS = Assets(Path(), {name: name for name in [*BUILT, "inter-cyrillic-wght-normal.woff2"]})
 VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
 
@@ -88,7 +91,26 @@ BOARD = Board(
     ("office",),
 )
 MAIL = styleguide.message(NOW)
-CARD = {"client": styleguide.client(), "entries": SAMPLE["entries"], "request_id": "r" * 32, "next_cursor": "abc"}
+DRAFT_FILE = DraftFile(3, "смета.pdf", "application/pdf", 90_000, "0" * 64, False, None)
+DRAFT = Draft(
+    *(7, 1, "sales@hub.test", None, 1, "ООО «Северный лес»", None, "reply", 1),
+    *("zueva@severles.example", "", "b@b.example", "Re: Счёт", "<p>Да</p>", "Да", True, 3),
+    *(None, NOW, NOW, None, (DRAFT_FILE,)),
+)
+WRITING = Writing(
+    start=Start(kind="reply", answers_id=1, client_id=1),
+    mailboxes=SAMPLE["mailboxes"],
+    mailbox="sales@hub.test",
+    to="zueva@severles.example",
+    subject="Re: Счёт",
+    quoted=MAIL,
+    quotes=True,
+    request_id="r" * 32,
+    choices=later_choices(NOW),
+    begun=DRAFT,
+)
+OPEN_DRAFT = replace(WRITING, draft_id=7, version=3, saved_at=NOW, files=(DRAFT_FILE,), bcc="b@b.example", begun=None)
+CARD = {"client": styleguide.client(), "entries": SAMPLE["entries"], "writing": WRITING, "next_cursor": "abc"}
 CARD |= {"recordings": SAMPLE["recordings"]}
 RULES = TeamRules(hours={"mon": (("09:00", "18:00"),)}, personal_s=15, overflow_team_id=2, overflow_s=60)
 BLOCK = Block(1, "pattern", "+7900*", "робот", NOW, "Ольга Соколова")
@@ -150,10 +172,22 @@ PAGES: dict[str, dict[str, Any]] = {
         "q": "бел",
         "next_cursor": "x",
     },
-    "client.html": CARD | {"mailboxes": SAMPLE["mailboxes"]},
+    "client.html": CARD,
+    "compose.html": {"writing": OPEN_DRAFT},
+    "compose/waiting.html": {"message": MAIL, "waiting": Waiting(NOW + timedelta(days=3), None)},
+    "compose/deleted.html": {"draft_id": 7},
+    "drafts.html": {
+        "drafts": [DRAFT, replace(DRAFT, id=8, kind="new", subject="", to="", client_name=None)],
+        "going": [(replace(DRAFT, id=9, message_id=4), NOW + timedelta(days=1))],
+        "next_cursor": "x",
+    },
     "client_new.html": {"values": {}, "error": None},
     "client/timeline.html": {"client_id": 1, "entries": SAMPLE["entries"], "recordings": {}, "next_cursor": None},
-    "client/sent.html": {"back": "/clients/1", "message": MAIL},
+    "client/sent.html": {
+        "back": "/clients/1",
+        "message": MAIL,
+        "waiting": Waiting(NOW + timedelta(seconds=10), NOW + timedelta(seconds=10)),
+    },
     "call/asked.html": {"intent": _intent("dial", "sending")},
     "call/colleagues.html": {
         "call": SAMPLE["call"],
@@ -177,11 +211,7 @@ PAGES: dict[str, dict[str, Any]] = {
     },
     "message.html": {
         "message": replace(MAIL, html='<p data-remote-src="x">Счёт</p>'),
-        "mailboxes": SAMPLE["mailboxes"][:1],
-        "may_answer": True,
-        "to": "zueva@severles.example",
-        "subject": "Re: Счёт",
-        "request_id": "r" * 32,
+        "writing": WRITING,
     },
     "leads.html": {
         "leads": [_lead(1), _lead(2, reason="callback", client_id=1)],

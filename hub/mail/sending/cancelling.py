@@ -7,6 +7,7 @@ for), and the queue item that sending closed opens again unless something happen
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -55,3 +56,19 @@ async def cancel(conn: AsyncConnection, actor: Actor, message_id: int, *, now: d
     await tell(conn, "message", message_id, at=now, data={"direction": "out", "state": "cancelled"}, **about)
     await record(conn, "message.cancelled", at=now, user_id=actor.user_id, object_kind="message", object_id=message_id)
     return draft.id if draft is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """When a message goes that has not gone; `undo_until` where its writer has just sent it."""
+
+    goes_at: datetime
+    undo_until: datetime | None
+
+
+async def waiting(conn: AsyncConnection, message_id: int) -> Waiting | None:
+    """Return when a message goes, None once it is on its way. Whether it may be seen is the caller's to ask."""
+    query = sa.select(outbox.c.not_before, outbox.c.undo_until).where(outbox.c.message_id == message_id)
+    query = query.where(outbox.c.state == "queued", outbox.c.sending_since.is_(None))
+    row = (await conn.execute(query)).first()
+    return Waiting(row.not_before, row.undo_until) if row is not None else None

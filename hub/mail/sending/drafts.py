@@ -187,8 +187,7 @@ async def create(conn: AsyncConnection, actor: Actor, start: Start, content: Con
         raise Refused("bad_kind", "an answer or forward names its message, and nothing else does", field="kind")
     if start.answers_id is not None:
         original = await register.find(conn, actor, start.answers_id)
-    if start.client_id is not None:
-        await _refuse_missing(conn, start)
+    contact_id = await _contact(conn, start) if start.client_id is not None else None
     mailbox_id = await _mailbox(conn, actor, start.kind, original, content.mailbox)
     values = {
         "author_id": actor.user_id,
@@ -196,7 +195,7 @@ async def create(conn: AsyncConnection, actor: Actor, start: Start, content: Con
         "kind": start.kind,
         "answers_id": start.answers_id,
         "client_id": start.client_id,
-        "contact_id": start.contact_id,
+        "contact_id": contact_id,
         "version": 1,
         "created_at": now,
         "saved_at": now,
@@ -211,13 +210,13 @@ async def create(conn: AsyncConnection, actor: Actor, start: Start, content: Con
     return await find(conn, actor, draft_id)
 
 
-async def _refuse_missing(conn: AsyncConnection, start: Start) -> None:
+async def _contact(conn: AsyncConnection, start: Start) -> int | None:
+    """Return the contact if it is this client's. Raises NotFound for a client that is not there."""
     if (await conn.execute(sa.select(clients.c.id).where(clients.c.id == start.client_id))).first() is None:
         raise NotFound("client_missing", "no such client", field="client")
-    if start.contact_id is not None:
-        theirs = sa.select(contacts.c.id).where(contacts.c.id == start.contact_id)
-        if (await conn.execute(theirs.where(contacts.c.client_id == start.client_id))).first() is None:
-            raise NotFound("contact_missing", "no such contact", field="contact")
+    theirs = sa.select(contacts.c.id).where(contacts.c.id == start.contact_id, contacts.c.client_id == start.client_id)
+    contact: int | None = (await conn.execute(theirs)).scalar()
+    return contact
 
 
 async def _mailbox(

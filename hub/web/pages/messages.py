@@ -8,17 +8,15 @@ from __future__ import annotations
 import base64
 import html
 import re
-import secrets
 
 from aiohttp import web
 
 from hub.errors import NotFound
 from hub.mail import register
-from hub.mail.intake.threads import reply_subject
 from hub.mail.register import AttachmentRow, MessageRow
 from hub.store import changes
 from hub.store.blobs import BlobStore
-from hub.web import files, render
+from hub.web import composing, files, render
 from hub.web.routes import Route
 from hub.web.security import MAIL_POLICY
 from hub.web.visit import Visit
@@ -37,24 +35,9 @@ async def page(visit: Visit) -> web.StreamResponse:
     async with visit.db.read() as conn:
         feed = await changes.head(conn)
         message = await register.find(conn, visit.actor, visit.id())
-        mailboxes = await register.mailboxes_of(conn, visit.actor)
-    may_answer = any(one.id == message.mailbox_id for one in mailboxes)
-    context = {
-        "message": message,
-        "mailboxes": [one for one in mailboxes if one.id == message.mailbox_id],
-        "may_answer": may_answer,
-        "to": answered_by(message),
-        "subject": reply_subject(message.subject),
-        "request_id": secrets.token_hex(16),
-    }
+        writing = await composing.answer_to(conn, visit, message)
+    context = {"message": message, "writing": writing}
     return render.page(visit, "message.html", context, feed=feed)
-
-
-def answered_by(message: MessageRow) -> str:
-    """Whom an answer goes to: where the sender wants it, or for our own message the one it went to."""
-    if message.direction == "out":
-        return message.to[0]["address"] if message.to else ""
-    return message.reply_to[0]["address"] if message.reply_to else message.from_address
 
 
 async def body(visit: Visit) -> web.StreamResponse:
