@@ -51,10 +51,12 @@ export function startEditor(form) {
     if (tool === "picture") pick(form);
     else if (tool) act(tool);
   });
-  root.addEventListener(
+  tools.addEventListener("pointerdown", (event) => event.preventDefault()); // the selection stays where it is
+  // On the form, so that it comes before Squire's own keys, which go by the letter.
+  form.addEventListener(
     "keydown",
     (event) => {
-      if (!(event.ctrlKey || event.metaKey) || event.altKey) return;
+      if (!root.contains(event.target) || !(event.ctrlKey || event.metaKey) || event.altKey) return;
       const name = (event.shiftKey ? SHIFTED : KEYS)[event.code];
       if (!name) return;
       event.preventDefault();

@@ -37,9 +37,10 @@ export function startFiles(form, editor, saving) {
     true,
   );
   // Office programs put a picture of the text beside it: text that is there wins.
-  editor.root.addEventListener(
+  form.addEventListener(
     "paste",
     (event) => {
+      if (!editor.root.contains(event.target)) return;
       const files = [...(event.clipboardData?.files ?? [])];
       if (!files.length || event.clipboardData.types.includes("text/rtf") || event.clipboardData.getData("text/plain")) return;
       event.preventDefault();

@@ -138,8 +138,10 @@ export function startSaving(form, editor) {
       clearTimeout(timer);
       forgetHere();
     },
-    resume() {
-      stopped = false;
+    // What was refused was saved before: `draft:version`, as Hub says.
+    saved(said) {
+      if (!said) return;
+      [field(form, "draft").value, field(form, "version").value] = said.split(":");
     },
     // A draft's id, made now where nothing was typed yet.
     async draft() {

@@ -10,6 +10,8 @@ export function startSending(form, saving, files) {
     send(event.submitter);
   });
   form.addEventListener("keydown", (event) => {
+    // Enter in a line is no word to send.
+    if (event.code.endsWith("Enter") && event.target.matches("input:not([type=checkbox]):not([type=file])")) event.preventDefault();
     if ((event.ctrlKey || event.metaKey) && (event.code === "Enter" || event.code === "NumpadEnter")) {
       event.preventDefault();
       form.requestSubmit(form.querySelector("[data-send]"));
@@ -36,6 +38,7 @@ export function startSending(form, saving, files) {
         document.querySelector(".composer-begun")?.remove();
         form.replaceWith(sent);
       } else {
+        saving.saved(answer.headers.get("Hub-Draft"));
         toast(page.querySelector("[data-toast] span")?.textContent ?? document.body.dataset.sayFailed);
       }
     } catch {

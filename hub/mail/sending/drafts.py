@@ -266,7 +266,8 @@ async def save(
     )
     if (await conn.execute(update)).first() is None:
         current = await find(conn, actor, draft_id)
-        if any(getattr(current, name) != value for name, value in values.items()):
+        # When it goes is said with "send" only, whose answer may be what was lost.
+        if any(getattr(current, name) != value for name, value in values.items() if name != "send_at"):
             raise newer(current)
     return await find(conn, actor, draft_id)
 

@@ -33,7 +33,6 @@ async def suggest(conn: AsyncConnection, _actor: Actor, text: str, *, client_id:
     if not begins:
         return []
     plain = _escape(begins)
-    folded = _escape(fold(begins))
     owner = sa.func.coalesce(addresses.c.client_id, contacts.c.client_id)
     people = (
         sa.select(
@@ -46,16 +45,7 @@ async def suggest(conn: AsyncConnection, _actor: Actor, text: str, *, client_id:
         .outerjoin(contacts, contacts.c.id == addresses.c.contact_id)
         .join(clients, clients.c.id == owner)
         .where(addresses.c.kind == "email", clients.c.archived_at.is_(None), contacts.c.archived_at.is_(None))
-        .where(
-            sa.or_(
-                addresses.c.value.like(f"{plain}%", escape="\\"),
-                clients.c.name_folded.like(f"{folded}%", escape="\\"),
-                clients.c.name_folded.like(f"% {folded}%", escape="\\"),
-                contacts.c.name.like(f"{_escape(text.strip()[:100])}%", escape="\\"),
-                contacts.c.name.like(f"{_escape(text.strip()[:100].title())}%", escape="\\"),
-                contacts.c.name.like(f"% {_escape(text.strip()[:100].title())}%", escape="\\"),
-            )
-        )
+        .where(sa.or_(addresses.c.value.like(f"{plain}%", escape="\\"), *_named(text.strip()[:100])))
     )
     first = sa.case((clients.c.id == client_id, 0), else_=1)
     found = [Suggestion(r.name, r.address, r.of) for r in await conn.execute(people.order_by(first).limit(MOST))]
@@ -65,6 +55,15 @@ async def suggest(conn: AsyncConnection, _actor: Actor, text: str, *, client_id:
         Suggestion(r.name, r.email, "") for r in await conn.execute(colleagues.order_by(users.c.name).limit(MOST))
     ]
     return list({one.address: one for one in reversed(found)}.values())[::-1][:MOST]
+
+
+def _named(text: str) -> list[sa.ColumnElement[bool]]:
+    """A client's name is folded in the database, a contact's stands as it was written: capitals are tried for it."""
+    folded = _escape(fold(text))
+    if not folded:
+        return []
+    ways = [(clients.c.name_folded, folded), (contacts.c.name, _escape(text)), (contacts.c.name, _escape(text.title()))]
+    return [column.like(f"{before}{word}%", escape="\\") for column, word in ways for before in ("", "% ")]
 
 
 def _escape(text: str) -> str:

@@ -11,10 +11,10 @@ from dataclasses import asdict, replace
 import msgspec
 from aiohttp import web
 
-from hub.errors import Conflict
+from hub.errors import Conflict, HubError
 from hub.mail import register
 from hub.mail.sending import cancelling, drafts, outbox, submit, suggestions
-from hub.mail.sending.drafts import Start
+from hub.mail.sending.drafts import Draft, Start
 from hub.mail.sending.replying import Kind
 from hub.store import changes
 from hub.web import composing, render
@@ -23,6 +23,8 @@ from hub.web.pages.drafts import create_or_find, keep_files, save_over
 from hub.web.recipients import read_addresses
 from hub.web.routes import Route
 from hub.web.visit import Visit
+
+SAVED_AS = "Hub-Draft"
 
 
 class ComposeQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,11 +68,22 @@ async def people(visit: Visit) -> web.StreamResponse:
 async def send(visit: Visit) -> web.StreamResponse:
     """Save what is written, then send it; a repeat answers what the first one did."""
     try:
-        message_id = await _send(visit)
+        draft = await _saved(visit)
     except Conflict as known:
         if known.code != "draft_sent":
             raise
-        message_id = known.details["sent_as"]
+        return await _sent(visit, known.details["sent_as"])
+    try:
+        message_id = await _send(visit, draft)
+    except HubError as refusal:
+        # The page is told which version it has by now, so that it goes on saving over that.
+        answer = render.error_page(visit.request, refusal)
+        answer.headers[SAVED_AS] = f"{draft.id}:{draft.version}"
+        return answer
+    return await _sent(visit, message_id)
+
+
+async def _sent(visit: Visit, message_id: int) -> web.StreamResponse:
     if not visit.is_fragment:
         return render.go(visit, "/drafts")
     async with visit.db.read() as conn:
@@ -86,13 +99,18 @@ def _back(visit: Visit) -> str:
     return f"/clients/{client}" if client and not answers else f"/messages/{answers}" if answers else "/compose"
 
 
-async def _send(visit: Visit) -> int:
+async def _saved(visit: Visit) -> Draft:
+    """Keep what was written, and the files that came with it, before anything can refuse it."""
     draft_id = visit.form.number("draft")
     draft = await (save_over(visit, draft_id) if draft_id else create_or_find(visit))
     if visit.form.files:
         await keep_files(visit, draft.id)
         async with visit.db.read() as conn:
             draft = await drafts.find(conn, visit.actor, draft.id)
+    return draft
+
+
+async def _send(visit: Visit, draft: Draft) -> int:
     to = tuple(read_addresses(getattr(draft, name), field=name) for name in ("to", "cc", "bcc"))
     new = submit.of_draft(draft, visit.services.blobs, to)
     frozen = await submit.freeze(
