@@ -52,7 +52,7 @@ async function add(name, content) {
 
 await mkdir(out, { recursive: true });
 await Promise.all([
-  bundle(["js/app.js", "js/boot.js", "js/live-worker.js"], { format: "iife", target: "es2022" }),
+  bundle(["js/app.js", "js/boot.js", "js/live-worker.js", "js/composer.js"], { format: "iife", target: "es2022" }),
   bundle(["css/app.css"], { loader: { ".woff2": "file" }, target: ["chrome123", "firefox121", "safari17.5"] }),
   sprite(),
 ]);

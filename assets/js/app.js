@@ -10,6 +10,7 @@ import { startLive } from "./live.js";
 import { startQueue } from "./queue.js";
 import { startRecordings } from "./recording.js";
 import { startShell } from "./shell.js";
+import { startUndo } from "./undo.js";
 
 startShell();
 startClicks();
@@ -20,4 +21,5 @@ startKeys();
 startQueue();
 startRecordings();
 startLetter();
+startUndo();
 startLive();

@@ -27,8 +27,11 @@ function write(button) {
   if (!composer) return;
   open(composer);
   const { elements } = composer;
-  if (button.dataset.writeTo && elements?.to) elements.to.value = button.dataset.writeTo;
-  (elements?.text ?? composer).focus({ preventScroll: true });
+  if (button.dataset.writeTo && elements?.to) {
+    elements.to.value = button.dataset.writeTo;
+    elements.to.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+  (composer.querySelector("#c-editor") ?? elements?.text ?? composer).focus({ preventScroll: true });
   composer.scrollIntoView({ block: "center" });
 }
 

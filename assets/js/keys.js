@@ -28,6 +28,7 @@ function act({ code, shiftKey, timeStamp }) {
   goes = code === "KeyG" ? timeStamp : 0;
   if (code === "Slash" && shiftKey) return open("keys");
   if (code === "Slash") return focus(document.querySelector("#find"));
+  if (code === "KeyN") return location.assign("/compose") ?? true;
   if (code === "KeyT") return click(firstToTake());
   if (code === "Enter") return click(document.activeElement.matches("[data-row]") && document.activeElement.querySelector("a:not([download]), [data-play]"));
   if (code === "KeyH") return click(document.querySelector("[data-call-key=hold]"));

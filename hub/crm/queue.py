@@ -382,6 +382,23 @@ async def settle(conn: AsyncConnection, kind: Kind, ref_id: int, *, now: datetim
         await _tell(conn, row, now=now)
 
 
+async def reopen(conn: AsyncConnection, kind: Kind, ref_id: int, *, version: int, owned: bool, now: datetime) -> None:
+    """Open again what `settle` closed at this version, to its owner where it was `owned`, else to the team.
+
+    Whatever happened to it since stands.
+    """
+    closed = sa.and_(queue_items.c.state == "done", queue_items.c.version == version)
+    back = {"state": "claimed", "version": queue_items.c.version + 1} if owned else _freed("waiting", now)
+    update = (
+        sa.update(queue_items)
+        .where(queue_items.c.kind == kind, queue_items.c.ref_id == ref_id, closed)
+        .values(**back, done_at=None)
+        .returning(*_COLUMNS)
+    )
+    if row := (await conn.execute(update)).mappings().first():
+        await _tell(conn, row, now=now)
+
+
 async def assign(conn: AsyncConnection, kind: Kind, ref_id: int, user_id: int, *, now: datetime) -> None:
     """Give a waiting item to a person, as when its caller was answered by them."""
     update = (

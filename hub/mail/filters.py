@@ -57,11 +57,13 @@ _EQUAL = ("client_id", "mailbox_id", "thread_id", "direction", "state", "author_
 
 
 def may_see(actor: Actor, table: Any = messages) -> sa.ColumnElement[bool]:
-    """The messages the actor may see, without a join."""
+    """The messages the actor may see, without a join. What was taken back is a draft again, and nobody's message."""
     open_ = access.mailbox_open(actor, team_id=mailboxes.c.team_id, owner_id=mailboxes.c.owner_id)
+    is_there: sa.ColumnElement[bool] = table.c.state != "undone"
     if actor.is_admin:
-        return sa.true()
-    return sa.or_(table.c.mailbox_id.in_(sa.select(mailboxes.c.id).where(open_)), table.c.client_id.is_not(None))
+        return is_there
+    theirs = table.c.mailbox_id.in_(sa.select(mailboxes.c.id).where(open_))
+    return sa.and_(is_there, sa.or_(theirs, table.c.client_id.is_not(None)))
 
 
 def conditions(actor: Actor, filters: MessageFilters, table: Any = messages) -> Iterator[sa.ColumnElement[bool]]:

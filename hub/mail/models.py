@@ -253,7 +253,7 @@ outbox = sa.Table(
     sa.Column("copy_error", sa.String(300), nullable=False, server_default=""),
     sa.Index("ix_outbox_due", "state", "not_before"),
     sa.CheckConstraint(
-        "state IN ('queued', 'sending', 'sent', 'refused', 'deferred', 'unknown', 'cancelled')", name="state"
+        "state IN ('queued', 'sending', 'sent', 'refused', 'deferred', 'unknown', 'cancelled', 'undone')", name="state"
     ),
     sa.CheckConstraint("copy_state IN ('none', 'wanted', 'done', 'failed')", name="copy"),
     sa.Index("ix_outbox_copies", "mailbox_id", "copy_state"),

@@ -16,7 +16,8 @@ import itertools
 import os
 import platform
 import re
-from collections.abc import Callable, Iterable, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from hub import faults
@@ -50,6 +51,19 @@ class BlobStore:
         except OSError as error:
             raise Unavailable("disk", f"cannot store bytes: {error.strerror}") from error
         return hashes
+
+    async def put_stream(self, chunks: Iterable[bytes]) -> tuple[str, int]:
+        """Keep what `chunks` give, never whole in memory; return SHA-256 and size. `chunks` run in a worker thread.
+
+        Raises Unavailable when the disk does not take it, and whatever `chunks` raise; then nothing is kept.
+        """
+        return await asyncio.to_thread(self._put_stream, chunks)
+
+    def pieces(self, sha256: str, *, size: int = 256 * 1024) -> Iterator[bytes]:
+        """Give the bytes of a hash in pieces; blocks, so for worker threads only. Raises NotFound."""
+        with self.path(sha256).open("rb") as file:
+            while piece := file.read(size):
+                yield piece
 
     async def get(self, sha256: str) -> bytes:
         """Return the bytes. Raises NotFound."""
@@ -101,6 +115,30 @@ class BlobStore:
         finally:
             for _, _, handle in new:
                 os.close(handle)
+
+    def _put_stream(self, chunks: Iterable[bytes]) -> tuple[str, int]:
+        digest, size = hashlib.sha256(), 0
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            handle, aside = tempfile.mkstemp(dir=self._root, prefix=".new-")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    for chunk in chunks:
+                        digest.update(chunk)
+                        size += len(chunk)
+                        file.write(chunk)
+                    file.flush()
+                    os.fsync(file.fileno())
+                place = self._place(digest.hexdigest())
+                place.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(aside, place)
+            except BaseException:
+                os.unlink(aside)
+                raise
+            _flush_folders([os.fspath(place.parent.parent), os.fspath(place.parent)])
+        except OSError as error:
+            raise Unavailable("disk", f"cannot store bytes: {error.strerror}") from error
+        return digest.hexdigest(), size
 
 
 def _create(path: str, folders: set[str]) -> int:

@@ -79,6 +79,18 @@ class Translator:
         short = self._date(local.date(), "d MMM", "d MMM y", today)
         return f"{short}, {self.clock(at)}" if local.year == today.year else short
 
+    def coming(self, at: datetime | str, *, now: datetime | None = None) -> str:
+        """A moment ahead as one says when something goes: today, 18:00; tomorrow, 09:00; Mon, 30 Nov, 09:00."""
+        local, today = self._local(at), self._local(now or utc_now()).date()
+        days = (local.date() - today).days
+        if days in (0, 1):
+            return f"{self.gettext(N_('tomorrow') if days else N_('today'))}, {self.clock(at)}"
+        return f"{self._date(local.date(), 'EEE, d MMM', 'd MMM y', today)}, {self.clock(at)}"
+
+    def local_minute(self, at: datetime | str) -> str:
+        """A moment as a field of date and time takes it."""
+        return self._local(at).strftime("%Y-%m-%dT%H:%M")
+
     def full_moment(self, at: datetime | str) -> str:
         """Date and time to the second, for a hover."""
         return dates.format_datetime(self._local(at), "d MMMM y, HH:mm:ss", locale=self.locale)
@@ -134,6 +146,8 @@ class Translator:
             "duration": self.length,
             "roughly": self.roughly,
             "local_day": self.local_day,
+            "local_minute": self.local_minute,
+            "coming": self.coming,
             "timer": timer,
             "number": self.number,
             "filesize": self.filesize,

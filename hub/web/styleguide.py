@@ -10,10 +10,12 @@ from hub.crm.clients import Address, Client, Contact
 from hub.crm.queue import Item, ItemId, Kind
 from hub.crm.timeline import Entry
 from hub.mail.register import AttachmentRow, MailboxRow, MessageRow
+from hub.mail.sending.drafts import Start
 from hub.telephony.reading.panel import Panel
 from hub.telephony.reading.register import CallRow, LegRow
 from hub.telephony.recordings.recording_files import RecordingPath
 from hub.telephony.recordings.recordings import Recording
+from hub.web.composing import Writing, later_choices
 
 
 def facts(user_id: int, now: datetime) -> dict[str, Any]:
@@ -28,6 +30,7 @@ def facts(user_id: int, now: datetime) -> dict[str, Any]:
         "recordings": {2: (recording(11, now),)},
         "entries": entries(now),
         "mailboxes": mailboxes(),
+        "writing": writing(now),
         "now": now,
     }
 
@@ -129,6 +132,13 @@ def client() -> Client:
     contacts = (Contact(1, "Мария Зуева", "закупки", theirs),)
     began = datetime(2026, 1, 12, tzinfo=UTC)
     return Client(1, "organisation", "ООО «Северный лес»", "Звонить до обеда.", None, began, own, contacts)
+
+
+def writing(now: datetime) -> Writing:
+    boxes = mailboxes()
+    to = "Мария Зуева <zueva@severles.example>"
+    choices = later_choices(now)
+    return Writing(start=Start(), mailboxes=boxes, mailbox=boxes[0].address, to=to, choices=choices)
 
 
 def mailboxes() -> list[MailboxRow]:

@@ -53,6 +53,7 @@ MAIL = '{"mailbox": "sales@hub.test", "to": "a@b.example", "subject": "x", "text
 BOX = "address=olga%40hub.test&imap_host=imap.hub.test&smtp_host=smtp.hub.test&password=x"
 SIDES = '"imap": {"host": "i.test", "port": 993}, "smtp": {"host": "s.test", "port": 465}'
 BOX_JSON = f'{{"address": "o@hub.test", "team": 1, {SIDES}}}'
+DRAFT = '{"mailbox": "sales@hub.test", "to": "a@b.example"}'
 CLIENT = '{"name": "Ромашка"}'
 RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/"): Rule(303, 303),
@@ -104,6 +105,8 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/mailboxes/{id}"): Rule(404, 200, of="mailbox"),
     ("POST", "/mailboxes/{id}/read-again"): Rule(404, 204, of="mailbox"),
     ("POST", "/messages/{id}/reply"): Rule(404, 200, of="message", form=LETTER.replace("12345678", "87654321")),
+    ("GET", "/messages/{id}/waiting"): Rule(404, 200, of="message"),
+    ("POST", "/messages/{id}/take-back"): Rule(404, 403, of="message"),
     ("POST", "/messages/{id}/send-again"): Rule(404, 409, of="message"),
     ("POST", "/messages/{id}/accept-as-sent"): Rule(404, 409, of="message"),
     ("POST", "/messages/{id}/flags"): Rule(404, 204, of="message", form="seen=1"),
@@ -168,7 +171,19 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/clients/{id}/timeline"): Rule(200, 200, of="client"),
     ("POST", "/call"): Rule(200, 200, form="to=%2B74951234567&request_id=12345678"),
     # … but a mailbox is its team's
-    ("POST", "/clients/{id}/messages"): Rule(404, 200, of="client", form=LETTER),
+    ("GET", "/compose"): Rule(404, 200),
+    ("GET", "/compose/people"): Rule(200, 200),
+    ("POST", "/compose"): Rule(404, 200, form=LETTER),
+    # … and a draft its writer's alone: this one is a colleague's of olga's team
+    ("GET", "/drafts"): Rule(200, 200),
+    ("POST", "/drafts"): Rule(404, 200, form=LETTER.replace("12345678", "87654321")),
+    ("GET", "/drafts/{id}"): Rule(404, 404, of="draft"),
+    ("POST", "/drafts/{id}"): Rule(404, 404, of="draft", form=LETTER + "&version=1"),
+    ("POST", "/drafts/{id}/files"): Rule(404, 404, of="draft"),
+    ("GET", "/drafts/{id}/files/{file}"): Rule(404, 404, of="draft"),
+    ("POST", "/drafts/{id}/files/{file}/remove"): Rule(404, 404, of="draft"),
+    ("POST", "/drafts/{id}/delete"): Rule(404, 404, of="draft"),
+    ("POST", "/drafts/{id}/restore"): Rule(404, 404, of="draft"),
 }
 API_RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/calls"): Rule(200, 200),
@@ -196,6 +211,16 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/messages"): Rule(404, 202, json=MAIL),
     ("GET", "/messages/{id}"): Rule(404, 200, of="message"),
     ("POST", "/messages/{id}/link"): Rule(404, 200, of="message", json="{}"),
+    ("POST", "/messages/{id}/cancel"): Rule(404, 403, of="message"),
+    ("GET", "/drafts"): Rule(200, 200),
+    ("POST", "/drafts"): Rule(404, 201, json=DRAFT),
+    ("GET", "/drafts/{id}"): Rule(404, 404, of="draft"),
+    ("POST", "/drafts/{id}"): Rule(404, 404, of="draft", json=DRAFT.replace("}", ', "version": 1}')),
+    ("POST", "/drafts/{id}/delete"): Rule(404, 404, of="draft"),
+    ("POST", "/drafts/{id}/restore"): Rule(404, 404, of="draft"),
+    ("POST", "/drafts/{id}/attachments"): Rule(404, 404, of="draft", json='{"name": "x", "content": ""}'),
+    ("POST", "/drafts/{id}/attachments/{file}/remove"): Rule(404, 404, of="draft"),
+    ("POST", "/drafts/{id}/send"): Rule(404, 404, of="draft"),
     ("GET", "/messages/{id}/raw"): Rule(404, 200, of="message"),
     ("POST", "/messages/{id}/parse"): Rule(403, 403, of="message"),
     ("POST", "/messages/{id}/flags"): Rule(404, 200, of="message", json='{"seen": true}'),
@@ -218,7 +243,6 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/outbox"): Rule(200, 200),
     ("POST", "/messages/{id}/send-again"): Rule(404, 409, of="message"),
     ("POST", "/messages/{id}/accept-as-sent"): Rule(404, 409, of="message"),
-    ("POST", "/messages/{id}/cancel"): Rule(404, 409, of="message"),
     ("GET", "/queue"): Rule(200, 200),
     ("POST", "/queue/{id}/claim"): Rule(404, 200, of="item"),
     ("POST", "/queue/{id}/release"): Rule(404, 200, of="item"),
@@ -275,6 +299,9 @@ async def ids(site: Site) -> dict[str, int]:
     async with api.post("calls", json={"to": "+74951230000"}) as answer:
         intent = (await answer.json())["intent"]
     message_id = await talk.message(site.db, site.blobs, files=(("a.txt", "text/plain", b"a"),))
+    colleague = await site.api("pavel")
+    async with colleague.post("drafts", json={"mailbox": "sales@hub.test", "text": "между нами"}) as answer:
+        draft = (await answer.json())["id"]
     async with api.post("clients", json={"name": "Ромашка", "contacts": [{"name": "Анна"}]}) as answer:
         client = await answer.json()
     async with site.db.read() as conn:
@@ -300,6 +327,7 @@ async def ids(site: Site) -> dict[str, int]:
         "item": item_id,
         "recording": recording_id,
         "message": message_id,
+        "draft": draft,
         "attachment": (await got(api, f"messages/{message_id}"))["attachments"][0]["id"],
         "thread": (await got(api, f"messages/{message_id}"))["thread"],
         "lead": (await got(api, "leads"))["items"][0]["id"],
@@ -313,6 +341,7 @@ async def ask(client: aiohttp.ClientSession, key: tuple[str, str], ids: dict[str
     method, path = key
     rule = EVERY.get(key, Rule(0, 0))
     path = path.replace("{id}", str(ids.get(rule.of, 1))).replace("{team}", str(ids.get(rule.of, 1)))
+    path = path.replace("{file}", "1")
     headers = {"HX-Request": "true"} if not path.startswith("/api") and path != "/logout" else {}
     data: str | None = None
     if rule.form:

@@ -101,6 +101,8 @@ async def test_a_mail_comes_to_the_open_card_and_is_answered_from_it(tmp_path: P
         await shoot(page, "card-mail")
         await page.get_by_text("Счёт на ноябрь").first.click()
         await page.get_by_role("textbox", name="Message").last.fill("Счёт во вложении.")
-        await page.get_by_role("button", name="Send").first.click()
-        (delivered,) = await wait_for(lambda: test_mail._delivered(postfix, test_mail.IRINA), what="the answer arrived")
+        await page.get_by_role("button", name="Send", exact=True).click()
+        await expect(page.locator("[data-undo-button]")).to_be_visible()
+        arrived = lambda: test_mail._delivered(postfix, test_mail.IRINA)  # noqa: E731
+        (delivered,) = await wait_for(arrived, what="the answer arrived, its ten seconds over", deadline_s=30)
         assert b"In-Reply-To:" in delivered

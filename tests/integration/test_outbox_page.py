@@ -12,6 +12,7 @@ from hub.clock import utc_now
 from hub.crm.linking import Linker
 from hub.mail.models import mailboxes, messages, outbox, outbox_recipients
 from hub.mail.reading.headers import Address
+from hub.mail.sending import outbox as decisions
 from hub.mail.sending import submit
 from hub.mail.sending.submit import NewMessage
 from tests.integration.test_api_clients import got
@@ -133,12 +134,13 @@ async def test_the_api_takes_the_same_decisions(site: Site) -> None:
     api = await site.api("anna")
     waits = await letter(site, "anna", "waits")
     unknown = await letter(site, "anna", "unknown", "unknown")
+    async with site.db.begin() as conn:
+        await decisions.cancel(conn, site.actors["anna"], waits, now=utc_now())
     for message_id, deed, state in (
-        (waits, "cancel", "cancelled"),
         (unknown, "accept-as-sent", "sent"),
         (waits, "send-again", "queued"),
     ):
         async with api.post(f"messages/{message_id}/{deed}", json={}) as answer:
             assert (answer.status, (await answer.json())["state"]) == (200, state)
     async with api.post(f"messages/{unknown}/cancel", json={}) as answer:
-        assert answer.status == 409 and (await answer.json())["error"]["code"] == "not_open"
+        assert answer.status == 409 and (await answer.json())["error"]["code"] == "gone"

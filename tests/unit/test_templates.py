@@ -34,6 +34,8 @@ from hub.mail.reading.quotes import Parts
 from hub.mail.register import RecipientRow
 from hub.mail.sender_signs import Warned
 from hub.mail.sending import standing
+from hub.mail.sending.cancelling import Waiting
+from hub.mail.sending.drafts import Draft, DraftFile, Start
 from hub.mail.sending.identities import Identity, Signature
 from hub.mail.sending.templates import Template
 from hub.mail.trial import Step
@@ -46,6 +48,7 @@ from hub.telephony.reading import colleagues
 from hub.telephony.routing.routing import Facts, Owner, Target, decide
 from hub.web import styleguide
 from hub.web.assets import Assets
+from hub.web.composing import Writing, later_choices
 from hub.web.letter import Event, File, Letter, event_of, linked
 from hub.web.look import make_environment
 from hub.web.pages.mail_register import why_found
@@ -57,7 +60,7 @@ ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 ANNA = Actor(5, "Анна Иванова", "anna@hub.test", "manager", frozenset({1}), "101", "ru")
 OLGA = Actor(1, "Ольга Соколова", "olga@hub.test", "admin", frozenset(), None, "ru")
-BUILT = "app.css app.js boot.js live-worker.js sprite.svg favicon.svg inter-latin-wght-normal.woff2".split()
+BUILT = "app.css app.js boot.js composer.js live-worker.js sprite.svg favicon.svg inter-latin-wght-normal.woff2".split()
 ASSETS = Assets(Path(), {name: name for name in [*BUILT, "inter-cyrillic-wght-normal.woff2"]})
 VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
 
@@ -167,6 +170,26 @@ UNREAD = replace(
     event=None,
 )
 CARD = {"client": styleguide.client(), "entries": SAMPLE["entries"], "request_id": "r" * 32, "next_cursor": "abc"}
+DRAFT_FILE = DraftFile(3, "смета.pdf", "application/pdf", 90_000, "0" * 64, False, None)
+DRAFT = Draft(
+    *(7, 1, "sales@hub.test", None, 1, "ООО «Северный лес»", None, "reply", 1),
+    *("zueva@severles.example", "", "b@b.example", "Re: Счёт", "<p>Да</p>", "Да", True, 3),
+    *(None, NOW, NOW, None, (DRAFT_FILE,)),
+)
+WRITING = Writing(
+    start=Start(kind="reply", answers_id=1, client_id=1),
+    mailboxes=SAMPLE["mailboxes"],
+    mailbox="sales@hub.test",
+    to="zueva@severles.example",
+    subject="Re: Счёт",
+    quoted=MAIL,
+    quotes=True,
+    request_id="r" * 32,
+    choices=later_choices(NOW),
+    begun=DRAFT,
+)
+OPEN_DRAFT = replace(WRITING, draft_id=7, version=3, saved_at=NOW, files=(DRAFT_FILE,), bcc="b@b.example", begun=None)
+CARD = {"client": styleguide.client(), "entries": SAMPLE["entries"], "writing": WRITING, "next_cursor": "abc"}
 CARD |= {"recordings": SAMPLE["recordings"]}
 RULES = TeamRules(hours={"mon": (("09:00", "18:00"),)}, personal_s=15, overflow_team_id=2, overflow_s=60)
 BLOCK = Block(1, "pattern", "+7900*", "робот", NOW, "Ольга Соколова")
@@ -316,7 +339,6 @@ PAGES: dict[str, dict[str, Any]] = {
         "q": "бел",
         "next_cursor": "x",
     },
-    "client.html": CARD | {"mailboxes": SAMPLE["mailboxes"]},
     "mail/templates.html": {
         "templates": [Template(1, None, None, "Счёт", "ru", "Счёт для {{client.name}}", "<p>x</p>", NOW)],
         "snippets": {1: "x"},
@@ -344,9 +366,22 @@ PAGES: dict[str, dict[str, Any]] = {
         "values": {},
         "error": None,
     },
+    "client.html": CARD,
+    "compose.html": {"writing": OPEN_DRAFT},
+    "compose/waiting.html": {"message": MAIL, "waiting": Waiting(NOW + timedelta(days=3), None)},
+    "compose/deleted.html": {"draft_id": 7},
+    "drafts.html": {
+        "drafts": [DRAFT, replace(DRAFT, id=8, kind="new", subject="", to="", client_name=None)],
+        "going": [(replace(DRAFT, id=9, message_id=4), NOW + timedelta(days=1))],
+        "next_cursor": "x",
+    },
     "client_new.html": {"values": {}, "error": None},
     "client/timeline.html": {"client_id": 1, "entries": SAMPLE["entries"], "recordings": {}, "next_cursor": None},
-    "client/sent.html": {"back": "/clients/1", "message": MAIL},
+    "client/sent.html": {
+        "back": "/clients/1",
+        "message": MAIL,
+        "waiting": Waiting(NOW + timedelta(seconds=10), NOW + timedelta(seconds=10)),
+    },
     "call/asked.html": {"intent": _intent("dial", "sending")},
     "call/colleagues.html": {
         "call": SAMPLE["call"],
@@ -392,11 +427,7 @@ PAGES: dict[str, dict[str, Any]] = {
         "earlier": (replace(MAIL, id=2, direction="out", state="unknown", author_name="Анна"),),
         "older_cursor": "abc",
         "writers": [Writer(7, "Вера Павлова", NOW)],
-        "mailboxes": SAMPLE["mailboxes"][:1],
-        "may_answer": True,
-        "to": "zueva@severles.example",
-        "subject": "Re: Счёт",
-        "request_id": "r" * 32,
+        "writing": WRITING,
     },
     "message/part.html": {"letter": UNREAD, "sandbox": "allow-same-origin"},
     "message/answering.html": {"thread_id": 1, "writers": []},

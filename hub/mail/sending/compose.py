@@ -1,12 +1,13 @@
 """The bytes of an outgoing message, built so that no field can become two.
 
 Decides how a message is written: headers, bodies, files, quote of the original. Does not decide who may send what,
-and sends nothing. Pure: same draft, same bytes. Invariants: whatever the draft says, only the fields below appear,
-Bcc never does; every line is ASCII, ends in CRLF and is at most 998 long; `Refused` names the field.
+and sends nothing. Pure: same draft, same bytes. Large files pass through piece by piece, never whole. Invariants:
+whatever the draft says, only the fields below appear, Bcc never does; every line is ASCII, ends in CRLF and is at
+most 998 long; `Refused` names the field.
 
 Free text that is not plain ASCII, or that looks like an encoded word, is written as encoded words, so that neither a
 line break nor `=?UTF-8?Q?Hi=0ABcc:_x?=` ever reaches a header as it was typed.
-Source: RFC 5322, 2047, 2231, 2045–2046.
+Source: RFC 5322, 2047, 2231, 2045–2046, 2387 (pictures within the text), 2392 (cid).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import binascii
 import hashlib
 import html as std_html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
@@ -37,16 +38,31 @@ _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^
 _ID = re.compile(r"<[!-;=?-~]{1,498}>")
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,60}/[a-z0-9][a-z0-9!#$&^_.+-]{0,60}")
 _PLAIN_WORDS = re.compile(r"[A-Za-z0-9 !#$%&'*+/^_`{|}~.,:;@()?=-]*")
+_CID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}@[A-Za-z0-9][A-Za-z0-9.-]{0,100}")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingFile:
-    """A file to send: its name as shown, its MIME type, its bytes."""
+    """A file to send: its name as shown, its MIME type, its bytes.
+
+    With a `cid` it is a picture that the HTML shows. Instead of `content`, `read` may give the bytes anew at each call,
+    in pieces of any length; `size` is their number then.
+    """
 
     name: str
     type: str
-    content: bytes
+    content: bytes = b""
+    cid: str | None = None
+    read: Callable[[], Iterable[bytes]] | None = None
+    size: int = 0
+
+    @property
+    def length(self) -> int:
+        return len(self.content) if self.read is None else self.size
+
+    def pieces(self) -> Iterable[bytes]:
+        return (self.content,) if self.read is None else self.read()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +92,15 @@ class Composed:
     recipients: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The same with its bytes in pieces, to be taken once."""
+
+    pieces: Iterator[bytes]
+    envelope_from: str
+    recipients: tuple[str, ...]
+
+
 def new_message_id(uuid: UUID, mailbox: str) -> str:
     """Return the Message-ID of a new message from `mailbox`: `<uuid@its domain>`."""
     return f"<{uuid}@{smtp_address(mailbox, field='mailbox').rpartition('@')[2]}>"
@@ -83,6 +108,12 @@ def new_message_id(uuid: UUID, mailbox: str) -> str:
 
 def compose(draft: Draft) -> Composed:
     """Build the message. Raises Refused with the field's name for what cannot be sent."""
+    stream = compose_stream(draft)
+    return Composed(b"".join(stream.pieces), stream.envelope_from, stream.recipients)
+
+
+def compose_stream(draft: Draft) -> Stream:
+    """Build the message piece by piece. Raises Refused as `compose`, for its size also while pieces are taken."""
     sender = smtp_address(draft.sender.address, field="from")
     named = [("to", draft.to), ("cc", draft.cc), ("bcc", draft.bcc)]
     recipients = dict.fromkeys(smtp_address(a.address, field=field) for field, people in named for a in people)
@@ -105,10 +136,28 @@ def compose(draft: Draft) -> Composed:
     if references := _references(draft):
         fields.append(_field("References", references))
     fields.append("MIME-Version: 1.0\r\n")
-    raw = "".join(fields).encode("ascii") + _content(draft)
-    if len(raw) > MAX_BYTES:
-        raise Refused("too_large", f"the message is over {MAX_BYTES // 1_000_000} MB", field="attachments")
-    return Composed(raw, sender, tuple(recipients))
+    for file in draft.files:
+        guard.one_line(file.name, field="attachments", max_bytes=2000)
+        if file.cid is not None and not _CID.fullmatch(file.cid):
+            raise Refused("bad_cid", "not a Content-ID", field="attachments")
+    if sum(file.length for file in draft.files) * 78 // 57 > MAX_BYTES:
+        raise _too_large()
+    pieces = _bounded("".join(fields).encode("ascii"), _content(draft))
+    return Stream(pieces, sender, tuple(recipients))
+
+
+def _too_large() -> Refused:
+    return Refused("too_large", f"the message is over {MAX_BYTES // 1_000_000} MB", field="attachments")
+
+
+def _bounded(head: bytes, content: Iterable[bytes]) -> Iterator[bytes]:
+    used = len(head)
+    yield head
+    for piece in content:
+        used += len(piece)
+        if used > MAX_BYTES:
+            raise _too_large()
+        yield piece
 
 
 def smtp_address(address: str, *, field: str) -> str:
@@ -181,23 +230,38 @@ def _references(draft: Draft) -> list[str]:
     return kept if len(kept) <= MAX_REFERENCES else [kept[0], *kept[1 - MAX_REFERENCES :]]
 
 
-def _content(draft: Draft) -> bytes:
-    """Return Content-… fields, blank line and body of the whole message."""
-    bodies = [_text_part("plain", draft.text)] if draft.text is not None or draft.html is None else []
+def _content(draft: Draft) -> Iterator[bytes]:
+    """Give Content-… fields, blank line and body of the whole message.
+
+    A picture belongs to the HTML alone (RFC 2387), so it stands beside it and within the alternative.
+    """
+    pictures = [file for file in draft.files if file.cid is not None and draft.html is not None]
+    others = [file for file in draft.files if file not in pictures]
+    bodies: list[Iterable[bytes]] = []
+    if draft.text is not None or draft.html is None:
+        bodies.append([_text_part("plain", draft.text)])
     if draft.html is not None:
-        bodies.append(_text_part("html", draft.html))
+        html: Iterable[bytes] = [_text_part("html", draft.html)]
+        if pictures:
+            html = _multipart("related", [html, *map(_file_part, pictures)], draft.message_id)
+        bodies.append(html)
     content = bodies[0] if len(bodies) == 1 else _multipart("alternative", bodies, draft.message_id)
-    if not draft.files:
-        return content
-    return _multipart("mixed", [content, *(_file_part(file) for file in draft.files)], draft.message_id)
+    if others:
+        content = _multipart("mixed", [content, *map(_file_part, others)], draft.message_id)
+    yield from content
 
 
-def _multipart(kind: str, parts: list[bytes], message_id: str) -> bytes:
+def _multipart(kind: str, parts: list[Iterable[bytes]], message_id: str) -> Iterator[bytes]:
     # "=_" stands in neither quoted-printable nor base64, so no content can hold the boundary.
     boundary = f"=_{kind}_{hashlib.sha256(message_id.encode()).hexdigest()[:24]}"
     mark = b"--" + boundary.encode("ascii")
-    head = f'Content-Type: multipart/{kind}; boundary="{boundary}"\r\n\r\n'.encode("ascii")
-    return head + b"".join(mark + b"\r\n" + part + b"\r\n" for part in parts) + mark + b"--\r\n"
+    first = '; type="text/html"' if kind == "related" else ""
+    yield f'Content-Type: multipart/{kind}{first}; boundary="{boundary}"\r\n\r\n'.encode("ascii")
+    for part in parts:
+        yield mark + b"\r\n"
+        yield from part
+        yield b"\r\n"
+    yield mark + b"--\r\n"
 
 
 def _text_part(kind: str, text: str | None) -> bytes:
@@ -220,15 +284,34 @@ def _base64(raw: bytes) -> bytes:
     return base64.encodebytes(raw.replace(b"\n", b"\r\n")).replace(b"\n", b"\r\n")
 
 
-def _file_part(file: OutgoingFile) -> bytes:
-    guard.one_line(file.name, field="attachments", max_bytes=2000)
+def _file_part(file: OutgoingFile) -> Iterator[bytes]:
     kind = file.type.lower() if _TYPE.fullmatch(file.type.lower()) else "application/octet-stream"
     if kind.startswith(("multipart/", "message/")):
         kind = "application/octet-stream"
     name = file_name(file.name, number=1, kind=kind)
-    head = f"Content-Type: {kind}\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment"
-    head += "".join(f";\r\n {piece}" for piece in _name_parameter(name)) + "\r\n\r\n"
-    return head.encode("ascii") + base64.encodebytes(file.content).replace(b"\n", b"\r\n")
+    how = "attachment" if file.cid is None else "inline"
+    head = f"Content-Type: {kind}\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: {how}"
+    head += "".join(f";\r\n {piece}" for piece in _name_parameter(name)) + "\r\n"
+    if file.cid is not None:
+        head += f"Content-ID: <{file.cid}>\r\n"
+    yield f"{head}\r\n".encode("ascii")
+    yield from _base64_lines(file.pieces())
+
+
+_LINES = 57 * 1024
+"""Bytes that make whole lines of base64: what is encoded at a time."""
+
+
+def _base64_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    left = bytearray()
+    for piece in pieces:
+        for start in range(0, len(piece), _LINES):
+            left += piece[start : start + _LINES]
+            if len(left) >= _LINES:
+                yield base64.encodebytes(left[:_LINES]).replace(b"\n", b"\r\n")
+                del left[:_LINES]
+    if left:
+        yield base64.encodebytes(left).replace(b"\n", b"\r\n")
 
 
 def _name_parameter(name: str) -> list[str]:

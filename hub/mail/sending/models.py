@@ -34,13 +34,21 @@ drafts = sa.Table(
     sa.Column("subject", sa.String(1000), nullable=False, server_default=""),
     sa.Column("html", sa.Text(), nullable=False, server_default=""),
     sa.Column("text", sa.Text(), nullable=False, server_default=""),
+    sa.Column("quotes", sa.Boolean(), nullable=False, server_default=sa.false()),
     sa.Column("version", sa.Integer(), nullable=False, server_default="0"),
     moment("send_at"),
     moment("created_at", nullable=False),
     moment("saved_at", nullable=False),
+    moment("deleted_at"),
+    link("message_id", "messages"),
+    sa.Column("closed_version", sa.Integer()),
+    sa.Column("closed_owned", sa.Boolean(), nullable=False, server_default=sa.false()),
     sa.CheckConstraint("kind IN ('new', 'reply', 'reply_all', 'forward')", name="kind"),
+    sqlite_autoincrement=True,  # no id comes twice: a page that was left open must not save into another draft
 )
-"""What is written and not sent yet; the row goes when it is sent. `version` grows by each save."""
+"""What is written and not sent yet. `version` grows by each save; `to`, `cc`, `bcc` are lines as typed; `quotes`: the
+original goes below. Once `message_id` is set it is that message, and no draft unless sending is taken back in time:
+then the queue item it closed opens again, if that still has `closed_version` (to its owner, where `closed_owned`)."""
 
 draft_files = sa.Table(
     "draft_files",

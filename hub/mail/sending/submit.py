@@ -1,15 +1,18 @@
 """What happens when a person presses "Send": the message is frozen, then stored with all that depends on it.
 
-Decides whose message it is, which conversation it joins and what is written where. Does not send. Invariants: the
-bytes are in the blob store before the transaction begins, and message, outbox, recipients, card, feed and audit are
-one transaction.
+Decides whose message it is, which conversation it joins, what is written where, and from when on it may go. Does not
+send. Invariants: the bytes are in the blob store before the transaction begins; message, outbox, recipients, card,
+feed, audit and the end of its draft are one transaction.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from datetime import datetime
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, tzinfo
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -23,17 +26,22 @@ from hub.crm.audit import record
 from hub.crm.linking import Linker
 from hub.crm.models import clients, contacts
 from hub.errors import NotFound, Refused
+from hub.faults import point
 from hub.mail import register, search
 from hub.mail.intake import conversations
 from hub.mail.models import attachments, mailboxes, messages, outbox, outbox_recipients
 from hub.mail.reading.headers import Address
 from hub.mail.reading.mime import file_name, first_line
-from hub.mail.reading.sanitize import html_to_text, safe_html
-from hub.mail.register import MessageRow
-from hub.mail.sending.compose import Composed, Draft, OutgoingFile, compose, new_message_id
+from hub.mail.reading.sanitize import html_to_text, safe_html, text_to_html
+from hub.mail.register import AttachmentRow, MessageRow
+from hub.mail.sending import drafts, replying
+from hub.mail.sending.compose import Draft, OutgoingFile, Stream, compose_stream, new_message_id
+from hub.mail.sending.drafts import DraftFile
 from hub.mail.sending.outbox import TOPIC, own_mailbox, show
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database, hint_after_commit
+
+MOST_AHEAD = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +49,8 @@ class NewMessage:
     """What a person wants to send. `mailbox` is the address it goes out from.
 
     `in_reply_to` is the id of a message in Hub, or a Message-ID. `client_id` names the card it is written from.
+    `send_at`: not before then. `draft`: what it was written as, in the version that was read. `quotes`: the message
+    that is answered, or the one that it `forwards`, stands below.
     """
 
     mailbox: str
@@ -54,14 +64,18 @@ class NewMessage:
     files: tuple[OutgoingFile, ...] = ()
     client_id: int | None = None
     contact_id: int | None = None
+    send_at: datetime | None = None
+    draft: drafts.Draft | None = None
+    forwards: int | None = None
+    quotes: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _StoredFile:
-    name: str
-    type: str
-    size: int
-    sha256: str
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """In which words and at which clock the writer reads, for the line above a quote. `zone` None: this machine's."""
+
+    language: str = "en"
+    zone: tzinfo | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +84,17 @@ class Frozen:
 
     new: NewMessage
     draft: Draft
-    composed: Composed
+    stream: Stream
     raw_sha256: str
-    files: tuple[_StoredFile, ...]
+    size: int
+    files: tuple[DraftFile, ...]
     mailbox_id: int
     answered: MessageRow | None
 
 
-async def freeze(db: Database, blobs: BlobStore, actor: Actor, new: NewMessage, *, now: datetime) -> Frozen:
+async def freeze(
+    db: Database, blobs: BlobStore, actor: Actor, new: NewMessage, *, now: datetime, reader: Reader | None = None
+) -> Frozen:
     """Build the bytes and store them, before any transaction is open.
 
     Raises Refused for what cannot be sent, NotFound for a mailbox or message the actor may not use.
@@ -85,15 +102,16 @@ async def freeze(db: Database, blobs: BlobStore, actor: Actor, new: NewMessage, 
     async with db.read() as conn:
         mailbox = await own_mailbox(conn, actor, mailboxes.c.address == new.mailbox.strip().lower())
         answered = await _answered(conn, actor, mailbox.id, new.in_reply_to)
+        forwarded = await register.find(conn, actor, new.forwards) if new.forwards is not None else None
+    if new.send_at is not None and new.send_at > now + MOST_AHEAD:
+        raise Refused("too_far_ahead", "at most a year ahead", field="send_at")
     given = new.in_reply_to if isinstance(new.in_reply_to, str) else ""
     parent = answered.message_id if answered else given
     references = (*(answered.references if answered else ()), parent)
-    html = new.html
-    if html is not None:
-        html = await asyncio.to_thread(safe_html, html, cid_url=lambda _cid: None, allow_remote=True)
-    text = await asyncio.to_thread(html_to_text, html) if html is not None and new.text is None else new.text
-    if not (text or "").strip() and not new.files:
-        raise Refused("empty_message", "a message needs a text or a file", field="text")
+    files = [await _kept(blobs, file, n) for n, file in enumerate(new.files, 1)]
+    original = forwarded or answered
+    quoted = original if new.quotes or forwarded is not None else None
+    text, html, files = await _bodies(new, quoted, files, reader or Reader())
     draft = Draft(
         sender=Address(mailbox.name or actor.name, mailbox.address),
         to=new.to,
@@ -104,29 +122,122 @@ async def freeze(db: Database, blobs: BlobStore, actor: Actor, new: NewMessage, 
         html=html,
         in_reply_to=parent,
         references=tuple(filter(None, references)),
-        files=new.files,
+        files=tuple(_outgoing(blobs, one) for one in files),
         message_id=new_message_id(uuid4(), mailbox.address),
-        date=now,
+        date=max(now, new.send_at) if new.send_at is not None else now,
     )
-    composed = await asyncio.to_thread(compose, draft)
-    raw_sha256 = await blobs.put(composed.raw)
-    files = [
-        _StoredFile(
-            file_name(file.name, number=n, kind=file.type),
-            guard.shown(file.type),
-            len(file.content),
-            await blobs.put(file.content),
-        )
-        for n, file in enumerate(new.files, 1)
-    ]
+    stream = await asyncio.to_thread(compose_stream, draft)
+    raw_sha256, size = await blobs.put_stream(stream.pieces)
     return Frozen(
         new=new,
         draft=draft,
-        composed=composed,
+        stream=stream,
         raw_sha256=raw_sha256,
+        size=size,
         files=tuple(files),
         mailbox_id=mailbox.id,
         answered=answered,
+    )
+
+
+async def _kept(blobs: BlobStore, file: OutgoingFile, number: int) -> DraftFile:
+    """Store a file's bytes; one that is stored already only says where (`read` of it is never called here)."""
+    sha256 = await blobs.put(file.content) if file.read is None else (await blobs.put_stream(file.pieces()))[0]
+    name = file_name(guard.one_line(file.name, field="attachments", max_bytes=2000), number=number, kind=file.type)
+    return DraftFile(0, name, guard.shown(file.type), file.length, sha256, file.cid is not None, file.cid)
+
+
+def _outgoing(blobs: BlobStore, file: DraftFile) -> OutgoingFile:
+    return OutgoingFile(file.name, file.type, cid=file.cid, read=partial(blobs.pieces, file.sha256), size=file.size)
+
+
+_CID_SRC = re.compile(r"""\bsrc\s*=\s*["']?cid:([^"'\s>]{1,300})""", re.IGNORECASE)
+
+
+async def _bodies(
+    new: NewMessage, quoted: MessageRow | None, files: list[DraftFile], reader: Reader
+) -> tuple[str | None, str | None, list[DraftFile]]:
+    """Return text, HTML and files with the original below: what is shown of its pictures goes along."""
+    text, html = new.text, (new.html or "").strip() or None
+    kind: replying.Kind = "forward" if new.forwards is not None else "reply"
+    if html is not None:
+        html = await _safe(html, files)
+        text = await asyncio.to_thread(html_to_text, html) if text is None else text
+    if not (text or "").strip() and not files and new.forwards is None:
+        raise Refused("empty_message", "a message needs a text or a file", field="text")
+    original = original_of(quoted, reader) if quoted is not None else None
+    if original is not None and quoted is not None:
+        if html is None and quoted.html and kind == "forward":
+            html = await asyncio.to_thread(text_to_html, text or "")
+        text = replying.with_original_text(text or "", original, kind=kind, language=reader.language)
+        if html is not None:
+            renamed, more = _pictures_along(quoted.html or "", [one for one in quoted.attachments if one.cid])
+            original = replace(original, html=renamed if quoted.html is not None else None)
+            files = [*files, *more]
+            html = await _safe(replying.with_original_html(html, original, kind=kind, language=reader.language), files)
+    if html is None:
+        return text, None, [replace(one, cid=None, inline=False) for one in files]
+    shown = set(_CID_SRC.findall(html))
+    # A picture that was deleted from the text again stays behind.
+    return text, html, [one for one in files if one.cid is None or one.cid in shown]
+
+
+async def _safe(html: str, files: list[DraftFile]) -> str:
+    known = {one.cid for one in files if one.cid}
+    clean = partial(safe_html, cid_url=lambda cid: f"cid:{cid}" if cid in known else None, allow_remote=True)
+    return await asyncio.to_thread(clean, html)
+
+
+def _pictures_along(html: str, pictures: Iterable[AttachmentRow]) -> tuple[str, list[DraftFile]]:
+    """Give the pictures that a quoted HTML shows Content-IDs of our own: a sender's may be anything."""
+    along = []
+    for number, one in enumerate(pictures, 1):
+        was = f'src="cid:{one.cid}"'
+        if was in html and one.type in drafts.PICTURES:
+            cid = f"q{number}.{one.sha256[:16]}@hub"
+            html = html.replace(was, f'src="cid:{cid}"')
+            along.append(DraftFile(0, one.name, one.type, one.size, one.sha256, True, cid))
+    return html, along
+
+
+def original_of(message: MessageRow, reader: Reader) -> replying.Original:
+    """Return a message as what is answered or forwarded."""
+
+    def people(rows: list[dict[str, str]]) -> tuple[Address, ...]:
+        return tuple(Address(one.get("name", ""), one["address"]) for one in rows)
+
+    return replying.Original(
+        is_ours=message.direction == "out",
+        author=Address(message.from_name, message.from_address),
+        reply_to=people(message.reply_to),
+        to=people(message.to),
+        cc=people(message.cc),
+        subject=message.subject,
+        text=message.text or "",
+        html=message.html,
+        at=(message.date or message.received_at).astimezone(reader.zone),
+    )
+
+
+def of_draft(draft: drafts.Draft, blobs: BlobStore, to: tuple[tuple[Address, ...], ...]) -> NewMessage:
+    """Return a draft as the message it is to be; `to` are its To, Cc and Bcc as read."""
+    is_answer = draft.kind in ("reply", "reply_all")
+    return NewMessage(
+        mailbox=draft.mailbox_address,
+        to=to[0],
+        cc=to[1],
+        bcc=to[2],
+        subject=draft.subject,
+        text=None if draft.html else draft.text,
+        html=draft.html or None,
+        in_reply_to=draft.answers_id if is_answer else None,
+        files=tuple(_outgoing(blobs, one) for one in draft.files),
+        client_id=draft.client_id,
+        contact_id=draft.contact_id,
+        send_at=draft.send_at,
+        draft=draft,
+        forwards=draft.answers_id if draft.kind == "forward" else None,
+        quotes=draft.quotes,
     )
 
 
@@ -143,11 +254,20 @@ async def _answered(
     return await register.find(conn, actor, found) if found is not None else None
 
 
-async def queue_message(conn: AsyncConnection, actor: Actor, frozen: Frozen, *, linker: Linker, now: datetime) -> int:
+async def queue_message(
+    conn: AsyncConnection,
+    actor: Actor,
+    frozen: Frozen,
+    *,
+    linker: Linker,
+    now: datetime,
+    undo: timedelta | None = None,
+) -> int:
     """Put a frozen message into the outbox, the register and on the client's card; return the message's id.
 
-    The queue item of the conversation it answers is done with, unless a colleague holds it. Raises NotFound where
-    the mailbox is no longer one of the actor's teams'.
+    It goes at its `send_at`, and not before `undo` is over: until then `cancelling.cancel` takes it back. The queue
+    item of the conversation it answers is done with, unless a colleague holds it. Raises NotFound where the mailbox
+    is no longer one of the actor's teams', Conflict where its draft was sent or changed meanwhile.
     """
     mailbox = await own_mailbox(conn, actor, mailboxes.c.id == frozen.mailbox_id)
     draft, answered = frozen.draft, frozen.answered
@@ -176,19 +296,19 @@ async def queue_message(conn: AsyncConnection, actor: Actor, frozen: Frozen, *, 
         "references": list(draft.references),
         "subject": " ".join(draft.subject.split())[:1000],
         "from_name": draft.sender.name[:300],
-        "from_address": frozen.composed.envelope_from,
+        "from_address": frozen.stream.envelope_from,
         "to": _people(draft.to),
         "cc": _people(draft.cc),
         "bcc": _people(draft.bcc),
         "reply_to": [],
-        "date": now,
+        "date": draft.date,
         "received_at": now,
         "text": (draft.text or "").replace("\x00", ""),
         "html": draft.html,
         "snippet": first_line(draft.text or "", max_chars=300),
         "auto": "none",
         "raw_sha256": frozen.raw_sha256,
-        "size": len(frozen.composed.raw),
+        "size": frozen.size,
         "parse_state": "parsed",
         "defects": [],
         "flags": ["seen"],
@@ -198,14 +318,23 @@ async def queue_message(conn: AsyncConnection, actor: Actor, frozen: Frozen, *, 
     }
     message_id: int = (await conn.execute(messages.insert().values(**values).returning(messages.c.id))).scalar_one()
     for file in frozen.files:
-        row = {"name": file.name, "type": file.type, "size": file.size, "sha256": file.sha256, "inline": False}
+        row = {"name": file.name, "type": file.type, "size": file.size, "sha256": file.sha256}
+        row |= {"inline": file.inline, "cid": file.cid}
         await conn.execute(attachments.insert().values(message_id=message_id, **row))
     await search.add_stored(conn, [message_id])
-    row = {"message_id": message_id, "mailbox_id": mailbox.id, "state": "queued", "not_before": now}
+    undo_until = now + undo if undo else None
+    not_before = max(filter(None, (now, frozen.new.send_at, undo_until)))
+    row = {"message_id": message_id, "mailbox_id": mailbox.id, "state": "queued", "not_before": not_before}
+    row |= {"undo_until": undo_until}
     outbox_id = (await conn.execute(outbox.insert().values(**row).returning(outbox.c.id))).scalar_one()
-    rows = [{"outbox_id": outbox_id, "address": a, "state": "queued"} for a in frozen.composed.recipients]
+    rows = [{"outbox_id": outbox_id, "address": a, "state": "queued"} for a in frozen.stream.recipients]
     await conn.execute(outbox_recipients.insert(), rows)
-    await _close_answered(conn, actor, thread_id, now=now)
+    if frozen.new.draft is not None:
+        await drafts.become_message(conn, actor, frozen.new.draft.id, message_id, version=frozen.new.draft.version)
+    elif not_before > now:
+        await _park(conn, actor, frozen, message_id, now=now)
+    await _close_answered(conn, actor, thread_id, message_id, now=now)
+    point("mail.submit.queued")
     details = {"mailbox": mailbox.address, "recipients": len(rows)}
     await record(
         conn,
@@ -239,7 +368,7 @@ async def _link(conn: AsyncConnection, frozen: Frozen, linker: Linker) -> dict[s
     if answered is not None and answered.client_id is not None:
         of_thread = {"link_reason": "thread", "link_confidence": "exact", "link_manual": False}
         return {"client_id": answered.client_id, "contact_id": answered.contact_id, **of_thread}
-    linked = await linker.by_email(conn, frozen.composed.recipients[0])
+    linked = await linker.by_email(conn, frozen.stream.recipients[0])
     if linked.best is None:
         return {"client_id": None, "contact_id": None, **unlinked}
     best = linked.best
@@ -247,7 +376,37 @@ async def _link(conn: AsyncConnection, frozen: Frozen, linker: Linker) -> dict[s
     return {"client_id": best.client_id, "contact_id": best.contact_id, **reason}
 
 
-async def _close_answered(conn: AsyncConnection, actor: Actor, thread_id: int, *, now: datetime) -> None:
+async def _close_answered(
+    conn: AsyncConnection, actor: Actor, thread_id: int, message_id: int, *, now: datetime
+) -> None:
     item = await queue.find_by_thing(conn, "message", thread_id)
-    if item is not None and (item.state == "waiting" or item.owner_id == actor.user_id):
+    if item is not None and (item.state == "waiting" or (item.state == "claimed" and item.owner_id == actor.user_id)):
         await queue.settle(conn, "message", thread_id, now=now)
+        owned = item.state == "claimed"
+        await drafts.keep_closed_item(conn, message_id, version=item.version + 1, owned=owned)
+
+
+async def _park(conn: AsyncConnection, actor: Actor, frozen: Frozen, message_id: int, *, now: datetime) -> None:
+    """A message that goes later comes back as a draft if it is taken back, also where it never was one."""
+    new, answered = frozen.new, frozen.answered
+    kind: replying.Kind = "forward" if new.forwards is not None else "reply" if answered is not None else "new"
+    same = answered is not None and answered.mailbox_id == frozen.mailbox_id
+    about = new.forwards if kind == "forward" else answered.id if answered is not None and same else None
+    start = drafts.Start(
+        kind=kind if about is not None else "new",
+        answers_id=about,
+        client_id=new.client_id,
+        contact_id=new.contact_id if new.client_id is not None else None,
+    )
+    content = drafts.Content(
+        mailbox=new.mailbox,
+        to=replying.written(new.to),
+        cc=replying.written(new.cc),
+        bcc=replying.written(new.bcc),
+        subject=" ".join(new.subject.splitlines()),
+        html=new.html or "",
+        text=new.text or "",
+        quotes=new.quotes,
+        send_at=new.send_at,
+    )
+    await drafts.park(conn, actor, message_id, start, content, frozen.files, now=now)

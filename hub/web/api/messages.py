@@ -6,6 +6,8 @@ built and stored before the transaction, and queued in one together with the Ide
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
@@ -22,11 +24,12 @@ from hub.mail.filters import MessageFilters
 from hub.mail.intake import again
 from hub.mail.intake.preparing import Prepared
 from hub.mail.reading.headers import Address
-from hub.mail.sending import submit
+from hub.mail.sending import cancelling, submit
 from hub.mail.sending.compose import OutgoingFile
-from hub.mail.sending.submit import Frozen, NewMessage
+from hub.mail.sending.submit import Frozen, NewMessage, Reader
 from hub.web import files
 from hub.web.api import shapes
+from hub.web.api.drafts import aware, undo_of
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Query
 from hub.web.api.filters import party_or_moment
 from hub.web.letter import refuse_held
@@ -122,7 +125,10 @@ Recipients = str | list[str | Person]
 
 
 class Send(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A message to send. `in_reply_to` is the id of a message in Hub, or a Message-ID."""
+    """A message to send. `in_reply_to` is the id of a message in Hub, or a Message-ID; `quotes` puts it below.
+
+    `send_at`: not before then. `undo_s`: it waits so long, and `/messages/{id}/cancel` takes it back until it goes.
+    """
 
     mailbox: str
     to: Recipients
@@ -135,6 +141,15 @@ class Send(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     attachments: list[NewFile] = msgspec.field(default_factory=list)
     client: Id | None = None
     contact: Id | None = None
+    quotes: bool = False
+    send_at: datetime | None = None
+    undo_s: float = 0
+
+
+class TakenBack(msgspec.Struct, frozen=True, kw_only=True):
+    """The draft that the message is again."""
+
+    draft: int | None
 
 
 def _recipients(given: Recipients, *, field: str) -> tuple[Address, ...]:
@@ -148,7 +163,14 @@ def _recipients(given: Recipients, *, field: str) -> tuple[Address, ...]:
     return tuple(found)
 
 
-async def freeze(visit: Visit, body: Send) -> Frozen:
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    frozen: Frozen
+    undo: timedelta | None
+
+
+async def freeze(visit: Visit, body: Send) -> _Ready:
+    undo = undo_of(body.undo_s)
     if len(body.attachments) > MAX_FILES or sum(len(f.content) for f in body.attachments) > MAX_UPLOAD_BYTES:
         raise Refused("too_large", f"at most {MAX_FILES} files of {MAX_UPLOAD_BYTES} bytes together")
     new = NewMessage(
@@ -163,12 +185,18 @@ async def freeze(visit: Visit, body: Send) -> Frozen:
         files=tuple(OutgoingFile(f.name, f.type, f.content) for f in body.attachments),
         client_id=body.client,
         contact_id=body.contact,
+        quotes=body.quotes,
+        send_at=aware(body.send_at),
     )
-    return await submit.freeze(visit.db, visit.services.blobs, visit.actor, new, now=visit.now)
+    reader = Reader(language=visit.language)
+    frozen = await submit.freeze(visit.db, visit.services.blobs, visit.actor, new, now=visit.now, reader=reader)
+    return _Ready(frozen, undo)
 
 
-async def send(conn: AsyncConnection, visit: Visit, frozen: Frozen) -> shapes.Message:
-    message_id = await submit.queue_message(conn, visit.actor, frozen, linker=visit.services.linker, now=visit.now)
+async def send(conn: AsyncConnection, visit: Visit, ready: _Ready) -> shapes.Message:
+    message_id = await submit.queue_message(
+        conn, visit.actor, ready.frozen, linker=visit.services.linker, now=visit.now, undo=ready.undo
+    )
     return shapes.message(await register.find(conn, visit.actor, message_id))
 
 
@@ -208,6 +236,10 @@ async def renew(conn: AsyncConnection, visit: Visit, prepared: Prepared) -> shap
         details={"is_read": is_read},
     )
     return shapes.message(await register.find(conn, visit.actor, visit.id()))
+
+
+async def cancel(conn: AsyncConnection, visit: Visit, _body: Nothing) -> TakenBack:
+    return TakenBack(draft=await cancelling.cancel(conn, visit.actor, visit.id(), now=visit.now))
 
 
 async def raw(visit: Visit, _query: Any) -> web.StreamResponse:
@@ -251,6 +283,13 @@ ENDPOINTS = (
         prepare=read_again,
         writes=renew,
         answer=shapes.Message,
+    ),
+    Endpoint(
+        method="POST",
+        path="/messages/{id}/cancel",
+        summary="Take back a message that has not gone",
+        writes=cancel,
+        answer=TakenBack,
     ),
     Endpoint(method="GET", path="/messages/{id}", summary="One message", reads=found, answer=shapes.Message),
     Endpoint(

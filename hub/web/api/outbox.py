@@ -129,11 +129,6 @@ async def accept_as_sent(conn: AsyncConnection, visit: Visit, _body: Any) -> sha
     return await _shown(conn, visit)
 
 
-async def cancel(conn: AsyncConnection, visit: Visit, _body: Any) -> shapes.Message:
-    await outbox.cancel(conn, visit.actor, visit.id(), now=visit.now)
-    return await _shown(conn, visit)
-
-
 ENDPOINTS = (
     Endpoint(
         method="GET",
@@ -155,13 +150,6 @@ ENDPOINTS = (
         path="/messages/{id}/accept-as-sent",
         summary="Take a message of unknown fate as sent",
         writes=accept_as_sent,
-        answer=shapes.Message,
-    ),
-    Endpoint(
-        method="POST",
-        path="/messages/{id}/cancel",
-        summary="Take back a message that has not gone out",
-        writes=cancel,
         answer=shapes.Message,
     ),
 )

@@ -5,7 +5,6 @@ Cards are open to every manager. Invariant: a client and the addresses typed wit
 
 from __future__ import annotations
 
-import secrets
 from typing import Literal
 
 import msgspec
@@ -15,10 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm import clients, timeline
 from hub.errors import Refused
 from hub.mail.filters import shown_by_twin
-from hub.mail.register import mailboxes_of
 from hub.store import changes
 from hub.telephony.recordings import recordings
-from hub.web import belongings, render
+from hub.web import belongings, composing, render
 from hub.web.routes import Route
 from hub.web.visit import Visit, read_cursor, read_time_cursor, write_cursor
 
@@ -100,8 +98,9 @@ async def card(visit: Visit) -> web.StreamResponse:
         client = await clients.find(conn, client_id)
         entries = await timeline.page(conn, client_id, limit=ENTRIES + 1, but=shown_by_twin())
         heard = await _heard(conn, visit, entries)
-        mailboxes = await mailboxes_of(conn, visit.actor)
-    context = {"client": client, "mailboxes": mailboxes, "recordings": heard, "request_id": secrets.token_hex(16)}
+        mails = client.every_address("email")
+        writing = await composing.on_card(conn, visit, client.id, mails[0].value if mails else "")
+    context = {"client": client, "writing": writing, "recordings": heard}
     return render.page(visit, "client.html", context | _page_of(entries), feed=feed)
 
 

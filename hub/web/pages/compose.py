@@ -1,91 +1,141 @@
-"""Writing and answering from a client's card: a form becomes a message in the outbox.
+"""Writing, answering, forwarding, sending, and taking back: a form becomes a draft, a draft a message in the outbox.
 
-Invariant: the bytes are built before the transaction, and one form is one message, however often it is sent: its
-`request_id` stands as an Idempotency-Key.
+Invariants: what was written is a draft before anything can refuse it, so a bad address loses no word; and one
+composer is one message, however often it is sent: its `request_id` names its draft, and a draft goes once.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
+from dataclasses import asdict, replace
 
+import msgspec
 from aiohttp import web
 
-from hub.crm import clients, idempotency
-from hub.errors import Refused
+from hub.errors import Conflict, HubError
 from hub.mail import register
-from hub.mail.sending import outbox, submit
-from hub.mail.sending.compose import OutgoingFile
-from hub.mail.sending.submit import NewMessage
-from hub.web import render
+from hub.mail.sending import cancelling, drafts, outbox, submit, suggestions
+from hub.mail.sending.drafts import Draft, Start
+from hub.mail.sending.replying import Kind
+from hub.store import changes
+from hub.web import composing, render
+from hub.web.api.endpoint import Id, json_response
+from hub.web.pages.drafts import create_or_find, keep_files, save_over
 from hub.web.recipients import read_addresses
 from hub.web.routes import Route
 from hub.web.visit import Visit
 
-MAX_TEXT_CHARS = 200_000
+SAVED_AS = "Hub-Draft"
+
+
+class ComposeQuery(msgspec.Struct, frozen=True, kw_only=True):
+    kind: Kind = "new"
+    answers: Id | None = None
+    client: Id | None = None
+    contact: Id | None = None
+    to: str = ""
+    mailbox: str = ""
+
+
+class PeopleQuery(msgspec.Struct, frozen=True, kw_only=True):
+    q: str = ""
+    client: Id | None = None
+
+
+async def page(visit: Visit) -> web.StreamResponse:
+    query = visit.query(ComposeQuery)
+    kind: Kind = query.kind if query.answers is not None else "new"
+    start = Start(kind=kind, answers_id=query.answers, client_id=query.client, contact_id=query.contact)
+    if kind == "new":
+        start = replace(start, answers_id=None)
+    async with visit.db.read() as conn:
+        feed = await changes.head(conn)
+        writing = await composing.begin(conn, visit, start, to=query.to[:300], mailbox=query.mailbox)
+        if writing.quoted is not None and kind != "forward" and start.client_id is None:
+            quoted = writing.quoted
+            start = replace(start, client_id=quoted.client_id, contact_id=quoted.contact_id)
+            writing = replace(writing, start=start)
+    return render.page(visit, "compose.html", {"writing": writing}, feed=feed)
+
+
+async def people(visit: Visit) -> web.StreamResponse:
+    """Whom the letters typed may mean, for the script of the composer."""
+    query = visit.query(PeopleQuery)
+    async with visit.db.read() as conn:
+        found = await suggestions.suggest(conn, visit.actor, query.q, client_id=query.client)
+    return json_response({"people": [asdict(one) for one in found]})
 
 
 async def send(visit: Visit) -> web.StreamResponse:
-    """Write to a client from the card; an answer names the message it answers."""
+    """Save what is written, then send it; a repeat answers what the first one did."""
+    try:
+        draft = await _saved(visit)
+    except Conflict as known:
+        if known.code != "draft_sent":
+            raise
+        return await _sent(visit, known.details["sent_as"])
+    try:
+        message_id = await _send(visit, draft)
+    except HubError as refusal:
+        # The page is told which version it has by now, so that it goes on saving over that.
+        answer = render.error_page(visit.request, refusal)
+        answer.headers[SAVED_AS] = f"{draft.id}:{draft.version}"
+        return answer
+    return await _sent(visit, message_id)
+
+
+async def _sent(visit: Visit, message_id: int) -> web.StreamResponse:
+    if not visit.is_fragment:
+        return render.go(visit, "/drafts")
     async with visit.db.read() as conn:
-        client = await clients.find(conn, visit.id())
-    contact_id = visit.form.number("contact")
-    return await _send(
-        visit,
-        back=f"/clients/{client.id}",
-        client_id=client.id,
-        contact_id=contact_id,
-        in_reply_to=visit.form.number("in_reply_to"),
+        message = await register.find(conn, visit.actor, message_id)
+        waiting = await cancelling.waiting(conn, message_id)
+    context = {"message": message, "waiting": waiting, "back": _back(visit), "now": visit.now}
+    return render.page(visit, "client/sent.html", context)
+
+
+def _back(visit: Visit) -> str:
+    client = visit.form.number("client")
+    answers = visit.form.number("answers")
+    return f"/clients/{client}" if client and not answers else f"/messages/{answers}" if answers else "/compose"
+
+
+async def _saved(visit: Visit) -> Draft:
+    """Keep what was written, and the files that came with it, before anything can refuse it."""
+    draft_id = visit.form.number("draft")
+    draft = await (save_over(visit, draft_id) if draft_id else create_or_find(visit))
+    if visit.form.files:
+        await keep_files(visit, draft.id)
+        async with visit.db.read() as conn:
+            draft = await drafts.find(conn, visit.actor, draft.id)
+    return draft
+
+
+async def _send(visit: Visit, draft: Draft) -> int:
+    to = tuple(read_addresses(getattr(draft, name), field=name) for name in ("to", "cc", "bcc"))
+    new = submit.of_draft(draft, visit.services.blobs, to)
+    frozen = await submit.freeze(
+        visit.db, visit.services.blobs, visit.actor, new, now=visit.now, reader=composing.reader(visit)
     )
+    async with visit.db.begin() as conn:
+        return await submit.queue_message(
+            conn, visit.actor, frozen, linker=visit.services.linker, now=visit.now, undo=composing.UNDO
+        )
 
 
-async def reply(visit: Visit) -> web.StreamResponse:
-    """Answer a message from its own page, whether or not its sender is a client yet."""
+async def take_back(visit: Visit) -> web.StreamResponse:
+    """Undo, or no longer later: the message is the draft it was, open again."""
+    async with visit.db.begin() as conn:
+        draft_id = await cancelling.cancel(conn, visit.actor, visit.id(), now=visit.now)
+    return render.go(visit, f"/drafts/{draft_id}" if draft_id else "/drafts")
+
+
+async def waiting(visit: Visit) -> web.StreamResponse:
+    """When a message goes, and the way to take it back, for its own page."""
     async with visit.db.read() as conn:
         message = await register.find(conn, visit.actor, visit.id())
-    return await _send(
-        visit,
-        back=f"/messages/{message.id}",
-        client_id=message.client_id,
-        contact_id=message.contact_id,
-        in_reply_to=message.id,
-    )
-
-
-async def _send(
-    visit: Visit, *, back: str, client_id: int | None, contact_id: int | None, in_reply_to: int | None
-) -> web.StreamResponse:
-    form = visit.form
-    request_id = form.text("request_id", max_chars=64)
-    if not re.fullmatch(r"[A-Za-z0-9-]{8,64}", request_id):
-        raise Refused("bad_request", "the page is too old: load it again", field="request_id")
-    new = NewMessage(
-        mailbox=form.text("mailbox", max_chars=254),
-        to=read_addresses(form.text("to", max_chars=8000), field="to"),
-        cc=read_addresses(form.text("cc", max_chars=8000), field="cc"),
-        subject=form.text("subject"),
-        text=form.text("text", max_chars=MAX_TEXT_CHARS),
-        in_reply_to=in_reply_to,
-        files=tuple(OutgoingFile(f.name, f.type, f.content) for f in form.files),
-        client_id=client_id,
-        contact_id=contact_id,
-    )
-    frozen = await submit.freeze(visit.db, visit.services.blobs, visit.actor, new, now=visit.now)
-    key = f"page:{request_id}"
-    request_hash = hashlib.sha256(f"compose {back}".encode()).hexdigest()
-    async with visit.db.begin() as conn:
-        known = await idempotency.first(conn, visit.actor, key, request_hash=request_hash, now=visit.now)
-        if known is None:
-            message_id = await submit.queue_message(
-                conn, visit.actor, frozen, linker=visit.services.linker, now=visit.now
-            )
-            await idempotency.keep(conn, visit.actor, key, status=202, answer={"message": message_id})
-        else:
-            message_id = known.answer["message"]
-        message = await register.find(conn, visit.actor, message_id)
-    if not visit.is_fragment:
-        return render.go(visit, back)
-    return render.page(visit, "client/sent.html", {"back": back, "message": message})
+        goes = await cancelling.waiting(conn, message.id)
+    mine = message.author_id == visit.actor.user_id or visit.actor.is_admin
+    return render.page(visit, "compose/waiting.html", {"message": message, "waiting": goes if mine else None})
 
 
 async def send_again(visit: Visit) -> web.StreamResponse:
@@ -101,8 +151,11 @@ async def accept_as_sent(visit: Visit) -> web.StreamResponse:
 
 
 ROUTES = (
-    Route("POST", "/clients/{id}/messages", send),
-    Route("POST", "/messages/{id}/reply", reply),
+    Route("GET", "/compose", page),
+    Route("GET", "/compose/people", people),
+    Route("POST", "/compose", send),
+    Route("GET", "/messages/{id}/waiting", waiting),
+    Route("POST", "/messages/{id}/take-back", take_back),
     Route("POST", "/messages/{id}/send-again", send_again),
     Route("POST", "/messages/{id}/accept-as-sent", accept_as_sent),
 )

@@ -6,7 +6,6 @@ nothing of anywhere; pictures from elsewhere are fetched by the reader's browser
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import replace
 
 import msgspec
@@ -14,11 +13,10 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.errors import NotFound, Refused
-from hub.mail import answering, pictures, register, sender_signs, thread
-from hub.mail.intake.threads import reply_subject
+from hub.mail import answering, pictures, register, thread
 from hub.mail.register import MessageRow
 from hub.store import changes
-from hub.web import files, letter_frame, render
+from hub.web import composing, files, letter_frame, render
 from hub.web.i18n import N_, translator
 from hub.web.letter import Letter, letter_of, subject_of
 from hub.web.routes import Route
@@ -57,8 +55,8 @@ async def _page(visit: Visit, message_id: int) -> web.StreamResponse:
         around = await thread.around(conn, visit.actor, message_id)
         message = around.message
         letter = await _letter(visit, conn, message)
-        mailboxes = [one for one in await register.mailboxes_of(conn, visit.actor) if one.id == message.mailbox_id]
         thread_id = message.thread_id or 0
+        writing = await composing.answer_to(conn, visit, message)
         writers = (await answering.writers(conn, [thread_id], now=visit.now)).get(thread_id, ())
     context = {
         "message": message,
@@ -68,11 +66,7 @@ async def _page(visit: Visit, message_id: int) -> web.StreamResponse:
         "earlier": around.earlier,
         "older_cursor": write_cursor(*around.older) if around.older else None,
         "writers": [one for one in writers if one.user_id != visit.actor.user_id],
-        "mailboxes": mailboxes,
-        "may_answer": bool(mailboxes),
-        "to": answered_by(message),
-        "subject": reply_subject(message.subject),
-        "request_id": secrets.token_hex(16),
+        "writing": writing,
     }
     return render.page(visit, "message.html", context, feed=feed)
 
@@ -87,11 +81,6 @@ async def _letter(visit: Visit, conn: AsyncConnection, message: MessageRow) -> L
         settings=services.settings.hub,
         wants_pictures=visit.query(Shown).pictures,
     )
-
-
-def answered_by(message: MessageRow) -> str:
-    """Whom an answer goes to: where the sender wants it, or for our own message the one it went to."""
-    return sender_signs.answer_to(message.direction, message.from_address, message.reply_to, message.to)
 
 
 async def part(visit: Visit) -> web.StreamResponse:

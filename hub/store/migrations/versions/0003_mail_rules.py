@@ -13,7 +13,7 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-_OUTBOX_STATES = "state IN ('queued', 'sending', 'sent', 'refused', 'deferred', 'unknown', 'cancelled')"
+_OUTBOX_STATES = "state IN ('queued', 'sending', 'sent', 'refused', 'deferred', 'unknown', 'cancelled', 'undone')"
 _TEMPLATES = (
     (
         "uq_mail_templates_of_team",
@@ -145,10 +145,15 @@ def upgrade() -> None:
         sa.Column("subject", sa.String(length=1000), server_default="", nullable=False),
         sa.Column("html", sa.Text(), server_default="", nullable=False),
         sa.Column("text", sa.Text(), server_default="", nullable=False),
+        sa.Column("quotes", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("version", sa.Integer(), server_default="0", nullable=False),
         sa.Column("send_at", Moment(), nullable=True),
         sa.Column("created_at", Moment(), nullable=False),
         sa.Column("saved_at", Moment(), nullable=False),
+        sa.Column("deleted_at", Moment(), nullable=True),
+        sa.Column("message_id", BigId, nullable=True),
+        sa.Column("closed_version", sa.Integer(), nullable=True),
+        sa.Column("closed_owned", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.CheckConstraint("kind IN ('new', 'reply', 'reply_all', 'forward')", name=op.f("ck_drafts_kind")),
         sa.ForeignKeyConstraint(["answers_id"], ["messages.id"], name=op.f("fk_drafts_answers_id")),
         sa.ForeignKeyConstraint(["author_id"], ["users.id"], name=op.f("fk_drafts_author_id")),
@@ -156,12 +161,15 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["contact_id"], ["contacts.id"], name=op.f("fk_drafts_contact_id")),
         sa.ForeignKeyConstraint(["identity_id"], ["identities.id"], name=op.f("fk_drafts_identity_id")),
         sa.ForeignKeyConstraint(["mailbox_id"], ["mailboxes.id"], name=op.f("fk_drafts_mailbox_id")),
+        sa.ForeignKeyConstraint(["message_id"], ["messages.id"], name=op.f("fk_drafts_message_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_drafts")),
+        sqlite_autoincrement=True,
     )
     with op.batch_alter_table("drafts", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_drafts_answers_id"), ["answers_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_drafts_author_id"), ["author_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_drafts_client_id"), ["client_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_drafts_message_id"), ["message_id"], unique=False)
 
     op.create_table(
         "flag_wishes",

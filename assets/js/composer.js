@@ -1,0 +1,17 @@
+// The composer: an editor in the place of the textarea, saved by itself, files with progress, people by first letters.
+// Each part works on the one form; the form without any of them still sends.
+import { startEditor } from "./composer/editor.js";
+import { startFiles } from "./composer/files.js";
+import { startPeople } from "./composer/people.js";
+import { startSaving } from "./composer/saving.js";
+import { startSending } from "./composer/sending.js";
+
+const form = document.querySelector("form[data-composer]");
+if (form && !form.dataset.started) {
+  form.dataset.started = "yes";
+  const editor = startEditor(form);
+  const saving = startSaving(form, editor);
+  const files = startFiles(form, editor, saving);
+  startPeople(form);
+  startSending(form, saving, files);
+}

@@ -1,0 +1,305 @@
+"""Drafts over the API: one's own only, saved by version, sent once.
+
+Invariant: a save names the version it was made from; a newer one is answered with 409 `draft_newer` and which it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.errors import Refused
+from hub.mail import register
+from hub.mail.sending import drafts, submit
+from hub.mail.sending.drafts import Content, Start
+from hub.mail.sending.replying import Kind
+from hub.mail.sending.submit import Frozen, Reader
+from hub.web.api import shapes
+from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Query
+from hub.web.recipients import read_addresses
+from hub.web.visit import MAX_UPLOAD_BYTES, Visit, read_time_cursor, write_cursor
+
+
+class File(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of a draft; `cid` where the HTML shows it, as `<img src="cid:…">`."""
+
+    id: int
+    name: str
+    type: str
+    size: int
+    inline: bool
+    cid: str | None
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """A draft as it was saved last; `to`, `cc` and `bcc` are lines as typed."""
+
+    id: int
+    version: int
+    kind: Kind
+    mailbox: str
+    answers: int | None
+    client: int | None
+    contact: int | None
+    to: str
+    cc: str
+    bcc: str
+    subject: str
+    text: str
+    html: str
+    quotes: bool
+    send_at: datetime | None
+    created_at: datetime
+    saved_at: datetime
+    attachments: list[File]
+
+
+class Drafts(msgspec.Struct, frozen=True, kw_only=True):
+    items: list[Draft]
+    next: str | None
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a draft says. `quotes`: the message it answers stands below when it is sent."""
+
+    mailbox: str
+    to: str = ""
+    cc: str = ""
+    bcc: str = ""
+    subject: str = ""
+    text: str = ""
+    html: str = ""
+    quotes: bool = False
+    send_at: datetime | None = None
+
+
+class NewDraft(Written, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same with what it is about: `answers` is the message that is answered or forwarded."""
+
+    kind: Kind = "new"
+    answers: Id | None = None
+    client: Id | None = None
+    contact: Id | None = None
+
+
+class Save(Written, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same with the version it was made from."""
+
+    version: int
+
+
+class Attach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file to add; `content` is base64. An `inline` picture gets a `cid` for the HTML."""
+
+    name: str
+    content: bytes
+    type: str = "application/octet-stream"
+    inline: bool = False
+
+
+class Send(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`undo_s`: it may be taken back for so many seconds, and waits them out."""
+
+    undo_s: float = 0
+
+
+def shape(one: drafts.Draft) -> Draft:
+    files = [File(id=f.id, name=f.name, type=f.type, size=f.size, inline=f.inline, cid=f.cid) for f in one.files]
+    return Draft(
+        id=one.id,
+        version=one.version,
+        kind=one.kind,
+        mailbox=one.mailbox_address,
+        answers=one.answers_id,
+        client=one.client_id,
+        contact=one.contact_id,
+        to=one.to,
+        cc=one.cc,
+        bcc=one.bcc,
+        subject=one.subject,
+        text=one.text,
+        html=one.html,
+        quotes=one.quotes,
+        send_at=one.send_at,
+        created_at=one.created_at,
+        saved_at=one.saved_at,
+        attachments=files,
+    )
+
+
+async def listed(conn: AsyncConnection, visit: Visit, query: Page) -> Drafts:
+    rows = await drafts.listed(conn, visit.actor, before=read_time_cursor(query.cursor), limit=query.limit)
+    last = rows[-1] if len(rows) == query.limit else None
+    return Drafts(items=[shape(one) for one in rows], next=write_cursor(last.saved_at, last.id) if last else None)
+
+
+async def found(conn: AsyncConnection, visit: Visit, _query: Query) -> Draft:
+    return shape(await drafts.find(conn, visit.actor, visit.id()))
+
+
+def _content(body: Written) -> Content:
+    return Content(
+        mailbox=body.mailbox,
+        to=body.to,
+        cc=body.cc,
+        bcc=body.bcc,
+        subject=body.subject,
+        html=body.html,
+        text=body.text,
+        quotes=body.quotes,
+        send_at=aware(body.send_at),
+    )
+
+
+def aware(at: datetime | None) -> datetime | None:
+    """Return a moment that says its zone. Raises Refused."""
+    if at is not None and at.tzinfo is None:
+        raise Refused("bad_time", "send_at needs its offset, as in 2026-11-24T09:00:00+03:00", field="send_at")
+    return at
+
+
+def undo_of(seconds: float) -> timedelta | None:
+    """Return for how long a sending may be taken back. Raises Refused."""
+    if not 0 <= seconds <= 600:
+        raise Refused("out_of_range", "undo_s is between 0 and 600", field="undo_s")
+    return timedelta(seconds=seconds) if seconds else None
+
+
+async def create(conn: AsyncConnection, visit: Visit, body: NewDraft) -> Draft:
+    start = Start(kind=body.kind, answers_id=body.answers, client_id=body.client, contact_id=body.contact)
+    return shape(await drafts.create(conn, visit.actor, start, _content(body), now=visit.now))
+
+
+async def save(conn: AsyncConnection, visit: Visit, body: Save) -> Draft:
+    content = _content(body)
+    return shape(await drafts.save(conn, visit.actor, visit.id(), content, version=body.version, now=visit.now))
+
+
+async def delete(conn: AsyncConnection, visit: Visit, _body: Nothing) -> Nothing:
+    await drafts.delete(conn, visit.actor, visit.id(), now=visit.now)
+    return Nothing()
+
+
+async def restore(conn: AsyncConnection, visit: Visit, _body: Nothing) -> Draft:
+    return shape(await drafts.restore(conn, visit.actor, visit.id()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    body: Attach
+    sha256: str
+
+
+async def keep(visit: Visit, body: Attach) -> _Kept:
+    if len(body.content) > MAX_UPLOAD_BYTES:
+        raise Refused("too_large", f"at most {MAX_UPLOAD_BYTES} bytes", field="content")
+    async with visit.db.read() as conn:
+        await drafts.find(conn, visit.actor, visit.id())
+    return _Kept(body, await visit.services.blobs.put(body.content))
+
+
+async def attach(conn: AsyncConnection, visit: Visit, kept: _Kept) -> Draft:
+    body = kept.body
+    await drafts.add_file(
+        conn,
+        visit.actor,
+        visit.id(),
+        name=body.name,
+        kind=body.type.strip().lower(),
+        size=len(body.content),
+        sha256=kept.sha256,
+        inline=body.inline,
+    )
+    return shape(await drafts.find(conn, visit.actor, visit.id()))
+
+
+async def detach(conn: AsyncConnection, visit: Visit, _body: Nothing) -> Draft:
+    await drafts.remove_file(conn, visit.actor, visit.id(), visit.id("file"))
+    return shape(await drafts.find(conn, visit.actor, visit.id()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    frozen: Frozen
+    undo: timedelta | None
+
+
+async def freeze(visit: Visit, body: Send) -> _Ready:
+    undo = undo_of(body.undo_s)
+    async with visit.db.read() as conn:
+        draft = await drafts.find(conn, visit.actor, visit.id())
+    to = tuple(read_addresses(getattr(draft, name), field=name) for name in ("to", "cc", "bcc"))
+    new = submit.of_draft(draft, visit.services.blobs, to)
+    reader = Reader(language=visit.language)
+    frozen = await submit.freeze(visit.db, visit.services.blobs, visit.actor, new, now=visit.now, reader=reader)
+    return _Ready(frozen, undo)
+
+
+async def send(conn: AsyncConnection, visit: Visit, ready: _Ready) -> shapes.Message:
+    message_id = await submit.queue_message(
+        conn, visit.actor, ready.frozen, linker=visit.services.linker, now=visit.now, undo=ready.undo
+    )
+    return shapes.message(await register.find(conn, visit.actor, message_id))
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="GET", path="/drafts", summary="One's drafts, last saved first", reads=listed, query=Page, answer=Drafts
+    ),
+    Endpoint(
+        method="POST",
+        path="/drafts",
+        summary="Begin a draft",
+        writes=create,
+        body=NewDraft,
+        answer=Draft,
+        status=201,
+    ),
+    Endpoint(method="GET", path="/drafts/{id}", summary="One draft", reads=found, answer=Draft),
+    Endpoint(
+        method="POST",
+        path="/drafts/{id}",
+        summary="Save a draft over the version that was seen",
+        writes=save,
+        body=Save,
+        answer=Draft,
+    ),
+    Endpoint(method="POST", path="/drafts/{id}/delete", summary="Delete a draft", writes=delete, answer=Nothing),
+    Endpoint(
+        method="POST",
+        path="/drafts/{id}/restore",
+        summary="Bring a deleted draft back, for a week",
+        writes=restore,
+        answer=Draft,
+    ),
+    Endpoint(
+        method="POST",
+        path="/drafts/{id}/attachments",
+        summary="Add a file to a draft",
+        prepare=keep,
+        writes=attach,
+        body=Attach,
+        answer=Draft,
+        status=201,
+    ),
+    Endpoint(
+        method="POST",
+        path="/drafts/{id}/attachments/{file}/remove",
+        summary="Take a file from a draft",
+        writes=detach,
+        answer=Draft,
+    ),
+    Endpoint(
+        method="POST",
+        path="/drafts/{id}/send",
+        summary="Send a draft",
+        prepare=freeze,
+        writes=send,
+        body=Send,
+        answer=shapes.Message,
+        status=202,
+    ),
+)
