@@ -104,7 +104,6 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/mailboxes/health"): Rule(200, 200),
     ("GET", "/mailboxes/{id}"): Rule(404, 200, of="mailbox"),
     ("POST", "/mailboxes/{id}/read-again"): Rule(404, 204, of="mailbox"),
-    ("POST", "/messages/{id}/reply"): Rule(404, 200, of="message", form=LETTER.replace("12345678", "87654321")),
     ("GET", "/messages/{id}/waiting"): Rule(404, 200, of="message"),
     ("POST", "/messages/{id}/take-back"): Rule(404, 403, of="message"),
     ("POST", "/messages/{id}/send-again"): Rule(404, 409, of="message"),

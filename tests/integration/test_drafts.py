@@ -19,8 +19,8 @@ from hub.mail.models import outbox
 from hub.mail.reading.mime import ParsedMessage, parse
 from hub.mail.register import MessageFilters
 from hub.mail.sending import cancelling, drafts, submit
+from hub.mail.sending.claims import claim
 from hub.mail.sending.drafts import Content, Draft, Start
-from hub.mail.sending.outbox import claim_next
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
 from hub.web.door import SERVICES
@@ -182,7 +182,7 @@ async def test_what_is_taken_back_is_the_draft_it_was_and_nothing_is_left_of_it(
 
 async def claim_none(conn: Any, actor: Actor, message_id: int) -> bool:
     row = await register.find(conn, actor, message_id)
-    return await claim_next(conn, row.mailbox_id, now=NOW + timedelta(seconds=9)) is None
+    return await claim(conn, row.mailbox_id, now=NOW + timedelta(seconds=9)) == []
 
 
 async def test_what_a_sender_has_cannot_be_taken_back(site: Site) -> None:
@@ -191,7 +191,7 @@ async def test_what_a_sender_has_cannot_be_taken_back(site: Site) -> None:
     message_id = await _send(site, olga, (await _begin(site, olga)).id)
     async with site.db.begin() as conn:
         row = await register.find(conn, olga, message_id)
-        assert await claim_next(conn, row.mailbox_id, now=NOW + timedelta(seconds=11)) is not None
+        assert await claim(conn, row.mailbox_id, now=NOW + timedelta(seconds=11))
     async with site.db.begin() as conn:
         with pytest.raises(Conflict) as gone:
             await cancelling.cancel(conn, olga, message_id, now=NOW)
@@ -218,8 +218,8 @@ async def test_what_goes_later_waits_until_then_and_bears_that_date(site: Site) 
         ((draft, goes),) = await drafts.waiting_to_go(conn, olga)
         assert (draft.message_id, goes) == (message_id, at)
         row = await register.find(conn, olga, message_id)
-        assert await claim_next(conn, row.mailbox_id, now=at - timedelta(seconds=1)) is None
-        assert await claim_next(conn, row.mailbox_id, now=at) is not None
+        assert await claim(conn, row.mailbox_id, now=at - timedelta(seconds=1)) == []
+        assert await claim(conn, row.mailbox_id, now=at)
 
 
 async def test_a_forward_carries_files_pictures_and_the_whole_original_along(site: Site) -> None:
@@ -302,6 +302,6 @@ async def test_an_undone_message_leaves_no_way_to_be_sent(site: Site) -> None:
     async with site.db.begin() as conn:
         row = await register.find(conn, olga, message_id)
         await cancelling.cancel(conn, olga, message_id, now=NOW)
-        assert await claim_next(conn, row.mailbox_id, now=NOW + timedelta(days=9)) is None
+        assert await claim(conn, row.mailbox_id, now=NOW + timedelta(days=9)) == []
         states = (await conn.execute(sa.select(outbox.c.state).where(outbox.c.message_id == message_id))).scalars()
         assert list(states) == ["undone"]

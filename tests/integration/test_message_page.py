@@ -76,7 +76,7 @@ async def test_what_speaks_against_a_sender_and_where_an_answer_goes_is_plain(si
         "An answer goes to thief@evil.example",
         "names several senders",
         "another encoding than it says",
-        'name="to" list="c-mails" required value="thief@evil.example"',
+        'name="to" value="thief@evil.example"',
     ):
         assert words in shown, words
 
