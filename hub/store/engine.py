@@ -170,6 +170,12 @@ def _tame_sqlite(engine: AsyncEngine, *, begin: str, read_only: bool) -> None:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def give_up(dbapi: Any, _record: Any, _error: Any) -> None:
+        # A task that was cancelled within a transaction leaves its connection to be closed, and aiosqlite closes it
+        # without a word to SQLite: the next writer would wait for a lock that nobody holds.
+        dbapi.rollback()
+
     @event.listens_for(engine.sync_engine, "begin")
     def start(conn: sa.Connection) -> None:
         conn.exec_driver_sql(begin)

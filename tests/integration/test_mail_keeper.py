@@ -247,7 +247,10 @@ async def test_a_mailbox_whose_secret_no_key_opens_is_named_and_stops_no_other(o
             assert "0000dead" in row.error
 
 
-async def test_the_company_s_own_mailboxes_of_pages_are_never_a_client(office: Office) -> None:
+async def test_the_company_s_own_mailboxes_of_pages_are_never_a_client(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.mail.sync.reader.LOOK_EVERY_S", 0.2)
     async with fake_imap() as imap, office.keeper():
         mailbox_id = await office.add(imap)
         await office.until(mailbox_id, "up")

@@ -116,7 +116,15 @@ export function startSaving(form, editor) {
     timer = setTimeout(save, AFTER_MS);
   }
 
-  editor.onChange(changed);
+  // The editor also tells of what it does by itself, such as putting its own markup around what was there.
+  editor.write();
+  let written = field(form, "html").value;
+  editor.onChange(() => {
+    editor.write();
+    if (field(form, "html").value === written) return;
+    written = field(form, "html").value;
+    changed();
+  });
   form.addEventListener("input", ({ target }) => {
     if (target.name && target.type !== "file" && !target.name.startsWith("send_")) changed();
   });

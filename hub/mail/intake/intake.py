@@ -30,7 +30,7 @@ from hub.mail.intake import conversations, effects, offering, preparing
 from hub.mail.intake.effects import Stored
 from hub.mail.intake.handing import prepare_all
 from hub.mail.intake.preparing import Prepared, ReplyKey
-from hub.mail.models import attachments, folders, locations, messages, outbox
+from hub.mail.models import attachments, folders, locations, mailboxes, messages, outbox
 from hub.mail.register import timeline_data
 from hub.store.blobs import BlobStore
 from hub.store.changes import tell
@@ -278,7 +278,12 @@ class MailIntake:
         """Do what follows from new messages: queue, leads, and what `effects` knows of."""
         if place.role == "sent":
             await self._settle_answered(conn, rows, now=now)
-        elif is_new:
+        elif rows:
+            newest = max(row.values["received_at"] for row in rows)
+            older = sa.or_(mailboxes.c.last_mail_at.is_(None), mailboxes.c.last_mail_at < newest)
+            mine = sa.update(mailboxes).where(mailboxes.c.id == self.mailbox_id, older)
+            await conn.execute(mine.values(last_mail_at=newest))
+        if place.role != "sent" and is_new:
             offered = [(row.values, row.linked) for row in rows]
             await offering.offer_all(conn, offered, team_id=self.team_id, owner_id=self.owner_id, now=now)
         stored = [

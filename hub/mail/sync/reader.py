@@ -12,6 +12,7 @@ import logging
 import secrets
 from concurrent.futures import Executor
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -97,8 +98,11 @@ class MailboxReader:
         now = utc_now()
         if state != "up":
             log.warning("mailbox %s is %s: %s", self._mailbox.address, state, error)
-        values = {"state": state, "error": error[:300]} | ({"seen_at": now} if state == "up" else {})
         mine = mailboxes.c.id == self._mailbox_id
+        values: dict[str, Any] = {"state": state, "error": error[:300]}
+        # Since when it is as it is: a mailbox that stays down keeps the time it went down at.
+        since = sa.case((mailboxes.c.state == state, sa.func.coalesce(mailboxes.c.error_at, now)), else_=now)
+        values |= {"seen_at": now, "error_at": None} if state == "up" else {"error_at": since}
         try:
             async with self._db.begin() as conn:
                 before = (await conn.execute(sa.select(mailboxes.c.state).where(mine))).scalar_one()

@@ -1,0 +1,31 @@
+"""The door to the database under what tasks do to each other."""
+
+from __future__ import annotations
+
+import asyncio
+
+import sqlalchemy as sa
+
+from hub.store.engine import Database
+
+
+async def test_a_task_cancelled_within_a_transaction_leaves_no_lock(db: Database) -> None:
+    """A mailbox's reader is stopped in the middle of its writing whenever its settings change."""
+
+    async def write(began: asyncio.Event) -> None:
+        async with db.begin() as conn:
+            await conn.execute(
+                sa.text("INSERT INTO teams (name, created_at) VALUES ('x', '2026-11-25T00:00:00+00:00')")
+            )
+            began.set()
+            while True:
+                await conn.execute(sa.text("SELECT count(*) FROM teams"))
+
+    for _ in range(30):
+        began = asyncio.Event()
+        task = asyncio.create_task(write(began))
+        await began.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        async with asyncio.timeout(5), db.begin() as conn:
+            assert (await conn.execute(sa.text("SELECT count(*) FROM teams"))).scalar_one() == 0
