@@ -21,10 +21,12 @@ async def test_a_task_cancelled_within_a_transaction_leaves_no_lock(db: Database
             while True:
                 await conn.execute(sa.text("SELECT count(*) FROM teams"))
 
-    for _ in range(30):
+    for turns in range(60):
         began = asyncio.Event()
         task = asyncio.create_task(write(began))
         await began.wait()
+        for _ in range(turns % 12):
+            await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         async with asyncio.timeout(5), db.begin() as conn:
