@@ -23,12 +23,12 @@ from hub.crm.addresses import parse_email, parse_phone
 from hub.crm.linking import Linker
 from hub.errors import ConfigError, Unavailable
 from hub.mail import answering
+from hub.mail.accounts.keeper import MailKeeper
+from hub.mail.files.scanner import Clamd
+from hub.mail.files.scanning import AttachmentScanner
 from hub.mail.jobs import MailJobs
-from hub.mail.keeper import MailKeeper
 from hub.mail.models import mailboxes
 from hub.mail.reading.workers import ParserPool
-from hub.mail.scanner import Clamd
-from hub.mail.scanning import AttachmentScanner
 from hub.settings import Settings
 from hub.store import changes
 from hub.store.blobs import BlobStore

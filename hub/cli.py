@@ -21,7 +21,7 @@ from hub.clock import utc_now
 from hub.crm import people, phones, privileges
 from hub.errors import ConfigError, HubError, Refused, Unavailable
 from hub.mail import jobs
-from hub.mail import secrets as mail_secrets
+from hub.mail.accounts import secrets as mail_secrets
 from hub.settings import Settings, load
 from hub.store.engine import open_database
 from hub.store.migrate import upgrade

@@ -27,7 +27,7 @@ from hub.crm import phones
 from hub.crm.addresses import parse_phone
 from hub.errors import ConfigError, HubError
 from hub.guard import shown
-from hub.mail import doctor as mail_doctor
+from hub.mail.accounts import doctor as mail_doctor
 from hub.settings import Mailbox, Pbx, Settings, load
 from hub.store.bus import RedisBus
 from hub.store.engine import Database, open_database

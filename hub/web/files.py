@@ -17,7 +17,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from hub.errors import NotFound
-from hub.mail.attachments import HEAD_BYTES, names_in_zip, saved_as
+from hub.mail.files.attachments import HEAD_BYTES, names_in_zip, saved_as
 from hub.store.blobs import BlobStore
 from hub.web.security import FILE_POLICY
 

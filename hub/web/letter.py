@@ -17,8 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub import guard
 from hub.crm.access import Actor
 from hub.errors import Forbidden
-from hub.mail import pictures, register, sender_signs, thread
-from hub.mail.attachments import Preview, is_held, preview_of
+from hub.mail import register, sender_signs, thread
+from hub.mail.files import pictures
+from hub.mail.files.attachments import Preview, is_held, preview_of
 from hub.mail.reading import charsets, quotes
 from hub.mail.reading.quotes import Parts
 from hub.mail.reading.sanitize import text_to_html

@@ -11,7 +11,7 @@ from typing import Any, cast
 import msgspec
 
 from hub.errors import Refused
-from hub.mail.accounts import AccountSettings, Side, Written
+from hub.mail.accounts.accounts import AccountSettings, Side, Written
 from hub.settings import Secret
 from hub.web.visit import Form
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from hub.crm.linking import Linker
-from hub.mail.keeper import MailKeeper
+from hub.mail.accounts.keeper import MailKeeper
 from hub.settings import HubSection, Settings
 from hub.store.blobs import BlobStore
 from hub.store.engine import open_database

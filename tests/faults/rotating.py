@@ -6,7 +6,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from hub.mail import secrets
+from hub.mail.accounts import secrets
 from hub.store.engine import open_database
 from hub.store.vault import Vault
 

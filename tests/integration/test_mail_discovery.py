@@ -14,8 +14,8 @@ from aiohttp import web
 
 from hub.errors import Refused
 from hub.hosts import Reach
-from hub.mail.autoconfig import BadAutoconfig, FoundServer, read_autoconfig
-from hub.mail.discovery import Discovery
+from hub.mail.accounts.autoconfig import BadAutoconfig, FoundServer, read_autoconfig
+from hub.mail.accounts.discovery import Discovery
 from tests.fakes.dns_server import FakeDns, fake_dns
 from tests.fakes.imap_server import fake_imap
 from tests.testbed.certificates import make_certificate

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from hub.mail.doctor import examine
+from hub.mail.accounts.doctor import examine
 from hub.settings import Mailbox
 from hub.store.engine import Database
 from tests.fakes.dns_server import FakeDns, fake_dns

@@ -22,9 +22,9 @@ from hub.crm import people
 from hub.crm.access import Actor, load_actor
 from hub.crm.linking import Linker
 from hub.errors import Conflict, Forbidden, NotFound, Refused
-from hub.mail import accounts, secrets
-from hub.mail.accounts import AccountSettings, Side, Written
-from hub.mail.keeper import MailKeeper
+from hub.mail.accounts import accounts, secrets
+from hub.mail.accounts.accounts import AccountSettings, Side, Written
+from hub.mail.accounts.keeper import MailKeeper
 from hub.mail.models import mailboxes
 from hub.settings import HubSection, Secret, Settings
 from hub.store import holders

@@ -16,10 +16,10 @@ import sqlalchemy as sa
 
 from hub.clock import utc_now
 from hub.errors import HubError, Refused, Unavailable
-from hub.mail import accounts, oauth, secrets
-from hub.mail.boxes import all_boxes
+from hub.mail.accounts import accounts, oauth, secrets
+from hub.mail.accounts.boxes import all_boxes
+from hub.mail.accounts.oauth import Client, Tokens, TokenSource
 from hub.mail.imap.connection import connected
-from hub.mail.oauth import Client, Tokens, TokenSource
 from hub.settings import Secret
 from hub.store.engine import Database
 from tests.fakes.imap_server import fake_imap

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from hub.clock import utc_now
 from hub.crm import privileges
-from hub.mail import secrets
+from hub.mail.accounts import secrets
 from hub.mail.models import mailboxes
 from hub.settings import HubSection, Settings
 from hub.store.blobs import BlobStore

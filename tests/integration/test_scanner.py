@@ -11,9 +11,9 @@ import sqlalchemy as sa
 
 from hub.crm.models import audit
 from hub.errors import Unavailable
+from hub.mail.files.scanner import Clamd, Unfit
+from hub.mail.files.scanning import TRIES, AttachmentScanner
 from hub.mail.models import attachments
-from hub.mail.scanner import Clamd, Unfit
-from hub.mail.scanning import TRIES, AttachmentScanner
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
 from tests.integration.test_api_clients import got

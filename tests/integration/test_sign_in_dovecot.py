@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from hub.errors import Refused, Unavailable
+from hub.mail.accounts.wire import shown_certificate
 from hub.mail.imap.connection import connected
-from hub.mail.wire import shown_certificate
 from hub.settings import MailServer, Secret
 from tests.testbed.certificates import Made, make_certificate
 from tests.testbed.dovecot import Dovecot, running_dovecot

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from hub.clock import utc_now
 from hub.crm import people
 from hub.errors import Unavailable
-from hub.mail import secrets
+from hub.mail.accounts import secrets
 from hub.mail.models import mail_secrets, mailboxes
 from hub.settings import Secret
 from hub.store.engine import Database

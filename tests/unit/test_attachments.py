@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hub.mail.attachments import MAX_PICTURE_BYTES, Preview, is_held, names_in_zip, preview_of, saved_as
+from hub.mail.files.attachments import MAX_PICTURE_BYTES, Preview, is_held, names_in_zip, preview_of, saved_as
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
 RTL = "\u202e"

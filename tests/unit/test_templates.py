@@ -25,9 +25,11 @@ from hub.crm.leads import Lead
 from hub.crm.presence import Said
 from hub.crm.rules import TeamRules
 from hub.errors import Refused
-from hub.mail.accounts import Account, AccountSettings, Side
+from hub.mail.accounts.accounts import Account, AccountSettings, Side
+from hub.mail.accounts.trial import Step
+from hub.mail.accounts.trial import Trial as MailTrial
 from hub.mail.answering import Writer
-from hub.mail.attachments import Preview
+from hub.mail.files.attachments import Preview
 from hub.mail.health import WAITING, Backlog, FolderHealth, Health, Trouble
 from hub.mail.query import parse
 from hub.mail.reading.quotes import Parts
@@ -38,8 +40,6 @@ from hub.mail.sending.cancelling import Waiting
 from hub.mail.sending.drafts import Draft, DraftFile, Start
 from hub.mail.sending.identities import Identity, Signature
 from hub.mail.sending.templates import Template
-from hub.mail.trial import Step
-from hub.mail.trial import Trial as MailTrial
 from hub.telephony.control import intents
 from hub.telephony.health import PbxState
 from hub.telephony.presence.presence import Colleague

@@ -21,6 +21,7 @@ from aioimaplib import IMAP4ClientProtocol
 
 from hub import guard
 from hub.errors import HubError, Refused, Unavailable, Unknown
+from hub.mail.accounts.wire import require_named, tls_context, way_to, why_untrusted
 from hub.mail.imap.asking import ANSWER_WITHIN as ANSWER_WITHIN
 from hub.mail.imap.asking import Asking
 from hub.mail.imap.asking import Fetched as Fetched
@@ -29,7 +30,6 @@ from hub.mail.imap.asking import Selected as Selected
 from hub.mail.imap.grammar import MAX_RESPONSE_BYTES, BadServer, Response, ResponseReader, number, quoted, ranges
 from hub.mail.imap.sign_in import MOST_ROUNDS
 from hub.mail.imap.signing import sign_in
-from hub.mail.wire import require_named, tls_context, way_to, why_untrusted
 from hub.settings import MailServer
 
 CONNECT_WITHIN = timedelta(seconds=20)

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from hub import guard
 from hub.errors import Refused, Unavailable
+from hub.mail.accounts.wire import secret_of
 from hub.mail.imap.sign_in import SignIn, choose, from_wire, to_wire
-from hub.mail.wire import secret_of
 from hub.settings import MailServer
 
 _FOR_NOW = re.compile(r"\[(UNAVAILABLE|INUSE|LIMIT|SERVERBUG)\]|too many (simultaneous )?connections", re.IGNORECASE)

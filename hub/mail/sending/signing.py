@@ -10,8 +10,8 @@ from typing import Any
 
 from hub import guard
 from hub.errors import Refused, Unavailable
+from hub.mail.accounts.wire import secret_of
 from hub.mail.imap.sign_in import MOST_ROUNDS, SignIn, choose, from_wire, to_wire
-from hub.mail.wire import secret_of
 from hub.settings import MailServer
 
 

@@ -36,7 +36,7 @@ from aiosmtplib.protocol import SMTPProtocol
 
 from hub import guard
 from hub.errors import HubError
-from hub.mail import wire
+from hub.mail.accounts import wire
 from hub.mail.reading.charsets import decode
 from hub.mail.sending import dots, signing, verdicts
 from hub.settings import MailServer

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import rfc3339
 from hub.errors import Refused
-from hub.mail import accounts, secrets
-from hub.mail.accounts import Account, AccountSettings, Oauth, Side, Written
+from hub.mail.accounts import accounts, secrets
+from hub.mail.accounts.accounts import Account, AccountSettings, Oauth, Side, Written
 from hub.settings import Secret
 from hub.store.vault import Vault
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Query

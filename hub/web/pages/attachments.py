@@ -12,7 +12,7 @@ from hub.crm import access
 from hub.crm.audit import record
 from hub.errors import Forbidden, NotFound, Refused
 from hub.mail import register
-from hub.mail.attachments import HEAD_BYTES, MAX_TEXT_BYTES, MAX_ZIP_BYTES, is_held, preview_of
+from hub.mail.files.attachments import HEAD_BYTES, MAX_TEXT_BYTES, MAX_ZIP_BYTES, is_held, preview_of
 from hub.mail.reading import charsets
 from hub.mail.register import AttachmentRow
 from hub.web import files, render

@@ -15,12 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm import directory
 from hub.errors import Forbidden, HubError, Refused
-from hub.mail import accounts, oauth, secrets
-from hub.mail.accounts import Account, Written
-from hub.mail.boxes import mailbox_of, reach_of
-from hub.mail.discovery import Discovery
-from hub.mail.oauth import Client, Journey, TokenSource
-from hub.mail.trial import try_mailbox
+from hub.mail.accounts import accounts, oauth, secrets
+from hub.mail.accounts.accounts import Account, Written
+from hub.mail.accounts.boxes import mailbox_of, reach_of
+from hub.mail.accounts.discovery import Discovery
+from hub.mail.accounts.oauth import Client, Journey, TokenSource
+from hub.mail.accounts.trial import try_mailbox
 from hub.settings import Secret
 from hub.store import changes
 from hub.store.holders import holder_name

@@ -13,7 +13,8 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.errors import NotFound, Refused
-from hub.mail import answering, pictures, register, thread
+from hub.mail import answering, register, thread
+from hub.mail.files import pictures
 from hub.mail.register import MessageRow
 from hub.store import changes
 from hub.web import composing, files, letter_frame, render

@@ -20,11 +20,11 @@ import sqlalchemy as sa
 
 from hub.errors import HubError
 from hub.hosts import Reach
-from hub.mail import secrets
-from hub.mail.accounts import AccountSettings, Side, read_settings
+from hub.mail.accounts import secrets
+from hub.mail.accounts.accounts import AccountSettings, Side, read_settings
+from hub.mail.accounts.oauth import Client, TokenSource
+from hub.mail.accounts.wire import LiveServer
 from hub.mail.models import mail_secrets, mailboxes
-from hub.mail.oauth import Client, TokenSource
-from hub.mail.wire import LiveServer
 from hub.settings import Mailbox, MailServer, Secret, Settings
 from hub.store.engine import Database
 from hub.store.vault import Vault

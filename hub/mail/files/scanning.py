@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from hub.clock import utc_now
 from hub.crm.audit import record
 from hub.errors import NotFound, Unavailable
+from hub.mail.files.scanner import Clamd, Unfit
 from hub.mail.models import attachments, mailboxes, messages
-from hub.mail.scanner import Clamd, Unfit
 from hub.store.blobs import BlobStore
 from hub.store.changes import tell
 from hub.store.engine import Database

@@ -19,12 +19,12 @@ import dns.resolver
 from hub import guard
 from hub.clock import utc_now
 from hub.errors import HubError, Refused
-from hub.mail import secrets
-from hub.mail.boxes import Box, all_boxes
+from hub.mail.accounts import secrets
+from hub.mail.accounts.boxes import Box, all_boxes
+from hub.mail.accounts.wire import Kind, shown_certificate
 from hub.mail.imap.connection import ImapConnection, connected
 from hub.mail.sending import smtp
 from hub.mail.sync.sent_folder import sent_folder_of
-from hub.mail.wire import Kind, shown_certificate
 from hub.settings import Mailbox, MailServer, Settings
 from hub.store.engine import Database
 from hub.store.vault import Vault

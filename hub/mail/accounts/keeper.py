@@ -22,8 +22,8 @@ import sqlalchemy as sa
 from hub.clock import monotonic_s, utc_now
 from hub.crm.linking import Linker
 from hub.errors import ConfigError, HubError, Refused, Unavailable
-from hub.mail.accounts import TOPIC
-from hub.mail.boxes import Box, addresses, all_boxes
+from hub.mail.accounts.accounts import TOPIC
+from hub.mail.accounts.boxes import Box, addresses, all_boxes
 from hub.mail.models import mailboxes
 from hub.mail.sending.sender import Sender
 from hub.mail.sync.reader import MailboxReader

@@ -23,7 +23,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from hub import guard
 from hub.errors import HubError, Refused
 from hub.hosts import Reach, addresses_of, open_socket, read_host
-from hub.mail.autoconfig import MAX_BYTES, BadAutoconfig, FoundServer, read_autoconfig
+from hub.mail.accounts.autoconfig import MAX_BYTES, BadAutoconfig, FoundServer, read_autoconfig
 
 WITHIN_S = 20.0
 FETCH_WITHIN_S = 6.0

@@ -24,7 +24,7 @@ from hub.crm.audit import record
 from hub.crm.models import team_members, teams, users
 from hub.errors import Conflict, Forbidden, NotFound, Refused
 from hub.hosts import read_host
-from hub.mail import secrets
+from hub.mail.accounts import secrets
 from hub.mail.models import folders as folder_rows
 from hub.mail.models import mailboxes
 from hub.settings import Secret

@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub import faults, guard
 from hub.clock import monotonic_s, utc_now
 from hub.errors import Refused, Unavailable
-from hub.mail import secrets
+from hub.mail.accounts import secrets
 from hub.settings import OauthClient, OauthSection, Secret
 from hub.store import holders
 from hub.store.engine import Database
