@@ -126,17 +126,22 @@ def _flagged(table: Any, flag: str) -> sa.ColumnElement[bool]:
 
 
 def has_elder_twin(actor: Actor, filters: MessageFilters) -> sa.ColumnElement[bool]:
-    """Tell whether the same mail stands in the list already, from another mailbox.
-
-    The same: its Message-ID, going the same way. Mail from one of our mailboxes to another is two.
-    """
+    """Tell whether the same mail stands in the list already, from another mailbox (`_is_same`)."""
     twin = messages.alias("twin")
-    return sa.exists().where(
-        twin.c.message_id == messages.c.message_id,
-        twin.c.message_id != "",
-        twin.c.direction == messages.c.direction,
-        twin.c.id < messages.c.id,
-        *conditions(actor, filters, twin),
+    return sa.exists().where(_is_same(messages, twin), twin.c.id < messages.c.id, *conditions(actor, filters, twin))
+
+
+def _is_same(own: Any, twin: Any) -> sa.ColumnElement[bool]:
+    """The same mail in another mailbox: its Message-ID, going the same way. Ours from one mailbox to another is two.
+
+    Some programs give every mail the same Message-ID, and anybody may give theirs another's: so sender, subject and
+    date must agree, too.
+    """
+    return sa.and_(
+        own.c.message_id != "",
+        *(twin.c[name] == own.c[name] for name in ("message_id", "direction", "from_address", "subject")),
+        twin.c.date.is_not_distinct_from(own.c.date),
+        twin.c.mailbox_id != own.c.mailbox_id,
     )
 
 
@@ -147,9 +152,7 @@ def shown_by_twin() -> sa.ColumnElement[bool]:
         timeline_entries.c.kind == "message",
         sa.exists().where(
             own.c.id == timeline_entries.c.ref_id,
-            own.c.message_id != "",
-            twin.c.message_id == own.c.message_id,
-            twin.c.direction == own.c.direction,
+            _is_same(own, twin),
             twin.c.client_id == timeline_entries.c.client_id,
             twin.c.id < own.c.id,
         ),

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from hub.clock import utc_now
 from hub.crm import access
 from hub.errors import NotFound
 from hub.mail import register
@@ -188,8 +190,9 @@ async def test_a_manager_who_left_the_team_keeps_their_own_mailbox_and_loses_the
 async def test_the_same_mail_in_a_foreign_own_mailbox_is_not_given_away_by_grouping(site: Site) -> None:
     """Neither does the hidden twin hide the team's copy, nor is its mailbox named."""
     olga, pavel = await site.person("olga"), await site.person("pavel")
-    await talk.message(site.db, site.blobs, owner_id=olga.user_id, message_id="<same@x.example>", text="у Ольги")
-    shared = await talk.message(site.db, site.blobs, message_id="<same@x.example>", text="у всех")
+    same: dict[str, Any] = {"message_id": "<same@x.example>", "date": utc_now()}
+    await talk.message(site.db, site.blobs, owner_id=olga.user_id, text="у Ольги", **same)
+    shared = await talk.message(site.db, site.blobs, text="у всех", **same)
     async with site.db.read() as conn:
         rows = await register.listed(conn, pavel, MessageFilters(), grouped=True)
         mine = await register.listed(conn, olga, MessageFilters(), grouped=True)

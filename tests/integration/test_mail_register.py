@@ -54,7 +54,7 @@ async def test_the_same_mail_in_two_mailboxes_is_one_row_and_one_entry_of_the_ca
     await site.person("root", role="admin", team=None)
     olga = await site.person("olga")
     client = (await made(api))["id"]
-    about = {"client_id": client, "message_id": "<same@x.example>"}
+    about = {"client_id": client, "message_id": "<same@x.example>", "date": utc_now()}
     first = await talk.message(site.db, site.blobs, **about)  # type: ignore[arg-type]
     await talk.message(site.db, site.blobs, owner_id=olga.user_id, **about)  # type: ignore[arg-type]
     between = await talk.message(site.db, site.blobs, direction="out", **about)  # type: ignore[arg-type]
@@ -71,6 +71,20 @@ async def test_the_same_mail_in_two_mailboxes_is_one_row_and_one_entry_of_the_ca
     assert [one["ref"] for one in entries] == [between, first]
     async with (await site.browser("olga")).get(f"/clients/{client}") as answer:
         assert (await answer.text()).count('class="entry entry--accent"') == 2
+
+
+async def test_mails_that_bear_one_message_id_and_are_not_the_same_are_all_shown(site: Site) -> None:
+    """Some programs give every mail the same Message-ID, and a stranger may give theirs that of another."""
+    olga = await site.person("olga")
+    client = (await made(await site.api("olga")))["id"]
+    about = {"client_id": client, "message_id": "<always@shop.example>"}
+    ids = [await talk.message(site.db, site.blobs, subject=f"Заказ {n}", **about) for n in range(3)]  # type: ignore[arg-type]
+    in_own = await talk.message(site.db, site.blobs, owner_id=olga.user_id, subject="Заказ 7", **about)  # type: ignore[arg-type]
+    async with site.db.read() as conn:
+        rows = await register.listed(conn, olga, MessageFilters(), grouped=True)
+    assert sorted(one.id for one in rows) == [*ids, in_own]
+    entries = (await got(await site.api("olga"), f"clients/{client}/timeline"))["items"]
+    assert sorted(one["ref"] for one in entries if one["kind"] == "message") == [*ids, in_own]
 
 
 async def test_a_manager_finds_their_teams_mail_with_the_words_marked_and_escaped(site: Site) -> None:

@@ -262,6 +262,29 @@ async def test_wishes_made_while_the_line_is_away_are_carried_out_and_other_flag
             assert (await other.flags(3, 3))[3] == ("\\Answered", "\\Seen", "$Label1")
 
 
+async def test_a_wish_marks_no_other_message_where_the_server_has_begun_to_number_anew(
+    db: Database, blobs: BlobStore, dovecot: Dovecot, user: str
+) -> None:
+    server = dovecot.server(user)
+    async with connected(server) as imap:
+        await make(imap, "Work")
+        await put(imap, "Work", numbered(1), numbered(2))
+    async with watching(db, blobs, server) as box:
+        await box.until_places({("Work", "s1"), ("Work", "s2")})
+        await box.office.stop()
+        await box.wish("s1", "flagged", True)
+        async with connected(server) as imap:
+            await imap.ask(b"DELETE Work")
+            await make(imap, "Work")
+            await put(imap, "Work", numbered(2), numbered(1))
+        await box.office.start()
+        await box.until_places({("Work", "s1"), ("Work", "s2")})
+        await box.wish("s1", "flagged", True)
+        await box.until_no_wishes()
+        async with other_program(server, folder="Work") as other:
+            assert await other.uids(b"FLAGGED") == [2]
+
+
 @each_kind
 async def test_a_moved_message_stays_one_message_and_a_deleted_one_stays_on_record(
     db: Database, blobs: BlobStore, server: MailServer

@@ -120,6 +120,7 @@ async def message(
     cid: str | None = None,
     owner_id: int | None = None,
     message_id: str | None = None,
+    date: datetime | None = None,
 ) -> int:
     """Put a message into the team's mailbox, or the `owner_id`'s own; return its id.
 
@@ -150,7 +151,7 @@ async def message(
             "cc": [],
             "bcc": [],
             "reply_to": [],
-            "date": now,
+            "date": date or now,
             "received_at": now,
             "text": text,
             "html": html,

@@ -49,18 +49,23 @@ def test_a_wish_is_fulfilled_when_every_place_shows_it() -> None:
 
 def test_wishes_go_together_by_folder_flag_and_direction_and_what_is_so_already_is_not_asked_for() -> None:
     places = [
-        Place(1, 7, 30, "seen", wanted=True, has_it=False),
-        Place(2, 7, 10, "seen", wanted=True, has_it=False),
-        Place(2, 8, 11, "seen", wanted=True, has_it=True),
-        Place(3, 7, 12, "seen", wanted=False, has_it=True),
-        Place(1, 7, 30, "flagged", wanted=True, has_it=False),
+        Place(1, 7, 1, 30, "seen", wanted=True, has_it=False),
+        Place(2, 7, 1, 10, "seen", wanted=True, has_it=False),
+        Place(2, 8, 1, 11, "seen", wanted=True, has_it=True),
+        Place(3, 7, 1, 12, "seen", wanted=False, has_it=True),
+        Place(1, 7, 1, 30, "flagged", wanted=True, has_it=False),
     ]
     tasks = [(task.folder_id, task.flag, task.wanted, task.uids) for task in plan(places)]
     assert tasks == [(7, "flagged", True, (30,)), (7, "seen", False, (12,)), (7, "seen", True, (10, 30))]
 
 
+def test_a_uid_goes_with_the_numbering_it_is_of() -> None:
+    places = [Place(1, 7, epoch, 30, "seen", wanted=True, has_it=False) for epoch in (1, 2)]
+    assert [(task.uidvalidity, task.uids) for task in plan(places)] == [(1, (30,)), (2, (30,))]
+
+
 def test_a_thousand_wishes_are_several_commands_of_bounded_length() -> None:
-    places = [Place(n, 7, n, "seen", wanted=True, has_it=False) for n in range(1, 1201)]
+    places = [Place(n, 7, 1, n, "seen", wanted=True, has_it=False) for n in range(1, 1201)]
     assert [len(task.uids) for task in plan(places)] == [500, 500, 200]
 
 

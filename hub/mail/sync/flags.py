@@ -39,9 +39,10 @@ _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=10), timedelta(hours=6)
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One STORE to do: of messages in one folder, one flag on or off."""
+    """One STORE to do: of messages in one folder, one flag on or off. The UIDs are of this `uidvalidity` alone."""
 
     folder_id: int
+    uidvalidity: int
     flag: str
     wanted: bool
     uids: tuple[int, ...]
@@ -53,6 +54,7 @@ class Place:
 
     message_id: int
     folder_id: int
+    uidvalidity: int
     uid: int
     flag: str
     wanted: bool
@@ -61,15 +63,15 @@ class Place:
 
 def plan(due: Collection[Place], *, at_most: int = 500) -> list[Task]:
     """Put wishes together into as few commands as there are folders, flags and directions. Pure."""
-    grouped: dict[tuple[int, str, bool], list[int]] = defaultdict(list)
+    grouped: dict[tuple[int, int, str, bool], list[int]] = defaultdict(list)
     for one in due:
         if one.has_it is not one.wanted:
-            grouped[one.folder_id, one.flag, one.wanted].append(one.uid)
+            grouped[one.folder_id, one.uidvalidity, one.flag, one.wanted].append(one.uid)
     tasks = []
-    for (folder_id, flag, wanted), uids in sorted(grouped.items()):
+    for about, uids in sorted(grouped.items()):
         ordered = sorted(uids)
         for at in range(0, len(ordered), at_most):
-            tasks.append(Task(folder_id, flag, wanted, tuple(ordered[at : at + at_most])))
+            tasks.append(Task(*about, tuple(ordered[at : at + at_most])))
     return tasks
 
 
@@ -120,14 +122,17 @@ async def due(conn: AsyncConnection, mailbox_id: int, *, now: datetime, at_most:
     query = (
         sa.select(
             *(flag_wishes.c[name] for name in ("message_id", "flag", "wanted")),
-            *(locations.c[name] for name in ("folder_id", "uid", "flags")),
+            *(locations.c[name] for name in ("folder_id", "uidvalidity", "uid", "flags")),
         )
         .join(locations, locations.c.message_id == flag_wishes.c.message_id)
         .where(flag_wishes.c.id.in_(some))
         .order_by(locations.c.id)
     )
     rows = await conn.execute(query)
-    return [Place(row.message_id, row.folder_id, row.uid, row.flag, row.wanted, row.flag in row.flags) for row in rows]
+    return [
+        Place(row.message_id, row.folder_id, row.uidvalidity, row.uid, row.flag, row.wanted, row.flag in row.flags)
+        for row in rows
+    ]
 
 
 async def rest(conn: AsyncConnection, tried: Collection[int], *, now: datetime) -> int:

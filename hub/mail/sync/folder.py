@@ -352,7 +352,8 @@ class OpenFolder:
     async def carry_out(self, tasks: Sequence[flags.Task]) -> str:
         """Do what is wished in this folder and look at it; return the server's words where it refuses."""
         refused = ""
-        for task in tasks:
+        # Where the server has begun to number anew, the same UID is another message until the wish is found there.
+        for task in (one for one in tasks if one.uidvalidity == self.place.uidvalidity):
             for _ in range(TRIES_AT_ONCE):
                 since = self.cursor.modseq if self.work.imap.has_condstore else 0
                 try:
