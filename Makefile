@@ -58,6 +58,8 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev hub/web/static/manifest.json
 	$(BIN)/python -m bench.latency
 	$(BIN)/python -m bench.ami
+	$(BIN)/python -m bench.mail
+	$(BIN)/python -m bench.mail_out
 
 clean:
 	rm -rf $(VENV) assets/node_modules hub/web/static var build *.egg-info
