@@ -18,7 +18,8 @@ from hub.errors import NotFound
 from hub.mail import register
 from hub.mail.filters import MessageFilters
 from hub.mail.models import mailboxes, messages
-from hub.mail.sending import outbox
+from hub.mail.sending import claims, outbox
+from hub.mail.sync import flags
 from hub.store import changes
 from hub.store.blobs import BlobStore
 from hub.store.changes import Position
@@ -172,6 +173,38 @@ async def test_what_is_sent_from_it_is_told_to_its_owner_alone(site: Site, priva
     assert told
     assert not any(access.may_hear_of(site.actors["pavel"], one) for one in told)
     assert (await got(await site.api("pavel"), "messages", q=WORD))["items"] == []
+
+
+async def test_what_is_taken_back_or_marked_in_it_is_told_to_its_owner_alone(site: Site, private: Private) -> None:
+    olga, api = site.actors["olga"], await site.api("olga")
+    body = {"mailbox": private.mailbox, "to": "a@b.example", "subject": WORD, "text": "y", "undo_s": 10}
+    status, sent = await post(api, "messages", json=body)
+    assert status == 202
+    assert (await post(api, f"messages/{sent['id']}/cancel"))[0] == 200
+    async with site.db.begin() as conn:
+        await flags.wish(conn, olga, private.message, "seen", True, utc_now())
+        box = (await conn.execute(sa.select(mailboxes.c.id).where(mailboxes.c.address == private.mailbox))).scalar_one()
+        assert await claims.show_health(conn, box, "down", "x", now=utc_now())
+    async with site.db.read() as conn:
+        told = await changes.read_after(conn, Position(0, 0))
+    told = [one for one in told if one.kind in ("message", "mailbox")]
+    said = [set(one.data) for one in told]
+    assert {"flags", "deleted", "direction", "state"} in said and {"send_state"} in said
+    assert {one.data.get("state") for one in told} >= {"undone"}
+    assert not [one for one in told if access.may_hear_of(site.actors["pavel"], one)]
+    assert all(access.may_hear_of(olga, one) for one in told)
+
+
+async def test_a_colleague_marks_nothing_in_it_though_it_stands_on_a_card(site: Site, private: Private) -> None:
+    client = await made(await site.api("olga"))
+    async with site.db.begin() as conn:
+        await conn.execute(sa.update(messages).values(client_id=client["id"]))
+    for who, status in (("pavel", 403), ("stranger", 403), ("root", 403), ("olga", 200)):
+        answer = await post(await site.api(who), f"messages/{private.message}/flags", json={"seen": True})
+        assert answer[0] == status, who
+    olga = replace(site.actors["olga"], team_ids=frozenset())
+    async with site.db.begin() as conn:
+        await flags.wish(conn, olga, private.message, "flagged", True, utc_now())
 
 
 async def test_a_manager_who_left_the_team_keeps_their_own_mailbox_and_loses_the_teams(site: Site) -> None:

@@ -100,6 +100,22 @@ async def test_what_came_back_marks_the_sending_the_address_the_card_and_the_aut
     assert bounce_of == original.id
 
 
+@pytest.mark.parametrize("is_business", [True, False])
+async def test_what_came_back_to_a_persons_own_mailbox_is_the_teams_to_see_only_from_a_card(
+    inbox: Inbox, is_business: bool
+) -> None:
+    office = inbox.office  # noqa: F811
+    async with office.db.begin() as conn:
+        await conn.execute(sa.update(mailboxes).values(owner_id=office.actor.user_id))
+    original = await sent(office, IVAN if is_business else Address("", "doctor@clinic.example"))
+    await inbox.arrive(notice(original, original.recipients[0].address))
+    assert (await office.message(original.id)).state == "bounced"
+    boris = await office.person("boris", "sales")
+    async with office.db.read() as conn:
+        seen = await queue.listed(conn, boris, state="claimed")
+    assert len(seen) == (1 if is_business else 0)
+
+
 async def test_the_same_notice_again_counts_once_and_a_second_one_twice(inbox: Inbox) -> None:
     original = await sent(inbox.office)
     raw = notice(original, IVAN.address)

@@ -180,8 +180,8 @@ async def _give_to_author(
     if thread_id is None:
         return
     author_id = await _active_author(conn, original)
-    if author_id is None and await _is_personal(conn, notice.mailbox_id):
-        # A team sees what is in its queue, and this is one person's own mail.
+    if (author_id is None or original["client_id"] is None) and await _is_personal(conn, original["mailbox_id"]):
+        # A team sees what is in its queue, and this is one person's own mail; the outbox shows it to its writer.
         return
     who = ", ".join(one.address for one in failed if one.is_permanent)
     address = next(one.address for one in failed if one.is_permanent)

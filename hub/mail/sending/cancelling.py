@@ -19,7 +19,8 @@ from hub.crm.audit import record
 from hub.errors import Conflict, Forbidden
 from hub.faults import point
 from hub.mail import register
-from hub.mail.models import mailboxes, messages, outbox, outbox_recipients
+from hub.mail.audience import audience
+from hub.mail.models import messages, outbox, outbox_recipients
 from hub.mail.sending import drafts
 from hub.mail.sending import outbox as outbox_rows
 from hub.store.changes import tell
@@ -57,9 +58,9 @@ async def cancel(conn: AsyncConnection, actor: Actor, message_id: int, *, now: d
         await queue.reopen(
             conn, "message", message.thread_id, version=draft.closed_version, owned=draft.closed_owned, now=now
         )
-    team_id = (await conn.execute(sa.select(mailboxes.c.team_id).where(mailboxes.c.id == message.mailbox_id))).scalar()
-    about = {"team_id": team_id, "user_id": message.author_id, "client_id": message.client_id}
-    await tell(conn, "message", message_id, at=now, data={"direction": "out", "state": "undone"}, **about)
+    to = await audience(conn, message.mailbox_id, author_id=message.author_id)
+    data = {"direction": "out", "state": "undone"}
+    await tell(conn, "message", message_id, at=now, **to, client_id=message.client_id, data=data)
     await record(conn, "message.undone", at=now, user_id=actor.user_id, object_kind="message", object_id=message_id)
     return draft.id if draft is not None else None
 

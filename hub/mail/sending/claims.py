@@ -17,6 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub.mail.audience import audience_of
 from hub.mail.models import locations, mailboxes, messages, outbox, outbox_recipients
 from hub.mail.sending import smtp, verdicts
 from hub.mail.sending.outbox import WAITING, mark_recipients, show_all, summarise
@@ -321,10 +322,12 @@ async def show_health(conn: AsyncConnection, mailbox_id: int, state: str, error:
     mine = mailboxes.c.id == mailbox_id
     other = sa.update(mailboxes).where(mine, mailboxes.c.send_state != state)
     values = {"send_state": state, "send_error": error[:300], "send_error_at": None if state == "ok" else now}
-    changed = (await conn.execute(other.values(**values).returning(mailboxes.c.team_id))).first()
+    whose = (mailboxes.c.team_id, mailboxes.c.owner_id)
+    changed = (await conn.execute(other.values(**values).returning(*whose))).first()
     if changed is None:
         return False
-    await tell(conn, "mailbox", mailbox_id, at=now, team_id=changed.team_id, data={"send_state": state})
+    to = audience_of(team_id=changed.team_id, owner_id=changed.owner_id)
+    await tell(conn, "mailbox", mailbox_id, at=now, **to, data={"send_state": state})
     return True
 
 

@@ -85,11 +85,10 @@ async def wish(conn: AsyncConnection, actor: Actor, message_id: int, flag: str, 
     if flag not in NAMES:
         raise Refused("bad_flag", f"{flag!r} is none of {', '.join(NAMES)}", field="flag")
     message = await register.find(conn, actor, message_id)
-    mine = sa.select(mailboxes.c.id).where(
-        mailboxes.c.id == message.mailbox_id, access.of_my_teams(actor, mailboxes.c.team_id)
-    )
-    if (await conn.execute(mine)).first() is None:
-        raise Forbidden("forbidden", "the mailbox is another team's")
+    mine = access.mailbox_writable(actor, team_id=mailboxes.c.team_id, owner_id=mailboxes.c.owner_id)
+    here = sa.select(mailboxes.c.id).where(mailboxes.c.id == message.mailbox_id, mine)
+    if (await conn.execute(here)).first() is None:
+        raise Forbidden("forbidden", "the mailbox is another team's, or another person's own")
     await _write(conn, message.mailbox_id, message_id, flag, wanted, now=now)
 
 
