@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub.mail.audience import audience_of
 from hub.mail.models import flag_wishes, folders, locations, mailboxes, messages
 from hub.mail.sync.deltas import Delta, Flags, Ranges, fulfilled, plain, shown
 from hub.store.changes import tell
@@ -110,7 +111,7 @@ async def renew(conn: AsyncConnection, message_ids: Collection[int], *, now: dat
         await lock(conn, ids)
         query = sa.select(
             *(messages.c[name] for name in ("id", "mailbox_id", "direction", "state", "flags", "deleted_at")),
-            *(messages.c.client_id, mailboxes.c.team_id),
+            *(messages.c.client_id, mailboxes.c.team_id, mailboxes.c.owner_id),
         ).join(mailboxes, mailboxes.c.id == messages.c.mailbox_id)
         rows = (await conn.execute(query.where(messages.c.id.in_(ids)))).all()
         places: dict[int, list[Flags]] = defaultdict(list)
@@ -146,7 +147,8 @@ async def _renew_one(
     update = sa.update(messages).where(messages.c.id == row.id)
     await conn.execute(update.values(flags=flags, deleted_at=deleted_at))
     data = {"direction": row.direction, "state": row.state, "flags": flags, "deleted": deleted_at is not None}
-    await tell(conn, "message", row.id, at=now, team_id=row.team_id, client_id=row.client_id, data=data)
+    whose = audience_of(team_id=row.team_id, owner_id=row.owner_id)
+    await tell(conn, "message", row.id, at=now, **whose, client_id=row.client_id, data=data)
 
 
 async def unlike(conn: AsyncConnection, epoch: Epoch, flags: Mapping[int, Flags]) -> set[int]:
