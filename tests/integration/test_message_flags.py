@@ -6,9 +6,11 @@ import pytest
 import sqlalchemy as sa
 
 from hub.clock import utc_now
+from hub.crm import people
 from hub.mail.models import flag_wishes, folders, locations, mailboxes, messages
 from hub.mail.sync import flags, places
 from hub.store.blobs import BlobStore
+from hub.store.changes import Position, read_after
 from hub.store.engine import Database
 from tests.testbed import talk
 from tests.testbed.site import running_site
@@ -105,3 +107,21 @@ async def test_a_message_that_lies_nowhere_shows_what_was_wished_and_waits_for_n
     assert shown.flags == [flag]
     assert shown.deleted_at is not None
     assert await wished(db) == {}
+
+
+async def test_the_owner_of_a_personal_mailbox_marks_it_and_no_team_hears_of_it(db: Database, blobs: BlobStore) -> None:
+    async with running_site(db, blobs) as site:
+        message_id = await placed(db, blobs)
+        olga = await site.person("olga")
+        async with db.begin() as conn:
+            # Of a team that its owner is not in.
+            apart = await people.ensure_team(conn, "apart", now=utc_now())
+            await conn.execute(sa.update(mailboxes).values(owner_id=olga.user_id, team_id=apart))
+            await conn.execute(sa.update(messages).values(client_id=None))
+        async with (await site.api("olga")).post(f"messages/{message_id}/flags", json={"flagged": True}) as answer:
+            assert (answer.status, (await answer.json())["flags"]) == (200, ["flagged"])
+        async with (await site.api("boris")).post(f"messages/{message_id}/flags", json={"seen": True}) as answer:
+            assert answer.status in {403, 404}
+        async with db.read() as conn:
+            told = [one for one in await read_after(conn, Position(0, 0)) if one.data.get("flags") == ["flagged"]]
+        assert [(one.team_id, one.user_id) for one in told] == [(None, olga.user_id)]

@@ -17,7 +17,7 @@ from hub.crm.linking import Linker
 from hub.crm.models import audit, team_members
 from hub.demo.mail import DemoMail, running_mail
 from hub.errors import Conflict, NotFound, Refused, Unavailable
-from hub.mail import register
+from hub.mail import answering, register
 from hub.mail.models import mailboxes, messages, thread_ids
 from hub.mail.models import outbox as outbox_table
 from hub.mail.reading.headers import Address
@@ -192,6 +192,32 @@ async def test_an_answer_joins_the_thread_and_the_client_of_what_it_answers(offi
     async with office.db.read() as conn:
         ghosts = (await conn.execute(sa.select(thread_ids.c.message_id))).scalars().all()
     assert "<never@seen>" in ghosts
+
+
+async def test_what_was_answered_is_marked_so_once_the_answer_went_out(office: Office) -> None:
+    asked = await office.send()
+    await office.sender.work()
+    async with office.db.begin() as conn:
+        came = sa.update(messages).where(messages.c.id == asked)
+        await conn.execute(came.values(direction="in", flags=[]))
+    answer = await office.send(in_reply_to=asked)
+    assert (await office.message(asked)).flags == [], "not before it went"
+    await office.sender.work()
+    assert (await office.message(answer)).state == "sent"
+    assert (await office.message(asked)).flags == ["answered", "seen"]
+
+
+async def test_sending_ends_the_sign_that_one_answers(office: Office) -> None:
+    other = await office.person("boris", "sales")
+    asked = await office.message(await office.send())
+    assert asked.thread_id is not None
+    async with office.db.begin() as conn:
+        for one in (office.actor, other):
+            await answering.touch(conn, one, asked.thread_id, now=T0)
+    await office.send(in_reply_to=asked.id)
+    async with office.db.read() as conn:
+        left = (await answering.writers(conn, [asked.thread_id], now=T0))[asked.thread_id]
+    assert [one.user_id for one in left] == [other.user_id]
 
 
 async def test_answering_finishes_the_item_of_the_conversation_but_not_a_colleagues(office: Office) -> None:

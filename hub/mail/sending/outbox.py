@@ -24,6 +24,7 @@ from hub.mail import register
 from hub.mail.audience import audience_of
 from hub.mail.models import mailboxes, messages, outbox, outbox_recipients
 from hub.mail.register import timeline_data
+from hub.mail.sync import flags
 from hub.store.changes import tell
 from hub.store.engine import hint_after_commit
 
@@ -112,6 +113,8 @@ async def summarise(
         values = dict(items) | ({"copy_state": wanted} if has_copy else {})
         await conn.execute(sa.update(outbox).where(outbox.c.id.in_(ids)).values(**values))
     await show_all(conn, states, now=now)
+    if sent := [message_id for message_id, state in states.items() if state == "sent"]:
+        await flags.wish_answered_by(conn, sent, now=now)
 
 
 async def mark_recipients(

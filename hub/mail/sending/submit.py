@@ -27,7 +27,7 @@ from hub.crm.linking import Linker
 from hub.crm.models import clients, contacts
 from hub.errors import NotFound, Refused
 from hub.faults import point
-from hub.mail import register, search
+from hub.mail import answering, register, search
 from hub.mail.intake import conversations
 from hub.mail.models import attachments, mailboxes, messages, outbox, outbox_recipients
 from hub.mail.reading.headers import Address
@@ -333,6 +333,10 @@ async def queue_message(
         await drafts.become_message(conn, actor, frozen.new.draft.id, message_id, version=frozen.new.draft.version)
     elif not_before > now:
         await _park(conn, actor, frozen, message_id, now=now)
+    # An answer from another mailbox is a conversation of its own.
+    here = {thread_id, answered.thread_id if answered is not None else None}
+    for one in sorted(filter(None, here)):
+        await answering.stop(conn, actor.user_id, one, now=now)
     await _close_answered(conn, actor, thread_id, message_id, now=now)
     point("mail.submit.queued")
     details = {"mailbox": mailbox.address, "recipients": len(rows)}

@@ -19,7 +19,7 @@ from hub.crm import access
 from hub.crm.access import Actor
 from hub.errors import Forbidden, Refused
 from hub.mail import register
-from hub.mail.models import flag_wishes, locations, mailboxes
+from hub.mail.models import flag_wishes, locations, mailboxes, messages
 from hub.mail.sync import places
 from hub.store.engine import hint_after_commit
 from hub.store.upsert import insert
@@ -90,6 +90,18 @@ async def wish(conn: AsyncConnection, actor: Actor, message_id: int, flag: str, 
     if (await conn.execute(here)).first() is None:
         raise Forbidden("forbidden", "the mailbox is another team's, or another person's own")
     await _write(conn, message.mailbox_id, message_id, flag, wanted, now=now)
+
+
+async def wish_answered_by(conn: AsyncConnection, sent: Collection[int], *, now: datetime) -> None:
+    r"""Want what these sent messages answer to be \Seen and \Answered, where their own mailbox holds it."""
+    answer = messages.alias()
+    query = sa.select(messages.c.id, messages.c.mailbox_id).join(
+        answer,
+        sa.and_(answer.c.mailbox_id == messages.c.mailbox_id, answer.c.in_reply_to == messages.c.message_id),
+    )
+    query = query.where(answer.c.id.in_(sorted(sent)), answer.c.in_reply_to != "", messages.c.direction == "in")
+    for row in (await conn.execute(query.distinct().order_by(messages.c.id))).all():
+        await wish_answered(conn, row.mailbox_id, row.id, now)
 
 
 async def wish_answered(conn: AsyncConnection, mailbox_id: int, message_id: int, now: datetime) -> None:
