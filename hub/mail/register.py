@@ -6,7 +6,7 @@ Lists go by key (`received_at`, `id`), newest first, carry no bodies, and count 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,10 +14,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub import guard
 from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.models import clients, contacts, teams, users
-from hub.errors import NotFound
+from hub.errors import NotFound, Refused
 from hub.mail import search
 from hub.mail.excerpt import MAX_LOOKED_AT
 from hub.mail.filters import MessageFilters, conditions, has_elder_twin, may_see, narrowest
@@ -223,6 +224,15 @@ async def attachment(conn: AsyncConnection, actor: Actor, attachment_id: int) ->
         raise NotFound("attachment_missing", "no such attachment")
     await find(conn, actor, row["message_id"])
     return AttachmentRow(**{name: row[name] for name in AttachmentRow.__slots__})
+
+
+async def refuse_infected(conn: AsyncConnection, hashes: Collection[str], *, field: str | None = None) -> None:
+    """Raise Refused `infected` where the scanner found something in one of these files, in whatever message it came."""
+    found = sa.select(attachments.c.name, attachments.c.scan_note)
+    found = found.where(attachments.c.sha256.in_(sorted(hashes)), attachments.c.scan == "infected").limit(1)
+    if (row := (await conn.execute(found)).first()) is not None:
+        text = f"the virus scanner found {row.scan_note!r} in the file {guard.shown(row.name)!r}"
+        raise Refused("infected", text, field=field)
 
 
 async def _attachments(conn: AsyncConnection, message_ids: list[int]) -> dict[int, tuple[AttachmentRow, ...]]:

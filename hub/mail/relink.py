@@ -156,7 +156,7 @@ async def _owner(conn: AsyncConnection, thread_id: int, *, but: int | None = Non
     """Whose a thread is: its newest message's that is linked by more than the thread itself."""
     sure = sa.or_(messages.c.link_reason != "thread", messages.c.link_manual.is_(True))
     query = sa.select(*(messages.c[name] for name in Link.__slots__)).where(
-        messages.c.thread_id == thread_id, messages.c.client_id.is_not(None), sure
+        messages.c.thread_id == thread_id, messages.c.client_id.is_not(None), messages.c.state != "undone", sure
     )
     if but is not None:
         query = query.where(messages.c.id != but)
@@ -193,7 +193,10 @@ async def put(
     candidates: Collection[dict[str, Any]] | None = None,
     now: datetime,
 ) -> bool:
-    """Write whose a message is; move it to that card, or off every card, and tell. False where nothing changed."""
+    """Write whose a message is; move it to that card, or off every card, and tell. False where nothing changed.
+
+    What was taken back is on no card, whosever it is.
+    """
     is_new = Link.of(row) != link or manual is not row["link_manual"]
     others = {} if candidates is None or list(candidates) == row["candidates"] else {"candidates": list(candidates)}
     if not is_new and not others:
@@ -205,7 +208,7 @@ async def put(
         return False
     if row["client_id"] is not None and row["client_id"] != link.client_id:
         await timeline.remove(conn, "message", row["id"], now=now)
-    if link.client_id is not None:
+    if link.client_id is not None and message["state"] != "undone":
         about: dict[str, Any] = {"client_id": link.client_id, "contact_id": link.contact_id}
         about |= {"at": message["received_at"], "data": timeline_data(message)}
         await timeline.put(conn, "message", row["id"], **about, now=now)

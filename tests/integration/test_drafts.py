@@ -14,7 +14,7 @@ from hub.clock import utc_now
 from hub.crm import clients, queue
 from hub.crm.access import Actor
 from hub.errors import Conflict, Forbidden, NotFound, Refused
-from hub.mail import register
+from hub.mail import register, relink
 from hub.mail.models import outbox
 from hub.mail.reading.mime import ParsedMessage, parse
 from hub.mail.register import MessageFilters
@@ -183,6 +183,21 @@ async def test_what_is_taken_back_is_the_draft_it_was_and_nothing_is_left_of_it(
 async def claim_none(conn: Any, actor: Actor, message_id: int) -> bool:
     row = await register.find(conn, actor, message_id)
     return await claim(conn, row.mailbox_id, now=NOW + timedelta(seconds=9)) == []
+
+
+async def test_what_was_taken_back_comes_onto_no_card_when_its_reader_becomes_a_client(site: Site) -> None:
+    olga, api = await site.person("olga"), await site.api("olga")
+    await _mail(site, sender="other@b.example")
+    message_id = await _send(site, olga, (await _begin(site, olga, to="new@b.example")).id)
+    async with site.db.begin() as conn:
+        await cancelling.cancel(conn, olga, message_id, now=NOW)
+        client_id = await clients.create(conn, None, kind="person", name="Новый", now=NOW)
+        await clients.add_address(conn, None, client_id, kind="email", raw="new@b.example", now=NOW)
+        await relink.want(conn, ["new@b.example"], now=NOW)
+        linker = site.app[SERVICES].linker
+        await relink.batch(conn, linker, "new@b.example", message_id + 1, now=NOW)
+    async with api.get(f"clients/{client_id}/timeline") as answer:
+        assert (await answer.json())["items"] == []
 
 
 async def test_what_a_sender_has_cannot_be_taken_back(site: Site) -> None:

@@ -16,6 +16,7 @@ from hub.mail.files.scanning import TRIES, AttachmentScanner
 from hub.mail.models import attachments
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
+from tests.integration.test_api_calls import post
 from tests.integration.test_api_clients import got
 from tests.testbed import talk
 from tests.testbed.clamd import MARK, running_clamd
@@ -153,6 +154,23 @@ async def test_an_infected_file_goes_out_by_no_door_but_the_administrators_and_t
     assert [(row.action, row.user_id, row.object_id) for row in rows] == [
         ("attachment.downloaded_anyway", site.actors["root"].user_id, file["id"])
     ]
+
+
+async def test_an_infected_file_goes_out_by_no_forward_either(site: Site) -> None:
+    message = await talk.message(site.db, site.blobs, files=(("a.exe", "application/x-dosexec", b"MZ"),))
+    api, olga = await site.api("olga"), await site.browser("olga")
+    new = {"mailbox": "sales@hub.test", "kind": "forward", "answers": message, "to": "a@b.example", "subject": "x"}
+    draft = (await post(api, "drafts", json=new))[1]
+    await _marked(site.db, "infected", "Eicar")
+    (file,) = draft["attachments"]
+    async with olga.get(f"/drafts/{draft['id']}/files/{file['id']}") as answer:
+        assert answer.status >= 400 and await answer.read() != b"MZ"
+    status, said = await post(api, f"drafts/{draft['id']}/send", json={})
+    assert (status, said["error"]["code"]) == (400, "infected")
+    assert "a.exe" in said["error"]["message"] and "Eicar" in said["error"]["message"]
+    async with olga.post(f"/drafts/{draft['id']}/files/{file['id']}/remove", allow_redirects=False) as answer:
+        assert answer.status == 303
+    assert (await post(api, f"drafts/{draft['id']}/send", json={}))[0] == 202, "the rest of it may go"
 
 
 async def _ask(browser: aiohttp.ClientSession, path: str) -> int:

@@ -97,7 +97,8 @@ async def freeze(
 ) -> Frozen:
     """Build the bytes and store them, before any transaction is open.
 
-    Raises Refused for what cannot be sent, NotFound for a mailbox or message the actor may not use.
+    Raises Refused for what cannot be sent, an infected file among it, NotFound for a mailbox or message the actor may
+    not use.
     """
     async with db.read() as conn:
         mailbox = await own_mailbox(conn, actor, mailboxes.c.address == new.mailbox.strip().lower())
@@ -112,6 +113,8 @@ async def freeze(
     original = forwarded or answered
     quoted = original if new.quotes or forwarded is not None else None
     text, html, files = await _bodies(new, quoted, files, reader or Reader())
+    async with db.read() as conn:
+        await register.refuse_infected(conn, {one.sha256 for one in files}, field="attachments")
     draft = Draft(
         sender=Address(mailbox.name or actor.name, mailbox.address),
         to=new.to,

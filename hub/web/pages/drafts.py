@@ -17,6 +17,7 @@ from aiohttp import web
 from hub.clock import rfc3339
 from hub.crm import idempotency
 from hub.errors import Conflict, HubError, Refused
+from hub.mail import register
 from hub.mail.sending import drafts
 from hub.mail.sending.drafts import Draft, DraftFile
 from hub.store import changes
@@ -139,6 +140,7 @@ async def file(visit: Visit) -> web.StreamResponse:
     """A file of a draft: a picture as the picture that the browser says it is, anything else as a download."""
     async with visit.db.read() as conn:
         found = await drafts.file_of(conn, visit.actor, visit.id(), visit.id("file"))
+        await register.refuse_infected(conn, [found.sha256])
     kind = found.type if found.type in drafts.PICTURES else "application/octet-stream"
     return files.download(visit.services.blobs, found.sha256, name=found.name, content_type=kind)
 
