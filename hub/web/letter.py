@@ -127,7 +127,8 @@ async def letter_of(
     remote = letter_frame.has_remote(message.html)
     is_always = remote and await pictures.always_from(conn, actor, message.from_address)
     # A sender of whom something is not right gets the reader's pictures only by a click on this very mail.
-    is_shown = wants_pictures or (is_always and not warned) or message.direction == "out"
+    # What we sent quotes what came: its pictures tell their sender who reads as well as in the original.
+    is_shown = wants_pictures or (is_always and not warned)
     raw = b""
     if message.parse_state == "failed":
         raw = await files.beginning(blobs, message.raw_sha256, at_most=MAX_RAW_BYTES)

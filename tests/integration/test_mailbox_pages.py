@@ -79,6 +79,12 @@ async def test_a_mailbox_is_tested_added_changed_and_paused_and_its_password_nev
             assert not any(b"s3cret" in line for line in other.heard)
         status, _, _ = await posted(browser, place, fields(imap, smtp.port, password="", name="Other"))
         assert status == 303
+        for side in ("imap", "smtp"):
+            # … nor does saving send it elsewhere.
+            status, page, _ = await posted(
+                browser, place, fields(imap, smtp.port, password="", **{f"{side}_host": "localhost"})
+            )
+            assert status == 400 and "type the password again" in page, side
         status, _, _ = await posted(browser, place.split("?")[0].replace("settings", "switch"), {})
         assert status == 303
         async with site.db.read() as conn:

@@ -116,6 +116,11 @@ async def test_pictures_from_elsewhere_come_only_on_a_word_and_always_is_one_per
         assert (await conn.execute(sa.select(picture_senders))).all() == []
 
 
+async def test_pictures_that_an_answer_of_ours_quotes_come_only_on_a_word_too(site: Site) -> None:
+    message = await talk.message(site.db, site.blobs, html=REMOTE, direction="out", sender="sales@hub.test")
+    assert "Show pictures" in await page(await site.browser("olga"), f"/messages/{message}")
+
+
 async def test_a_file_is_shown_as_what_it_is_and_else_only_saved(site: Site) -> None:
     rtl = "\u202e"
     files = (

@@ -206,6 +206,7 @@ async def change(
     team_id = before.team_id if is_personal else await _team_of(conn, actor, written.team_id, personal=False)
     values = {"name": written.name, "team_id": team_id, "settings": msgspec.to_builtins(written.settings)}
     await conn.execute(sa.update(mailboxes).where(mailboxes.c.id == mailbox_id).values(**values, **_fresh()))
+    await _forget_for_other_hosts(conn, mailbox_id, before.settings, written)
     await _keep_passwords(conn, vault, mailbox_id, written, now)
     await choose_folders(conn, mailbox_id, written.settings.folders)
     said = {"hosts": [written.settings.imap.host, written.settings.smtp.host], "passwords": _which(written)}
@@ -294,6 +295,21 @@ async def _team_of(conn: AsyncConnection, actor: Actor, team_id: int | None, *, 
         raise Refused("team_missing", "choose the team that gets the mail of strangers", field="team")
     assert team_id is not None
     return team_id
+
+
+async def _forget_for_other_hosts(
+    conn: AsyncConnection, mailbox_id: int, before: AccountSettings, written: Written
+) -> None:
+    """A kept secret is shown to no other host than the one it was given for. Raises Refused where one is missing."""
+    moved = [name for name in ("imap", "smtp") if getattr(before, name).host != getattr(written.settings, name).host]
+    if not moved:
+        return
+    if written.settings.oauth:
+        await secrets.forget(conn, mailbox_id, "access", "refresh")
+    elif written.imap_password is None and (moved != ["smtp"] or written.smtp_password is None):
+        raise Refused("password_again", "another server: type the password again", field="password")
+    if "smtp" in moved:
+        await secrets.forget(conn, mailbox_id, "smtp")
 
 
 def _which(written: Written) -> list[str]:
