@@ -157,3 +157,17 @@ def test_an_excerpt_begins_near_the_first_word_that_was_found() -> None:
     assert "наш договор <b>подписан</b>" in text
     assert len(text) < 220
     assert marker.excerpt("ничего") is None
+
+
+def test_stems_are_the_same_whatever_was_stemmed_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = terms.words("Счета и договоры: invoices, счёт, invoice, план, плана, 1С, счета")
+    monkeypatch.setattr(terms, "_remembered", {})
+    fresh = terms.stems(found)
+    assert terms.stems(found) == fresh
+
+    monkeypatch.setattr(terms, "_remembered", {})
+    monkeypatch.setattr(terms, "MAX_REMEMBERED", 3)
+    for size in (1, 2, 3, len(found)):
+        for first in range(len(found)):
+            assert terms.stems(found[first : first + size]) == fresh[first : first + size]
+            assert len(terms._remembered) <= 3

@@ -49,9 +49,9 @@ class Contents:
     defects: list[str] = field(default_factory=list)
     _calendars: int = 0
 
-    def read(self, raw: bytes, *, depth: int = 0) -> None:
-        """Read all parts of a message or of what a seal held."""
-        for leaf in leaves(raw, self.defects):
+    def read(self, raw: bytes, *, depth: int = 0, top: tuple[Head, int] | None = None) -> None:
+        """Read all parts of a message or of what a seal held; `top` as `parts.leaves` takes it."""
+        for leaf in leaves(raw, self.defects, top):
             self._leaf(leaf, depth=depth)
 
     def _leaf(self, leaf: Leaf, *, depth: int) -> None:

@@ -76,10 +76,14 @@ def bounded(html: str) -> str:
             break
         name = name.lower()
         if slash:
-            _close(name, stack, out)
+            # Nearly every end tag ends what was opened last.
+            if stack and stack[-1] == name:
+                out.append(f"</{stack.pop()}>")
+            else:
+                _close(name, stack, out)
         elif name in _RAW_TEXT:
             position = _after_raw_text(html, position, name)
-        elif name not in _DROPPED and _NAME.fullmatch(name):
+        elif name not in _DROPPED and (plain or _NAME.fullmatch(name)):
             _open(name, attributes, stack, out)
     out.append(html[position:])
     out.extend(f"</{name}>" for name in reversed(stack))
@@ -121,9 +125,9 @@ def _after_raw_text(html: str, position: int, name: str) -> int:
 
 
 def _open(name: str, attributes: str, stack: list[str], out: list[str]) -> None:
-    closes = _CLOSED_BY.get(name, set())
-    while stack and stack[-1] in closes:
-        out.append(f"</{stack.pop()}>")
+    if closes := _CLOSED_BY.get(name):
+        while stack and stack[-1] in closes:
+            out.append(f"</{stack.pop()}>")
     if name in _VOID:
         out.append(f"<{name}{attributes}>")
     elif len(stack) < MAX_DEPTH:

@@ -62,9 +62,10 @@ def parse(raw: bytes) -> ParsedMessage:
 def _parse(raw: bytes, *, depth: int) -> ParsedMessage:
     raw = with_line_ends(raw)
     found = Contents()
-    found.read(raw)
+    top = read_part(raw, 0, len(raw))
+    head = top[0]
+    found.read(raw, top=top)
     defects = found.defects
-    head = read_part(raw, 0, len(raw))[0]
     defects.extend(head.defects)
     senders, _ = addresses(head.all("from"))
     if len(head.all("from")) > 1:

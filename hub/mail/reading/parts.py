@@ -77,8 +77,11 @@ def read_part(raw: bytes, start: int, end: int) -> tuple[Head, int]:
     return head, body
 
 
-def leaves(raw: bytes, defects: list[str]) -> Iterator[Leaf]:
-    """Yield the parts that hold content, in their order, without recursion and without copying what is above them."""
+def leaves(raw: bytes, defects: list[str], top: tuple[Head, int] | None = None) -> Iterator[Leaf]:
+    """Yield the parts that hold content, in their order, without recursion and without copying what is above them.
+
+    `top` is what `read_part` has made of the whole, for who has asked it already.
+    """
     stack: list[tuple[int, int, tuple[str, ...], tuple[int, ...]]] = [(0, len(raw), (), ())]
     seen = 0
     while stack:
@@ -87,7 +90,7 @@ def leaves(raw: bytes, defects: list[str]) -> Iterator[Leaf]:
         if seen > MAX_PARTS:
             defects.append("too_many_parts")
             return
-        head, body = read_part(raw, start, end)
+        head, body = top if top and seen == 1 else read_part(raw, start, end)
         value = head.raw("content-type")
         text = "" if value is None else decode(value, None)[0]
         kind = text.partition(";")[0].strip().lower()
@@ -121,24 +124,34 @@ def _unlabelled(raw: bytes, body: int, end: int, parents: tuple[str, ...]) -> st
     return "text/html" if _HTML.match(raw, body, min(end, body + 1000)) else "text/plain"
 
 
+_BEHIND_MARK = re.compile(rb"(--)?[ \t]*\r?(?=\n|\Z)")
+
+
+def _delimiters(raw: bytes, start: int, end: int, mark: bytes) -> Iterator[tuple[int, int, bool]]:
+    """Yield where delimiter lines begin and end and whether one is the last. Compiles nothing: each mail has its own
+    boundary, and a pattern of it would cost more than the search."""
+    place = raw.find(mark, start, end)
+    while place >= 0:
+        behind = _BEHIND_MARK.match(raw, place + len(mark), end)
+        if behind and (place == start or raw[place - 1] == 10):
+            yield place, behind.end(), bool(behind[1])
+        place = raw.find(mark, behind.end() if behind else place + 1, end)
+
+
 def _split(
     raw: bytes, start: int, end: int, boundary: str, *, at_most: int, defects: list[str]
 ) -> Iterator[tuple[int, int]]:
     """Yield the extents between the delimiter lines of a multipart (RFC 2046 §5.1)."""
-    mark = re.escape(boundary.encode("utf-8", "replace"))
-    line = re.compile(rb"--" + mark + rb"(--)?[ \t]*\r?(?=\n|\Z)")
     begin: int | None = None
     count = 0
-    for match in line.finditer(raw, start, end):
-        if match.start() > start and raw[match.start() - 1] != 10:
-            continue
+    for place, behind, is_last in _delimiters(raw, start, end, b"--" + boundary.encode("utf-8", "replace")):
         if begin is not None:
-            stop = match.start() - (2 if raw[match.start() - 2 : match.start()] == b"\r\n" else 1)
+            stop = place - (2 if raw[place - 2 : place] == b"\r\n" else 1)
             yield begin, max(begin, stop)
             count += 1
-        if match[1] or count >= at_most:
+        if is_last or count >= at_most:
             return
-        begin = min(end, match.end() + 1)
+        begin = min(end, behind + 1)
     if begin is not None and begin < end:
         defects.append("no_end_boundary")
         yield begin, end

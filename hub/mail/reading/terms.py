@@ -32,6 +32,8 @@ MAX_NUMBERS = 300
 MAX_BYTES = 800_000
 MAX_OF_ONE = 255
 STEMMED_AT_MOST = 4
+MAX_REMEMBERED = 20_000
+"""Words whose stems are kept at hand (some 5 MB): a language's common words are most of what people write."""
 
 _WORD = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"(?<![\w+])\+?\(?\d(?:[\s().–—-]{0,3}\d){6,14}(?!\w)")
@@ -75,7 +77,23 @@ def stems(found: Sequence[str]) -> list[str]:
     Once is not enough in Russian: it makes `план` of `плана` and `пла` of `план`, `иванов` of `Иванову` and `иван` of
     `Иванов`.
     """
-    unique = {word: in_one_script(word) for word in dict.fromkeys(found)}
+    global _remembered
+    known = _remembered
+    if new := [word for word in dict.fromkeys(found) if word not in known]:
+        fresh = _stemmed(new)
+        if len(known) + len(fresh) > MAX_REMEMBERED:
+            known, _remembered = known | fresh, {}
+        else:
+            known.update(fresh)
+    return [known[word] for word in found]
+
+
+_remembered: dict[str, str] = {}
+"""Grows only; when it is full another takes its place, so that who reads this one in another thread keeps it."""
+
+
+def _stemmed(found: list[str]) -> dict[str, str]:
+    unique = {word: in_one_script(word) for word in found}
     latin = [word for word in unique.values() if word.isascii()]
     known: dict[str, str] = dict(zip(latin, _english.stemWords(latin), strict=True))
     russian = {word: word for word in unique.values() if not word.isascii()}
@@ -86,7 +104,7 @@ def stems(found: Sequence[str]) -> list[str]:
         russian.update(changed)
         left = [word for word, _ in changed]
     known |= russian
-    return [known[unique[word]] for word in found]
+    return {word: known[unique[word]] for word in found}
 
 
 def numbers(text: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ recipients that surely did not get a message are tried again; an `unknown` one i
 
 from __future__ import annotations
 
+import functools
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -66,24 +67,29 @@ async def claim(
     """
     if at_most <= 0:
         return []
-    at = sa.literal(now, outbox.c.not_before.type)
-    is_over = sa.or_(outbox.c.undo_until.is_(None), outbox.c.undo_until <= at)
-    is_due = sa.and_(outbox.c.state.in_(WAITING), outbox.c.not_before <= at, is_over)
-    first = sa.select(outbox.c.id).where(outbox.c.mailbox_id == mailbox_id, is_due)
-    if but_not:
-        first = first.where(outbox.c.id.not_in(sorted(but_not)))
-    first = first.order_by(outbox.c.not_before, outbox.c.id).limit(at_most)
-    if conn.dialect.name == "postgresql":
-        # As a table of its own: a sub-select may be run once for each row, and then takes more than `at_most`.
-        first = sa.select(first.with_for_update(skip_locked=True).cte("first").c.id)
-    update = sa.update(outbox).where(outbox.c.id.in_(first), is_due).returning(outbox)
-    values = {"state": "sending", "sending_since": now, "attempts": outbox.c.attempts + 1}
-    rows = (await conn.execute(update.values(**values))).all()
+    params = {"box": mailbox_id, "moment": now, "most": at_most, "but": sorted(but_not)}
+    rows = (await conn.execute(_claiming(conn.dialect.name), params)).all()
     if not rows:
         return []
     shown = await show_all(conn, {row.message_id: "sending" for row in rows}, now=now, also=_ABOUT)
     about = {row["id"]: row for row in shown}
     return sorted(await _dues(conn, rows, states=WAITING, about=about), key=lambda due: due.id)
+
+
+@functools.cache
+def _claiming(dialect: str) -> Any:
+    at: sa.BindParameter[datetime] = sa.bindparam("moment", type_=outbox.c.not_before.type)
+    is_over = sa.or_(outbox.c.undo_until.is_(None), outbox.c.undo_until <= at)
+    is_due = sa.and_(outbox.c.state.in_(WAITING), outbox.c.not_before <= at, is_over)
+    is_free = outbox.c.id.not_in(sa.bindparam("but", expanding=True))
+    first = sa.select(outbox.c.id).where(outbox.c.mailbox_id == sa.bindparam("box"), is_due, is_free)
+    most: sa.BindParameter[int] = sa.bindparam("most", type_=sa.Integer())
+    first = first.order_by(outbox.c.not_before, outbox.c.id).limit(most)
+    if dialect == "postgresql":
+        # As a table of its own: a sub-select may be run once for each row, and then takes more than `at_most`.
+        first = sa.select(first.with_for_update(skip_locked=True).cte("first").c.id)
+    values = {"state": "sending", "sending_since": at, "attempts": outbox.c.attempts + 1}
+    return sa.update(outbox).where(outbox.c.id.in_(first), is_due).values(**values).returning(outbox)
 
 
 _ABOUT = ("message_id", "raw_sha256", "date", "size")
@@ -102,10 +108,7 @@ async def _dues(
         about = {row["id"]: row for row in (await conn.execute(query)).mappings()}
     named: dict[int, list[str]] = {}
     if states:
-        of_rows = sa.select(outbox_recipients.c.outbox_id, outbox_recipients.c.address).where(
-            outbox_recipients.c.outbox_id.in_([row.id for row in rows]), outbox_recipients.c.state.in_(states)
-        )
-        for one in await conn.execute(of_rows.order_by(outbox_recipients.c.id)):
+        for one in await conn.execute(_ADDRESSES, {"ids": [row.id for row in rows], "states": list(states)}):
             named.setdefault(one.outbox_id, []).append(one.address)
     return [
         Due(
@@ -123,6 +126,16 @@ async def _dues(
         )
         for row in rows
     ]
+
+
+_ADDRESSES = (
+    sa.select(outbox_recipients.c.outbox_id, outbox_recipients.c.address)
+    .where(
+        outbox_recipients.c.outbox_id.in_(sa.bindparam("ids", expanding=True)),
+        outbox_recipients.c.state.in_(sa.bindparam("states", expanding=True)),
+    )
+    .order_by(outbox_recipients.c.id)
+)
 
 
 async def put_back(conn: AsyncConnection, dues: Sequence[Due], *, now: datetime) -> None:
@@ -148,11 +161,8 @@ async def settle_all(
     """The same for several attempts at once."""
     if not attempts:
         return
-    query = sa.select(outbox.c.id, outbox.c.state, outbox.c.sending_since)
-    query = query.where(outbox.c.id.in_([due.id for due, _ in attempts]))
-    if conn.dialect.name == "postgresql":
-        query = query.with_for_update()
-    held = {row.id: row for row in await conn.execute(query)}
+    ids = [due.id for due, _ in attempts]
+    held = {row.id: row for row in await conn.execute(_holding(conn.dialect.name), {"ids": ids})}
     values: dict[int, dict[str, Any]] = {}
     replies: list[dict[str, Any]] = []
     for due, outcome in attempts:
@@ -176,16 +186,22 @@ async def settle_all(
         elif row.state in WAITING:
             values[due.id] = {}
     if replies:
-        update = sa.update(outbox_recipients).where(
-            outbox_recipients.c.outbox_id == sa.bindparam("of"), outbox_recipients.c.address == sa.bindparam("to")
-        )
-        named: dict[str, Any] = {
-            "state": sa.bindparam("is"),
-            "code": sa.bindparam("said"),
-            "reply": sa.bindparam("words"),
-        }
-        await conn.execute(update.values(**named), replies)
+        await conn.execute(_ANSWERED, replies)
     await summarise(conn, values, now=now, message_ids={due.id: due.message_id for due, _ in attempts})
+
+
+@functools.cache
+def _holding(dialect: str) -> Any:
+    query = sa.select(outbox.c.id, outbox.c.state, outbox.c.sending_since)
+    query = query.where(outbox.c.id.in_(sa.bindparam("ids", expanding=True)))
+    return query.with_for_update() if dialect == "postgresql" else query
+
+
+_ANSWERED = (
+    sa.update(outbox_recipients)
+    .where(outbox_recipients.c.outbox_id == sa.bindparam("of"), outbox_recipients.c.address == sa.bindparam("to"))
+    .values(state=sa.bindparam("is"), code=sa.bindparam("said"), reply=sa.bindparam("words"))
+)
 
 
 def _reason_of(outcome: smtp.Outcome) -> tuple[str, verdicts.Why]:

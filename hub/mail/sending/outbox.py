@@ -7,6 +7,7 @@ decision is one statement's, so that it is made once and never on what is being 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -45,16 +46,10 @@ async def show_all(
     conn: AsyncConnection, states: Mapping[int, str], *, now: datetime, also: Sequence[str] = ()
 ) -> list[sa.RowMapping]:
     """The same for many messages, their states by id; return their rows, with the columns named by `also`."""
-    of_box = (
-        sa.select(mailboxes.c[name]).where(mailboxes.c.id == messages.c.mailbox_id).scalar_subquery().label(name)
-        for name in ("team_id", "owner_id")
-    )
-    columns = [*(messages.c[name] for name in (*_TOLD, *also)), *of_box]
     rows: list[sa.RowMapping] = []
     for state in sorted(set(states.values())):
         ids = [message_id for message_id, one in states.items() if one == state]
-        update = sa.update(messages).where(messages.c.id.in_(ids)).values(state=state).returning(*columns)
-        rows += (await conn.execute(update)).mappings().all()
+        rows += (await conn.execute(_showing(tuple(also)), {"ids": ids, "is": state})).mappings().all()
     for row in rows:
         await tell(
             conn,
@@ -75,6 +70,18 @@ async def show_all(
     return rows
 
 
+@functools.cache
+def _showing(also: tuple[str, ...]) -> Any:
+    """The statements of each message are built once: building them costs more than running them."""
+    of_box = (
+        sa.select(mailboxes.c[name]).where(mailboxes.c.id == messages.c.mailbox_id).scalar_subquery().label(name)
+        for name in ("team_id", "owner_id")
+    )
+    update = sa.update(messages).where(messages.c.id.in_(sa.bindparam("ids", expanding=True)))
+    columns = (*(messages.c[name] for name in (*_TOLD, *also)), *of_box)
+    return update.values(state=sa.bindparam("is")).returning(*columns)
+
+
 def state_of(recipients: Collection[str]) -> str:
     """Return a message's state by its recipients': what a person must decide first, then what is still to do."""
     for state, of_recipients in (
@@ -92,12 +99,11 @@ async def summarise(
     conn: AsyncConnection, rows: Mapping[int, Mapping[str, Any]], *, now: datetime, message_ids: Mapping[int, int]
 ) -> None:
     """Derive the states of outbox rows from their recipients'; `rows` holds the values to write beside, by id."""
-    query = sa.select(outbox_recipients.c.outbox_id, outbox_recipients.c.state)
-    query = query.where(outbox_recipients.c.outbox_id.in_(list(rows))).distinct()
+    if not rows:
+        return
     found: dict[int, list[str]] = {outbox_id: [] for outbox_id in rows}
-    for row in await conn.execute(query):
+    for row in await conn.execute(_STATES, {"ids": list(rows)}):
         found[row.outbox_id].append(row.state)
-    wanted = sa.case((outbox.c.copy_state == "none", "wanted"), else_=outbox.c.copy_state)
     states: dict[int, str] = {}
     # What comes to the same is one statement: nearly always all that was sent.
     alike: dict[tuple[Any, ...], list[int]] = {}
@@ -110,11 +116,27 @@ async def summarise(
         has_copy = "sent" in recipients and "copy_state" not in values
         alike.setdefault((has_copy, *sorted(values.items())), []).append(outbox_id)
     for (has_copy, *items), ids in alike.items():
-        values = dict(items) | ({"copy_state": wanted} if has_copy else {})
-        await conn.execute(sa.update(outbox).where(outbox.c.id.in_(ids)).values(**values))
+        values = {f"new_{name}": value for name, value in items}
+        update = _summarising(tuple(name for name, _ in items), has_copy)
+        await conn.execute(update, {"ids": ids, **values})
     await show_all(conn, states, now=now)
     if sent := [message_id for message_id, state in states.items() if state == "sent"]:
         await flags.wish_answered_by(conn, sent, now=now)
+
+
+_STATES = (
+    sa.select(outbox_recipients.c.outbox_id, outbox_recipients.c.state)
+    .where(outbox_recipients.c.outbox_id.in_(sa.bindparam("ids", expanding=True)))
+    .distinct()
+)
+
+
+@functools.cache
+def _summarising(names: tuple[str, ...], has_copy: bool) -> Any:
+    values: dict[str, Any] = {name: sa.bindparam(f"new_{name}", type_=outbox.c[name].type) for name in names}
+    if has_copy:
+        values["copy_state"] = sa.case((outbox.c.copy_state == "none", "wanted"), else_=outbox.c.copy_state)
+    return sa.update(outbox).where(outbox.c.id.in_(sa.bindparam("ids", expanding=True))).values(**values)
 
 
 async def mark_recipients(
