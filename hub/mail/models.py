@@ -141,6 +141,7 @@ messages = sa.Table(
     sa.Index("ix_messages_received", "received_at", "id"),
     sa.Index("ix_messages_message_id", "mailbox_id", "message_id"),
     sa.Index("ix_messages_same", "message_id"),
+    sa.Index("ix_messages_from", "from_address"),
     sa.Index("ix_messages_unreadable", "mailbox_id", "id", sqlite_where=_unreadable, postgresql_where=_unreadable),
 )
 """`about`: what a message is beside its text (an event, signed, encrypted). `deleted_at`: no folder of the server
@@ -252,6 +253,7 @@ outbox = sa.Table(
     moment("copy_after"),
     sa.Column("copy_error", sa.String(300), nullable=False, server_default=""),
     sa.Index("ix_outbox_due", "state", "not_before"),
+    sa.Index("ix_outbox_line", "mailbox_id", "state", "not_before"),
     sa.CheckConstraint(
         "state IN ('queued', 'sending', 'sent', 'refused', 'deferred', 'unknown', 'cancelled', 'undone')", name="state"
     ),

@@ -277,6 +277,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("bounce_of", BigId, nullable=True))
         batch_op.create_index(batch_op.f("ix_messages_bounce_of"), ["bounce_of"], unique=False)
         batch_op.create_index("ix_messages_same", ["message_id"], unique=False)
+        batch_op.create_index("ix_messages_from", ["from_address"], unique=False)
         batch_op.create_index(
             "ix_messages_unreadable",
             ["mailbox_id", "id"],
@@ -300,6 +301,7 @@ def upgrade() -> None:
         batch_op.drop_constraint(op.f("ck_outbox_copy"), type_="check")
         batch_op.create_check_constraint(op.f("ck_outbox_copy"), "copy_state IN ('none', 'wanted', 'done', 'failed')")
         batch_op.create_index("ix_outbox_copies", ["mailbox_id", "copy_state"], unique=False)
+        batch_op.create_index("ix_outbox_line", ["mailbox_id", "state", "not_before"], unique=False)
 
     for statement in _SEARCH[op.get_bind().dialect.name]:
         op.execute(statement)
