@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import pickle
 import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -95,9 +94,6 @@ async def test_a_bomb_is_kept_and_shown_and_the_loop_goes_on(
     for attempt in range(TRIES):
         raw = b"X-Attempt: %d\r\n" % attempt + bomb
         idle_s = await idle_stall_s(pool)
-        began = time.monotonic()
-        pickle.dumps(raw)
-        carried_s = time.monotonic() - began
         async with asyncio.timeout(90):
             async with watched() as storing:
                 assert await box.arrive(raw) == 1
@@ -115,7 +111,7 @@ async def test_a_bomb_is_kept_and_shown_and_the_loop_goes_on(
         with capsys.disabled():
             figures = "stall {:.0f} ms, shown {:.0f} ms, idle {:.0f} ms".format(*(one * 1000 for one in times))
             print(f"\n{name}: {len(raw) / 1e6:.1f} MB, {figures}")
-        if max(storing.longest, showing.longest) <= WANTED_STALL_S + 2 * idle_s + carried_s:
+        if max(storing.longest, showing.longest) <= WANTED_STALL_S + 2 * idle_s:
             return
     pytest.fail(f"the loop stood still each of {TRIES} times")
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pickle
 import resource
 import signal
 import socket
@@ -39,7 +40,7 @@ class ParserPool(Executor):
 
     def __init__(self, workers: int, *, within_s: int = WITHIN_S) -> None:
         self._within_s = within_s
-        self._waiting: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._waiting: SimpleQueue[tuple[Future[Any], _Call] | None] = SimpleQueue()
         self._threads = [Thread(target=self._serve, daemon=True, name=f"parser-{n}") for n in range(workers)]
         self._is_closed = False
         for thread in self._threads:
@@ -116,9 +117,9 @@ class _Worker:
             )
         self._line: Connection[Any, Any] = Connection(ours.detach())
 
-    def ask(self, call: Callable[[], Any]) -> tuple[bool, Any, bool]:
+    def ask(self, call: _Call) -> tuple[bool, Any, bool]:
         """Return whether it went well, the result or the exception, and whether the worker has grown."""
-        self._line.send(call)
+        _send(self._line, call)
         answer: tuple[bool, Any, bool] = self._line.recv()
         return answer
 
@@ -129,6 +130,35 @@ class _Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+LARGE_BYTES = 1024 * 1024
+"""Bytes of this size and more travel beside the call."""
+_COUNT_BYTES = 4
+
+
+def _send(line: Connection[Any, Any], call: _Call) -> None:
+    """Send a call, its large bytes beside it and uncopied: pickling 100 MB would hold up every thread of this
+    process, while the kernel takes bytes from a buffer with the interpreter free."""
+    beside: list[pickle.PickleBuffer] = []
+    lean = _Call(call.fn, _with_buffers(call.args), call.kwargs)
+    packed = pickle.dumps(lean, protocol=5, buffer_callback=beside.append)
+    line.send_bytes(len(beside).to_bytes(_COUNT_BYTES, "big") + packed)
+    for buffer in beside:
+        line.send_bytes(buffer.raw())
+
+
+def _with_buffers(value: Any) -> Any:
+    """Return arguments with their large bytes, also those in lists and tuples, as buffers: they arrive as bytes."""
+    if type(value) is bytes and len(value) >= LARGE_BYTES:
+        return pickle.PickleBuffer(value)
+    return type(value)(map(_with_buffers, value)) if type(value) in (list, tuple) else value
+
+
+def _receive(line: Connection[Any, Any]) -> tuple[bytes, list[bytes]]:
+    """Return what `_send` sent, still packed."""
+    packed = line.recv_bytes()
+    return packed[_COUNT_BYTES:], [line.recv_bytes() for _ in range(int.from_bytes(packed[:_COUNT_BYTES], "big"))]
 
 
 _BEGIN = """
@@ -149,9 +179,12 @@ def work(handle: int, within_s: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MAX_BYTES, MAX_BYTES))
     while True:
         try:
-            call = line.recv()
-        except (EOFError, OSError):
+            packed, beside = _receive(line)
+        except (EOFError, OSError, MemoryError):
+            # After half of it nothing may be read on: a message's bytes would be taken for a call.
             return
+        try:
+            call: _Call = pickle.loads(packed, buffers=beside)  # noqa: S301 - from our own parent
         except Exception as error:  # noqa: BLE001 - what does not unpickle here is told
             call = _Call(_raise, (RuntimeError(repr(error)),), {})
         signal.alarm(within_s)
@@ -168,7 +201,7 @@ def work(handle: int, within_s: int) -> None:
         except Exception as error:  # noqa: BLE001 - a result that does not pickle is told as one
             with contextlib.suppress(OSError):
                 line.send((False, RuntimeError(repr(error)), is_grown))
-        del call, answer
+        del call, answer, packed, beside
 
 
 def _raise(error: Exception) -> None:
