@@ -254,7 +254,7 @@ async def test_a_conversation_unfolds_by_keyboard_and_stays_so_when_the_next_mai
         await box.arrive(text(3, answers="<2@r.test>", body="Третье"))
         await expect(page.locator("#thread-newer summary")).to_contain_text("Третье")
         await expect(earlier).to_be_visible()
-        await expect(page.get_by_role("textbox", name="Message")).to_have_value("Пишу ответ")
+        await expect(page.get_by_role("textbox", name="Message")).to_have_text("Пишу ответ")
         await shoot(page, "conversation")
 
 

@@ -31,6 +31,7 @@ from hub.store.upsert import insert
 
 log = logging.getLogger(__name__)
 
+FIRST_LOOK_S = 1.0
 TURN_S = 2.0
 """So long history or a comparison is worked on before somebody looks whether new mail has come."""
 POLL_EVERY_S = 55.0
@@ -112,13 +113,17 @@ class MailSession:
         if inbox.lacks_history:
             # The server began to number anew.
             self._behind.append(inbox.chosen)
+        silence_s = FIRST_LOOK_S
         with self.db.bus.subscribe(flags.TOPIC) as hints:
             while (left_s := until - loop.time()) > 0 and not inbox.lacks_history:
-                # Some servers do not tell in IDLE what came just before it began, so silence is not believed for long.
-                wait = timedelta(seconds=min(left_s, look_every_s))
+                # Some servers do not tell in IDLE what came just before it began, so silence is not believed for long,
+                # and least of all at first.
+                wait = timedelta(seconds=min(left_s, look_every_s, silence_s))
+                silence_s = min(2 * silence_s, look_every_s)
                 is_news = await self.imap.idle(at_most=wait, or_until=lambda: hints.wait(at_most_s=3600))
                 await inbox.take_new()
                 if is_news:
+                    silence_s = FIRST_LOOK_S
                     await inbox.take_changes(is_news=True)
                     if inbox.must_compare:
                         await inbox.compare(until=loop.time() + TURN_S)
