@@ -1,6 +1,7 @@
 // The composer: an editor in the place of the textarea, saved by itself, files with progress, people by first letters.
 // Each part works on the one form; the form without any of them still sends.
 import { startEditor } from "./composer/editor.js";
+import { startPhrases } from "./composer/phrases.js";
 import { startFiles } from "./composer/files.js";
 import { startPeople } from "./composer/people.js";
 import { startSaving } from "./composer/saving.js";
@@ -13,5 +14,6 @@ if (form && !form.dataset.started) {
   const saving = startSaving(form, editor);
   const files = startFiles(form, editor, saving);
   startPeople(form);
+  startPhrases(form, editor, saving);
   startSending(form, saving, files);
 }

@@ -23,6 +23,8 @@ from hub.mail.sending.drafts import Content, Draft, DraftFile, Start
 from hub.mail.sending.models import identities
 from hub.mail.sending.replying import Kind
 from hub.mail.sending.submit import Reader
+from hub.web import senders
+from hub.web.senders import Sender
 from hub.web.visit import Visit, parse_moment
 
 UNDO = timedelta(seconds=10)
@@ -36,6 +38,9 @@ class Writing:
     start: Start
     mailboxes: list[MailboxRow]
     mailbox: str
+    sender: str = ""
+    senders: tuple[Sender, ...] = ()
+    templates: tuple[tuple[int, str], ...] = ()
     to: str = ""
     cc: str = ""
     bcc: str = ""
@@ -103,10 +108,16 @@ async def begin(
     chosen = next((one for one in boxes if one.address == mailbox.lower()), boxes[0])
     if original is not None and start.kind == "forward":
         chosen = next((one for one in boxes if one.id == original.mailbox_id), chosen)
+    offered = await senders.offered(conn, visit, boxes)
+    sender = senders.chosen(offered, chosen, None)
     writing = Writing(
         start=start,
         mailboxes=boxes,
         mailbox=chosen.address,
+        sender=sender.value if sender is not None else chosen.address,
+        senders=offered,
+        templates=tuple(await senders.templates_for(conn, visit, boxes)),
+        text=senders.below(sender.signature) if sender is not None else "",
         to=to,
         request_id=secrets.token_hex(16),
         choices=later_choices(visit.now),
@@ -162,6 +173,7 @@ async def of_draft(conn: AsyncConnection, visit: Visit, draft: Draft) -> Writing
     return replace(
         fresh,
         mailbox=draft.mailbox_address,
+        sender=_sender_of(fresh, draft),
         to=draft.to,
         cc=draft.cc,
         bcc=draft.bcc,
@@ -176,6 +188,14 @@ async def of_draft(conn: AsyncConnection, visit: Visit, draft: Draft) -> Writing
         send_at=draft.send_at,
         begun=None,
     )
+
+
+def _sender_of(fresh: Writing, draft: Draft) -> str:
+    box = next((one for one in fresh.mailboxes if one.id == draft.mailbox_id), None)
+    found = senders.chosen(fresh.senders, box, draft.identity_id) if box is not None else None
+    if found is None or draft.identity_id is None:
+        return draft.mailbox_address
+    return found.value
 
 
 def read_start(visit: Visit) -> Start:
@@ -199,8 +219,10 @@ def read_content(visit: Visit, files: tuple[DraftFile, ...] = ()) -> Content:
     """Read the composer's form. Raises Refused."""
     form = visit.form
     many = drafts.MAX_TEXT_CHARS
+    mailbox, identity_id = senders.read(form.text("mailbox", max_chars=280))
     return Content(
-        mailbox=form.text("mailbox", max_chars=254),
+        mailbox=mailbox,
+        identity_id=identity_id,
         to=form.text("to", max_chars=8000),
         cc=form.text("cc", max_chars=8000),
         bcc=form.text("bcc", max_chars=8000),

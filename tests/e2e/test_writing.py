@@ -178,3 +178,39 @@ async def test_what_is_typed_survives_a_reload_a_crashed_tab_a_dead_hub_and_anot
         await expect(editor(page)).to_have_text("Первые слова и ещё?")
         await other.reload()
         await expect(editor(other)).to_have_text("Первые слова и ещё!")
+
+
+async def test_another_sender_brings_its_signature_and_a_template_goes_above_it(tmp_path: Path) -> None:
+    async with office(tmp_path) as (_mail, hub, browser):
+        page = await sign_in(await new_person(browser), hub, ANNA)
+        await page.goto(f"{hub.url}/me/writing")
+        csrf = await page.locator("input[name=csrf]").first.get_attribute("value")
+        (message,) = await listed(hub, ANNA, "/messages")
+        for path, form in (
+            ("/me/signature", {"language": "en", "text": "Kind regards, {{manager.name}}"}),
+            ("/me/senders", {"mailbox": "1", "name": "Anna of Sales"}),
+            (
+                "/templates",
+                {"name": "Price", "language": "en", "subject": "Prices", "text": "Here are our prices", "team": "1"},
+            ),
+        ):
+            sent_form = await page.request.post(f"{hub.url}{path}", form=form | {"csrf": csrf or ""})
+            assert sent_form.ok, (path, await sent_form.text())
+        await page.goto(f"{hub.url}/messages/{message['id']}")
+        await expect(editor(page).locator(".signature")).to_have_text(re.compile("Kind regards, Анна"))
+        await page.goto(f"{hub.url}/compose")
+        await expect(editor(page).locator(".signature")).to_have_count(1)
+        await page.locator("#c-from").select_option(label=f"Anna of Sales <{BOX}>")
+        await page.locator("[data-templates] summary").click()
+        await shoot(page, "writing-template")
+        await page.set_viewport_size({"width": 390, "height": 800})
+        await shoot(page, "writing-template-390")
+        await page.get_by_role("button", name="Price").click()
+        await expect(editor(page)).to_have_text(re.compile(r"^\s*Here are our prices\s*Kind regards, Анна"))
+        await expect(page.locator("#c-subject")).to_have_value("Prices")
+        await expect(editor(page).locator(".signature")).to_have_count(1)
+        await until_saved(page)
+        draft = await page.locator("input[name=draft]").input_value()
+        await page.goto(f"{hub.url}/drafts/{draft}")
+        await expect(editor(page).locator(".signature")).to_have_count(1)
+        await expect(page.locator("#c-from")).to_have_value(re.compile("#"))

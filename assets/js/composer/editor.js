@@ -6,7 +6,7 @@ import { field, said } from "./asking.js";
 
 const CLEAN = {
   ALLOWED_TAGS: "a b strong i em u s del code pre p div br ul ol li blockquote h1 h2 h3 h4 img table thead tbody tr td th hr sub sup span".split(" "),
-  ALLOWED_ATTR: ["href", "src", "alt", "colspan", "rowspan", "width", "height", "start"],
+  ALLOWED_ATTR: ["href", "src", "alt", "colspan", "rowspan", "width", "height", "start", "class"],
   ALLOWED_URI_REGEXP: /^(?:https?:|mailto:|tel:|\/drafts\/\d+\/files\/\d+$)/i,
   RETURN_DOM_FRAGMENT: true,
 };
@@ -29,17 +29,18 @@ export function startEditor(form) {
   tools.hidden = false;
   const squire = new Squire(root, { blockTag: "P", addLinks: true, sanitizeToDOMFragment: clean });
   const html = field(form, "html").value;
-  squire.setHTML(html || fromText(area.value));
+  const signature = signatureOf(form);
+  squire.setHTML(html || (signature && !field(form, "draft").value ? `<p><br></p>${signed(signature)}` : fromText(area.value)));
   squire.moveCursorToStart();
   const heard = [];
   const change = () => {
     show(tools, squire);
-    root.classList.toggle("editor--empty", isEmpty(root));
+    root.classList.toggle("editor--empty", isUnwritten(root));
     for (const one of heard) one();
   };
   squire.addEventListener("input", change);
   squire.addEventListener("pathChange", () => show(tools, squire));
-  root.classList.toggle("editor--empty", isEmpty(root));
+  root.classList.toggle("editor--empty", isUnwritten(root));
 
   const act = (name) => {
     squire.focus();
@@ -76,6 +77,22 @@ export function startEditor(form) {
     },
     set(value) {
       squire.setHTML(value);
+      change();
+    },
+    insertHTML(html) {
+      if (!root.contains(document.getSelection()?.anchorNode)) squire.moveCursorToStart();
+      squire.focus();
+      squire.insertHTML(html);
+      change();
+    },
+    // The signature of another sender takes the place of the one that stands there; one that was deleted stays away.
+    sign(html, had) {
+      const old = root.querySelector(".signature");
+      if (!old && had) return;
+      const top = document.createElement("div");
+      top.innerHTML = squire.getHTML();
+      top.querySelector(".signature")?.remove();
+      squire.setHTML(top.innerHTML + (html ? signed(html) : ""));
       change();
     },
     insert(url, name) {
@@ -116,6 +133,7 @@ function clean(html) {
 }
 
 DOMPurify.addHook("afterSanitizeAttributes", (node) => {
+  if (node.hasAttribute?.("class") && node.className !== "signature") node.removeAttribute("class");
   if (node.nodeName === "IMG" && !/^\/drafts\/\d+\/files\/\d+$/.test(node.getAttribute("src") ?? "")) node.remove();
 });
 
@@ -128,6 +146,19 @@ function fromText(text) {
     box.append(p);
   }
   return box.innerHTML;
+}
+
+export function signatureOf(form) {
+  const sender = form.querySelector("[data-sender]");
+  return (sender?.selectedOptions?.[0] ?? sender)?.dataset.signature ?? "";
+}
+
+const signed = (html) => `<div class="signature">${html}</div>`;
+
+function isUnwritten(root) {
+  const copy = root.cloneNode(true);
+  copy.querySelector(".signature")?.remove();
+  return isEmpty(copy);
 }
 
 function isEmpty(root) {

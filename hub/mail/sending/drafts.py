@@ -25,6 +25,7 @@ from hub.errors import Conflict, NotFound, Refused
 from hub.mail import register
 from hub.mail.models import mailboxes, outbox
 from hub.mail.reading.mime import file_name, first_line
+from hub.mail.sending import identities
 from hub.mail.sending.models import draft_files, drafts
 from hub.mail.sending.outbox import own_mailbox
 from hub.mail.sending.replying import Kind
@@ -200,6 +201,7 @@ async def create(conn: AsyncConnection, actor: Actor, start: Start, content: Con
         "created_at": now,
         "saved_at": now,
         **_values(content),
+        "identity_id": await _identity(conn, actor, content.identity_id, mailbox_id),
     }
     draft_id: int = (await conn.execute(drafts.insert().values(**values).returning(drafts.c.id))).scalar_one()
     if original is not None and start.kind == "forward":
@@ -230,6 +232,14 @@ async def _mailbox(
     return int((await own_mailbox(conn, actor, which)).id)
 
 
+async def _identity(conn: AsyncConnection, actor: Actor, identity_id: int | None, mailbox_id: int) -> int | None:
+    """One that is gone, or of another mailbox, loses no word of the draft: it is written under the usual name."""
+    if identity_id is None:
+        return None
+    own = await identities.of(conn, actor, mailbox_id=mailbox_id)
+    return identity_id if any(one.id == identity_id for one in own) else None
+
+
 def _values(content: Content) -> dict[str, Any]:
     if len(content.html) > MAX_TEXT_CHARS or len(content.text) > MAX_TEXT_CHARS:
         raise Refused("too_long", f"at most {MAX_TEXT_CHARS} characters", field="text")
@@ -242,7 +252,6 @@ def _values(content: Content) -> dict[str, Any]:
         "text": content.text,
         "quotes": content.quotes,
         "send_at": content.send_at,
-        "identity_id": content.identity_id,
     }
 
 
@@ -256,7 +265,9 @@ async def save(
     """
     current = await find(conn, actor, draft_id)
     original = await register.find(conn, actor, current.answers_id) if current.answers_id is not None else None
-    values = _values(content) | {"mailbox_id": await _mailbox(conn, actor, current.kind, original, content.mailbox)}
+    mailbox_id = await _mailbox(conn, actor, current.kind, original, content.mailbox)
+    identity_id = await _identity(conn, actor, content.identity_id, mailbox_id)
+    values = _values(content) | {"mailbox_id": mailbox_id, "identity_id": identity_id}
     update = (
         sa.update(drafts)
         .where(drafts.c.id == draft_id, drafts.c.author_id == actor.user_id, drafts.c.version == version)

@@ -34,7 +34,7 @@ from hub.mail.reading.headers import Address
 from hub.mail.reading.mime import file_name, first_line
 from hub.mail.reading.sanitize import html_to_text, safe_html, text_to_html
 from hub.mail.register import AttachmentRow, MessageRow
-from hub.mail.sending import drafts, replying
+from hub.mail.sending import drafts, identities, replying
 from hub.mail.sending.compose import Draft, OutgoingFile, Stream, compose_stream, new_message_id
 from hub.mail.sending.drafts import DraftFile
 from hub.mail.sending.outbox import TOPIC, own_mailbox, show
@@ -50,7 +50,7 @@ class NewMessage:
 
     `in_reply_to` is the id of a message in Hub, or a Message-ID. `client_id` names the card it is written from.
     `send_at`: not before then. `draft`: what it was written as, in the version that was read. `quotes`: the message
-    that is answered, or the one that it `forwards`, stands below.
+    that is answered, or the one that it `forwards`, stands below. `identity_id`: as whom of one's own senders.
     """
 
     mailbox: str
@@ -68,6 +68,7 @@ class NewMessage:
     draft: drafts.Draft | None = None
     forwards: int | None = None
     quotes: bool = False
+    identity_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +103,7 @@ async def freeze(
     """
     async with db.read() as conn:
         mailbox = await own_mailbox(conn, actor, mailboxes.c.address == new.mailbox.strip().lower())
+        sender = await _sender(conn, actor, mailbox, new.identity_id)
         answered = await _answered(conn, actor, mailbox.id, new.in_reply_to)
         forwarded = await register.find(conn, actor, new.forwards) if new.forwards is not None else None
     if new.send_at is not None and new.send_at > now + MOST_AHEAD:
@@ -116,7 +118,7 @@ async def freeze(
     async with db.read() as conn:
         await register.refuse_infected(conn, {one.sha256 for one in files}, field="attachments")
     draft = Draft(
-        sender=Address(mailbox.name or actor.name, mailbox.address),
+        sender=sender,
         to=new.to,
         cc=new.cc,
         bcc=new.bcc,
@@ -241,7 +243,16 @@ def of_draft(draft: drafts.Draft, blobs: BlobStore, to: tuple[tuple[Address, ...
         draft=draft,
         forwards=draft.answers_id if draft.kind == "forward" else None,
         quotes=draft.quotes,
+        identity_id=draft.identity_id,
     )
+
+
+async def _sender(conn: AsyncConnection, actor: Actor, mailbox: sa.Row[Any], identity_id: int | None) -> Address:
+    """Return what From says: the mailbox, or one of the actor's own identities in it. Raises NotFound."""
+    if identity_id is None:
+        return Address(mailbox.name or actor.name, mailbox.address)
+    own = await identities.find(conn, actor, identity_id, mailbox_id=mailbox.id)
+    return Address(own.name, own.address)
 
 
 async def _answered(
@@ -415,5 +426,6 @@ async def _park(conn: AsyncConnection, actor: Actor, frozen: Frozen, message_id:
         text=new.text or "",
         quotes=new.quotes,
         send_at=new.send_at,
+        identity_id=new.identity_id,
     )
     await drafts.park(conn, actor, message_id, start, content, frozen.files, now=now)

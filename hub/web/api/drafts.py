@@ -51,6 +51,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     html: str
     quotes: bool
+    identity: int | None
     send_at: datetime | None
     created_at: datetime
     saved_at: datetime
@@ -73,6 +74,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     text: str = ""
     html: str = ""
     quotes: bool = False
+    identity: Id | None = None
     send_at: datetime | None = None
 
 
@@ -123,6 +125,7 @@ def shape(one: drafts.Draft) -> Draft:
         text=one.text,
         html=one.html,
         quotes=one.quotes,
+        identity=one.identity_id,
         send_at=one.send_at,
         created_at=one.created_at,
         saved_at=one.saved_at,
@@ -150,6 +153,7 @@ def _content(body: Written) -> Content:
         html=body.html,
         text=body.text,
         quotes=body.quotes,
+        identity_id=body.identity,
         send_at=aware(body.send_at),
     )
 

@@ -127,6 +127,7 @@ Recipients = str | list[str | Person]
 class Send(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A message to send. `in_reply_to` is the id of a message in Hub, or a Message-ID; `quotes` puts it below.
 
+    `identity`: as whom of one's own senders in this mailbox.
     `send_at`: not before then. `undo_s`: it waits so long, and `/messages/{id}/cancel` takes it back until it goes.
     """
 
@@ -142,6 +143,7 @@ class Send(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     client: Id | None = None
     contact: Id | None = None
     quotes: bool = False
+    identity: Id | None = None
     send_at: datetime | None = None
     undo_s: float = 0
 
@@ -186,6 +188,7 @@ async def freeze(visit: Visit, body: Send) -> _Ready:
         client_id=body.client,
         contact_id=body.contact,
         quotes=body.quotes,
+        identity_id=body.identity,
         send_at=aware(body.send_at),
     )
     reader = Reader(language=visit.language)
