@@ -65,6 +65,8 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 def decode(raw: bytes, label: str | None) -> tuple[str, bool]:
     """Return the text of `raw` and whether `label` (a charset name or None) had to be set aside."""
+    if not label and raw.isascii() and b"\0" not in raw and b"\x1b" not in raw:
+        return raw.decode("ascii"), False  # Nearly every field of a head.
     codec = _codec(label) if label else None
     is_wide = codec is not None and codec.startswith(("utf-16", "utf-32"))
     if not is_wide and (wide := _unlabelled_wide(raw)):

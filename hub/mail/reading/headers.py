@@ -51,14 +51,15 @@ class Address:
 class Head:
     """The fields of one part in their order; a field's value is unfolded raw bytes."""
 
-    __slots__ = ("_fields", "defects")
+    __slots__ = ("_fields", "_first", "defects")
 
     def __init__(self, fields: list[tuple[str, bytes]], defects: tuple[str, ...] = ()) -> None:
         self._fields = fields
+        self._first = dict(reversed(fields))
         self.defects = defects
 
     def raw(self, name: str) -> bytes | None:
-        return next((value for field, value in self._fields if field == name), None)
+        return self._first.get(name)
 
     def all(self, name: str) -> list[bytes]:
         return [value for field, value in self._fields if field == name]
@@ -69,7 +70,7 @@ class Head:
         return "" if value is None else unstructured(value, max_chars=max_chars)
 
     def has(self, name: str) -> bool:
-        return self.raw(name) is not None
+        return name in self._first
 
 
 def read_head(raw: bytes) -> Head:
