@@ -36,6 +36,7 @@ from hub.store.bus import Bus, LocalBus, RedisBus
 from hub.store.engine import Database, open_database
 from hub.store.migrate import require_head, upgrade
 from hub.store.upsert import insert
+from hub.store.vault import reply_key
 from hub.telephony import health
 from hub.telephony.intake.intake import CallIntake
 from hub.telephony.recordings.recording_keeper import RecordingKeeper
@@ -170,7 +171,8 @@ async def run_roles(parts: Parts, *, roles: frozenset[str], ready: asyncio.Event
 
 
 async def _serve_pages(parts: Parts, stop: asyncio.Event, ready: asyncio.Event | None) -> None:
-    services = Services(parts.db, parts.blobs, parts.settings, parts.linker, parts.is_demo)
+    key = await asyncio.to_thread(reply_key, parts.settings)
+    services = Services(parts.db, parts.blobs, parts.settings, parts.linker, parts.is_demo, key)
     runner = web.AppRunner(make_app(services), access_log=None, shutdown_timeout=10)
     await runner.setup()
     try:

@@ -185,3 +185,13 @@ def _sync(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def reply_key(settings: Settings) -> bytes:
+    """Return the key by which Hub knows its own Message-IDs, 32 bytes, made on first need; every process has the same.
+
+    It seals nothing and is never rotated: answers to old letters come for years. Raises ConfigError, Unavailable.
+    """
+    vault = Vault(settings.data_dir / "keys" / "replies.keys")
+    vault.make_if_missing()
+    return next(iter(vault.ring().keys.values()))

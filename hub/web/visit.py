@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 from urllib.parse import parse_qsl
@@ -40,6 +40,8 @@ class Services:
     settings: Settings
     linker: Linker
     is_demo: bool = False
+    reply_key: bytes | None = field(default=None, repr=False)
+    """By which answers to what is sent from here are known (`mail.intake.reply_tag`)."""
 
 
 @dataclass(frozen=True, slots=True)

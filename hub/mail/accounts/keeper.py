@@ -24,6 +24,7 @@ from hub.crm.linking import Linker
 from hub.errors import ConfigError, HubError, Refused, Unavailable
 from hub.mail.accounts.accounts import TOPIC
 from hub.mail.accounts.boxes import Box, addresses, all_boxes
+from hub.mail.intake.preparing import ReplyKey
 from hub.mail.models import mailboxes
 from hub.mail.sending.sender import Sender
 from hub.mail.sync.reader import MailboxReader
@@ -33,7 +34,7 @@ from hub.store import holders
 from hub.store.blobs import BlobStore
 from hub.store.changes import tell
 from hub.store.engine import Database
-from hub.store.vault import Vault
+from hub.store.vault import Vault, reply_key
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,7 @@ class MailKeeper:
         self._vault = Vault.of(settings)
         self._holder = holder or holders.holder_name()
         self._lease = lease
+        self._reply_key = b""
         self._held: dict[int, _Held] = {}
 
     async def run(self) -> None:
@@ -126,6 +128,7 @@ class MailKeeper:
 
     async def _look(self) -> None:
         """Compare what is to run with what runs."""
+        self._reply_key = self._reply_key or await asyncio.to_thread(reply_key, self._settings)
         boxes = await all_boxes(self._db, self._settings, self._vault, holder=self._holder)
         wanted = {box.id: box for box in boxes}
         linker = dataclasses.replace(self._linker, own_emails=self._linker.own_emails | addresses(boxes))
@@ -180,7 +183,9 @@ class MailKeeper:
             return
         mailbox = box.box
         if self._may_start(held, "reader", held.reader) and not self._is_refused(box):
-            reader = MailboxReader(self._db, self._blobs, linker, mailbox, box.id, self._parsers)
+            domains = frozenset(address.rpartition("@")[2] for address in linker.own_emails)
+            key = ReplyKey(self._reply_key, domains) if self._reply_key else None
+            reader = MailboxReader(self._db, self._blobs, linker, mailbox, box.id, self._parsers, reply_key=key)
             held.reader = self._task(held, "reader", lambda: self._read(box, reader))
         if self._may_start(held, "sender", held.sender):
             sent = _Sent(ImapSentFolder(mailbox.imap), lambda: self._is_refused(held.box))

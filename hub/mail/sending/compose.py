@@ -81,6 +81,8 @@ class Draft:
     files: tuple[OutgoingFile, ...] = ()
     message_id: str
     date: datetime
+    names_itself: bool = False
+    """References end with the message's own id: providers that write another Message-ID leave that one be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +229,7 @@ def _references(draft: Draft) -> list[str]:
     ids = dict.fromkeys(one for one in (*draft.references, draft.in_reply_to) if _ID.fullmatch(one))
     ids.pop(draft.in_reply_to, None)
     kept = [*ids, *([draft.in_reply_to] if _ID.fullmatch(draft.in_reply_to) else [])]
+    kept += [draft.message_id] if draft.names_itself else []
     return kept if len(kept) <= MAX_REFERENCES else [kept[0], *kept[1 - MAX_REFERENCES :]]
 
 

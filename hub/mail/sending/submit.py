@@ -29,13 +29,14 @@ from hub.errors import NotFound, Refused
 from hub.faults import point
 from hub.mail import answering, register, search
 from hub.mail.intake import conversations
+from hub.mail.intake.reply_tag import tagged_id
 from hub.mail.models import attachments, mailboxes, messages, outbox, outbox_recipients
 from hub.mail.reading.headers import Address
 from hub.mail.reading.mime import file_name, first_line
 from hub.mail.reading.sanitize import html_to_text, safe_html, text_to_html
 from hub.mail.register import AttachmentRow, MessageRow
 from hub.mail.sending import drafts, identities, replying
-from hub.mail.sending.compose import Draft, OutgoingFile, Stream, compose_stream, new_message_id
+from hub.mail.sending.compose import Draft, OutgoingFile, Stream, compose_stream, new_message_id, smtp_address
 from hub.mail.sending.drafts import DraftFile
 from hub.mail.sending.outbox import TOPIC, own_mailbox, show
 from hub.store.blobs import BlobStore
@@ -94,9 +95,16 @@ class Frozen:
 
 
 async def freeze(
-    db: Database, blobs: BlobStore, actor: Actor, new: NewMessage, *, now: datetime, reader: Reader | None = None
+    db: Database,
+    blobs: BlobStore,
+    actor: Actor,
+    new: NewMessage,
+    *,
+    now: datetime,
+    reader: Reader | None = None,
+    reply_key: bytes | None = None,
 ) -> Frozen:
-    """Build the bytes and store them, before any transaction is open.
+    """Build the bytes and store them, before any transaction is open. `reply_key` makes an id of Hub's own.
 
     Raises Refused for what cannot be sent, an infected file among it, NotFound for a mailbox or message the actor may
     not use.
@@ -128,8 +136,9 @@ async def freeze(
         in_reply_to=parent,
         references=tuple(filter(None, references)),
         files=tuple(_outgoing(blobs, one) for one in files),
-        message_id=new_message_id(uuid4(), mailbox.address),
+        message_id=_own_id(mailbox.address, reply_key),
         date=max(now, new.send_at) if new.send_at is not None else now,
+        names_itself=reply_key is not None,
     )
     stream = await asyncio.to_thread(compose_stream, draft)
     raw_sha256, size = await blobs.put_stream(stream.pieces)
@@ -143,6 +152,12 @@ async def freeze(
         mailbox_id=mailbox.id,
         answered=answered,
     )
+
+
+def _own_id(mailbox: str, reply_key: bytes | None) -> str:
+    if reply_key is None:
+        return new_message_id(uuid4(), mailbox)
+    return tagged_id(reply_key, uuid4(), smtp_address(mailbox, field="mailbox").rpartition("@")[2])
 
 
 async def _kept(blobs: BlobStore, file: OutgoingFile, number: int) -> DraftFile:

@@ -21,6 +21,7 @@ from hub.crm.linking import Linker
 from hub.errors import HubError, Unavailable
 from hub.mail.imap.connection import connected
 from hub.mail.intake.intake import MailIntake
+from hub.mail.intake.preparing import ReplyKey
 from hub.mail.models import mailboxes
 from hub.mail.sync.fetching import Trouble
 from hub.mail.sync.session import MailSession
@@ -40,10 +41,19 @@ class MailboxReader:
     """Reads one mailbox for ever. `parsers` is where big messages are parsed."""
 
     def __init__(
-        self, db: Database, blobs: BlobStore, linker: Linker, mailbox: Mailbox, mailbox_id: int, parsers: Executor
+        self,
+        db: Database,
+        blobs: BlobStore,
+        linker: Linker,
+        mailbox: Mailbox,
+        mailbox_id: int,
+        parsers: Executor,
+        *,
+        reply_key: ReplyKey | None = None,
     ) -> None:
         self._db, self._blobs, self._linker = db, blobs, linker
         self._mailbox, self._mailbox_id, self._parsers = mailbox, mailbox_id, parsers
+        self._reply_key = reply_key
         self._trouble = Trouble()
 
     async def run(self) -> None:
@@ -82,7 +92,8 @@ class MailboxReader:
             query = sa.select(mailboxes.c.team_id, mailboxes.c.owner_id).where(mailboxes.c.id == self._mailbox_id)
             box = (await conn.execute(query)).one()
         stores = (self._db, self._blobs, self._linker)
-        return MailIntake(*stores, self._mailbox_id, box.team_id, self._parsers, owner_id=box.owner_id)
+        mine = {"owner_id": box.owner_id, "reply_key": self._reply_key}
+        return MailIntake(*stores, self._mailbox_id, box.team_id, self._parsers, **mine)
 
     async def _first_look(self) -> datetime:
         """When Hub first saw this mailbox: what came before is history."""

@@ -238,7 +238,15 @@ async def freeze(visit: Visit, body: Send) -> _Ready:
     to = tuple(read_addresses(getattr(draft, name), field=name) for name in ("to", "cc", "bcc"))
     new = submit.of_draft(draft, visit.services.blobs, to)
     reader = Reader(language=visit.language)
-    frozen = await submit.freeze(visit.db, visit.services.blobs, visit.actor, new, now=visit.now, reader=reader)
+    frozen = await submit.freeze(
+        visit.db,
+        visit.services.blobs,
+        visit.actor,
+        new,
+        now=visit.now,
+        reader=reader,
+        reply_key=visit.services.reply_key,
+    )
     return _Ready(frozen, undo)
 
 

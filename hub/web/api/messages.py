@@ -192,7 +192,15 @@ async def freeze(visit: Visit, body: Send) -> _Ready:
         send_at=aware(body.send_at),
     )
     reader = Reader(language=visit.language)
-    frozen = await submit.freeze(visit.db, visit.services.blobs, visit.actor, new, now=visit.now, reader=reader)
+    frozen = await submit.freeze(
+        visit.db,
+        visit.services.blobs,
+        visit.actor,
+        new,
+        now=visit.now,
+        reader=reader,
+        reply_key=visit.services.reply_key,
+    )
     return _Ready(frozen, undo)
 
 
