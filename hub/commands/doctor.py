@@ -25,9 +25,10 @@ import sqlalchemy as sa
 from hub.app import one_line_of
 from hub.crm import phones
 from hub.crm.addresses import parse_phone
-from hub.errors import ConfigError, HubError
+from hub.errors import ConfigError, HubError, Unavailable
 from hub.guard import shown
 from hub.mail.accounts import doctor as mail_doctor
+from hub.mail.files.scanner import Clamd
 from hub.settings import Mailbox, Pbx, Settings, load
 from hub.store.bus import RedisBus
 from hub.store.engine import Database, open_database
@@ -51,6 +52,7 @@ async def doctor(arguments: argparse.Namespace) -> int:
     found, owners = await _database(settings)
     findings += found
     works: list[Awaitable[list[Finding]]] = [_redis(settings)] if settings.hub.redis else []
+    works += [_scanner(settings)] if settings.hub.clamd else []
     works += [_pbx(pbx, settings, owners.get(pbx.name, {})) for pbx in settings.pbx]
     works += [_mailbox(f"mailbox {box.address}", box) for box in settings.mailbox if not box.oauth]
     works.append(_pages(settings))
@@ -162,6 +164,15 @@ async def _owners(db: Database, settings: Settings) -> Owners:
             pbx.name: {extension: name for extension, (_, name) in (await phones.owners(conn, pbx.name)).items()}
             for pbx in settings.pbx
         }
+
+
+async def _scanner(settings: Settings) -> list[Finding]:
+    try:
+        await Clamd(settings.hub.clamd).ping()
+    except Unavailable as error:
+        text = f"{settings.hub.clamd}: {error.message}: attachments are not scanned"
+        return [Finding("bad", "clamd", text, "hub.clamd; is clamd started?")]
+    return [Finding("ok", "clamd", "answers")]
 
 
 async def _redis(settings: Settings) -> list[Finding]:

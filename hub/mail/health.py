@@ -90,6 +90,8 @@ class Health:
     error_at: datetime | None
     seen_at: datetime | None
     last_mail_at: datetime | None
+    send_state: str
+    send_error: str
     trouble: Trouble
     late: timedelta | None
     folders: tuple[FolderHealth, ...] = ()
@@ -98,7 +100,7 @@ class Health:
 
     @property
     def is_well(self) -> bool:
-        return not self.trouble and self.late is None
+        return not self.trouble and self.late is None and self.send_state == "ok"
 
     @property
     def stored(self) -> int:
@@ -191,7 +193,7 @@ async def _read(conn: AsyncConnection, which: sa.ColumnElement[bool], *, now: da
         late = lateness(row["state"], row["seen_at"], row["created_at"], now=now) if row["is_enabled"] else None
         is_late = late is not None and late > LATE_AFTER
         names = ("id", "address", "name", "team_id", "team_name", "owner_id", "owner_name", "is_enabled", "state")
-        times = ("error", "error_at", "seen_at", "last_mail_at")
+        times = ("error", "error_at", "seen_at", "last_mail_at", "send_state", "send_error")
         found.append(
             Health(
                 **{name: row[name] for name in (*names, *times)},

@@ -194,3 +194,19 @@ async def test_what_was_not_scanned_goes_out_with_a_word_unless_it_is_to_be_held
                 assert word in await answer.text()
         await _marked(db, "clean")
         assert await _ask(olga, place) == 200
+
+
+async def test_an_infected_message_goes_out_whole_to_an_administrator_alone(site: Site) -> None:
+    message = await talk.message(site.db, site.blobs, files=(("a.txt", "text/plain", b"a"),))
+    async with site.db.begin() as conn:
+        await conn.execute(sa.update(attachments).values(scan="infected", scan_note="Eicar"))
+    await site.person("olga")
+    await site.person("chief", role="admin", team=None)
+    for who, status in (("olga", 403), ("chief", 200)):
+        api, browser = await site.api(who), await site.browser(who)
+        for client in (api.get(f"messages/{message}/raw"), browser.get(f"/messages/{message}/raw")):
+            async with client as answer:
+                assert answer.status == status
+    async with site.db.read() as conn:
+        taken = sa.select(audit.c.object_id).where(audit.c.action == "message.taken_infected")
+        assert list((await conn.execute(taken)).scalars()) == [message, message]

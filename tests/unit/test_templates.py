@@ -40,6 +40,7 @@ from hub.mail.sending.cancelling import Waiting
 from hub.mail.sending.drafts import Draft, DraftFile, Start
 from hub.mail.sending.identities import Identity, Signature
 from hub.mail.sending.templates import Template
+from hub.mail.undeliverable import Undeliverable
 from hub.telephony.control import intents
 from hub.telephony.health import PbxState
 from hub.telephony.presence.presence import Colleague
@@ -191,6 +192,7 @@ WRITING = Writing(
 OPEN_DRAFT = replace(WRITING, draft_id=7, version=3, saved_at=NOW, files=(DRAFT_FILE,), bcc="b@b.example", begun=None)
 CARD = {"client": styleguide.client(), "entries": SAMPLE["entries"], "writing": WRITING, "next_cursor": "abc"}
 CARD |= {"recordings": SAMPLE["recordings"]}
+CARD |= {"came_back": {"zueva@severles.example": Undeliverable("a@b", "5.1.1", "no such user", 1, 2, NOW, NOW)}}
 RULES = TeamRules(hours={"mon": (("09:00", "18:00"),)}, personal_s=15, overflow_team_id=2, overflow_s=60)
 BLOCK = Block(1, "pattern", "+7900*", "робот", NOW, "Ольга Соколова")
 TRIAL_FACTS = Facts(
@@ -220,6 +222,8 @@ BOX = Health(
     error_at=None,
     seen_at=NOW,
     last_mail_at=NOW,
+    send_state="auth_refused",
+    send_error="535 no",
     trouble="",
     late=None,
 )

@@ -117,7 +117,9 @@ async def _really_sent_to(conn: AsyncConnection, outbox_id: int, bounce: Bounce)
 async def _join(conn: AsyncConnection, notice: Stored, original: sa.RowMapping, *, now: datetime) -> None:
     """Put the notice into its original's conversation and onto its card."""
     into = original["thread_id"]
-    if notice.thread_id is not None and into is not None and notice.thread_id != into:
+    # A thread is one mailbox's: a notice that another mailbox got stays there, and only goes onto the card.
+    is_here = notice.mailbox_id == original["mailbox_id"]
+    if is_here and notice.thread_id is not None and into is not None and notice.thread_id != into:
         others = sa.select(messages.c.id).where(messages.c.thread_id == notice.thread_id, messages.c.id != notice.id)
         if (await conn.execute(others.limit(1))).first() is None:
             ids = sa.update(thread_ids).where(thread_ids.c.thread_id == notice.thread_id)

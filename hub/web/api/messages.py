@@ -32,7 +32,7 @@ from hub.web.api import shapes
 from hub.web.api.drafts import aware, undo_of
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Query
 from hub.web.api.filters import party_or_moment
-from hub.web.letter import refuse_held
+from hub.web.letter import hand_out_whole, refuse_held
 from hub.web.recipients import read_addresses
 from hub.web.visit import MAX_FILES, MAX_UPLOAD_BYTES, Visit, read_time_cursor, write_cursor
 
@@ -257,6 +257,7 @@ async def raw(visit: Visit, _query: Any) -> web.StreamResponse:
     """The bytes as the mailbox has them."""
     async with visit.db.read() as conn:
         message = await register.find(conn, visit.actor, visit.id())
+    await hand_out_whole(visit, message)
     name = f"message-{message.id}.eml"
     return files.download(visit.services.blobs, message.raw_sha256, name=name, content_type="message/rfc822")
 

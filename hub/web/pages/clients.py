@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm import clients, timeline
 from hub.errors import Refused
 from hub.mail.filters import shown_by_twin
+from hub.mail.undeliverable import undeliverable_of
 from hub.store import changes
 from hub.telephony.recordings import recordings
 from hub.web import belongings, composing, render
@@ -100,7 +101,8 @@ async def card(visit: Visit) -> web.StreamResponse:
         heard = await _heard(conn, visit, entries)
         mails = client.every_address("email")
         writing = await composing.on_card(conn, visit, client.id, mails[0].value if mails else "")
-    context = {"client": client, "writing": writing, "recordings": heard}
+        came_back = await undeliverable_of(conn, [one.value for one in mails])
+    context = {"client": client, "writing": writing, "recordings": heard, "came_back": came_back}
     return render.page(visit, "client.html", context | _page_of(entries), feed=feed)
 
 

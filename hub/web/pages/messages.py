@@ -19,7 +19,7 @@ from hub.mail.register import MessageRow
 from hub.store import changes
 from hub.web import composing, files, letter_frame, render
 from hub.web.i18n import N_, translator
-from hub.web.letter import Letter, letter_of, subject_of
+from hub.web.letter import Letter, hand_out_whole, letter_of, subject_of
 from hub.web.routes import Route
 from hub.web.visit import Visit, read_time_cursor, write_cursor
 
@@ -133,6 +133,7 @@ async def choose_pictures(visit: Visit) -> web.StreamResponse:
 async def raw(visit: Visit) -> web.StreamResponse:
     async with visit.db.read() as conn:
         message = await register.find(conn, visit.actor, visit.id())
+    await hand_out_whole(visit, message)
     name = f"message-{message.id}.eml"
     return files.download(visit.services.blobs, message.raw_sha256, name=name, content_type="message/rfc822")
 
