@@ -10,6 +10,8 @@ import { startSending } from "./composer/sending.js";
 const form = document.querySelector("form[data-composer]");
 if (form && !form.dataset.started) {
   form.dataset.started = "yes";
+  // Without a script the words of the textarea count, and no older HTML beside them.
+  form.elements.namedItem("html").disabled = false;
   const editor = startEditor(form);
   const saving = startSaving(form, editor);
   const files = startFiles(form, editor, saving);
