@@ -206,7 +206,9 @@ def _mended_twice_encoded(text: str) -> str | None:
     for codec in tried:
         try:
             raw, _ = codecs.charmap_encode(text, "strict", _MISREAD_AS[codec])
-            return raw.decode("utf-8")
+            mended = raw.decode("utf-8")
+            # "Â" and a hard blank turn back to a blank alone, which is no word that anybody meant.
+            return mended if any(not c.isascii() and c.isalpha() for c in mended) else None
         except ValueError:
             continue
     return None
