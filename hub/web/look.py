@@ -98,6 +98,7 @@ ERRORS = {
     "not_your_call": N_("Your phone is not in this call."),
     "other_team": N_("This is another team's call."),
     "own_number": N_("This is a number of your own company."),
+    "password_again": N_("This is another way to the server: type the password again."),
     "privilege_missing": N_("Your administrator has not given you this right."),
     "too_large": N_("This is too large to send."),
     "too_long": N_("This text is too long."),

@@ -85,6 +85,10 @@ async def test_a_mailbox_is_tested_added_changed_and_paused_and_its_password_nev
                 browser, place, fields(imap, smtp.port, password="", **{f"{side}_host": "localhost"})
             )
             assert status == 400 and "type the password again" in page, side
+            status, page, _ = await posted(
+                browser, place, fields(imap, smtp.port, password="", **{f"{side}_tls": "starttls"})
+            )
+            assert status == 400 and "type the password again" in page, side
         status, _, _ = await posted(browser, place.split("?")[0].replace("settings", "switch"), {})
         assert status == 303
         async with site.db.read() as conn:

@@ -206,7 +206,7 @@ async def change(
     team_id = before.team_id if is_personal else await _team_of(conn, actor, written.team_id, personal=False)
     values = {"name": written.name, "team_id": team_id, "settings": msgspec.to_builtins(written.settings)}
     await conn.execute(sa.update(mailboxes).where(mailboxes.c.id == mailbox_id).values(**values, **_fresh()))
-    await _forget_for_other_hosts(conn, mailbox_id, before.settings, written)
+    await _forget_for_other_ways(conn, mailbox_id, before.settings, written)
     await _keep_passwords(conn, vault, mailbox_id, written, now)
     await choose_folders(conn, mailbox_id, written.settings.folders)
     said = {"hosts": [written.settings.imap.host, written.settings.smtp.host], "passwords": _which(written)}
@@ -297,19 +297,26 @@ async def _team_of(conn: AsyncConnection, actor: Actor, team_id: int | None, *, 
     return team_id
 
 
-async def _forget_for_other_hosts(
+async def _forget_for_other_ways(
     conn: AsyncConnection, mailbox_id: int, before: AccountSettings, written: Written
 ) -> None:
-    """A kept secret is shown to no other host than the one it was given for. Raises Refused where one is missing."""
-    moved = [name for name in ("imap", "smtp") if getattr(before, name).host != getattr(written.settings, name).host]
+    """A kept secret goes no other way than it was given for: to no other host, nor in clear where it went by TLS.
+
+    Raises Refused where one is missing.
+    """
+    moved = [name for name in ("imap", "smtp") if _way(getattr(before, name)) != _way(getattr(written.settings, name))]
     if not moved:
         return
     if written.settings.oauth:
         await secrets.forget(conn, mailbox_id, "access", "refresh")
     elif written.imap_password is None and (moved != ["smtp"] or written.smtp_password is None):
-        raise Refused("password_again", "another server: type the password again", field="password")
+        raise Refused("password_again", "another way to the server: type the password again", field="password")
     if "smtp" in moved:
         await secrets.forget(conn, mailbox_id, "smtp")
+
+
+def _way(side: Side) -> tuple[str, int, str, str]:
+    return side.host, side.port, side.tls, side.tls_exception
 
 
 def _which(written: Written) -> list[str]:
