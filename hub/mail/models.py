@@ -96,6 +96,7 @@ thread_ids = sa.Table(
 )
 
 _unreadable = sa.text("parse_state = 'failed'")
+_gone = sa.text("deleted_at IS NOT NULL")
 
 messages = sa.Table(
     "messages",
@@ -143,6 +144,7 @@ messages = sa.Table(
     sa.Index("ix_messages_same", "message_id"),
     sa.Index("ix_messages_from", "from_address"),
     sa.Index("ix_messages_unreadable", "mailbox_id", "id", sqlite_where=_unreadable, postgresql_where=_unreadable),
+    sa.Index("ix_messages_gone", "mailbox_id", "id", sqlite_where=_gone, postgresql_where=_gone),
 )
 """`about`: what a message is beside its text (an event, signed, encrypted). `deleted_at`: no folder of the server
 holds it any more."""

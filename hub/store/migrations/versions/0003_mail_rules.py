@@ -285,6 +285,13 @@ def upgrade() -> None:
             sqlite_where=sa.text("parse_state = 'failed'"),
             postgresql_where=sa.text("parse_state = 'failed'"),
         )
+        batch_op.create_index(
+            "ix_messages_gone",
+            ["mailbox_id", "id"],
+            unique=False,
+            sqlite_where=sa.text("deleted_at IS NOT NULL"),
+            postgresql_where=sa.text("deleted_at IS NOT NULL"),
+        )
         batch_op.create_foreign_key(batch_op.f("fk_messages_bounce_of"), "messages", ["bounce_of"], ["id"])
 
     with op.batch_alter_table("threads", schema=None) as batch_op:
