@@ -22,7 +22,7 @@ from hub.mail.sending import drafts, replying, submit
 from hub.mail.sending.drafts import Content, Draft, DraftFile, Start
 from hub.mail.sending.models import identities
 from hub.mail.sending.replying import Kind
-from hub.mail.sending.submit import Reader
+from hub.mail.sending.submit import Frozen, NewMessage, Reader
 from hub.web import senders
 from hub.web.senders import Sender
 from hub.web.visit import Visit, parse_moment
@@ -62,6 +62,20 @@ class Writing:
 
 def reader(visit: Visit) -> Reader:
     return Reader(language=visit.language)
+
+
+async def frozen(visit: Visit, new: NewMessage) -> Frozen:
+    """Build the bytes of a message as this visitor sends it. Raises as `submit.freeze`."""
+    services = visit.services
+    return await submit.freeze(
+        visit.db,
+        services.blobs,
+        visit.actor,
+        new,
+        now=visit.now,
+        reader=reader(visit),
+        reply_key=services.reply_key,
+    )
 
 
 def later_choices(now: datetime) -> tuple[tuple[When, datetime], ...]:

@@ -63,7 +63,6 @@ _REMOTE = re.compile(r"https?://[^\s/?#\\][^\s]*", re.IGNORECASE)
 _DATA_IMAGE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]{1,400000}", re.IGNORECASE)
 _BLOCKED = "hub-blocked:"
 _IMAGE = re.compile(r'<img(?: [a-z-]+="[^"]*")*>')
-_KEPT_ASIDE = re.compile(rf' {REMOTE_ATTRIBUTE}="https?://([^"]*)"', re.IGNORECASE)
 
 _STYLES = re.compile(
     r"(?:background-color|color|font(?:-(?:family|size|style|weight|variant))?|line-height|letter-spacing|"
@@ -101,25 +100,6 @@ def safe_html(html: str, *, cid_url: CidUrl, allow_remote: bool) -> str:
     if _BLOCKED in clean:
         clean = _IMAGE.sub(lambda tag: tag[0].replace(f' src="{_BLOCKED}', f' {REMOTE_ATTRIBUTE}="'), clean)
     return links.with_warnings(clean)
-
-
-def with_remote(safe_html: str) -> str:
-    """Return what `safe_html` made with the pictures from elsewhere in their places, by HTTPS.
-
-    The page calls this when a person asks for the pictures, and nothing else gives them back.
-    """
-    if REMOTE_ATTRIBUTE not in safe_html:
-        return safe_html
-    return _IMAGE.sub(_shown, safe_html)
-
-
-def has_remote(safe_html: str) -> bool:
-    """Tell whether any picture waits for a person's word."""
-    return any(f' {REMOTE_ATTRIBUTE}="' in tag[0] for tag in _IMAGE.finditer(safe_html))
-
-
-def _shown(tag: re.Match[str]) -> str:
-    return _KEPT_ASIDE.sub(lambda kept: f' src="https://{kept[1]}"', tag[0])
 
 
 def _attribute(_element: str, name: str, value: str) -> str | None:

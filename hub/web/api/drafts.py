@@ -16,7 +16,8 @@ from hub.mail import register
 from hub.mail.sending import drafts, submit
 from hub.mail.sending.drafts import Content, Start
 from hub.mail.sending.replying import Kind
-from hub.mail.sending.submit import Frozen, Reader
+from hub.mail.sending.submit import Frozen
+from hub.web import composing
 from hub.web.api import shapes
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Query
 from hub.web.recipients import read_addresses
@@ -226,31 +227,21 @@ async def detach(conn: AsyncConnection, visit: Visit, _body: Nothing) -> Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ready:
+class Ready:
     frozen: Frozen
     undo: timedelta | None
 
 
-async def freeze(visit: Visit, body: Send) -> _Ready:
+async def freeze(visit: Visit, body: Send) -> Ready:
     undo = undo_of(body.undo_s)
     async with visit.db.read() as conn:
         draft = await drafts.find(conn, visit.actor, visit.id())
     to = tuple(read_addresses(getattr(draft, name), field=name) for name in ("to", "cc", "bcc"))
     new = submit.of_draft(draft, visit.services.blobs, to)
-    reader = Reader(language=visit.language)
-    frozen = await submit.freeze(
-        visit.db,
-        visit.services.blobs,
-        visit.actor,
-        new,
-        now=visit.now,
-        reader=reader,
-        reply_key=visit.services.reply_key,
-    )
-    return _Ready(frozen, undo)
+    return Ready(await composing.frozen(visit, new), undo)
 
 
-async def send(conn: AsyncConnection, visit: Visit, ready: _Ready) -> shapes.Message:
+async def send(conn: AsyncConnection, visit: Visit, ready: Ready) -> shapes.Message:
     message_id = await submit.queue_message(
         conn, visit.actor, ready.frozen, linker=visit.services.linker, now=visit.now, undo=ready.undo
     )

@@ -6,8 +6,7 @@ built and stored before the transaction, and queued in one together with the Ide
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -24,12 +23,12 @@ from hub.mail.filters import MessageFilters
 from hub.mail.intake import again
 from hub.mail.intake.preparing import Prepared
 from hub.mail.reading.headers import Address
-from hub.mail.sending import cancelling, submit
+from hub.mail.sending import cancelling
 from hub.mail.sending.compose import OutgoingFile
-from hub.mail.sending.submit import Frozen, NewMessage, Reader
-from hub.web import files
+from hub.mail.sending.submit import NewMessage
+from hub.web import composing, files
 from hub.web.api import shapes
-from hub.web.api.drafts import aware, undo_of
+from hub.web.api.drafts import Ready, aware, send, undo_of
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Query
 from hub.web.api.filters import party_or_moment
 from hub.web.letter import hand_out_whole, refuse_held
@@ -165,13 +164,7 @@ def _recipients(given: Recipients, *, field: str) -> tuple[Address, ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    frozen: Frozen
-    undo: timedelta | None
-
-
-async def freeze(visit: Visit, body: Send) -> _Ready:
+async def freeze(visit: Visit, body: Send) -> Ready:
     undo = undo_of(body.undo_s)
     if len(body.attachments) > MAX_FILES or sum(len(f.content) for f in body.attachments) > MAX_UPLOAD_BYTES:
         raise Refused("too_large", f"at most {MAX_FILES} files of {MAX_UPLOAD_BYTES} bytes together")
@@ -191,24 +184,7 @@ async def freeze(visit: Visit, body: Send) -> _Ready:
         identity_id=body.identity,
         send_at=aware(body.send_at),
     )
-    reader = Reader(language=visit.language)
-    frozen = await submit.freeze(
-        visit.db,
-        visit.services.blobs,
-        visit.actor,
-        new,
-        now=visit.now,
-        reader=reader,
-        reply_key=visit.services.reply_key,
-    )
-    return _Ready(frozen, undo)
-
-
-async def send(conn: AsyncConnection, visit: Visit, ready: _Ready) -> shapes.Message:
-    message_id = await submit.queue_message(
-        conn, visit.actor, ready.frozen, linker=visit.services.linker, now=visit.now, undo=ready.undo
-    )
-    return shapes.message(await register.find(conn, visit.actor, message_id))
+    return Ready(await composing.frozen(visit, new), undo)
 
 
 class LinkTo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

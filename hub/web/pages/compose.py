@@ -113,15 +113,7 @@ async def _saved(visit: Visit) -> Draft:
 async def _send(visit: Visit, draft: Draft) -> int:
     to = tuple(read_addresses(getattr(draft, name), field=name) for name in ("to", "cc", "bcc"))
     new = submit.of_draft(draft, visit.services.blobs, to)
-    frozen = await submit.freeze(
-        visit.db,
-        visit.services.blobs,
-        visit.actor,
-        new,
-        now=visit.now,
-        reader=composing.reader(visit),
-        reply_key=visit.services.reply_key,
-    )
+    frozen = await composing.frozen(visit, new)
     async with visit.db.begin() as conn:
         return await submit.queue_message(
             conn, visit.actor, frozen, linker=visit.services.linker, now=visit.now, undo=composing.UNDO
