@@ -20,7 +20,9 @@ from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.models import teams, users
 from hub.errors import NotFound
-from hub.mail.models import folders, locations, mailboxes, messages, outbox
+from hub.mail.models import folders, mailboxes, messages, outbox
+from hub.mail.sync import places
+from hub.mail.sync.places import Epoch
 
 LATE_AFTER = timedelta(minutes=5)
 """A reader looks at least every minute; this much later something is wrong, whatever the last state was."""
@@ -184,7 +186,7 @@ async def _read(conn: AsyncConnection, which: sa.ColumnElement[bool], *, now: da
     rows = (await conn.execute(query)).mappings().all()
     ids = [row["id"] for row in rows]
     of_folders, backlog, unreadable = (
-        await _folders(conn, ids),
+        await folders_of(conn, ids),
         await _backlog(conn, ids),
         await _unreadable(conn, ids),
     )
@@ -207,7 +209,8 @@ async def _read(conn: AsyncConnection, which: sa.ColumnElement[bool], *, now: da
     return found
 
 
-async def _folders(conn: AsyncConnection, ids: Sequence[int]) -> dict[int, list[FolderHealth]]:
+async def folders_of(conn: AsyncConnection, ids: Sequence[int]) -> dict[int, list[FolderHealth]]:
+    """Return the folders that are read, by mailbox: how much of each is here. Asks for no rights."""
     query = sa.select(folders).where(folders.c.mailbox_id.in_(ids), folders.c.is_chosen.is_(True))
     found: dict[int, list[FolderHealth]] = {}
     for row in (await conn.execute(query.order_by(folders.c.id))).mappings().all():
@@ -230,9 +233,7 @@ async def _stored(conn: AsyncConnection, row: Any) -> int:
     """Count what is here of a folder whose history is being loaded: by the index alone."""
     if row["uidvalidity"] is None:
         return 0
-    here = (locations.c.folder_id == row["id"], locations.c.uidvalidity == row["uidvalidity"])
-    count: int = (await conn.execute(sa.select(sa.func.count(locations.c.uid)).where(*here))).scalar_one()
-    return count
+    return await places.how_many(conn, Epoch(row["id"], row["uidvalidity"]))
 
 
 async def _backlog(conn: AsyncConnection, ids: Sequence[int]) -> dict[int, list[Backlog]]:

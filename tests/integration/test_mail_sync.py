@@ -20,11 +20,11 @@ import sqlalchemy as sa
 from hub.clock import utc_now
 from hub.crm import clients, leads, timeline
 from hub.errors import Forbidden, NotFound, Refused
+from hub.mail import health
 from hub.mail.imap.connection import ImapConnection, connected
 from hub.mail.imap.grammar import folder_bytes
 from hub.mail.models import flag_wishes, folders, locations, mailboxes, messages
 from hub.mail.sync import flags
-from hub.mail.sync.progress import progress
 from hub.settings import MailServer
 from hub.store.blobs import BlobStore
 from hub.store.changes import Position, read_after
@@ -176,13 +176,14 @@ async def test_every_folder_is_read_however_it_is_named(
         await box.until_places({(name, f"s{n}") for n, name in enumerate(["INBOX", "Sent", *odd])})
         async with db.read() as conn:
             known = (await conn.execute(sa.select(folders).where(folders.c.is_chosen))).all()
-            done = await progress(conn, box.office.mailbox_id)
+            (done,) = (await health.folders_of(conn, [box.office.mailbox_id])).values()
         assert {row.name: (row.role, row.on_server) for row in known} == {
             **dict.fromkeys(odd, ("other", 1)),
             "INBOX": ("inbox", 1),
             "Sent": ("sent", 1),
         }
-        assert (done.stored, done.on_server, done.is_complete) == (9, 9, True)
+        assert sum(one.stored for one in done) == sum(one.on_server for one in done) == 9
+        assert all(one.is_complete for one in done)
 
 
 @each_kind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hub.mail.sync.progress import progress
+from hub.mail import health
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
 from tests.fakes.imap_server import FakeFolder, FakeImapServer, fake_imap
@@ -63,8 +63,7 @@ async def test_no_answer_grows_with_the_mailbox_and_history_goes_over_a_desert_a
         async with running_office(db, blobs, server.settings) as office:
             await office.until(lambda found: len(found) == 500, "the newest five hundred are there", deadline_s=60)
             async with db.read() as conn:
-                done = await progress(conn, office.mailbox_id)
-            inbox = done.folders[0]
+                (inbox,) = (await health.folders_of(conn, [office.mailbox_id]))[office.mailbox_id]
             assert inbox.on_server == 100_500
             assert not inbox.is_complete
             assert 500 <= inbox.stored < 100_500
