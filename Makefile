@@ -13,6 +13,7 @@ run: $(VENV)/.run hub/web/static/manifest.json
 	@$(BIN)/hub demo --port $(PORT)
 
 test: $(VENV)/.dev hub/web/static/manifest.json
+	@$(BIN)/python -m tests.testbed.install
 	@$(BIN)/python -m pytest -n 3 --dist loadfile -m "not load" || \
 		$(BIN)/python -m pytest --last-failed --last-failed-no-failures none -m "not load"
 	@$(BIN)/python -m pytest -m load

@@ -13,7 +13,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
@@ -299,8 +298,3 @@ async def running_asterisk(
     finally:
         await asterisk.stop()
         asterisk.remove()
-
-
-if __name__ == "__main__":
-    # Ahead of the tests, so that no test's time is spent on it.
-    sys.stdout.write(f"Asterisk for the tests: {ensure_root()}\n")
