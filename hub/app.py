@@ -15,8 +15,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from aiohttp import web
 
+from hub import process
 from hub.clock import utc_now
 from hub.crm import leases, people, presence
 from hub.crm.addresses import parse_email, parse_phone
@@ -41,6 +41,7 @@ from hub.telephony import health
 from hub.telephony.intake.intake import CallIntake
 from hub.telephony.recordings.recording_keeper import RecordingKeeper
 from hub.telephony.service import PbxService
+from hub.web.listener import Limits, listening
 from hub.web.server import Services, make_app
 
 log = logging.getLogger(__name__)
@@ -131,6 +132,7 @@ async def serve(settings: Settings, *, roles: frozenset[str], ready: asyncio.Eve
 
 async def run_roles(parts: Parts, *, roles: frozenset[str], ready: asyncio.Event | None = None) -> None:
     """Run the roles on opened parts until a signal or cancellation."""
+    process.raise_open_files()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -173,13 +175,14 @@ async def run_roles(parts: Parts, *, roles: frozenset[str], ready: asyncio.Event
 async def _serve_pages(parts: Parts, stop: asyncio.Event, ready: asyncio.Event | None) -> None:
     key = await asyncio.to_thread(reply_key, parts.settings)
     services = Services(parts.db, parts.blobs, parts.settings, parts.linker, parts.is_demo, key)
-    runner = web.AppRunner(make_app(services), access_log=None, shutdown_timeout=10)
-    await runner.setup()
-    try:
-        section = parts.settings.web
-        site = web.TCPSite(runner, section.host, section.port, backlog=512)
+    section = parts.settings.web
+    limits = Limits(
+        connections=process.connections_at_most(section.max_connections),
+        per_address=section.max_connections_per_address,
+    )
+    async with contextlib.AsyncExitStack() as stack:
         try:
-            await site.start()
+            await stack.enter_async_context(listening(make_app(services), section.host, section.port, limits=limits))
         except OSError as error:
             place = f"web.host, web.port: cannot listen on {section.host}:{section.port}"
             raise ConfigError("port_taken", f"{place}: {error.strerror}") from error
@@ -187,8 +190,6 @@ async def _serve_pages(parts: Parts, stop: asyncio.Event, ready: asyncio.Event |
         if ready is not None:
             ready.set()
         await asyncio.Event().wait()
-    finally:
-        await runner.cleanup()
 
 
 async def _keep_feed_short(db: Database) -> None:

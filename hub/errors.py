@@ -54,6 +54,18 @@ class NotFound(Refused):
     status = 404
 
 
+class TooLarge(Refused):
+    """More was sent than is taken."""
+
+    status = 413
+
+
+class TooSlow(Refused):
+    """What was announced did not come in time."""
+
+    status = 408
+
+
 class TooMany(Refused):
     """Too often; to be tried later, after `retry_after_s` where `details` name it."""
 

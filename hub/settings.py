@@ -75,6 +75,10 @@ class WebSection(_Section, frozen=True, kw_only=True):
     port: Port = 8080
     public_url: str = ""
     """What stands in the browser's address bar, e.g. https://hub.example.com; https makes cookies Secure."""
+    max_connections: Annotated[int, msgspec.Meta(ge=16)] = 8192
+    """Open connections of browsers in all; at the bound the one that was idle the longest gives way."""
+    max_connections_per_address: Annotated[int, msgspec.Meta(ge=4)] = 512
+    """… of one address (of IPv6: one /64). A proxy on this machine has no such bound."""
 
 
 class PbxTeam(_Section, frozen=True, kw_only=True):

@@ -10,20 +10,20 @@ from typing import Any
 
 from aiohttp import web
 
-from hub.errors import Forbidden, HubError, NotFound, NotSignedIn, Refused, TooMany, Unavailable
+from hub.errors import Forbidden, HubError, NotFound, NotSignedIn, Refused, TooLarge, TooMany, Unavailable
 from hub.web.api.endpoint import json_response
-
-
-class TooLarge(Refused):
-    """More was sent than is taken."""
-
-    status = 413
 
 
 class WrongMethod(Refused):
     """The path is there, this method of it is not."""
 
     status = 405
+
+
+class Compressed(Refused):
+    """The body is packed. It is not unpacked to see how large it is: a few MB can become many GB."""
+
+    status = 415
 
 
 class Bug(HubError):
@@ -59,6 +59,8 @@ def with_headers(response: web.Response, error: HubError) -> web.Response:
     """Add what the status asks for: when to come again, how to sign in."""
     if isinstance(error, Unavailable | TooMany):
         response.headers["Retry-After"] = str(error.details.get("retry_after_s", 5))
+    if isinstance(error, Compressed):
+        response.headers["Accept-Encoding"] = "identity"
     if isinstance(error, NotSignedIn):
         response.headers["WWW-Authenticate"] = 'Bearer realm="hub"'
     return response

@@ -46,6 +46,11 @@ _ALWAYS = {
 
 async def harden(_request: web.BaseRequest, response: web.StreamResponse) -> None:
     """Put the headers on a response that has not set them itself."""
+    put_headers(response)
+
+
+def put_headers(response: web.StreamResponse) -> None:
+    """The same for a response that no application prepares."""
     for name, value in _ALWAYS.items():
         response.headers.setdefault(name, value)
 

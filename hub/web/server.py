@@ -18,7 +18,7 @@ from hub.web import auth, health, listening, pbx, render, security
 from hub.web.api import endpoint
 from hub.web.api.table import API_ROUTES
 from hub.web.door import LIVE, SERVICES, behind_door
-from hub.web.errors import Bug, as_hub_error, json_error, with_headers
+from hub.web.errors import Bug, Compressed, as_hub_error, json_error, with_headers
 from hub.web.live import LiveFeed
 from hub.web.pages.table import PAGE_ROUTES
 from hub.web.routes import Route
@@ -80,6 +80,7 @@ async def _count(request: web.Request, handler: Handler) -> web.StreamResponse:
 @web.middleware
 async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
+        _refuse_compressed(request)
         return await handler(request)
     except web.HTTPException as error:
         if error.status < 400:
@@ -97,6 +98,14 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
         log.exception("bug %s in %s %r", bug.details["number"], request.method, request.path)
         refusal = bug
     return _answer(request, refusal)
+
+
+def _refuse_compressed(request: web.Request) -> None:
+    """Raise Compressed for any coding of the body, on whichever path. The listener never unpacks one either."""
+    codings = ",".join(request.headers.getall("Content-Encoding", ()))
+    codings += "," + ",".join(request.headers.getall("Transfer-Encoding", ()))
+    if any(one.strip().lower() not in ("", "identity", "chunked") for one in codings.split(",")):
+        raise Compressed("compressed_body", "send the body uncompressed, without Content-Encoding")
 
 
 def _answer(request: web.Request, error: HubError) -> web.StreamResponse:

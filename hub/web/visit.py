@@ -6,8 +6,10 @@ Turns path pieces, query, form and JSON into typed values or raises `Refused`; d
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -19,7 +21,7 @@ from aiohttp import BodyPartReader, web
 from hub.crm.access import Actor
 from hub.crm.linking import Linker
 from hub.crm.people import Session
-from hub.errors import NotFound, NotSignedIn, Refused
+from hub.errors import NotFound, NotSignedIn, Refused, TooLarge, TooSlow
 from hub.settings import Settings
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
@@ -28,6 +30,9 @@ T = TypeVar("T")
 MAX_FORM_BYTES = 1024 * 1024
 MAX_UPLOAD_BYTES = 25 * 1024 * 1024
 MAX_FILES = 20
+BODY_WITHIN_S = 20.0
+SLOWEST_BYTES_S = 16 * 1024
+"""A body has so long, and a second more for each so many bytes of it."""
 MAX_ID = 2**63 - 1
 
 
@@ -158,13 +163,29 @@ def read_time_cursor(text: str | None) -> tuple[datetime, int] | None:
 
 
 async def read_body(request: web.Request, *, at_most: int) -> bytes:
-    """Read the body. Raises Refused `too_large` before more than `at_most` bytes are held."""
+    """Read the body. Raises TooLarge before more than `at_most` bytes are held, TooSlow when it does not come."""
     body = bytearray()
-    async for chunk in request.content.iter_chunked(64 * 1024):
-        body += chunk
-        if len(body) > at_most:
-            raise Refused("too_large", f"at most {at_most} bytes")
+    async with _in_time(request, at_most=at_most):
+        async for chunk in request.content.iter_chunked(64 * 1024):
+            body += chunk
+            if len(body) > at_most:
+                raise TooLarge("too_large", f"at most {at_most} bytes")
     return bytes(body)
+
+
+@contextlib.asynccontextmanager
+async def _in_time(request: web.Request, *, at_most: int) -> AsyncIterator[None]:
+    """Bound the reading of a body: what is too large by its own word is refused unread, a trickle after its time."""
+    announced = request.content_length
+    if announced is not None and announced > at_most:
+        raise TooLarge("too_large", f"at most {at_most} bytes")
+    try:
+        async with asyncio.timeout(BODY_WITHIN_S + (at_most if announced is None else announced) / SLOWEST_BYTES_S):
+            yield
+    except TimeoutError:
+        raise TooSlow("too_slow", "the body did not come in time") from None
+    except web.RequestPayloadError:
+        raise Refused("bad_request", "the body cannot be read") from None
 
 
 async def read_form(request: web.Request, *, may_have_files: bool) -> Form:
@@ -189,18 +210,19 @@ async def _read_multipart(request: web.Request) -> Form:
     files: list[Upload] = []
     left = MAX_UPLOAD_BYTES
     try:
-        reader = await request.multipart()
-        while (part := await reader.next()) is not None:
-            if not isinstance(part, BodyPartReader):
-                raise Refused("bad_request", "a form within a form")
-            content = await _read_part(part, at_most=left)
-            left -= len(content)
-            if part.filename is None:
-                fields[part.name or ""] = content.decode("utf-8", "replace")
-            elif content or part.filename:
-                files.append(Upload(part.filename, part.headers.get("Content-Type", ""), content))
-            if len(files) > MAX_FILES or len(fields) > 100:
-                raise Refused("too_many", f"at most {MAX_FILES} files")
+        async with _in_time(request, at_most=MAX_UPLOAD_BYTES + MAX_FORM_BYTES):
+            reader = await request.multipart()
+            while (part := await reader.next()) is not None:
+                if not isinstance(part, BodyPartReader):
+                    raise Refused("bad_request", "a form within a form")
+                content = await _read_part(part, at_most=left)
+                left -= len(content)
+                if part.filename is None:
+                    fields[part.name or ""] = content.decode("utf-8", "replace")
+                elif content or part.filename:
+                    files.append(Upload(part.filename, part.headers.get("Content-Type", ""), content))
+                if len(files) > MAX_FILES or len(fields) > 100:
+                    raise Refused("too_many", f"at most {MAX_FILES} files")
     except ValueError:
         raise Refused("bad_request", "the form cannot be read") from None
     _refuse_nul(fields)
@@ -219,5 +241,5 @@ async def _read_part(part: BodyPartReader, *, at_most: int) -> bytes:
     while chunk := await part.read_chunk(64 * 1024):
         content += chunk
         if len(content) > at_most:
-            raise Refused("too_large", f"at most {MAX_UPLOAD_BYTES // 1024 // 1024} MB together", field="files")
+            raise TooLarge("too_large", f"at most {MAX_UPLOAD_BYTES // 1024 // 1024} MB together", field="files")
     return bytes(content)

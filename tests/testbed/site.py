@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import aiohttp
 from aiohttp import web
@@ -17,6 +16,7 @@ from hub.crm.linking import Linker
 from hub.settings import HubSection, Pbx, Settings, WebSection
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
+from hub.web.listener import Limits, listening
 from hub.web.server import Services, make_app
 
 SETTINGS = Settings(hub=HubSection(language="en"), web=WebSection(), pbx=(Pbx(name="office", username="hub"),))
@@ -87,18 +87,11 @@ class Site:
 
 @contextlib.asynccontextmanager
 async def running_site(
-    db: Database, blobs: BlobStore, *, settings: Settings = SETTINGS, port: int = 0
+    db: Database, blobs: BlobStore, *, settings: Settings = SETTINGS, port: int = 0, limits: Limits | None = None
 ) -> AsyncIterator[Site]:
     """Start the server and stop it, with every client of `Site.browser` and `Site.api`."""
     app = make_app(Services(db=db, blobs=blobs, settings=settings, linker=Linker("RU")))
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
-    await runner.setup()
-    try:
-        port_site = web.TCPSite(runner, "127.0.0.1", port)
-        await port_site.start()
-        address: Any = runner.addresses[0]
+    async with listening(app, "127.0.0.1", port, limits=limits, shutdown_s=5) as address:
         site = Site(db, blobs, app, f"http://127.0.0.1:{address[1]}")
         async with site.open:
             yield site
-    finally:
-        await runner.cleanup()

@@ -26,7 +26,7 @@ from uuid import UUID
 
 from hub import guard
 from hub.crm.addresses import parse_domain
-from hub.errors import Refused
+from hub.errors import Refused, TooLarge
 from hub.mail.reading.headers import Address
 from hub.mail.reading.mime import file_name
 
@@ -149,7 +149,7 @@ def compose_stream(draft: Draft) -> Stream:
 
 
 def _too_large() -> Refused:
-    return Refused("too_large", f"the message is over {MAX_BYTES // 1_000_000} MB", field="attachments")
+    return TooLarge("too_large", f"the message is over {MAX_BYTES // 1_000_000} MB", field="attachments")
 
 
 def _bounded(head: bytes, content: Iterable[bytes]) -> Iterator[bytes]:

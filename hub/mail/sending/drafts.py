@@ -21,7 +21,7 @@ from hub import guard
 from hub.clock import rfc3339
 from hub.crm.access import Actor
 from hub.crm.models import clients, contacts
-from hub.errors import Conflict, NotFound, Refused
+from hub.errors import Conflict, NotFound, Refused, TooLarge
 from hub.mail import register
 from hub.mail.models import mailboxes, outbox
 from hub.mail.reading.mime import file_name, first_line
@@ -305,7 +305,7 @@ async def add_file(
     if len(draft.files) >= MAX_FILES:
         raise Refused("too_many", f"at most {MAX_FILES} files", field="files")
     if sum(one.size for one in draft.files) + size > MAX_FILES_BYTES:
-        raise Refused("too_large", f"at most {MAX_FILES_BYTES // 1_000_000} MB together", field="files")
+        raise TooLarge("too_large", f"at most {MAX_FILES_BYTES // 1_000_000} MB together", field="files")
     if inline and kind not in PICTURES:
         raise Refused("not_a_picture", "only pictures stand within a text", field="files")
     row = {

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.errors import Refused
+from hub.errors import Refused, TooLarge
 from hub.mail import register
 from hub.mail.sending import drafts, submit
 from hub.mail.sending.drafts import Content, Start
@@ -200,7 +200,7 @@ class _Kept:
 
 async def keep(visit: Visit, body: Attach) -> _Kept:
     if len(body.content) > MAX_UPLOAD_BYTES:
-        raise Refused("too_large", f"at most {MAX_UPLOAD_BYTES} bytes", field="content")
+        raise TooLarge("too_large", f"at most {MAX_UPLOAD_BYTES} bytes", field="content")
     async with visit.db.read() as conn:
         await drafts.find(conn, visit.actor, visit.id())
     return _Kept(body, await visit.services.blobs.put(body.content))

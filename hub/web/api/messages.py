@@ -17,7 +17,7 @@ from hub import guard
 from hub.crm import access
 from hub.crm.addresses import parse_email
 from hub.crm.audit import record
-from hub.errors import Refused
+from hub.errors import TooLarge
 from hub.mail import manual_link, register, thread
 from hub.mail.filters import MessageFilters
 from hub.mail.intake import again
@@ -167,7 +167,7 @@ def _recipients(given: Recipients, *, field: str) -> tuple[Address, ...]:
 async def freeze(visit: Visit, body: Send) -> Ready:
     undo = undo_of(body.undo_s)
     if len(body.attachments) > MAX_FILES or sum(len(f.content) for f in body.attachments) > MAX_UPLOAD_BYTES:
-        raise Refused("too_large", f"at most {MAX_FILES} files of {MAX_UPLOAD_BYTES} bytes together")
+        raise TooLarge("too_large", f"at most {MAX_FILES} files of {MAX_UPLOAD_BYTES} bytes together")
     new = NewMessage(
         mailbox=body.mailbox,
         to=_recipients(body.to, field="to"),

@@ -1,0 +1,214 @@
+"""The listening socket: which connections are accepted, how long they may be silent, and what a broken request gets.
+
+Decides nothing about a request that can be read. Invariants: a compressed body is never unpacked, neither for a
+handler nor while the rest of a body is read off the line; connections in all and of one address have a bound, at
+which the one that has been idle the longest gives way; no byte of a request that cannot be read reaches the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import traceback
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from hub.errors import Refused
+from hub.web import security
+from hub.web.errors import Bug, json_error
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The bounds of the connections. `per_address` does not count on this machine: a proxy there speaks for many."""
+
+    connections: int = 8192
+    per_address: int = 512
+    headers_within_s: float = 20.0
+    """From the connection to the end of the first request's headers."""
+    idle_s: float = 75.0
+    """From an answer to the end of the next request's headers."""
+    stalled_s: float = 60.0
+    """How long a reader may take nothing of an answer."""
+    lingering_s: float = 5.0
+    """How long the rest of a body that nobody wanted is read, so that the answer arrives before the line is cut."""
+
+
+@dataclass(slots=True)
+class Connections:
+    """All open connections, the oldest first."""
+
+    limits: Limits
+    opened: dict[Connection, str] = field(default_factory=dict)
+    of: Counter[str] = field(default_factory=Counter)
+
+    def admit(self, connection: Connection, address: str) -> bool:
+        """Count a connection in; False where there is no room, not even by cutting one that is idle."""
+        if address and self.of[address] >= self.limits.per_address and not self._cut_idle(address):
+            return False
+        if len(self.opened) >= self.limits.connections and not self._cut_idle(None):
+            return False
+        self.opened[connection] = address
+        self.of[address] += 1
+        return True
+
+    def forget(self, connection: Connection) -> None:
+        address = self.opened.pop(connection, None)
+        if address is None:
+            return
+        self.of[address] -= 1
+        if not self.of[address]:
+            del self.of[address]
+
+    def _cut_idle(self, address: str | None) -> bool:
+        for connection, its in self.opened.items():
+            if connection.is_idle and address in (None, its):
+                self.forget(connection)
+                connection.cut()
+                return True
+        return False
+
+
+class Connection(web.RequestHandler):
+    """aiohttp's connection with Hub's bounds and Hub's words for what cannot be read."""
+
+    __slots__ = ("_connections", "_deadline", "_line", "_stalled")
+
+    def __init__(self, server: web.Server, connections: Connections, *, loop: asyncio.AbstractEventLoop) -> None:
+        limits = connections.limits
+        super().__init__(
+            server,
+            loop=loop,
+            keepalive_timeout=limits.idle_s,
+            lingering_time=limits.lingering_s,
+            auto_decompress=False,
+            access_log=None,  # type: ignore[arg-type]
+        )
+        self._connections = connections
+        self._line: asyncio.Transport | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being answered on it."""
+        return not self._request_in_progress and not self._messages
+
+    def cut(self) -> None:
+        if self._line is not None:
+            self._line.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are asyncio's in all but their class.
+        self._line = cast(asyncio.Transport, transport)
+        if not self._connections.admit(self, address_of(transport.get_extra_info("peername"))):
+            log.warning("a connection was refused: %d are open", len(self._connections.opened))
+            self._line.abort()
+            return
+        super().connection_made(transport)
+        self._deadline = self._loop.call_later(self._connections.limits.headers_within_s, self._cut_slow)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._connections.forget(self)
+        for timer in (self._deadline, self._stalled):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def _cut_slow(self) -> None:
+        if self._request_count == 0:
+            self.cut()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._stalled is None:
+            self._stalled = self._loop.call_later(self._connections.limits.stalled_s, self.cut)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what never reached the application: a request that cannot be read, or a bug beyond its middlewares."""
+        if isinstance(exc, HttpProcessingError):
+            log.info("a request that cannot be read (%s)", type(exc).__name__)
+            response = json_error(Refused("bad_request", "the request cannot be read"))
+        else:
+            bug = Bug.numbered()
+            log.error("bug %s beyond the application: %s", bug.details["number"], where_of(exc))
+            response = json_error(bug)
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun, and no other can follow")
+        security.put_headers(response)
+        response.force_close()
+        return response
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Log what aiohttp would with a traceback. Its words may hold a header, so only the place is told."""
+        log.error("bug on a connection: %s", where_of(kw.get("exc_info")))
+
+
+def address_of(peername: Any) -> str:
+    """Return what connections are counted by: the address, of IPv6 its /64; empty for this machine itself."""
+    try:
+        address = ipaddress.ip_address(str(peername[0]).partition("%")[0])
+    except (TypeError, IndexError, ValueError):
+        return ""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is None:
+            return "" if address.is_loopback else str(ipaddress.ip_network((address, 64), strict=False))
+        address = address.ipv4_mapped
+    return "" if address.is_loopback else str(address)
+
+
+def where_of(error: Any) -> str:
+    """Return an error's class and where it came from, without its message."""
+    if not isinstance(error, BaseException):
+        return "no exception"
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    return " < ".join(
+        [type(error).__name__, *(f"{one.name} ({one.filename}:{one.lineno})" for one in reversed(frames))]
+    )
+
+
+@contextlib.asynccontextmanager
+async def listening(
+    app: web.Application, host: str, port: int, *, limits: Limits | None = None, shutdown_s: float = 10
+) -> AsyncIterator[tuple[str, int]]:
+    """Serve the application until the block ends; gives the address. Raises OSError where it cannot listen."""
+    runner = web.AppRunner(app, shutdown_timeout=shutdown_s)
+    await runner.setup()
+    try:
+        server = runner.server
+        assert server is not None
+        loop = asyncio.get_running_loop()
+        connections = Connections(limits or Limits())
+        listener = await loop.create_server(
+            lambda: Connection(server, connections, loop=loop), host, port, backlog=BACKLOG
+        )
+        try:
+            address = listener.sockets[0].getsockname()
+            yield address[0], address[1]
+        finally:
+            listener.close()
+    finally:
+        await runner.cleanup()
