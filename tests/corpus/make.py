@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.corpus.making import clients, containers, structure, texts
+from tests.corpus.making import clients, containers, heads, structure, texts
 from tests.corpus.making.letter import Case
 
 FOLDER = Path(__file__).parent / "messages"
 
 
 def all_cases() -> dict[str, Case]:
-    return texts.cases.found | structure.cases.found | containers.cases.found | clients.cases.found
+    kinds = (texts, structure, containers, clients, heads)
+    return {name: case for kind in kinds for name, case in kind.cases.found.items()}
 
 
 def main() -> None:

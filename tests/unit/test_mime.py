@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.mail.reading.headers import Address, addresses, message_ids, parameters
+from hub.mail.reading.headers import Address, message_ids, parameters
 from hub.mail.reading.mime import MAX_PARTS, ParsedMessage, file_name, parse
+from hub.mail.reading.people import addresses
 
 
 def mail(*head: str, body: bytes | str = b"", newline: str = "\r\n") -> bytes:
@@ -133,9 +134,17 @@ def test_an_address_inside_an_encoded_name_is_never_the_address() -> None:
     hidden = base64.b64encode(b"boss@bank.example").decode()
     got = read(f"From: =?utf-8?B?{hidden}?= <thief@evil.example>")
     assert got.from_ == Address("boss@bank.example", "thief@evil.example")
-    assert read(f"From: =?utf-8?B?{base64.b64encode(b'<a@b.example>').decode()}?=").from_ == Address(
-        "<a@b.example>", ""
-    )
+
+
+def test_a_field_that_was_encoded_as_a_whole_gives_its_address() -> None:
+    def whole(text: str) -> Address | None:
+        return read(f"From: =?utf-8?B?{base64.b64encode(text.encode()).decode()}?=").from_
+
+    assert whole("Иван <ivan@x.example>") == Address("Иван", "ivan@x.example")
+    assert whole("<a@b.example>") == Address("", "a@b.example")
+    assert whole('"Петров, Иван" <ivan@x.example>') == Address("Петров, Иван", "ivan@x.example")
+    injected = whole("Иван\r\nBcc: <x@y.example>")
+    assert injected is not None and "\n" not in injected.name + injected.address
 
 
 @pytest.mark.parametrize(
@@ -154,6 +163,34 @@ def test_an_address_inside_an_encoded_name_is_never_the_address() -> None:
         ('"a \\"b\\"" <i@x.example', [('a "b"', "i@x.example")]),
         ("<>", []),
         ("a@x.example; b@x.example", [("", "a@x.example"), ("", "b@x.example")]),
+        ("Petrov, Ivan <i@x.example>", [("Petrov, Ivan", "i@x.example")]),
+        (
+            "Петров, ООО Ромашка <a@x.example>, Анна <b@x.example>",
+            [("Петров, ООО Ромашка", "a@x.example"), ("Анна", "b@x.example")],
+        ),
+        ("<<a@x.example>>", [("", "a@x.example")]),
+        ("Ivan <<a@x.example>>", [("Ivan", "a@x.example")]),
+        ("Ivan <mailto:a@x.example>", [("Ivan", "a@x.example")]),
+        ("Ivan [mailto:a@x.example]", [("Ivan", "a@x.example")]),
+        ("mailto:a@x.example", [("", "a@x.example")]),
+        ('"Anna K" a@x.example>', [("Anna K", "a@x.example")]),
+        ("<a@x.example", [("", "a@x.example")]),
+        ("[a@x.example]", [("", "a@x.example")]),
+        ("'a@x.example'", [("", "a@x.example")]),
+        ("=?iso-8859-2?Q?Namedy=F1ski?= (jan@x.example)", [("Namedyński", "jan@x.example")]),
+        ("(a@x.example)", [("", "a@x.example")]),
+        ("Ivan <a@x.example (home)>", [("Ivan", "a@x.example")]),
+        ("<a@x.example, b@x.example>", [("", "a@x.example"), ("", "b@x.example")]),
+        ("a@x.example b@x.example", [("", "a@x.example"), ("", "b@x.example")]),
+        ("Ivan a@x.example Petrov", [("Ivan Petrov", "a@x.example")]),
+        ("nobody:;, a@x.example", [("", "a@x.example")]),
+        ("Ivan <>, Anna <b@x.example>", [("Ivan, Anna", "b@x.example")]),
+        ("Ivan @ Work <a@x.example>", [("Ivan @ Work", "a@x.example")]),
+        ("a@x.example.", [("", "a@x.example")]),
+        ("a@[192.0.2.1]", [("", "a@[192.0.2.1]")]),
+        ("Ivan (old@y.example) <a@x.example>", [("Ivan", "a@x.example")]),
+        ('<"ivan p"@x.example>', [("", '"ivanp"@x.example')]),
+        ("Ivan", [("Ivan", "")]),
     ],
 )
 def test_addresses_are_read_as_people_and_programs_write_them(text: str, expected: list[tuple[str, str]]) -> None:

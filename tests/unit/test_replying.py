@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from hub.errors import Refused
-from hub.mail.reading.headers import Address, addresses
+from hub.mail.reading.headers import Address
 from hub.mail.reading.mime import parse
+from hub.mail.reading.people import addresses
 from hub.mail.sending.compose import MAX_BYTES, OutgoingFile, compose, compose_stream
 from hub.mail.sending.replying import (
     Original,

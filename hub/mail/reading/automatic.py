@@ -13,7 +13,8 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from hub.mail.reading.headers import Head, addresses
+from hub.mail.reading.headers import Head
+from hub.mail.reading.people import addresses
 
 Auto = Literal["none", "auto_reply", "bounce", "list", "spam"]
 

@@ -17,9 +17,11 @@ from typing import Any
 from hub.mail.reading.automatic import Auto, classify
 from hub.mail.reading.bodies import joined_html, joined_text
 from hub.mail.reading.contents import Attachment, Contents
-from hub.mail.reading.headers import Address, addresses, date, message_ids, one_line
+from hub.mail.reading.dates import date
+from hub.mail.reading.headers import Address, message_ids, one_line
 from hub.mail.reading.names import file_name
 from hub.mail.reading.parts import MAX_PARTS, read_part, with_line_ends
+from hub.mail.reading.people import addresses, sender
 from hub.mail.reading.sanitize import html_to_text
 
 __all__ = ["MAX_PARTS", "Attachment", "ParsedMessage", "file_name", "first_line", "parse"]
@@ -67,10 +69,10 @@ def _parse(raw: bytes, *, depth: int) -> ParsedMessage:
     found.read(raw, top=top)
     defects = found.defects
     defects.extend(head.defects)
-    senders, _ = addresses(head.all("from"))
+    author = sender(head)
     if len(head.all("from")) > 1:
         defects.append("several_from")
-    if not senders:
+    if author is None or not head.has("from"):
         defects.append("no_from")
     lists: dict[str, tuple[Address, ...]] = {}
     for name in ("to", "cc", "bcc", "reply-to"):
@@ -88,7 +90,7 @@ def _parse(raw: bytes, *, depth: int) -> ParsedMessage:
         in_reply_to=next(iter(message_ids(head.raw("in-reply-to"))), ""),
         references=message_ids(head.raw("references")),
         subject=head.text("subject", max_chars=1000),
-        from_=senders[0] if senders else None,
+        from_=author,
         to=lists["to"],
         cc=lists["cc"],
         bcc=lists["bcc"],
