@@ -13,6 +13,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 import sqlalchemy as sa
 
@@ -47,7 +48,7 @@ from hub.web.server import Services, make_app
 log = logging.getLogger(__name__)
 
 ROLES = ("web", "telephony", "mail", "jobs")
-TRIM_EVERY_S = 3600.0
+TRIM_EVERY = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +194,4 @@ async def _serve_pages(parts: Parts, stop: asyncio.Event, ready: asyncio.Event |
 
 
 async def _keep_feed_short(db: Database) -> None:
-    while True:
-        try:
-            await changes.trim(db, now=utc_now())
-        except Unavailable as error:
-            log.warning("the feed was not trimmed: %s", error)
-        await asyncio.sleep(TRIM_EVERY_S)
+    await db.loops.run("feed_trim", lambda: changes.trim(db, now=utc_now()), every=TRIM_EVERY)

@@ -6,27 +6,18 @@ statement lets one of them act.
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from hub.clock import utc_now
 from hub.crm import queue
-from hub.errors import Unavailable
 from hub.store.engine import Database
 
-log = logging.getLogger(__name__)
-EVERY_S = 1.0
+EVERY = timedelta(seconds=1)
 
 
 async def watch(db: Database) -> None:
     """Expire leases every second, until cancelled."""
-    while True:
-        try:
-            await expire(db, now=utc_now())
-        except Unavailable as error:
-            log.warning("leases wait for the database: %s", error)
-        await asyncio.sleep(EVERY_S)
+    await db.loops.run("leases", lambda: expire(db, now=utc_now()), every=EVERY)
 
 
 async def expire(db: Database, *, now: datetime) -> None:

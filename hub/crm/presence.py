@@ -7,8 +7,6 @@ that has a time to end outlives it, whoever looks; who has not been seen for `SE
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,12 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import rfc3339, utc_now
 from hub.crm.models import presence, team_members, team_rules
-from hub.errors import Refused, Unavailable
+from hub.errors import Refused
 from hub.store.changes import tell
 from hub.store.engine import Database
 from hub.store.upsert import insert
-
-log = logging.getLogger(__name__)
 
 SaidState = Literal["available", "away", "dnd", "after_call"]
 State = Literal["offline", "free", "ringing", "in_call", "after_call", "away", "dnd"]
@@ -35,7 +31,7 @@ SEEN_FOR = timedelta(seconds=150)
 """Two and a half looks of an open stream (`sse.RECHECK_S`): one that is late makes nobody offline."""
 TOUCH_EVERY = timedelta(seconds=30)
 LONGEST_AFTER_CALL = timedelta(hours=1)
-SWEEP_EVERY_S = 1.0
+SWEEP_EVERY = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +202,4 @@ async def sweep(db: Database, *, now: datetime) -> int:
 
 async def watch(db: Database) -> None:
     """Sweep every second, until cancelled. Any number of processes may: each row's end is written once."""
-    while True:
-        try:
-            await sweep(db, now=utc_now())
-        except Unavailable as error:
-            log.warning("presence waits for the database: %s", error)
-        await asyncio.sleep(SWEEP_EVERY_S)
+    await db.loops.run("presence", lambda: sweep(db, now=utc_now()), every=SWEEP_EVERY)

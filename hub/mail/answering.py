@@ -7,8 +7,6 @@ and each change of who writes is told once.
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,17 +18,14 @@ from hub.clock import utc_now
 from hub.crm import queue
 from hub.crm.access import Actor
 from hub.crm.models import users
-from hub.errors import Unavailable
 from hub.mail.models import answering, mailboxes, threads
 from hub.store.changes import tell
 from hub.store.engine import Database
 from hub.store.upsert import insert
 
-log = logging.getLogger(__name__)
-
 LASTS = timedelta(seconds=60)
 """Three pings of the page, which come every 20 s."""
-SWEEP_EVERY_S = 5.0
+SWEEP_EVERY = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +86,16 @@ async def sweep(conn: AsyncConnection, *, now: datetime) -> int:
 
 
 async def watch(db: Database) -> None:
-    """Sweep until cancelled. A database that does not answer is asked again."""
-    while True:
-        try:
-            async with db.read() as conn:
-                is_due = (await conn.execute(_due(utc_now()))).first() is not None
-            if is_due:
-                async with db.begin() as conn:
-                    await sweep(conn, now=utc_now())
-        except Unavailable as error:
-            log.warning("who answers is not brought up to date: %s", error)
-        await asyncio.sleep(SWEEP_EVERY_S)
+    """Sweep until cancelled."""
+
+    async def sweep_due() -> None:
+        async with db.read() as conn:
+            is_due = (await conn.execute(_due(utc_now()))).first() is not None
+        if is_due:
+            async with db.begin() as conn:
+                await sweep(conn, now=utc_now())
+
+    await db.loops.run("answering", sweep_due, every=SWEEP_EVERY)
 
 
 def _due(now: datetime) -> sa.Select[tuple[int]]:

@@ -19,7 +19,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub import faults
 from hub.clock import utc_now
 from hub.crm.linking import Linker
-from hub.errors import Unavailable
 from hub.mail import relink, reread, search
 from hub.mail.models import attachments, mail_jobs, messages
 from hub.mail.reading.workers import ParserPool
@@ -57,14 +56,9 @@ class MailJobs:
         self._db, self._linker, self._blobs, self._now = db, linker, blobs, now
 
     async def run(self) -> None:
-        with self._db.bus.subscribe(TOPIC) as hints:
+        with self._db.bus.subscribe(TOPIC) as hints, self._db.loops.loop("mail_jobs") as loop:
             while True:
-                try:
-                    is_more = await self.step()
-                except Unavailable as error:
-                    log.warning("the jobs of the mail wait for the database: %s", error)
-                    is_more = False
-                if is_more:
+                if await loop.retry(self.step):
                     await asyncio.sleep(PAUSE_S)
                 else:
                     await hints.wait(at_most_s=LOOK_EVERY_S)

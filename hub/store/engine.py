@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from hub.errors import ConfigError, Unavailable
+from hub.periodic import LoopRegistry
 from hub.store.bus import Bus, LocalBus
 
 Dialect = Literal["sqlite", "postgresql"]
@@ -38,12 +39,14 @@ Write = Callable[[AsyncConnection, list[Any]], Awaitable[None]]
 
 @dataclass(slots=True)
 class Database:
-    """One database and the bus its commits are hinted on. Make it with `open_database`."""
+    """One database, the bus its commits are hinted on, and the loops that work on it. Make it with `open_database`."""
 
     dialect: Dialect
     writer: AsyncEngine
     reader: AsyncEngine
     bus: Bus = field(default_factory=LocalBus)
+    loops: LoopRegistry = field(default_factory=LoopRegistry)
+    """Every long-running loop of this process; `/readyz` and `/metrics` read its states."""
 
     @contextlib.asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 BEAT_EVERY = timedelta(seconds=4)
 SILENT_AFTER = timedelta(seconds=12)
-WATCH_EVERY_S = 2.0
+WATCH_EVERY = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,7 @@ async def beat(db: Database, pbx: str, is_up: Callable[[], bool], *, now: Callab
 
 async def watch(db: Database) -> None:
     """Say of every PBX that nobody confirms any more that it is down, for ever; any number of processes may watch."""
-    while True:
-        try:
-            await expire(db, now=utc_now())
-        except Unavailable as error:
-            log.warning("the states of the PBXs wait for the database: %s", error)
-        await asyncio.sleep(WATCH_EVERY_S)
+    await db.loops.run("pbx_watch", lambda: expire(db, now=utc_now()), every=WATCH_EVERY)
 
 
 async def expire(db: Database, *, now: datetime) -> None:

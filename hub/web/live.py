@@ -8,7 +8,6 @@ Invariant: between the position a stream began at and the newest it was sent, it
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,8 +20,6 @@ from hub.errors import NotFound, Refused, Unavailable
 from hub.store import changes
 from hub.store.changes import Change, Position
 from hub.store.engine import Database
-
-log = logging.getLogger(__name__)
 
 BACKLOG = 200
 """Changes that may wait for a slow stream. One more and they are dropped for a `reset`."""
@@ -119,17 +116,11 @@ class LiveFeed:
         return len(self._streams)
 
     async def run(self) -> None:
-        """Read and fan out until cancelled. A database that does not answer is asked again."""
-        with self._db.bus.subscribe(changes.TOPIC) as hints:
+        """Read and fan out until cancelled."""
+        with self._db.bus.subscribe(changes.TOPIC) as hints, self._db.loops.loop("feed") as loop:
             was_hinted = 0
             while True:
-                try:
-                    told = await self._read()
-                except Unavailable as error:
-                    log.warning("the feed cannot be read, trying again: %s", error)
-                    await asyncio.sleep(1)
-                    continue
-                if told:
+                if await loop.retry(self._read):
                     was_hinted = 0
                     continue
                 # On PostgreSQL a committed change stays unread while an older transaction runs, and its end hints

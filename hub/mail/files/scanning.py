@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
 BATCH = 50
-MAX_WAIT_S = 60.0
 TRIES = 3
 """How often a file may leave the scanner without a verdict; then it is marked, so that the others get their turn."""
 
@@ -40,15 +39,10 @@ class AttachmentScanner:
         self._strikes: dict[str, int] = {}
 
     async def run(self) -> None:
-        wait_s = LOOK_EVERY_S
-        while True:
-            try:
-                looked_at = await self.scan_due()
-                wait_s = 0.0 if looked_at == BATCH else LOOK_EVERY_S
-            except Unavailable as error:
-                wait_s = min(max(wait_s, LOOK_EVERY_S) * 2, MAX_WAIT_S)
-                log.warning("attachments are not scanned, trying again in %.0f s: %s", wait_s, error)
-            await asyncio.sleep(wait_s)
+        with self._db.loops.loop("attachment_scan") as loop:
+            while True:
+                if await loop.retry(self.scan_due) < BATCH:
+                    await asyncio.sleep(LOOK_EVERY_S)
 
     async def scan_due(self) -> int:
         """Look at the newest files that nobody looked at; return how many. Raises Unavailable: then some still wait."""

@@ -43,8 +43,8 @@ from hub.telephony.recordings.recording_files import (
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 1.0
-EXPIRE_EVERY_S = 600.0
+LOOK_EVERY = timedelta(seconds=1)
+EXPIRE_EVERY = timedelta(minutes=10)
 SETTLES_AFTER = timedelta(seconds=1)
 """From the call's end until Asterisk has surely closed the file."""
 TRIES = (5, 30, 120, 600, 3600, 6 * 3600)
@@ -67,8 +67,9 @@ class RecordingKeeper:
     async def run(self) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_for_ever(self.measure_due, every_s=LOOK_EVERY_S))
-                tasks.create_task(_for_ever(self.expire_due, every_s=EXPIRE_EVERY_S))
+                loops = self._db.loops
+                tasks.create_task(loops.run("recordings.measure", self.measure_due, every=LOOK_EVERY))
+                tasks.create_task(loops.run("recordings.expire", self.expire_due, every=EXPIRE_EVERY))
         finally:
             self._drop_pool()
 
@@ -114,7 +115,7 @@ class RecordingKeeper:
                 return
             log.warning("recording %s of pbx %s was announced, and no file of it came", row.path, row.pbx)
             values = {"state": "missing"}
-        except (Unavailable, OSError, BrokenProcessPool, TimeoutError) as error:
+        except (Unavailable, OSError, BrokenProcessPool) as error:
             log.warning("recording %s of pbx %s cannot be read yet: %s", row.path, row.pbx, error)
             return
         async with self._db.begin() as conn:
@@ -223,12 +224,3 @@ async def _tell(conn: AsyncConnection, recording_id: int, *, now: datetime) -> N
     for one in await conn.execute(entry):
         data = {"entry_kind": "call", "ref_id": call.id}
         await tell(conn, "timeline", one.id, at=now, client_id=one.client_id, data=data)
-
-
-async def _for_ever(work: Callable[[], Any], *, every_s: float) -> None:
-    while True:
-        try:
-            await work()
-        except Unavailable as error:
-            log.warning("recordings wait for the database: %s", error)
-        await asyncio.sleep(every_s)
