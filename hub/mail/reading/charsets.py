@@ -1,52 +1,25 @@
 """From bytes to text when the label is missing, unknown or a lie.
 
-Decides which reading of the bytes is the likeliest; pure. A label is believed while its reading looks like a
-language; UTF-8 proves itself; the Cyrillic encodings are told apart by letter frequency and by the case of letters
-within words; charset-normalizer answers for the rest. Invariant: `decode` never raises, and what it returns can be
-stored as UTF-8 and holds no NUL.
+Decides which reading of the bytes is the likeliest; pure. A label is believed until there is clear evidence against
+it; UTF-8 proves itself; the Cyrillic encodings are told apart by letter frequency and by the case of letters within
+words; charset-normalizer answers for the rest, and only where there are bytes enough. A byte that does not fit is one
+replacement character, and no reason to read all others anew. Invariant: `decode` never raises, and what it returns
+can be stored as UTF-8 and holds no NUL.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
-from functools import lru_cache
+from collections.abc import Iterable
 
 import charset_normalizer
 
+from hub.mail.reading import japanese
+from hub.mail.reading.charset_names import codec_of
+
 SAMPLE_BYTES = 20_000
 """How much of a text is looked at to guess its encoding."""
-
-_ALIASES = {
-    "gb2312": "gb18030",
-    "gb_2312-80": "gb18030",
-    "gbk": "gb18030",
-    "cp936": "gb18030",
-    "x-gbk": "gb18030",
-    "ks_c_5601-1987": "cp949",
-    "ks_c_5601": "cp949",
-    "euc-kr": "cp949",
-    "shift_jis": "cp932",
-    "iso-8859-1": "cp1252",
-    "latin1": "cp1252",
-    "us-ascii": "cp1252",
-    "ascii": "cp1252",
-    "ansi_x3.4-1968": "cp1252",
-    "iso-8859-8-i": "iso-8859-8",
-    "unicode-1-1-utf-7": "utf-7",
-    "unicode-1-1-utf-8": "utf-8",
-    "utf8mb4": "utf-8",
-    "x-cp1251": "cp1251",
-    "win-1251": "cp1251",
-    "ansi-1251": "cp1251",
-    "x-mac-cyrillic": "mac-cyrillic",
-    "windows-874": "cp874",
-}
-_TEXT_CODECS = re.compile(
-    r"utf-?(7|8|8-sig|16|16-le|16-be|32|32-le|32-be)|iso8859-\d+|cp\d+|koi8-[rut]|gb18030|big5\w*|euc_\w+|"
-    r"shift_jis\w*|iso2022_\w+|hz|johab|mac-\w+|tis-620|kz1048|ptcp154"
-)
-"""Codecs that decode in linear time and mean text: not punycode, idna, unicode_escape, zlib …"""
 
 _CYRILLIC = ("cp1251", "koi8-r", "cp866", "iso8859-5", "mac-cyrillic")
 _FREQUENCY = dict(
@@ -60,6 +33,24 @@ _FREQUENCY = dict(
     )
 )
 _WORD = re.compile(r"[^\W\d_]+")
+_CYRILLIC_WORD = re.compile("[\u0400-\u04ff]+")
+_LATIN_WORD = re.compile(rb"[A-Za-z][\xc0-\xff]|[\xc0-\xff][a-z]")
+_LATIN_1 = "cp1252"
+_LATIN = frozenset(
+    {_LATIN_1, "cp1250", "cp1254", "cp1257", "cp1258", "cp437", "cp850", "cp852", "cp858", "mac-roman", "mac-latin2"}
+    | {f"iso8859-{n}" for n in (1, 2, 3, 4, 9, 10, 13, 14, 15, 16)}
+)
+_SINGLE_BYTE = _LATIN | set(_CYRILLIC) | {"koi8-u", "koi8-t", "cp855", "kz1048", "ptcp154", "cp1253", "iso8859-7"}
+_SEVEN_BIT = ("utf-7", "iso2022", "hz")
+_EIGHT_BIT_TWIN = {
+    **dict.fromkeys(("iso2022_jp", "iso2022_jp_1", "iso2022_jp_2", "iso2022_jp_3", "iso2022_jp_ext"), "cp932"),
+    "iso2022_kr": "cp949",
+    "hz": "gb18030",
+}
+"""What is meant where bytes of eight bits stand in an encoding of seven."""
+_EIGHT_BIT = bytes(range(0x80, 0x100))
+MIN_GUESS_BYTES = 12
+"""From fewer 8-bit bytes no script but Cyrillic is guessed: two of them look Korean by chance."""
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -67,46 +58,92 @@ def decode(raw: bytes, label: str | None) -> tuple[str, bool]:
     """Return the text of `raw` and whether `label` (a charset name or None) had to be set aside."""
     if not label and raw.isascii() and b"\0" not in raw and b"\x1b" not in raw:
         return raw.decode("ascii"), False  # Nearly every field of a head.
-    codec = _codec(label) if label else None
+    codec = codec_of(label) if label else None
     is_wide = codec is not None and codec.startswith(("utf-16", "utf-32"))
     if not is_wide and (wide := _unlabelled_wide(raw)):
         return _storable(raw.decode(wide, "replace")), bool(label)
-    if raw.isascii() and not (codec and (is_wide or codec.startswith(("utf-7", "iso2022", "hz")))):
-        if b"\x1b$" in raw and (text := _read(raw, "iso2022_jp_2")) is not None:
-            return _storable(text), bool(label)
+    if raw.isascii() and not (codec and (is_wide or codec.startswith(_SEVEN_BIT))):
+        if b"\x1b$" in raw:
+            text = _read(raw, "iso2022_jp_2")
+            return _storable(japanese.to_text(raw) if text is None else text), bool(label)
         return _storable(raw.decode("ascii")), bool(label) and codec is None
-    text, was_lie = _decoded(raw, label, codec)
+    chosen = choose(raw, codec)
+    if chosen == "iso2022_jp" and _read(raw, chosen) is None:
+        text = japanese.to_text(raw)
+    else:
+        text = raw.decode(chosen, "replace")
     if (mended := _mended_twice_encoded(text)) is not None:
         return _storable(mended), True
-    return text, was_lie
+    return _storable(text), bool(label) and chosen != codec
 
 
-def _decoded(raw: bytes, label: str | None, codec: str | None) -> tuple[str, bool]:
-    if codec not in (None, "utf-8", "cp1252"):
-        assert codec is not None
-        text = _read(raw, codec)
-        if text is not None and not (codec in _CYRILLIC and _looks_misread(raw, codec)):
-            return _storable(text), False
-    text = _read_utf8(raw)
-    if text is not None:
-        return _storable(text), bool(label) and codec != "utf-8"
-    guess = guess_codec(raw)
-    if guess is None or (codec == "cp1252" and guess not in _CYRILLIC):
-        guess = codec or "cp1252"
-    return _storable(raw.decode(guess, "replace")), guess != codec and bool(label)
+def choose(raw: bytes, codec: str | None) -> str:
+    """Return the codec to read 8-bit `raw` with that is labelled `codec` (None: with nothing that is known).
+
+    A Latin label is set aside only by clear evidence, any other 8-bit label by UTF-8 that proves itself or by much
+    better Cyrillic words.
+    """
+    if codec is None or codec == "ascii":
+        return "utf-8" if _is_utf8(raw, bad_per_good=0.2) else guess_codec(raw) or _LATIN_1
+    if codec == "utf-8":
+        if _is_utf8(raw, bad_per_good=0.5):
+            return codec
+        return guess_codec(raw) or (_LATIN_1 if _LATIN_WORD.search(raw) else codec)
+    if codec in _EIGHT_BIT_TWIN and not raw.isascii():
+        return _EIGHT_BIT_TWIN[codec]
+    if codec.startswith(("utf", *_SEVEN_BIT)):
+        return codec
+    if _is_proven_utf8(raw, at_least=1 if codec == _LATIN_1 else 2 if codec in _SINGLE_BYTE else 4):
+        return "utf-8"
+    if codec in _LATIN:
+        return _cyrillic(raw, letters=3) or codec
+    if codec in _CYRILLIC:
+        return guess_codec(raw) or codec if _looks_misread(raw, codec) else codec
+    text = raw.decode(codec, "replace")
+    # A few bytes that were damaged are replaced; where most are, the label is no help.
+    if text.count("\ufffd") * 3 <= sum(1 for c in text[:SAMPLE_BYTES] if c > "\x7f"):
+        return codec
+    return "utf-8" if _is_utf8(raw, bad_per_good=0.2) else guess_codec(raw) or codec
+
+
+def choose_among(raw: bytes, labels: Iterable[str]) -> str:
+    """Return the codec for raw bytes of a head: the first of the charsets that the mail names which fits, else a
+    guess from all of them together."""
+    for label in labels:
+        codec = codec_of(label)
+        if codec is None or codec == "ascii" or codec.startswith(("utf-16", "utf-32", "utf-7")):
+            continue
+        codec = _EIGHT_BIT_TWIN.get(codec, codec)
+        fits = choose(raw, codec) == codec and (codec not in _SINGLE_BYTE or _read(raw, codec) is not None)
+        if fits and (codec not in _CYRILLIC or _cyrillic_score(raw[:SAMPLE_BYTES].decode(codec)) > 0):
+            return codec
+    return choose(raw, None)
 
 
 def guess_codec(raw: bytes) -> str | None:
     """Return the likeliest encoding of 8-bit text that is not UTF-8, None where nothing is likely."""
+    found = _cyrillic(raw, letters=2)
+    if found is not None:
+        return found
+    sample = raw[:SAMPLE_BYTES]
+    if len(sample) - len(sample.translate(None, _EIGHT_BIT)) < MIN_GUESS_BYTES:
+        return None
+    best = charset_normalizer.from_bytes(sample, threshold=0.3, enable_fallback=False).best()
+    return codec_of(best.encoding) if best is not None else None
+
+
+def _cyrillic(raw: bytes, *, letters: int) -> str | None:
+    """Return the Cyrillic encoding that makes words of the 8-bit bytes: at least `letters` letters in words of so
+    many, and those half of all such bytes."""
     sample = raw[:SAMPLE_BYTES]
     scores = {codec: _cyrillic_score(sample.decode(codec, "replace")) for codec in _CYRILLIC}
     best = max(scores, key=lambda codec: scores[codec])
-    if scores[best] > 1.0:
-        return best
-    found = charset_normalizer.from_bytes(sample, threshold=0.3, enable_fallback=False).best()
-    if found is not None and _TEXT_CODECS.fullmatch(codecs.lookup(found.encoding).name):
-        return str(found.encoding)
-    return None
+    if scores[best] <= 1.0:
+        return None
+    words = (len(word[0]) for word in _CYRILLIC_WORD.finditer(sample.decode(best, "replace")))
+    in_words = sum(length for length in words if length >= letters)
+    eight_bit = len(sample) - len(sample.translate(None, _EIGHT_BIT))
+    return best if in_words >= letters and in_words * 2 >= eight_bit else None
 
 
 def _looks_misread(raw: bytes, codec: str) -> bool:
@@ -147,16 +184,27 @@ def _cyrillic_score(text: str) -> float:
     return total / counted if counted else 0.0
 
 
-def _read_utf8(raw: bytes) -> str | None:
-    """Read UTF-8, also where a few bytes of it were cut or broken."""
+def _is_utf8(raw: bytes, *, bad_per_good: float) -> bool:
+    """Tell UTF-8, also where a few bytes of it were cut or broken."""
     try:
-        return raw.decode("utf-8")
+        raw.decode("utf-8")
     except UnicodeDecodeError as error:
         is_cut = error.start >= len(raw) - 3 and error.start > 1
+    else:
+        return True
     text = raw.decode("utf-8", "replace")
     bad = text.count("\ufffd")
     good = sum(1 for c in text[:SAMPLE_BYTES] if c > "\x7f") - bad
-    return text if good >= 2 and (bad * 20 <= good or (is_cut and bad == 1)) else None
+    return good >= 2 and (bad <= good * bad_per_good or (is_cut and bad == 1))
+
+
+def _is_proven_utf8(raw: bytes, *, at_least: int) -> bool:
+    """Tell whole UTF-8 with letters enough that no other text looks so by chance."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return len(raw) - len(raw.translate(None, _EIGHT_BIT)) >= 2 * at_least and not text.isascii()
 
 
 def _unlabelled_wide(raw: bytes) -> str | None:
@@ -219,19 +267,6 @@ def _read(raw: bytes, codec: str) -> str | None:
         return raw.decode(codec)
     except (UnicodeDecodeError, ValueError):
         return None
-
-
-@lru_cache(maxsize=256)
-def _codec(label: str) -> str | None:
-    """Return the name of a known text codec for a charset label, or None."""
-    name = label.strip().strip("\"'").lower()[:60]
-    name = _ALIASES.get(name, _ALIASES.get(name.replace("_", "-"), name))
-    try:
-        found = codecs.lookup(name).name
-    except (LookupError, ValueError, UnicodeError):
-        return None
-    found = {"ascii": "cp1252", "iso8859-1": "cp1252"}.get(found, found)
-    return found if _TEXT_CODECS.fullmatch(found) else None
 
 
 def _storable(text: str) -> str:

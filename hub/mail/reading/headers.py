@@ -12,7 +12,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from hub.mail.reading.charsets import decode
+from hub.mail.reading.charsets import choose_among, decode
 
 MAX_HEAD_BYTES = 2_000_000
 MAX_FIELDS = 2_000
@@ -60,8 +60,31 @@ class Head:
         return name in self._first
 
 
-def read_head(raw: bytes) -> Head:
-    """Split a header block into fields. Lines that are no field are left out and told as a defect."""
+_NAMED = re.compile(
+    rb"""charset\*?[ \t]{0,5}=[ \t]{0,5}["']?([\w.:-]{2,40})|=\?([\w.:-]{2,40})(?:\*\w{1,20})?\?[bq]\?"""
+    rb"""|\*=["']?([\w.:-]{2,40})'""",
+    re.IGNORECASE,
+)
+MAX_LOOKED_AT = 300_000
+MAX_NAMED = 8
+
+
+def named_charsets(raw: bytes) -> tuple[str, ...]:
+    """Return the charsets that a message names anywhere: of its parts, of encoded words, of file names."""
+    found: dict[str, None] = {}
+    for match in _NAMED.finditer(raw, 0, MAX_LOOKED_AT):
+        found.setdefault((match[1] or match[2] or match[3]).decode("ascii", "replace").lower())
+        if len(found) >= MAX_NAMED:
+            break
+    return tuple(found)
+
+
+def read_head(raw: bytes, message: bytes = b"") -> Head:
+    """Split a header block into fields. Lines that are no field are left out and told as a defect.
+
+    Bytes of eight bits that are no UTF-8 are read all together, in a charset that the `message` around the head names
+    if one fits, and stand in the fields as UTF-8.
+    """
     fields: list[tuple[str, bytes]] = []
     defects: list[str] = []
     if len(raw) > MAX_HEAD_BYTES:
@@ -83,7 +106,28 @@ def read_head(raw: bytes) -> Head:
             defects.append("bad_header_line")
     if name:
         fields.append((name, b"".join(pieces)[:MAX_VALUE_BYTES]))
+    if not raw.isascii():
+        fields = _in_utf8(fields, message or raw)
     return Head(fields, tuple(dict.fromkeys(defects)))
+
+
+def _in_utf8(fields: list[tuple[str, bytes]], message: bytes) -> list[tuple[str, bytes]]:
+    odd = [value for _, value in fields if not value.isascii() and not _is_utf8(value)]
+    if not odd:
+        return fields
+    codec = choose_among(b"\n".join(odd), named_charsets(message))
+    return [
+        (name, value if value.isascii() or _is_utf8(value) else value.decode(codec, "replace").encode())
+        for name, value in fields
+    ]
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def unstructured(value: bytes, *, max_chars: int) -> str:

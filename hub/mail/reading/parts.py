@@ -70,7 +70,7 @@ def read_part(raw: bytes, start: int, end: int) -> tuple[Head, int]:
     places = [p for p in (raw.find(b"\n\n", start, end), raw.find(b"\n\r\n", start, end)) if p >= 0]
     stop = min(places) if places else end
     body = min(end, stop + (3 if raw.startswith(b"\n\r", stop) else 2))
-    head = read_head(raw[start:stop])
+    head = read_head(raw[start:stop], raw)
     if not places and "bad_header_line" in head.defects:
         # No blank line and lines that are no field: this part has no head at all.
         return Head([], ("no_headers",)), start
