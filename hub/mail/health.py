@@ -20,6 +20,7 @@ from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.models import teams, users
 from hub.errors import NotFound
+from hub.mail.imap.refusals import Advice, advice
 from hub.mail.models import folders, mailboxes, messages, outbox
 from hub.mail.sync import places
 from hub.mail.sync.places import Epoch
@@ -31,13 +32,30 @@ COUNTED = 1000
 GAPS_SHOWN = 50
 WAITING = ("queued", "sending", "deferred", "unknown", "refused")
 
-Trouble = Literal["", "off", "connecting", "auth", "tls", "unreachable", "quota", "busy", "folder", "silent", "other"]
+Trouble = Literal[
+    "",
+    "off",
+    "connecting",
+    "auth",
+    "sign_in",
+    "tls",
+    "unreachable",
+    "quota",
+    "throttled",
+    "busy",
+    "folder",
+    "silent",
+    "other",
+]
 TROUBLES: tuple[Trouble, ...] = get_args(Trouble)
 
 _SAID: tuple[tuple[Trouble, str], ...] = (
-    ("tls", r"\btls\b|starttls|certificate|ca_file"),
-    ("quota", r"quota|over ?limit|no space|disk full|mailbox (is )?full"),
-    ("busy", r"too many|connection limit|rate limit|throttl|in use|turns us away"),
+    ("sign_in", r"in words that Hub does not know"),
+    ("busy", r"turns us away|too many .*connections|number of connections|connection limit"),
+    ("throttled", r"asks for a pause|lets nobody in for now"),
+    ("tls", r"\btls\b|starttls|certificate|ca_file|before the line is encrypted"),
+    ("quota", r"no space|disk full|mailbox (is )?full|mailbox for \S+ is full"),
+    ("busy", r"too many|rate limit|throttl|in use|quota"),
     ("unreachable", r"does not answer|host name|refused|unreachable|timed out|hung up|goodbye|reset|network"),
     ("folder", r"cannot be fetched|no such mailbox|folder"),
 )
@@ -99,6 +117,11 @@ class Health:
     folders: tuple[FolderHealth, ...] = ()
     backlog: tuple[Backlog, ...] = ()
     unreadable: int = 0
+
+    @property
+    def advice(self) -> Advice:
+        """What to do about a refused sign-in at this provider."""
+        return advice(self.error) if self.trouble in ("auth", "sign_in") else ""
 
     @property
     def is_well(self) -> bool:

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from hub.clock import utc_now
+from hub.crm.models import users
 from hub.mail import health
 from hub.mail.models import folders, locations, mailboxes, messages, outbox
 from tests.integration.test_api_clients import got
@@ -29,6 +30,11 @@ from tests.testbed.site import Site
         ("down", "the mail server hung up: without a word", "unreachable"),
         ("down", "[OVERQUOTA] Quota exceeded (mailbox for user is full)", "quota"),
         ("down", "the mail server turns us away: Maximum number of connections", "busy"),
+        ("down", "the mail server asks for a pause: [OVERQUOTA] Account exceeded bandwidth limits", "throttled"),
+        ("down", "the mail server asks for a pause: Suggested Backoff Time: 3000 ms", "throttled"),
+        ("down", "the mail server asks for a pause: [ALERT] Too many simultaneous connections", "busy"),
+        ("down", "mail.example lets nobody in for now: [UNAVAILABLE] backend", "throttled"),
+        ("down", "mail.example refused the sign-in in words that Hub does not know: nope", "sign_in"),
         ("connecting", "", "connecting"),
         ("down", "", "other"),
     ],
@@ -44,6 +50,15 @@ async def in_state(site: Site, **values: Any) -> int:
     async with site.db.begin() as conn:
         await conn.execute(sa.update(mailboxes).values(**values))
         return int((await conn.execute(sa.select(mailboxes.c.id))).scalar_one())
+
+
+async def page_of(site: Site, mailbox_id: int, language: str) -> str:
+    """The mailbox's page as Olga, who is no administrator, sees it."""
+    await site.person("olga")
+    async with site.db.begin() as conn:
+        await conn.execute(sa.update(users).where(users.c.name == "Olga").values(language=language))
+    async with (await site.browser("olga")).get(f"/mailboxes/{mailbox_id}") as answer:
+        return await answer.text()
 
 
 async def test_a_mailbox_that_nobody_reads_any_more_is_never_shown_as_well(site: Site) -> None:
@@ -109,6 +124,15 @@ async def test_the_servers_words_are_for_administrators_and_the_owner_alone(site
         told = await got(await site.api(who), f"mailboxes/{mailbox_id}/health")
         assert told["error"] == (said if is_told else None)
         assert told["trouble"] == "auth"
+
+
+async def test_a_refused_sign_in_says_what_the_provider_wants_to_everybody(site: Site) -> None:
+    said = "imap.yandex.ru refused the sign-in: [AUTHENTICATIONFAILED] invalid credentials or IMAP is disabled"
+    mailbox_id = await in_state(site, state="auth_refused", error=said, error_at=utc_now(), seen_at=utc_now())
+    told = await got(await site.api("olga"), f"mailboxes/{mailbox_id}/health")
+    assert (told["trouble"], told["advice"], told["error"]) == ("auth", "app_password_or_imap_off", None)
+    for language, words in (("en", "create an app password there"), ("ru", "создайте там пароль приложения")):
+        assert words in await page_of(site, mailbox_id, language)
 
 
 async def test_a_foreign_own_mailbox_is_on_no_page_of_health(site: Site) -> None:

@@ -25,6 +25,7 @@ from hub.crm.models import team_members, teams, users
 from hub.errors import Conflict, Forbidden, NotFound, Refused
 from hub.hosts import read_host
 from hub.mail.accounts import secrets
+from hub.mail.imap.refusals import Advice, advice
 from hub.mail.models import folders as folder_rows
 from hub.mail.models import mailboxes
 from hub.settings import Secret
@@ -97,6 +98,11 @@ class Account:
     seen_at: datetime | None
     first_synced_at: datetime | None
     secret_kinds: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def advice(self) -> Advice:
+        """What to do about a refused sign-in at this provider."""
+        return advice(self.error) if self.state == "auth_refused" else ""
 
 
 def may_own(actor: Actor) -> bool:

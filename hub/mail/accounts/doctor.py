@@ -23,6 +23,7 @@ from hub.mail.accounts import secrets
 from hub.mail.accounts.boxes import Box, all_boxes
 from hub.mail.accounts.wire import Kind, shown_certificate
 from hub.mail.imap.connection import ImapConnection, connected
+from hub.mail.imap.refusals import Advice, advice
 from hub.mail.sending import smtp
 from hub.mail.sync.sent_folder import sent_folder_of
 from hub.settings import Mailbox, MailServer, Settings
@@ -39,6 +40,16 @@ FULL = 0.9
 DNS_WITHIN_S = 4.0
 _USEFUL = ("IDLE", "CONDSTORE", "QRESYNC", "MOVE", "SPECIAL-USE", "UIDPLUS")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+_ADVICE: dict[Advice, str] = {
+    "app_password": "this provider wants an app password, made in the account's settings, not the account's own",
+    "imap_off": "IMAP is switched off: switch it on in the mailbox's settings at the provider",
+    "app_password_or_imap_off": "switch IMAP on in the settings at the provider, and make an app password there",
+    "browser": "sign in once in a browser, and confirm what the provider asks there",
+    "oauth": 'this provider takes no passwords any more: oauth = "google" or "microsoft"',
+    "expired": "the password has expired: set a new one at the provider",
+}
 
 
 async def examine(box: Mailbox, *, resolver: dns.asyncresolver.Resolver | None = None) -> list[Told]:
@@ -60,6 +71,8 @@ async def _imap(server: MailServer) -> list[Told]:
         mend = "imap.username and imap.password_file" if refused else "imap.host, imap.port, imap.tls"
         if refused and server.auth == "oauth":
             mend = "oauth; sign in again on the page /mailboxes"
+        elif refused and (more := _ADVICE.get(advice(error.message))):
+            mend += f"; {more}"
         # Most of what a line says of itself begins with where it leads.
         text = f"imap {error.message}" if error.message.startswith(server.host) else f"{key}: {error.message}"
         return [("bad", guard.shown(text, max_chars=400), f"mailbox.{mend}")]

@@ -14,6 +14,7 @@ from typing import Literal
 from hub.clock import monotonic_s
 from hub.errors import HubError, Unavailable
 from hub.mail.imap.connection import connected
+from hub.mail.imap.refusals import Advice, advice
 from hub.mail.sending import smtp
 from hub.mail.sync.sent_folder import sent_folder_of
 from hub.settings import Mailbox, MailServer
@@ -24,12 +25,13 @@ MOST_FOLDERS = 150
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`detail` is what was found where the step went well, else what is wrong."""
+    """`detail` is what was found where the step went well, else what is wrong; `advice` what the provider wants."""
 
     name: Literal["imap", "folders", "smtp"]
     is_ok: bool
     took_ms: int
     detail: str
+    advice: Advice = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,8 @@ async def _imap(server: MailServer) -> tuple[list[Step], tuple[tuple[str, str], 
             return steps, tuple((folder.name, folder.special_use) for folder in usable)
     except (HubError, TimeoutError) as error:
         text = error.message if isinstance(error, HubError) else f"{server.host}:{server.port} does not answer in time"
-        steps.append(Step("folders" if steps else "imap", False, _since(began), text))
+        what = advice(text) if isinstance(error, HubError) and error.code in ("auth_refused", "imap_unclear") else ""
+        steps.append(Step("folders" if steps else "imap", False, _since(began), text, what))
     return steps, ()
 
 

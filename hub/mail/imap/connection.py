@@ -28,6 +28,7 @@ from hub.mail.imap.asking import Fetched as Fetched
 from hub.mail.imap.asking import Folder as Folder
 from hub.mail.imap.asking import Selected as Selected
 from hub.mail.imap.grammar import MAX_RESPONSE_BYTES, BadServer, Response, ResponseReader, number, quoted, ranges
+from hub.mail.imap.refusals import Throttled, goodbye, refusal, suggested_pause
 from hub.mail.imap.sign_in import MOST_ROUNDS
 from hub.mail.imap.signing import sign_in
 from hub.settings import MailServer
@@ -114,7 +115,7 @@ class _Protocol(IMAP4ClientProtocol):  # type: ignore[misc]
         if news := _NEWS.match(response.line):
             self._take_news(news)
         elif response.line[:5].upper() == b"* BYE":
-            self._end(Unavailable("imap_bye", "the mail server says goodbye"))
+            self._end(goodbye(_text_of(response.line[5:])))
 
     def _take_news(self, news: re.Match[bytes]) -> None:
         word = (news[2] or b"VANISHED").upper()
@@ -168,10 +169,13 @@ class ImapConnection(Asking):
                 )
                 if context:
                     require_named(server, self._protocol.transport)
-                _require_greeting(await self._protocol.greeting)
+                is_signed_in = _require_greeting(await self._protocol.greeting)
                 if server.tls == "starttls":
+                    if is_signed_in:
+                        # After a sign-in nobody may ask for TLS any more (RFC 3501, 6.2.1): the line would stay clear.
+                        raise Unavailable("imap_no_starttls", f"{server.host} signs us in before the line is encrypted")
                     await self._start_tls()
-                await self._sign_in()
+                await self._sign_in(is_done=is_signed_in)
                 self._is_open = True
         except ssl.SSLCertVerificationError as error:
             raise Unavailable("imap_tls", await why_untrusted(server, "imap", error)) from error
@@ -200,8 +204,11 @@ class ImapConnection(Asking):
     def is_encrypted(self) -> bool:
         return self._protocol.transport.get_extra_info("ssl_object") is not None
 
-    async def _sign_in(self) -> None:
+    async def _sign_in(self, *, is_done: bool) -> None:
         await self._ask_capabilities()
+        if is_done:
+            self.signed_in_by = "PREAUTH"
+            return
         self.signed_in_by = await sign_in(self, self._server)
         await self._ask_capabilities()
 
@@ -361,7 +368,7 @@ class ImapConnection(Asking):
         sent = False
         try:
             async with asyncio.timeout(APPEND_WITHIN.total_seconds()):
-                await _go_on_or_refused(pending)
+                await _go_on_or_refused(pending, is_writing=True)
                 self._protocol.transport.write(literal + b"\r\n")
                 sent = True
                 answer = await pending.done
@@ -373,7 +380,7 @@ class ImapConnection(Asking):
             raise Unavailable("imap_lost", str(error) or "the mail server does not answer") from error
         finally:
             self._protocol.pending = None
-        _require_ok(answer)
+        _require_ok(answer, is_writing=True)
         return answer
 
     def _write(self, line: bytes) -> _Pending:
@@ -411,25 +418,36 @@ def _bytes(argument: str | bytes) -> bytes:
     return argument.encode() if isinstance(argument, str) else argument
 
 
-async def _go_on_or_refused(pending: _Pending) -> None:
+async def _go_on_or_refused(pending: _Pending, *, is_writing: bool = False) -> None:
     waits: list[asyncio.Future[Any]] = [pending.go_on, pending.done]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     if pending.done.done():
-        _require_ok(pending.done.result())
+        _require_ok(pending.done.result(), is_writing=is_writing)
         raise BadServer("answers before it was asked")
     pending.go_on.result()
 
 
-def _require_ok(response: Response) -> None:
+def _require_ok(response: Response, *, is_writing: bool = False) -> None:
     words = response.line.split(b" ", 2)
-    if len(words) < 2 or words[1].upper() != b"OK":
-        text = words[2].decode("utf-8", "replace") if len(words) > 2 else "no reason given"
-        raise Refused("imap_refused", guard.shown(text))
+    status = words[1].upper() if len(words) > 1 else b""
+    if status != b"OK":
+        error = refusal(_text_of(words[2]) if len(words) > 2 else "no reason given", is_writing=is_writing)
+        if status == b"BAD":
+            error.details["is_bad"] = True
+        raise error
 
 
-def _require_greeting(greeting: Response) -> None:
+def _text_of(wire: bytes) -> str:
+    return guard.shown(wire[:1000].decode("utf-8", "replace").strip())
+
+
+def _require_greeting(greeting: Response) -> bool:
+    """Tell whether the server has signed us in by itself. Raises Unavailable where it turns us away."""
     text = greeting.line[:200].decode("utf-8", "replace")
-    if text.upper().startswith("* BYE"):
-        raise Unavailable("imap_bye", f"the mail server turns us away: {guard.shown(text[5:])}")
-    if not text.upper().startswith("* OK"):
+    word = text[:10].upper()
+    if word.startswith("* BYE"):
+        said = guard.shown(text[5:])
+        raise Throttled(f"the mail server turns us away: {said}", pause=suggested_pause(said), code="imap_bye")
+    if not word.startswith(("* OK", "* PREAUTH")):
         raise BadServer(f"does not greet as IMAP: {guard.shown(text, max_chars=80)!r}")
+    return word.startswith("* PREAUTH")

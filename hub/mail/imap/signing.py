@@ -1,23 +1,20 @@
 """Signing in to IMAP: the method that `sign_in` chooses, carried over a line; else the LOGIN command.
 
-Decides what a refusal means: a wrong secret, or a server that is busy. Invariant: one attempt for one secret; only an
-access token, which grows old, is tried once more when a newer one is to be had.
+`refusals` says what a refusal means: a wrong secret, or a server that is busy. Invariant: one attempt for one secret;
+only an access token, which grows old, is tried once more when a newer one is to be had.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from hub import guard
-from hub.errors import Refused, Unavailable
+from hub.errors import HubError, Refused
 from hub.mail.accounts.wire import secret_of
+from hub.mail.imap.refusals import UNCLEAR_PAUSE, Throttled, sign_in_refused, suggested_pause
 from hub.mail.imap.sign_in import SignIn, choose, from_wire, to_wire
 from hub.settings import MailServer
-
-_FOR_NOW = re.compile(r"\[(UNAVAILABLE|INUSE|LIMIT|SERVERBUG)\]|too many (simultaneous )?connections", re.IGNORECASE)
-"""A sign-in refused for what passes (RFC 5530), not for the password: trying again locks nobody out."""
 
 
 class Line(Protocol):
@@ -73,10 +70,25 @@ async def _once(line: Line, server: MailServer, user: str, secret: str) -> str:
         await _carry(line, method)
         return method.name
     except Refused as error:
-        if _FOR_NOW.search(error.message):
-            raise Unavailable("imap_unavailable", error.message) from None
-        more = f" ({guard.shown(method.reason)})" if method is not None and method.reason else ""
-        raise Refused("auth_refused", f"{server.host} refused the sign-in: {error.message}{more}") from None
+        if error.code == "auth_refused":
+            raise
+        reason = method.reason if method is not None else ""
+        raise _refused(server.host, error, guard.shown(reason) if reason else "") from None
+
+
+def _refused(host: str, error: Refused, reason: str) -> HubError:
+    """Return the error for the server's no: the secret is wrong, or it is to be tried later."""
+    text = f"{error.message} ({reason})" if reason else error.message
+    match sign_in_refused(error.message, is_bad=bool(error.details.get("is_bad"))):
+        case "for_now":
+            said = f"{host} lets nobody in for now: {text}"
+            return Throttled(said, pause=suggested_pause(text), code="imap_unavailable")
+        case "unclear" if not reason:
+            said = f"{host} refused the sign-in in words that Hub does not know: {text}"
+            return Throttled(
+                said, pause=max(suggested_pause(text) or UNCLEAR_PAUSE, UNCLEAR_PAUSE), code="imap_unclear"
+            )
+    return Refused("auth_refused", f"{host} refused the sign-in: {text}")
 
 
 async def _carry(line: Line, method: SignIn) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from concurrent.futures import Executor
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,6 +23,7 @@ from hub.mail.intake.intake import MailIntake
 from hub.mail.intake.preparing import ReplyKey
 from hub.mail.models import mailboxes
 from hub.mail.sync.fetching import Trouble
+from hub.mail.sync.pauses import Pauses
 from hub.mail.sync.session import MailSession
 from hub.settings import Mailbox
 from hub.store.blobs import BlobStore
@@ -32,7 +32,6 @@ from hub.store.engine import Database
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 120.0
 SENT_EVERY = timedelta(seconds=60)
 LOOK_EVERY_S = 15.0
 
@@ -58,20 +57,18 @@ class MailboxReader:
 
     async def run(self) -> None:
         """Keep the mailbox in step until cancelled, or until its sign-in is refused: `keeper` decides what then."""
-        pause_s = FIRST_PAUSE_S
+        pauses = Pauses()
         while True:
             began = asyncio.get_running_loop().time()
             try:
                 await self._live()
             except HubError as error:
-                is_auth = error.code == "auth_refused"
-                await self._show("auth_refused" if is_auth else "down", error.message)
-                if is_auth:
+                if error.code == "auth_refused":
+                    await self._show("auth_refused", error.message)
                     return
-            if asyncio.get_running_loop().time() - began > 60:
-                pause_s = min(pause_s, FIRST_PAUSE_S)
-            await asyncio.sleep(pause_s * (0.5 + secrets.randbelow(1000) / 1000))
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+                pause_s = pauses.after(error, lasted_s=asyncio.get_running_loop().time() - began)
+                await self._show("down", error.message)
+                await asyncio.sleep(pause_s)
 
     async def _live(self) -> None:
         """Live through one connection; ends only by an error."""

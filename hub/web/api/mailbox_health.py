@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import rfc3339
 from hub.mail import health
+from hub.mail.imap.refusals import Advice
 from hub.web.api.endpoint import Endpoint, Query
 from hub.web.api.shapes import Moment, Shape, at, one_of
 from hub.web.visit import Visit
@@ -33,12 +34,14 @@ class Backlog(Shape, frozen=True, kw_only=True):
 
 class MailboxHealth(Shape, frozen=True, kw_only=True):
     """`trouble` is empty where all is well; `lag_s` how long new mail may have been missed; `error` is what the server
-    said, for administrators and whose own mailbox it is. `unreadable` is counted up to 1000."""
+    said, for administrators and whose own mailbox it is; `advice` is what the provider wants at a refused sign-in.
+    `unreadable` is counted up to 1000."""
 
     id: int
     address: str
     state: str
     trouble: Annotated[str, one_of(*health.TROUBLES)]
+    advice: Annotated[str, one_of(*get_args(Advice))]
     error: str | None
     error_at: Moment | None
     seen_at: Moment | None
@@ -61,6 +64,7 @@ async def found(conn: AsyncConnection, visit: Visit, _query: Query) -> MailboxHe
         address=box.address,
         state=box.state,
         trouble=box.trouble,
+        advice=box.advice,
         error=box.error if may_read else None,
         error_at=rfc3339(box.error_at),
         seen_at=rfc3339(box.seen_at),

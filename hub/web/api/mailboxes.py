@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,6 +11,7 @@ from hub.clock import rfc3339
 from hub.errors import Refused
 from hub.mail.accounts import accounts, secrets
 from hub.mail.accounts.accounts import Account, AccountSettings, Oauth, Side, Written
+from hub.mail.imap.refusals import Advice
 from hub.settings import Secret
 from hub.store.vault import Vault
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Query
@@ -90,10 +91,13 @@ class MailboxChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class TrialStep(Shape, frozen=True, kw_only=True):
+    """`advice` is what the provider wants where the sign-in is refused."""
+
     name: Annotated[str, one_of("imap", "folders", "smtp")]
     ok: bool
     took_ms: int
     detail: str
+    advice: Annotated[str, one_of(*get_args(Advice))]
 
 
 class MailboxTrial(Shape, frozen=True, kw_only=True):
@@ -201,7 +205,9 @@ async def _try(visit: Visit, _body: Nothing) -> _Tried:
 
 async def test(_conn: AsyncConnection, _visit: Visit, body: Any) -> MailboxTrial:
     trial = body.trial
-    steps = [TrialStep(name=s.name, ok=s.is_ok, took_ms=s.took_ms, detail=s.detail) for s in trial.steps]
+    steps = [
+        TrialStep(name=s.name, ok=s.is_ok, took_ms=s.took_ms, detail=s.detail, advice=s.advice) for s in trial.steps
+    ]
     return MailboxTrial(ok=trial.is_ok, steps=steps, folders=[name for name, _ in trial.folders])
 
 
