@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+import idna
+
 from hub.errors import Refused
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -66,6 +68,24 @@ def http_url(value: str, *, field: str = "url") -> str:
     if parts is None or parts.scheme not in ("http", "https") or not host or parts.username is not None:
         raise Refused("bad_url", f"{field} must be an http or https address", field=field)
     return value.strip()
+
+
+def web_origin(value: str) -> str | None:
+    """Return the origin of an http(s) address as browsers write it: scheme, IDNA host, port unless it is the usual one.
+
+    None for whatever has none: `null`, another scheme, credentials, a port that is none. Source: RFC 6454, 6.2.
+    """
+    try:
+        parts = urlsplit(value)
+        host, port = parts.hostname or "", parts.port
+        host = host if host.isascii() else idna.encode(host, uts46=True).decode("ascii")
+    except (ValueError, idna.IDNAError):
+        return None
+    if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc or not value.isprintable():
+        return None
+    usual = {"http": 80, "https": 443}[parts.scheme]
+    shown_host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown_host}" + (f":{port}" if port is not None and port != usual else "")
 
 
 def csv_cell(value: str, *, max_chars: int = 2000) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -74,11 +75,14 @@ class WebSection(_Section, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Port = 8080
     public_url: str = ""
-    """What stands in the browser's address bar, e.g. https://hub.example.com; https makes cookies Secure."""
+    """What stands in the browser's address bar, e.g. https://hub.example.com: pages are taken from nowhere else. https
+    makes cookies Secure and adds HSTS."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """Networks of the reverse proxies. X-Forwarded-For and Forwarded are believed from them alone."""
     max_connections: Annotated[int, msgspec.Meta(ge=16)] = 8192
     """Open connections of browsers in all; at the bound the one that was idle the longest gives way."""
     max_connections_per_address: Annotated[int, msgspec.Meta(ge=4)] = 512
-    """… of one address (of IPv6: one /64). A proxy on this machine has no such bound."""
+    """… of one address (of IPv6: one /64). This machine and trusted proxies have no such bound."""
 
 
 class PbxTeam(_Section, frozen=True, kw_only=True):
@@ -346,11 +350,27 @@ def _check(settings: Settings) -> None:
             if server.auth == "oauth" and not box.oauth:
                 message = f'mailbox[{i}].oauth: {side}.auth is "oauth": say whose, oauth = "google" or "microsoft"'
                 raise ConfigError("config_invalid", message)
-    for network in settings.hub.page_networks:
-        try:
-            ip_network(network)
-        except ValueError as error:
-            raise ConfigError("config_invalid", f"hub.page_networks: {error}") from None
+    for key, networks in (
+        ("hub.page_networks", settings.hub.page_networks),
+        ("web.trusted_proxies", settings.web.trusted_proxies),
+    ):
+        for network in networks:
+            try:
+                ip_network(network)
+            except ValueError as error:
+                raise ConfigError("config_invalid", f"{key}: {error}") from None
+    _check_public_url(settings.web.public_url)
+
+
+def _check_public_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        is_origin = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_origin = False
+    if url and (not is_origin or "@" in url or not re.fullmatch(r"https?://[^\s/?#]+/?", url)):
+        message = "must be http(s)://HOST[:PORT], as the browser's address bar shows it, without a path"
+        raise ConfigError("config_invalid", f"web.public_url: {message}")
 
 
 def _check_recordings(pbx: Pbx, place: str) -> None:

@@ -8,7 +8,6 @@ the memory nor take every database connection.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from datetime import timedelta
 from math import ceil
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ from hub.crm import directory, people, presence
 from hub.crm.access import Actor, load_actor
 from hub.errors import Refused, TooMany
 from hub.web import render
+from hub.web.client_address import network_of
 from hub.web.door import LANGUAGES, LIVE, is_https, session_cookie
 from hub.web.limits import SlidingLimit
 from hub.web.routes import Route
@@ -40,18 +40,6 @@ class Limits:
 
 
 LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
-
-
-def peer_of(request: web.Request) -> str:
-    """Return who is at the other end; a proxy on this machine is believed about whom it speaks for."""
-    peer = request.remote or ""
-    forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-    try:
-        if forwarded and ipaddress.ip_address(peer).is_loopback:
-            return str(ipaddress.ip_address(forwarded))
-    except ValueError:
-        pass
-    return peer
 
 
 def safe_next(text: str) -> str:
@@ -90,7 +78,7 @@ async def login(visit: Visit) -> web.StreamResponse:
     next_path = visit.form.text("next")
     limits = visit.request.app[LIMITS]
     try:
-        _count_try(limits, peer_of(visit.request), email.lower())
+        _count_try(limits, network_of(visit.client_address), email.lower())
         user_id = await _checked(visit, limits, email, password)
     except TooMany as error:
         response = _form(visit, next_path=next_path, email=email, error="too_many", status=error.status)

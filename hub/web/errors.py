@@ -36,7 +36,7 @@ class Bug(HubError):
         return cls("internal_error", "Hub met an error of its own", number=secrets.token_hex(4))
 
 
-def as_hub_error(error: web.HTTPException) -> HubError:
+def error_of_status(status: int) -> HubError:
     """Say what aiohttp itself refused in Hub's words."""
     kinds: dict[int, tuple[type[HubError], str, str]] = {
         401: (NotSignedIn, "not_signed_in", "sign in first"),
@@ -45,7 +45,7 @@ def as_hub_error(error: web.HTTPException) -> HubError:
         405: (WrongMethod, "wrong_method", "this method is not for this address"),
         413: (TooLarge, "too_large", "too large"),
     }
-    kind, code, message = kinds.get(error.status, (Refused, "bad_request", "the request cannot be read"))
+    kind, code, message = kinds.get(status, (Refused, "bad_request", "the request cannot be read"))
     return kind(code, message)
 
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import traceback
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -21,17 +20,21 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from hub.errors import Refused
+from hub.settings import WebSection
 from hub.web import security
-from hub.web.errors import Bug, json_error
+from hub.web.client_address import is_trusted, network_of, parse_address
+from hub.web.door import SERVICES
+from hub.web.errors import Bug, error_of_status, json_error
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 512
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The bounds of the connections. `per_address` does not count on this machine: a proxy there speaks for many."""
+    """The bounds of the connections. `per_address` does not count for this machine and trusted proxies."""
 
     connections: int = 8192
     per_address: int = 512
@@ -50,6 +53,7 @@ class Connections:
     """All open connections, the oldest first."""
 
     limits: Limits
+    section: WebSection
     opened: dict[Connection, str] = field(default_factory=dict)
     of: Counter[str] = field(default_factory=Counter)
 
@@ -112,7 +116,8 @@ class Connection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are asyncio's in all but their class.
         self._line = cast(asyncio.Transport, transport)
-        if not self._connections.admit(self, address_of(transport.get_extra_info("peername"))):
+        peer = transport.get_extra_info("peername")
+        if not self._connections.admit(self, address_of(peer, self._connections.section.trusted_proxies)):
             log.warning("a connection was refused: %d are open", len(self._connections.opened))
             self._line.abort()
             return
@@ -158,7 +163,7 @@ class Connection(web.RequestHandler):
             response = json_error(bug)
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun, and no other can follow")
-        security.put_headers(response)
+        security.put_headers(response, self._connections.section.public_url)
         response.force_close()
         return response
 
@@ -167,17 +172,12 @@ class Connection(web.RequestHandler):
         log.error("bug on a connection: %s", where_of(kw.get("exc_info")))
 
 
-def address_of(peername: Any) -> str:
-    """Return what connections are counted by: the address, of IPv6 its /64; empty for this machine itself."""
-    try:
-        address = ipaddress.ip_address(str(peername[0]).partition("%")[0])
-    except (TypeError, IndexError, ValueError):
+def address_of(peername: Any, trusted: tuple[str, ...] = ()) -> str:
+    """Return what connections are counted by; empty for this machine itself, and for a proxy that speaks for many."""
+    address = parse_address(str(peername[0])) if peername else None
+    if address is None or address.is_loopback or is_trusted(address, trusted):
         return ""
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is None:
-            return "" if address.is_loopback else str(ipaddress.ip_network((address, 64), strict=False))
-        address = address.ipv4_mapped
-    return "" if address.is_loopback else str(address)
+    return network_of(str(address))
 
 
 def where_of(error: Any) -> str:
@@ -188,6 +188,20 @@ def where_of(error: Any) -> str:
     return " < ".join(
         [type(error).__name__, *(f"{one.name} ({one.filename}:{one.lineno})" for one in reversed(frames))]
     )
+
+
+def _in_our_shape(handle: Handler) -> Handler:
+    """Wrap the application: what aiohttp refuses before its middlewares, as an unknown Expect, is Hub's refusal too."""
+
+    async def handled(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await handle(request)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            return json_error(error_of_status(error.status))
+
+    return handled
 
 
 @contextlib.asynccontextmanager
@@ -201,7 +215,8 @@ async def listening(
         server = runner.server
         assert server is not None
         loop = asyncio.get_running_loop()
-        connections = Connections(limits or Limits())
+        server.request_handler = _in_our_shape(server.request_handler)
+        connections = Connections(limits or Limits(), app[SERVICES].settings.web)
         listener = await loop.create_server(
             lambda: Connection(server, connections, loop=loop), host, port, backlog=BACKLOG
         )

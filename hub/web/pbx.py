@@ -21,6 +21,7 @@ from hub.errors import Refused, Unavailable
 from hub.settings import Pbx
 from hub.telephony.routing.route_facts import Question, gather
 from hub.telephony.routing.routing import answer_line, decide
+from hub.web.client_address import network_of
 from hub.web.limits import SlidingLimit
 from hub.web.routes import Route
 from hub.web.team_rules import place_of
@@ -98,7 +99,7 @@ def _asking(services: Services, asked: dict[str, str]) -> Pbx | None:
 
 
 def _refuse_stranger(visit: Visit, questions: Questions) -> web.Response:
-    peer = visit.request.remote or ""
+    peer = network_of(visit.client_address)
     now_s = monotonic_s()
     if questions.wrong.wait_s(peer, now_s=now_s) > 0:
         return _text("too often", status=429)

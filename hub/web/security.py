@@ -1,17 +1,21 @@
 """What a browser is told not to do, and the signs by which a request of another site is known.
 
 Two protections against a forged request, each enough alone: where it came from (Origin, Sec-Fetch-Site), and a token
-that only our own pages know. Invariant: every response carries the headers of `harden`, whatever made it.
+that only our own pages know. Invariant: every response carries the headers of `put_headers`, whatever made it.
 """
 
 from __future__ import annotations
 
 import hmac
-from urllib.parse import urlsplit
+import logging
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from hub import guard
 from hub.errors import Forbidden
+
+log = logging.getLogger(__name__)
 
 PAGE_POLICY = "; ".join(
     (
@@ -44,40 +48,57 @@ _ALWAYS = {
 }
 
 
-async def harden(_request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Put the headers on a response that has not set them itself."""
-    put_headers(response)
+HSTS = "max-age=31536000"
 
 
-def put_headers(response: web.StreamResponse) -> None:
-    """The same for a response that no application prepares."""
+def hardener(public_url: str) -> Callable[[web.BaseRequest, web.StreamResponse], Awaitable[None]]:
+    """Return the signal that puts the headers on a response."""
+
+    async def harden(_request: web.BaseRequest, response: web.StreamResponse) -> None:
+        put_headers(response, public_url)
+
+    return harden
+
+
+def put_headers(response: web.StreamResponse, public_url: str) -> None:
+    """Put on a response the headers that it has not set itself.
+
+    Where people come by https, browsers are told to come by nothing else.
+    """
     for name, value in _ALWAYS.items():
         response.headers.setdefault(name, value)
+    if public_url.startswith("https://"):
+        response.headers.setdefault("Strict-Transport-Security", HSTS)
 
 
 def refuse_foreign(request: web.Request, *, public_url: str) -> None:
-    """Raise Forbidden for a request that a browser says another site made.
+    """Raise Forbidden for a request that a browser says another site made: by Sec-Fetch-Site, Origin, else Referer.
 
-    A client that is no browser says neither; the token must be right for it all the same.
+    A client that is no browser says none of them; the token must be right for it all the same.
     """
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None and site not in ("same-origin", "none"):
         raise Forbidden("foreign_origin", "this request comes from another site")
-    origin = request.headers.get("Origin")
-    if origin is not None and not _is_own(origin, request.host, public_url):
+    origins = request.headers.getall("Origin", [])
+    if any("/" in origin.partition("://")[2] for origin in origins):
+        raise Forbidden("foreign_origin", "this request comes from another site")
+    said = origins or request.headers.getall("Referer", [])
+    if not said:
+        return
+    if len(said) > 1 or not _is_own(said[0], request.host, public_url):
+        own = f"web.public_url {public_url}" if public_url else f"Host {guard.shown(request.host)!r}"
+        log.warning("a form sent from %r was refused: it is not %s", guard.shown(said[0]), own)
         raise Forbidden("foreign_origin", "this request comes from another site")
 
 
-def _is_own(origin: str, host: str, public_url: str) -> bool:
-    try:
-        parts, public = urlsplit(origin), urlsplit(public_url)
-    except ValueError:
+def _is_own(said: str, host: str, public_url: str) -> bool:
+    """Compare scheme, host and port; without `public_url` Hub does not know by which scheme people come."""
+    origin = guard.web_origin(said)
+    if origin is None:
         return False
-    if parts.scheme not in ("http", "https") or parts.path or parts.username is not None:
-        return False
-    if public.scheme == "https" and parts.scheme != "https":
-        return False
-    return parts.netloc == host or (bool(public.netloc) and parts.netloc == public.netloc)
+    if public_url:
+        return origin == guard.web_origin(public_url)
+    return origin in (guard.web_origin(f"http://{host}"), guard.web_origin(f"https://{host}"))
 
 
 def refuse_wrong_token(given: str, expected: str) -> None:

@@ -18,7 +18,7 @@ from hub.web import auth, health, listening, pbx, render, security
 from hub.web.api import endpoint
 from hub.web.api.table import API_ROUTES
 from hub.web.door import LIVE, SERVICES, behind_door
-from hub.web.errors import Bug, Compressed, as_hub_error, json_error, with_headers
+from hub.web.errors import Bug, Compressed, error_of_status, json_error, with_headers
 from hub.web.live import LiveFeed
 from hub.web.pages.table import PAGE_ROUTES
 from hub.web.routes import Route
@@ -50,7 +50,7 @@ def make_app(services: Services) -> web.Application:
     app[listening.LISTENERS] = listening.Listeners()
     app[pbx.QUESTIONS] = pbx.Questions()
     app[render.PAGES] = render.Pages.load()
-    app.on_response_prepare.append(security.harden)
+    app.on_response_prepare.append(security.hardener(services.settings.web.public_url))
     app.on_shutdown.append(_end_streams)
     app.cleanup_ctx.append(_read_feed)
     for route in ROUTES:
@@ -85,7 +85,7 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        refusal: HubError = as_hub_error(error)
+        refusal: HubError = error_of_status(error.status)
     except HubError as error:
         refusal = error
     except ConnectionResetError:

@@ -25,6 +25,7 @@ from hub.errors import NotFound, NotSignedIn, Refused, TooLarge, TooSlow
 from hub.settings import Settings
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
+from hub.web.client_address import client_address
 
 T = TypeVar("T")
 MAX_FORM_BYTES = 1024 * 1024
@@ -100,6 +101,12 @@ class Visit:
     @property
     def db(self) -> Database:
         return self.services.db
+
+    @property
+    def client_address(self) -> str:
+        """The address of who asks, as far as the trusted proxies tell it; empty where there is none."""
+        trusted = self.services.settings.web.trusted_proxies
+        return client_address(self.request.remote, self.request.headers, trusted)
 
     @property
     def is_fragment(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from hub.settings import HubSection, Settings, WebSection
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
 from tests.testbed.site import Site, running_site
@@ -50,6 +51,57 @@ async def test_a_foreign_origin_is_refused_even_with_the_right_token(
     async with browser.post("/logout", headers=headers, allow_redirects=False) as answer:
         assert answer.status == 403
     assert await is_signed_in(browser)
+
+
+async def post_from(site: Site, headers: dict[str, str]) -> int:
+    """Sign in from a page that says to be at these addresses; 401 is a form that was read."""
+    browser = await site.browser(None)
+    async with browser.post("/login", data={"email": "a@hub.test", "password": "wrong"}, headers=headers) as answer:
+        return answer.status
+
+
+OWN = "https://hub.example.com:8443"
+HOST = {"Host": "hub.example.com:8443"}
+NOT_OWN = (
+    "null",
+    "http://hub.example.com:8443",
+    "https://hub.example.com",
+    "https://hub.example.com:8444",
+    "https://evil.example.com:8443",
+    "https://a.hub.example.com:8443",
+    "https://hub.example.com.evil.example:8443",
+    "https://hub.example.com.:8443",
+    "https://user@hub.example.com:8443",
+    "https://example.com:8443",
+    "https://127.0.0.1",
+    "https://hub.example.com:8443/",
+)
+
+
+async def test_with_a_public_url_a_form_comes_from_exactly_there(db: Database, blobs: BlobStore) -> None:
+    settings = Settings(hub=HubSection(language="en"), web=WebSection(public_url=OWN))
+    async with running_site(db, blobs, settings=settings) as site:
+        for headers in (
+            {"Origin": OWN},
+            {"Origin": OWN.upper().replace("HTTPS", "https")},
+            {"Referer": OWN + "/login?a"},
+        ):
+            assert await post_from(site, headers) == 401, headers
+        for origin in NOT_OWN:
+            assert await post_from(site, {"Origin": origin, **HOST}) == 403, origin
+            assert await post_from(site, {"Origin": origin, "Referer": OWN + "/login", **HOST}) == 403, origin
+            if origin.removesuffix("/") != OWN:
+                assert await post_from(site, {"Referer": origin + "/login", **HOST}) == 403, origin
+
+
+async def test_without_a_public_url_a_form_comes_from_the_host_it_is_sent_to(site: Site) -> None:
+    for headers in ({"Origin": OWN}, {"Origin": "http://hub.example.com:8443"}, {"Referer": OWN + "/login"}):
+        assert await post_from(site, {**headers, **HOST}) == 401, headers
+    for referer in (f"https://evil.example/?{OWN}", "about:blank", "/login"):
+        assert await post_from(site, {"Referer": referer, **HOST}) == 403, referer
+    for origin in NOT_OWN:
+        if "http://hub.example.com:8443" not in origin:
+            assert await post_from(site, {"Origin": origin, **HOST}) == 403, origin
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "null"])

@@ -160,16 +160,6 @@ async def test_a_flood_of_sign_ins_takes_neither_memory_nor_the_database(site: S
     assert limits.waiting == 0
 
 
-async def test_a_proxy_on_this_machine_speaks_for_its_clients_and_a_stranger_cannot_forge_it(site: Site) -> None:
-    browser = await site.browser(None)
-    for n in range(70):
-        headers = {"X-Forwarded-For": f"203.0.113.{n}, 198.51.100.7"}
-        form = {"email": f"m{n}@hub.test", "password": ""}
-        async with browser.post("/login", data=form, headers=headers) as answer:
-            statuses = answer.status
-    assert statuses == 429, "the last hop counts, whatever a client wrote before it"
-
-
 async def test_the_language_is_kept_for_the_person_and_the_browser(site: Site) -> None:
     browser = await site.browser("olga")
     async with browser.post("/language", data={"lang": "ru", "next": "/desk"}, allow_redirects=False) as answer:
