@@ -14,6 +14,7 @@ import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -36,6 +37,7 @@ from hub.store.blobs import BlobStore
 from hub.store.bus import Bus, LocalBus, RedisBus
 from hub.store.engine import Database, open_database
 from hub.store.migrate import require_head, upgrade
+from hub.store.single_process import sole_process
 from hub.store.upsert import insert
 from hub.store.vault import reply_key
 from hub.telephony import health
@@ -68,6 +70,8 @@ async def opened(settings: Settings, *, is_demo: bool = False) -> AsyncIterator[
 
     Raises ConfigError with one line that names the host or the key.
     """
+    process.make_private_folder(settings.data_dir)
+    process.close_to_others(settings.data_dir / "blobs")
     bus: Bus = RedisBus(settings.hub.redis) if settings.hub.redis else LocalBus()
     db = open_database(settings.hub.database, bus=bus)
     try:
@@ -79,6 +83,14 @@ async def opened(settings: Settings, *, is_demo: bool = False) -> AsyncIterator[
         yield Parts(settings, db, BlobStore(settings.data_dir / "blobs"), make_linker(settings), is_demo)
     finally:
         await db.close()
+
+
+def alone_on(settings: Settings, *, named: str) -> contextlib.AbstractContextManager[None]:
+    """Hold the one place of a serving process on SQLite; no-op on PostgreSQL. Raises ConfigError."""
+    url = sa.make_url(settings.hub.database)
+    if url.get_backend_name() != "sqlite":
+        return contextlib.nullcontext()
+    return sole_process(Path(str(url.database)), named=named)
 
 
 def unreachable(db: Database, error: BaseException) -> ConfigError:
@@ -127,8 +139,9 @@ async def _team_ids(db: Database) -> dict[str, int]:
 
 async def serve(settings: Settings, *, roles: frozenset[str], ready: asyncio.Event | None = None) -> None:
     """Run the roles until SIGTERM or SIGINT, or until cancelled. `ready` is set once the page answers."""
-    async with opened(settings) as parts:
-        await run_roles(parts, roles=roles, ready=ready)
+    with alone_on(settings, named="hub.database"):
+        async with opened(settings) as parts:
+            await run_roles(parts, roles=roles, ready=ready)
 
 
 async def run_roles(parts: Parts, *, roles: frozenset[str], ready: asyncio.Event | None = None) -> None:

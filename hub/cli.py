@@ -16,7 +16,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from hub import app
+from hub import app, process
 from hub.clock import utc_now
 from hub.crm import people, phones, privileges
 from hub.errors import ConfigError, HubError, Refused, Unavailable
@@ -31,6 +31,7 @@ from hub.store.vault import Vault
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
     arguments = _parser().parse_args(argv)
+    process.keep_files_private()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # What a stranger is called must not end a command because the terminal is not in UTF-8.

@@ -18,6 +18,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _DIGITS = re.compile(r"\+?[0-9]{1,20}")
+_FORMULA = re.compile(r"""((?:^|[;,\t])[\s"]*)(?=[=+\-@＝＋－＠])""")
 _EXTENSION = re.compile(r"[0-9]{1,10}")
 
 
@@ -89,6 +90,10 @@ def web_origin(value: str) -> str | None:
 
 
 def csv_cell(value: str, *, max_chars: int = 2000) -> str:
-    """Return a stranger's text as a cell that no spreadsheet runs: one line, and never the beginning of a formula."""
-    clean = shown(value, max_chars=max_chars)
-    return "'" + clean if clean[:1] in ("=", "+", "-", "@", "\t", "\r", "|", "%", "＝", "＋", "－", "＠") else clean
+    """Return a stranger's text as a cell that no spreadsheet runs: one line, and never the beginning of a formula.
+
+    Neither where it begins nor behind a `;`, `,` or tab in it: whoever reads the file by another separator than it
+    was written with gets a cell that begins there, and drops the quotes around it.
+    """
+    clean = _FORMULA.sub(r"\1'", shown(value, max_chars=max_chars))
+    return "'" + clean if clean[:1] in ("|", "%") else clean

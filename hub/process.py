@@ -5,9 +5,12 @@ Decides no path. Invariant: what Hub creates is readable by the user it runs as 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import resource
+import stat
+from pathlib import Path
 
 log = logging.getLogger(__name__)
 
@@ -42,3 +45,25 @@ def open_files() -> int:
 def connections_at_most(wanted: int) -> int:
     """Return how many connections may be open at once, leaving descriptors for everything else."""
     return max(16, min(wanted, open_files() - KEPT_FROM_CONNECTIONS))
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder and those above it, for this user alone; what is there already keeps its rights."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    for one in reversed(missing):
+        one.mkdir(mode=0o700, exist_ok=True)
+
+
+def make_private_file(path: Path) -> None:
+    """Make an empty file that only this user may read, or take the others' rights from one that is there."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    close_to_others(path)
+
+
+def close_to_others(path: Path) -> None:
+    """Take group's and others' rights from a file or folder of this user; no-op for another user's."""
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        found = path.stat()
+        if found.st_uid == os.geteuid() and found.st_mode & 0o077:
+            path.chmod(stat.S_IMODE(found.st_mode) & 0o700)

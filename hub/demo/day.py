@@ -26,8 +26,10 @@ from hub.demo.pbx_recorder import Recorder
 from hub.demo.recorded import seed_recordings
 from hub.demo.sample import CLIENTS, LETTERS, MAILBOX, PASSWORD, PBX, PEOPLE, STRANGERS, SUPPORT_MAILBOX, Letter, seed
 from hub.errors import ConfigError
+from hub.process import make_private_folder
 from hub.settings import HubSection, Settings, WebSection
 from hub.store.engine import Database
+from hub.store.single_process import sole_process
 from hub.telephony.intake.intake import CallIntake
 
 CALL_EVERY_S = (12.0, 30.0)
@@ -39,9 +41,15 @@ MAX_WAITING = 4
 
 async def run_demo(*, host: str, port: int, data_dir: Path | None, ready: asyncio.Event | None = None) -> None:
     """Play until stopped. `data_dir` is emptied first; it must be empty or a demo's own."""
-    folder = data_dir or Path("var/demo")
-    _begin_anew(folder)
-    recorder = Recorder(folder.resolve() / "recordings", frozenset({"hub-sales"}))
+    folder = (data_dir or Path("var/demo")).absolute()
+    _refuse_other_data(folder)
+    with sole_process(folder / "hub.db", named="--data-dir" if data_dir else "hub demo"):
+        _begin_anew(folder)
+        await _run(folder, host=host, port=port, ready=ready)
+
+
+async def _run(folder: Path, *, host: str, port: int, ready: asyncio.Event | None) -> None:
+    recorder = Recorder(folder / "recordings", frozenset({"hub-sales"}))
     async with ScriptedPbx(recorder=recorder) as pbx, running_mail([MAILBOX, SUPPORT_MAILBOX]) as mail:
         _give_phones(pbx)
         settings = _settings(host, port, folder, pbx, mail)
@@ -60,13 +68,23 @@ async def run_demo(*, host: str, port: int, data_dir: Path | None, ready: asynci
                 day.cancel()
 
 
-def _begin_anew(folder: Path) -> None:
+def _refuse_other_data(folder: Path) -> None:
     marker = folder / ".hub-demo"
     if folder.exists() and any(folder.iterdir()) and not marker.exists():
         raise ConfigError("demo_folder", f"--data-dir: {folder} holds something that is not a demo")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    make_private_folder(folder)
     marker.touch()
+
+
+def _begin_anew(folder: Path) -> None:
+    """Empty the folder but for the marker and the lock, which this process holds."""
+    for one in folder.iterdir():
+        if one.name in (".hub-demo", "hub.db.lock"):
+            continue
+        if one.is_dir() and not one.is_symlink():
+            shutil.rmtree(one, ignore_errors=True)
+        else:
+            one.unlink()
 
 
 def _give_phones(pbx: ScriptedPbx) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from hub import faults
 from hub.errors import NotFound, Unavailable
+from hub.process import make_private_folder
 
 MANY = 8
 """From so many new files on, the file system is flushed instead of each file."""
@@ -119,7 +120,7 @@ class BlobStore:
     def _put_stream(self, chunks: Iterable[bytes]) -> tuple[str, int]:
         digest, size = hashlib.sha256(), 0
         try:
-            self._root.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self._root)
             handle, aside = tempfile.mkstemp(dir=self._root, prefix=".new-")
             try:
                 with os.fdopen(handle, "wb") as file:
@@ -130,7 +131,7 @@ class BlobStore:
                     file.flush()
                     os.fsync(file.fileno())
                 place = self._place(digest.hexdigest())
-                place.parent.mkdir(parents=True, exist_ok=True)
+                make_private_folder(place.parent)
                 os.replace(aside, place)
             except BaseException:
                 os.unlink(aside)
@@ -149,7 +150,7 @@ def _create(path: str, folders: set[str]) -> int:
     except FileNotFoundError:
         folder = os.path.dirname(path)
         folders.update((os.path.dirname(folder), os.path.dirname(os.path.dirname(folder))))
-        os.makedirs(folder, exist_ok=True)
+        make_private_folder(Path(folder))
         return os.open(path, flags, 0o600)
 
 

@@ -22,6 +22,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from hub.errors import ConfigError, Unavailable
 from hub.periodic import LoopRegistry
+from hub.process import close_to_others, make_private_file, make_private_folder
 from hub.store.bus import Bus, LocalBus
 
 Dialect = Literal["sqlite", "postgresql"]
@@ -149,7 +150,11 @@ def open_database(url: str, *, bus: Bus | None = None) -> Database:
 def _open_sqlite(url: sa.URL, bus: Bus) -> Database:
     assert url.database
     try:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(Path(url.database).parent)
+        for end in ("-wal", "-shm"):
+            close_to_others(Path(url.database + end))
+        # SQLite gives the files beside it the rights of this one.
+        make_private_file(Path(url.database))
     except OSError as error:
         raise ConfigError("config_invalid", f"hub.database: {url.database}: {error.strerror}") from error
     url = url.set(drivername="sqlite+aiosqlite")

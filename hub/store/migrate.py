@@ -18,6 +18,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from hub.errors import ConfigError
+from hub.process import make_private_file
 from hub.store.engine import Database
 
 _LOCK = 0x48756221
@@ -80,5 +81,6 @@ def _refuse_newer(found: str | None) -> None:
 def _back_up(path: Path) -> None:
     """Copy a live SQLite file, consistently, beside itself."""
     aside = path.with_name(path.name + ".before-migration")
+    make_private_file(aside)
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(aside)) as target:
         source.backup(target)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hub import guard
 from hub.errors import Refused
@@ -51,3 +56,35 @@ def test_only_http_addresses_are_links(value: str) -> None:
 
 def test_an_http_address_is_kept() -> None:
     assert guard.http_url(" https://пример.рф/путь?x=1 ") == "https://пример.рф/путь?x=1"
+
+
+_HOSTILE = st.text(alphabet="=+-@;,\t\r\n\"' |%a1＝", max_size=12)
+
+
+@given(st.lists(_HOSTILE, min_size=1, max_size=4), st.sampled_from([",", ";", "\t"]))
+def test_no_reader_of_an_exported_row_meets_a_formula(cells: list[str], divider: str) -> None:
+    text = io.StringIO()
+    csv.writer(text, delimiter=divider, lineterminator="\r\n").writerow([guard.csv_cell(cell) for cell in cells])
+    row = text.getvalue()
+    for separator in (",", ";", "\t"):
+        read = [one for line in csv.reader(io.StringIO(row), delimiter=separator) for one in line]
+        split = row.removesuffix("\r\n").split(separator)
+        for cell in read + split:
+            assert not cell.strip(' "\t\r\n').startswith(("=", "+", "-", "@", "＝")), (cell, row)
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("  \t=1", "'=1"),
+        ("Acme;=HYPERLINK(1)", "Acme;'=HYPERLINK(1)"),
+        ('Acme;"=cmd', "Acme;\"'=cmd"),
+        ("Acme,\t@SUM(A1)", "Acme, '@SUM(A1)"),
+        ("|calc", "'|calc"),
+        ("e=mc2; a-b", "e=mc2; a-b"),
+        ("anna@client.example", "anna@client.example"),
+    ],
+)
+def test_a_cell_begins_no_formula_at_its_start_nor_behind_a_separator(text: str, cell: str) -> None:
+    assert guard.csv_cell(text) == cell
