@@ -18,6 +18,7 @@ AddressKind = Literal["phone", "email", "domain"]
 
 _SEVERAL = re.compile(r"[;,]|(?<=\d)\s*/\s*(?=\+?\d{2})")
 _ONLY_DIGITS = re.compile(r"\+?\d+")
+_AT_A_HOST = re.compile(r"(?:sips?:)?(\+?\d[\d().\- ]*)(?:;[^@]*)?@\S*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ def parse_phone(raw: str, region: str) -> Phone | None:
 
     "84951234567/68" and "+7 495 123-45-67, +7 916 …" give the first number. Source: libphonenumber's metadata.
     """
+    if at_a_host := _AT_A_HOST.fullmatch(raw.strip()):
+        raw = at_a_host[1]  # a SIP address: the number is its user
     first = _SEVERAL.split(raw.strip(), maxsplit=1)[0].strip().removeprefix("tel:")
     if first.startswith("00"):
         first = f"+{first[2:]}"

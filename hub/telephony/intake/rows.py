@@ -18,11 +18,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub import guard
 from hub.clock import rfc3339
 from hub.crm import phones
+from hub.crm.addresses import parse_phone
 from hub.crm.linking import Candidate, Linked, Linker
 from hub.crm.models import clients
 from hub.store.upsert import insert_for
 from hub.telephony.models import call_intents, call_legs, calls, merged_calls
 from hub.telephony.tracking.calls import Call
+from hub.telephony.tracking.directions import numbers_called
 
 Key = tuple[str, str, str]
 Person = tuple[int, str]
@@ -144,7 +146,8 @@ class Writer:
     ) -> dict[Key, dict[str, Any]]:
         """Say whose call each one is that is new or whose number changed: the other side decides, never our own."""
         open_ones = {key: call for key, call in snapshots.items() if key not in known or not _settled(known[key], call)}
-        outside = {key: _outside(call) for key, call in open_ones.items() if call.direction != "internal"}
+        home = self.region or self.linker.region
+        outside = {key: _outside(call, home) for key, call in open_ones.items() if call.direction != "internal"}
         linked = await self.linker.by_phones(conn, set(outside.values()), region=self.region)
         chosen = await _dialled_for(conn, [call.dial_id for call in open_ones.values() if call.dial_id])
         nobody = Linked(None, (), None)
@@ -211,8 +214,11 @@ def candidate_data(candidate: Candidate) -> dict[str, Any]:
     return asdict(candidate)
 
 
-def _outside(call: Call) -> str:
-    return call.to_raw if call.direction == "outbound" else call.from_raw
+def _outside(call: Call, region: str) -> str:
+    if call.direction != "outbound":
+        return call.from_raw
+    numbers = numbers_called(call)
+    return next((number for number in numbers if parse_phone(number, region)), numbers[0])
 
 
 def _settled(known: Mapping[Any, Any], call: Call) -> bool:
@@ -220,6 +226,8 @@ def _settled(known: Mapping[Any, Any], call: Call) -> bool:
     if known["link_manual"]:
         return True
     side = "to_raw" if call.direction == "outbound" else "from_raw"
+    if call.direction == "outbound" and known["to_number"] is None and len(numbers_called(call)) > 1:
+        return False  # the trunk's leg has come since, and with it the number
     was: str = known[side]
     told: str = getattr(call, side)
     return was == told[: _CALL_LENGTHS[side]] and bool(known["direction"] == call.direction)

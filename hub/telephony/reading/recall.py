@@ -16,7 +16,8 @@ from hub.crm.models import queue_items
 from hub.telephony.models import call_intents, call_legs, calls, pbx_states
 from hub.telephony.tracking.calls import Call, Channel, Leg, Transfer
 
-_PLAIN = [name for name in Call.__slots__ if name not in ("claim_id", "claim_extension", "legs", "transfers")]
+_NOT_PLAIN = ("claim_id", "claim_extension", "is_left_waiting", "legs", "transfers")
+_PLAIN = [name for name in Call.__slots__ if name not in _NOT_PLAIN]
 
 
 async def last_boot(conn: AsyncConnection, pbx: str) -> str:

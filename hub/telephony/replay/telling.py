@@ -6,7 +6,7 @@ nothing that steers it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from hub.crm.addresses import parse_phone
 from hub.guard import shown
 from hub.telephony.replay.replay import FIRST, Step, ToldCall
 from hub.telephony.tracking.calls import Call, Leg
+from hub.telephony.tracking.directions import numbers_called
 
 _STEPS = {
     "offered": "offered to {reason}",
@@ -58,7 +59,7 @@ def as_json(told: ToldCall, *, number: int, region: str) -> dict[str, Any]:
         "outcome": call.outcome,
         "estimated": call.estimated,
         "from": _party(call.from_raw, call.from_name, call.from_extension, region),
-        "to": _party(call.to_raw, "", call.to_extension, region),
+        "to": _party(call.to_raw, "", call.to_extension, region, also=numbers_called(call)),
         "did": call.did,
         "started_at": rfc3339(call.started_at),
         "answered_at": rfc3339(call.answered_at),
@@ -137,8 +138,8 @@ def _hour(at: datetime) -> str:
     return at.astimezone().strftime("%H:%M:%S")
 
 
-def _party(raw: str, name: str, extension: str | None, region: str) -> dict[str, Any]:
-    phone = parse_phone(raw, region)
+def _party(raw: str, name: str, extension: str | None, region: str, also: Iterable[str] = ()) -> dict[str, Any]:
+    phone = next(filter(None, (parse_phone(number, region) for number in (*also, raw))), None)
     return {"raw": raw, "number": phone.value if phone else None, "name": name or None, "extension": extension}
 
 

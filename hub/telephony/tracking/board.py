@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from hub.telephony.tracking.calls import Call, CallMerged, CallOffered, Effect
-from hub.telephony.tracking.directions import SUPERVISOR, Party, PbxRules, known, name_beside, party_of
+from hub.telephony.tracking.dial_strings import caller_number
+from hub.telephony.tracking.directions import SUPERVISOR, Party, PbxRules, known, name_beside, party_of, phone_of
 from hub.telephony.tracking.livecall import LiveCall, LiveChannel
 from hub.telephony.tracking.remembered import Remembered, Shelf
 
@@ -98,6 +100,7 @@ class Board:
             seen_whole = is_birth and uniqueid == linked_id
             call = LiveCall(self._rules.pbx, self.boot, linked_id, started_at=now, estimated=not seen_whole)
             call.linked_ids.append(linked_id)
+            call.is_presented = not is_birth  # as it is shown now, somebody has been told it already
             self._calls[linked_id] = call
         party = self._party(frame, prefix=prefix, is_birth=is_birth)
         channel = LiveChannel(uniqueid, frame[prefix + "Channel"], party, call)
@@ -106,7 +109,7 @@ class Board:
         if call.root is channel:
             self._describe_caller(call, frame, prefix=prefix)
         elif call.root is None and channel.is_person and len(call.legs) == 1:
-            number = known(frame.get(prefix + "ConnectedLineNum"))
+            number = caller_number(known(frame.get(prefix + "ConnectedLineNum")))
             name = name_beside(number, frame.get(prefix + "ConnectedLineName"))
             call.describe_callee(channel, number=number, name=name)
             self._shelf.restore(call, boot=self.boot)
@@ -125,10 +128,28 @@ class Board:
             context = self._born_in.get(endpoint)
         elif len(self._born_in) < MAX_CHANNELS:
             self._born_in[endpoint] = context or ""
-        return party_of(name, self._rules, context=context, caller_id=known(frame.get(prefix + "CallerIDNum")))
+        party = party_of(name, self._rules, context=context, caller_id=known(frame.get(prefix + "CallerIDNum")))
+        return self._without_browser_prefix(name, party)
+
+    def renamed_party(self, channel: LiveChannel, caller_id: str) -> Party:
+        """Return who a phone is by the caller id that it has now; what is known stays where that says nothing."""
+        party = phone_of(channel.name, caller_id=caller_id)
+        known_extension = channel.party.extension
+        if party.extension is None or (known_extension is not None and not known_extension.endswith(party.extension)):
+            return channel.party
+        return replace(channel.party, extension=party.extension)
+
+    def _without_browser_prefix(self, name: str, party: Party) -> Party:
+        """Know FreePBX's browser phone 99101 for the extension 101 where that one has been seen, too."""
+        extension = party.extension
+        if extension is None or len(extension) < 5 or not extension.startswith("99"):
+            return party
+        technology = name.partition("/")[0]
+        has_desk_phone = f"{technology}/{extension[2:]}" in self._born_in
+        return replace(party, extension=extension[2:]) if has_desk_phone else party
 
     def _describe_caller(self, call: LiveCall, frame: Frame, *, prefix: str = "") -> None:
-        number = known(frame.get(prefix + "CallerIDNum"))
+        number = caller_number(known(frame.get(prefix + "CallerIDNum")))
         name = name_beside(number, frame.get(prefix + "CallerIDName"))
         call.describe_caller(number=number, name=name, dialled=known(frame.get(prefix + "Exten")))
         self._shelf.restore(call, boot=self.boot)
@@ -184,6 +205,7 @@ class Board:
             # Whoever called the queue to ask has left the other one of the two standing there.
             if not into.is_claim_open:
                 into.drop_claim()
+            into.is_left_waiting = into.answered_at is not None and into.talk_since is None
             self.say(into, lambda shown: CallOffered(shown, again=True))
 
     def rename(self, channel: LiveChannel, name: str) -> tuple[LiveChannel, LiveChannel] | None:

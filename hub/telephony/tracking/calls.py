@@ -81,6 +81,8 @@ class Call:
     manager_channel: Channel | None = None
     claim_id: str | None = None
     claim_extension: str | None = None
+    is_left_waiting: bool = False
+    """Was answered, then put into a queue of Hub's, and nobody has spoken with the caller since. Not stored."""
     dial_id: str | None = None
     legs: tuple[Leg, ...] = ()
     transfers: tuple[Transfer, ...] = ()

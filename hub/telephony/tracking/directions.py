@@ -10,18 +10,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from hub.telephony.tracking.calls import Direction
+from hub.telephony.tracking.calls import Call, Direction
+from hub.telephony.tracking.dial_strings import number_in
+from hub.telephony.tracking.endpoints import SHORT_NUMBER, extension_of, is_by_hardware, parts_of, tenant_in
 
 # Halves of Local channels and Asterisk's own helpers: they carry sound, but nobody speaks there.
 _WIRING = frozenset(
     "Local Message Surrogate Announcer Recorder Snoop Bridge CBAnn CBRec ConfBridgeRecorder AsyncGoto Parked "
     "UnicastRTP MulticastRTP AudioSocket Console OutgoingSpoolFailed Substitute".split()
 )
-_SUFFIX = re.compile(r"-[0-9a-f]{6,}(;[12])?(<[A-Z]+>)?$")
-_SHORT_NUMBER = re.compile(r"[0-9]{2,6}")
-_EXTENSION = re.compile(r"[0-9]{1,10}")
 _DIALLED = re.compile(r"\+?[0-9]+")
-_LONG_ENOUGH = re.compile(r"\+?[0-9]{3,20}")
 _DIAL_ID = re.compile(r"hub-[0-9a-f]{16}")
 
 SUPERVISOR = "hubspy-"
@@ -32,7 +30,9 @@ UNKNOWN_WORDS = frozenset(("", "<unknown>", "unknown", "anonymous", "s"))
 
 
 # What Asterisk's samples and FreePBX call the contexts of phones and of trunks; names that begin so count as well.
-_INSIDE = ("internal", "from-internal", "from-phones", "phones", "ext-", "from-queue", "macro-dial")
+_INSIDE = (
+    "internal", "from-internal", "from-inside", "from-phones", "phones", "ext-", "from-queue", "macro-dial",
+)  # fmt: skip
 _OUTSIDE = (
     "from-trunk", "from-pstn", "from-did", "from-sip-external", "from-external", "from-outside", "from-dahdi",
     "from-zaptel", "from-analog", "from-provider", "from-siptrunk", "ext-did", "trunk", "inbound", "incoming",
@@ -45,7 +45,7 @@ class PbxRules:
     """What the operator said of one PBX.
 
     `internal_contexts` are those of the phones' endpoints; None where nothing was said: then the usual names count,
-    and under an unusual one an endpoint that is called like an extension is a phone.
+    and under an unusual one an endpoint that is called like an extension is a phone, also beside its tenant's name.
     """
 
     pbx: str
@@ -66,19 +66,27 @@ class Party:
 
 def party_of(name: str, rules: PbxRules, *, context: str | None, caller_id: str = "") -> Party:
     """Classify a channel. `context` is the one it was born in, or None where its birth was not seen."""
-    technology, _, rest = name.partition("/")
-    endpoint = _SUFFIX.sub("", rest)
+    technology, endpoint = parts_of(name)
     if technology in _WIRING or "<ZOMBIE>" in name:
         return Party(endpoint, is_wiring=True, is_phone=False, extension=None)
-    is_phone = counts_as_phone(endpoint, rules, context=context)
-    extension = None
+    is_phone = counts_as_phone(endpoint, rules, context=context, is_by_extension=not is_by_hardware(technology))
     if is_phone:
-        extension = next((word for word in (endpoint, caller_id) if _EXTENSION.fullmatch(word)), None)
-    return Party(endpoint, is_wiring=False, is_phone=is_phone, extension=extension)
+        return phone_of(name, caller_id=caller_id)
+    return Party(endpoint, is_wiring=False, is_phone=False, extension=None)
 
 
-def counts_as_phone(endpoint: str, rules: PbxRules, *, context: str | None) -> bool:
-    """Say whether an endpoint whose channels are born in this context is a phone of ours."""
+def phone_of(name: str, *, caller_id: str) -> Party:
+    """Classify a channel that is known to be a phone."""
+    technology, endpoint = parts_of(name)
+    extension = extension_of(technology, endpoint, caller_id)
+    return Party(endpoint, is_wiring=False, is_phone=True, extension=extension)
+
+
+def counts_as_phone(endpoint: str, rules: PbxRules, *, context: str | None, is_by_extension: bool = True) -> bool:
+    """Say whether an endpoint whose channels are born in this context is a phone of ours.
+
+    `is_by_extension`: its technology names endpoints as the operator likes, not after hardware.
+    """
     if context is not None:
         if rules.internal_contexts is not None:
             return context in rules.internal_contexts
@@ -87,7 +95,15 @@ def counts_as_phone(endpoint: str, rules: PbxRules, *, context: str | None) -> b
             return False
         if context.startswith(_INSIDE):
             return True
-    return bool(_SHORT_NUMBER.fullmatch(endpoint)) and endpoint not in rules.own_numbers
+        tenant = tenant_in(endpoint)
+        if is_by_extension and tenant and tenant.lower() in context.lower():
+            return True
+    return is_by_extension and bool(SHORT_NUMBER.fullmatch(endpoint)) and endpoint not in rules.own_numbers
+
+
+def is_decided_by_context(rules: PbxRules, context: str) -> bool:
+    """Say whether a context alone tells a phone from an outside line."""
+    return rules.internal_contexts is not None or context.startswith((*_OUTSIDE, *_INSIDE))
 
 
 def is_outside_context(context: str) -> bool:
@@ -121,18 +137,21 @@ def first_guess(*, from_phone: bool, dial_id: str | None, dialled: str) -> Direc
 
 
 def dialled_number(dial_string: str, caller_id: str) -> str | None:
-    """Return the number dialled on an outside line, else its caller id.
+    """Return the number dialled on an outside line, else its caller id."""
+    return number_in(dial_string) or known(caller_id) or None
 
-    `dial_string` is the technology's: `+7495…@trunk`, `trunk/sip:7495…@host` (PJSIP), `trunk/7495…` (SIP, DAHDI).
-    The trunk itself may be called by a number, and that one is ours.
+
+def numbers_called(call: Call) -> tuple[str, ...]:
+    """Return in what order to look for the number that an outbound call goes to: as dialled, or as the trunk is asked.
+
+    Where the trunk is asked for the end of what was dialled, the rest was a prefix for the outside line.
     """
-    if digits := _DIALLED.match(dial_string.rpartition("sip:")[2] if "sip:" in dial_string else ""):
-        return digits[0]
-    peer, _, after = dial_string.partition("/")
-    for part in (*after.split("/"), peer.partition("@")[0]):
-        if _LONG_ENOUGH.fullmatch(part):
-            return part
-    return known(caller_id) or None
+    lines = (leg.number for leg in call.legs if leg.role == "callee" and leg.extension is None and leg.number)
+    dialled, asked = call.to_raw, next(lines, None)
+    if not asked or asked == dialled:
+        return (dialled,)
+    is_behind_prefix = dialled.endswith(asked) and not dialled.startswith(("+", "00"))
+    return (asked, dialled) if is_behind_prefix else (dialled, asked)
 
 
 def word_for(channel_name: str) -> str:

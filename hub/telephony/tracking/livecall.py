@@ -84,6 +84,11 @@ class LiveChannel:
         return not self.party.is_wiring
 
     @property
+    def is_originated(self) -> bool:
+        """Tell whether this call began by ringing this one, as a click-to-call does or another program's Originate."""
+        return self.call.root is self and (self.call.dial_id is not None or self.was_dialled)
+
+    @property
     def shown(self) -> str:
         """What this one goes by in a transfer: extension, else number, else the endpoint's name."""
         return self.party.extension or self.number or self.party.endpoint
@@ -111,7 +116,7 @@ class LiveChannel:
         """How it went for this leg: None while that is open."""
         if self.answered_at is not None:
             return "answered"
-        if self.has_placed_a_call and (self.call.root is not self or self.call.dial_id is None):
+        if self.has_placed_a_call and not self.is_originated:
             # The caller's own line: it has no dial status, it gave up or was turned away.
             if self.left_at is None:
                 return None
@@ -163,6 +168,10 @@ class LiveCall:
     to_extension: str | None = None
     did: str | None = None
     dial_id: str | None = None
+    corrected: tuple[str, str] | None = None
+    """Number and name that the dialplan gave the caller since, and that nobody was shown yet."""
+    is_presented: bool = False
+    """Somebody was rung, or the caller has joined a queue: who calls is settled."""
     root: LiveChannel | None = None
     channels: dict[str, LiveChannel] = field(default_factory=dict)
     """Those not hung up yet."""
@@ -177,6 +186,8 @@ class LiveCall:
     queue_channel: LiveChannel | None = None
     has_left_queue: bool = False
     """Left it, and nobody was rung since but for a claim."""
+    is_left_waiting: bool = False
+    """Joined one after a talk, and nobody has spoken with the caller since."""
     times_offered: int = 0
     claim_id: str | None = None
     claim_extension: str | None = None
@@ -295,6 +306,7 @@ class LiveCall:
         at = self.clamp(at)
         if talking:
             self.talk_since = at
+            self.is_left_waiting = False
             if self.answered_at is None:
                 self.answered_at = at
             if self.root is not None and self.root.answered_at is None and self.root.left_at is None:
@@ -339,9 +351,12 @@ class LiveCall:
             return self.said_outcome
         if self.in_queue is not None or self.is_claim_open or self.has_left_queue:
             return "missed" if self.root is not None and self.root.was_turned_away else "abandoned"
-        if self.dial_id is not None and self.root is not None and self.root.answered_at is None:
+        root = self.root
+        is_our_end_rung = root is not None and root.is_originated and (self.dial_id is not None or root.party.is_phone)
+        if is_our_end_rung and root is not None and root.answered_at is None:
             return "failed"  # the manager's own phone: nobody was called
-        results = [leg.result() for leg in self.legs.values() if leg is not self.root]
+        is_client_rung = root is not None and root.is_originated and not is_our_end_rung
+        results = [leg.result() for leg in self.legs.values() if leg is not root or is_client_rung]
         if not results:
             return "missed" if self.direction == "inbound" else "failed"
         if "no_answer" in results or "cancelled" in results:
@@ -378,6 +393,7 @@ class LiveCall:
             manager_channel=Channel(self.manager.name) if self.manager else None,
             claim_id=self.claim_id,
             claim_extension=self.claim_extension,
+            is_left_waiting=self.is_left_waiting,
             dial_id=self.dial_id,
             legs=tuple([channel.leg() for channel in self.legs.values()]),
             transfers=tuple(self.transfers),

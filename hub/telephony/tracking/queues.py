@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from hub.telephony.tracking.board import Board
+from hub.telephony.tracking.callers import Callers
 from hub.telephony.tracking.calls import Announced, CallOffered, ClaimFailed
 from hub.telephony.tracking.directions import PbxRules, known
 from hub.telephony.tracking.livecall import LiveCall, LiveChannel
@@ -24,8 +25,9 @@ _EXTENSION = re.compile(r"[0-9]{1,10}")
 class Queues:
     """The callers in queues, and their claims."""
 
-    def __init__(self, board: Board, rules: PbxRules) -> None:
+    def __init__(self, board: Board, callers: Callers, rules: PbxRules) -> None:
         self._board = board
+        self._callers = callers
         self._rules = rules
 
     def on_join(self, frame: Frame, now: datetime) -> None:
@@ -39,11 +41,13 @@ class Queues:
         call = channel.call
         if call.in_queue == queue:
             return
+        self._callers.present(call)
         call.in_queue = queue
         call.has_left_queue = False
         self._board.touch(call)
         if queue not in self._rules.hub_queues:
             return
+        call.is_left_waiting = call.answered_at is not None and call.talk_since is None
         self.fail_claim(call, "returned")
         call.drop_claim()
         call.queue = queue

@@ -47,6 +47,7 @@ class Shelf:
             "answered_at", "answered_extension", "queue", "claim_id", "claim_extension", "talk_s", "estimated",
         ):  # fmt: skip
             setattr(call, name, getattr(was, name))
+        call.is_left_waiting = was.state == "waiting" and was.answered_at is not None
         call.transfers = list(was.transfers)
         call.times_offered = 1 if was.queue is not None else 0
         call.is_claim_open = was.claim_extension is not None

@@ -99,7 +99,7 @@ class Talk:
         """A line that is up is a person who picked up, except the caller's own: the dialplan answers that one."""
         channel.is_up = True
         call = channel.call
-        is_rung = not channel.has_placed_a_call or (call.root is channel and call.dial_id is not None)
+        is_rung = not channel.has_placed_a_call or channel.is_originated
         if channel.answered_at is None and is_rung:
             channel.answered_at = call.clamp(now)
         channel.changed()

@@ -8,15 +8,15 @@ become part of another, exactly once, and never again.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from hub.telephony.tracking.board import Board
 from hub.telephony.tracking.bridges import Bridges
+from hub.telephony.tracking.callers import Callers
 from hub.telephony.tracking.calls import Call, CallChanged, CallEnded, Effect
-from hub.telephony.tracking.directions import PbxRules, dialled_number, known, name_beside
-from hub.telephony.tracking.livecall import LiveCall, LiveChannel
+from hub.telephony.tracking.directions import PbxRules
+from hub.telephony.tracking.livecall import LiveChannel
 from hub.telephony.tracking.lots import Lots
 from hub.telephony.tracking.older import Older, is_old
 from hub.telephony.tracking.queues import Queues
@@ -27,8 +27,6 @@ __all__ = ["CallTracker", "PbxRules"]
 
 Frame = Mapping[str, str]
 
-_NUMBER = re.compile(r"\+?[0-9]{1,20}")
-
 
 class CallTracker:
     """The calls of one PBX. Feed it every frame of one `PbxLink`, and a `resync` after each `Up`."""
@@ -37,7 +35,8 @@ class CallTracker:
         """`known_calls`: the open calls that a former process stored; a `resync` that finds them takes them up."""
         self._board = Board(rules, boot=boot, known_calls=known_calls)
         self._talk = Talk(self._board)
-        self._queues = Queues(self._board, rules)
+        self._callers = Callers(self._board, self._talk, rules)
+        self._queues = Queues(self._board, self._callers, rules)
         self._transfers = Transfers(self._board, self._talk)
         self._lots = Lots(self._board, self._talk)
         self._older = Older()
@@ -45,8 +44,8 @@ class CallTracker:
         self._handlers: dict[str, Callable[[Frame, datetime], None]] = {
             "Newchannel": self._on_new_channel,
             "Newstate": self._on_new_state,
-            "NewCallerid": self._on_new_caller_id,
-            "OriginateResponse": self._on_originate_response,
+            "NewCallerid": self._callers.on_new_caller_id,
+            "OriginateResponse": self._callers.on_originate_response,
             "MessageWaiting": self._on_message_waiting,
             "Rename": self._talk.on_rename,
             "DialBegin": self._on_dial_begin,
@@ -229,34 +228,6 @@ class CallTracker:
             channel.changed()
             self._board.touch(channel.call)
 
-    def _on_new_caller_id(self, frame: Frame, now: datetime) -> None:
-        """Take the number of a caller who had none at birth: some trunks tell it late.
-
-        A click-to-call shows the manager whom it will call: on the way there that is the only word of the number.
-        """
-        channel = self._board.find(frame)
-        if channel is None or channel.call.root is not channel:
-            return
-        call, number = channel.call, known(frame.get("CallerIDNum"))
-        if call.dial_id is not None:
-            self._note_dialled(call, number)
-        elif not call.from_raw and number:
-            call.from_raw = number
-            call.from_name = call.from_name or name_beside(number, frame.get("CallerIDName"))
-            channel.number = number
-            channel.changed()
-            self._board.touch(call)
-
-    def _on_originate_response(self, frame: Frame, now: datetime) -> None:
-        """Take the number from the answer to a click-to-call, which names it even where nobody picked up."""
-        if channel := self._board.channels.get(frame.get("Uniqueid", "")):
-            self._note_dialled(channel.call, frame.get("Exten", ""))
-
-    def _note_dialled(self, call: LiveCall, number: str) -> None:
-        if call.dial_id is not None and not call.to_raw and _NUMBER.fullmatch(number):
-            call.to_raw = number
-            self._board.touch(call)
-
     # Dials: who is rung, and how that went
 
     def _on_dial_begin(self, frame: Frame, now: datetime) -> None:
@@ -269,11 +240,10 @@ class CallTracker:
         rung.changed()
         call = rung.call
         self._board.touch(call)
-        if rung is call.root and not rung.party.is_phone and rung.number is None:
-            # A click-to-call that rings the manager's own mobile first.
-            rung.number = dialled_number(frame.get("DialString", ""), "")
-            call.from_raw = call.from_raw or rung.number or ""
-        if rung is call.root or not rung.is_person:
+        if not rung.is_person:
+            return
+        self._callers.on_rung(frame, dials, rung, now)
+        if rung is call.root:
             return
         party = rung.party
         if call.is_claim_open and party.extension == call.claim_extension:
@@ -281,13 +251,17 @@ class CallTracker:
             return
         call.has_left_queue = False
         if not party.is_phone:
-            rung.number = dialled_number(frame.get("DialString", ""), known(frame.get("DestCallerIDNum")))
             if call.direction == "internal":
                 call.direction = "outbound"
-            if rung.number is None and call.direction == "outbound" and call.answered_at is None:
-                rung.number = call.to_raw or None
+            if call.direction == "outbound":
+                self._callers.goes_outside(frame, rung)
+                if rung.number is None and call.answered_at is None:
+                    rung.number = call.to_raw or None
         elif call.root is not None and call.root.party.is_phone and call.dial_id is None and call.answered_at is None:
             call.direction = "internal"
+        elif call.direction == "outbound" and call.from_extension is None and call.dial_id is None:
+            # A client who was rung first is put through to this phone.
+            call.from_extension, call.from_raw = party.extension, call.from_raw or party.extension or ""
         if party.is_phone and call.to_extension is None and call.queue is None and call.direction != "outbound":
             call.to_extension = party.extension
 
@@ -356,6 +330,8 @@ class CallTracker:
     def _hang_up(self, channel: LiveChannel, now: datetime) -> None:
         call = channel.call
         others = self._talk.bridges.heard_by(channel)
+        if channel is call.root:
+            self._callers.present(call)
         self._talk.bridges.leave(channel)
         channel.left_at = max(call.clamp(now), channel.answered_at or channel.rang_at or call.started_at)
         channel.changed()
