@@ -1,7 +1,8 @@
 """What follows from a call that was stored: it is offered to a team, given back, closed; or the caller is called back.
 
 Decides when a caller becomes a lead, and when a call-back is opened and closed: by every unanswered call from outside
-that has a number to dial and a team, and by the next answered call with that number in either direction. Invariant:
+that has a number to dial and a team, by every talk that was handed on to a team's queue and given up there, and by the
+next answered call with that number in either direction. Invariant:
 writing the same effects again opens, closes and counts nothing twice.
 """
 
@@ -23,6 +24,14 @@ from hub.telephony.backfill import late
 from hub.telephony.intake.rows import UNANSWERED, Stored
 from hub.telephony.routing import waymarks
 from hub.telephony.tracking.calls import Call
+
+
+@dataclass(frozen=True, slots=True)
+class _CallBack:
+    """A number that is owed a call, and the lead that says so; None where the dialplan has noted it already."""
+
+    number: str
+    lead_id: int | None
 
 
 @dataclass(slots=True)
@@ -128,28 +137,30 @@ class Aftermath:
                     continue
                 await leads.close_callback(self.conn, address=number, spoken_by=speaker, now=self.now)
                 to_call.discard(number)
-            if is_answered(call):
-                if call.state == "ended" and not stored.was_ended:
-                    await self._hand_lead_to_manager(stored)
-                    if stored.team_id is not None and stored.answered_user_id is not None and not self.is_late:
-                        teams = [stored.team_id]
-                        await presence.after_call(
-                            self.conn, stored.answered_user_id, teams, self.now, ended_at=call.ended_at
-                        )
-            elif (missed := await self._call_back(call, stored)) is not None:
-                to_call.add(missed)
+            owed = await self._call_back(call, stored)
+            if owed is not None:
+                to_call.add(owed.number)
+            if is_answered(call) and call.state == "ended" and not stored.was_ended:
+                await self._hand_lead_to_manager(stored, but_not=owed.lead_id if owed else None)
+                if stored.team_id is not None and stored.answered_user_id is not None and not self.is_late:
+                    teams = [stored.team_id]
+                    await presence.after_call(
+                        self.conn, stored.answered_user_id, teams, self.now, ended_at=call.ended_at
+                    )
 
-    async def _call_back(self, call: Call, stored: Stored) -> str | None:
-        """Have the team call an unanswered caller back; return the number, None where nobody can or need be called."""
+    async def _call_back(self, call: Call, stored: Stored) -> _CallBack | None:
+        """Have the team call an unanswered caller back; None where nobody can or need be called."""
         number = self._outside(call, stored)
-        if stored.was_ended or call.direction != "inbound" or stored.team_id is None or not number:
+        if stored.was_ended or call.state != "ended" or stored.team_id is None or not number:
             return None
-        if call.outcome not in UNANSWERED or await self._is_blocked(call, stored):
+        # Whoever was talked with and handed on to a team's queue waits for that team, whichever way the call went.
+        is_owed = call.is_left_waiting or (call.direction == "inbound" and call.outcome in UNANSWERED)
+        if not is_owed or await self._is_blocked(call, stored):
             return None
         if self.is_late and await late.was_spoken_with_since(self.conn, number, call):
             return None
         if await waymarks.is_noted(self.conn, stored.id, stored.team_id, number):
-            return number
+            return _CallBack(number, None)
         item = self.items.get(stored.id)
         has_joined = item is not None and item.data.get("lead_id") is not None
         at = call.ended_at or self.now
@@ -158,7 +169,7 @@ class Aftermath:
         if call.outcome == "voicemail":
             data["wish"] = "voicemail"
         await leads.offer(self.conn, lead_id, title=stored.shown_name, data=data, now=at)
-        return number
+        return _CallBack(number, lead_id)
 
     async def _is_blocked(self, call: Call, stored: Stored) -> bool:
         """Tell whether the blacklist names a caller, also one whom a dialplan let in without asking Hub."""
@@ -190,11 +201,14 @@ class Aftermath:
             now=at,
         )
 
-    async def _hand_lead_to_manager(self, stored: Stored) -> None:
-        """A stranger whose call was answered stays with the manager who answered, as a lead in their work."""
+    async def _hand_lead_to_manager(self, stored: Stored, *, but_not: int | None) -> None:
+        """A stranger whose call was answered stays with the manager who answered, as a lead in their work.
+
+        Except for the lead `but_not`: its team is to call back.
+        """
         item = self.items.get(stored.id)
         lead_id = item.data.get("lead_id") if item else None
-        if lead_id is None or stored.answered_user_id is None or stored.client_id is not None:
+        if lead_id is None or lead_id == but_not or stored.answered_user_id is None or stored.client_id is not None:
             return
         data = {"reason": "new", "call_id": stored.id}
         await leads.offer(self.conn, lead_id, title=stored.shown_name, data=data, now=self.now)

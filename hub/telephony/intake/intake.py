@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,9 +38,14 @@ from hub.telephony.tracking.calls import (
     ClaimConnected,
     ClaimFailed,
     Effect,
+    Leg,
 )
 
 __all__ = ["CallIntake", "candidate_data", "latest_snapshots_only"]
+
+
+LONGEST_UNHEARD = timedelta(minutes=5)
+"""A call that is gone after a gap is taken to have gone on for this long at most: a night is no waiting time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,24 +122,41 @@ class CallIntake:
                 heard = Heard(effect.call, stored.id, stored.team_id, stored.client_id, fields)
                 await announced.receive(after.conn, name, heard, now=after.now)
 
-    async def end_vanished(self, pbx: str, alive: Set[tuple[str, str]], *, now: datetime) -> int:
-        """End, as estimated, the open calls of a PBX whose (boot, linked id) it no longer knows; return how many."""
+    async def end_vanished(
+        self, pbx: str, alive: Set[tuple[str, str]], *, now: datetime, heard_until: datetime | None = None
+    ) -> int:
+        """End, as estimated, the open calls of a PBX whose (boot, linked id) it no longer knows; return how many.
+
+        `heard_until`: when the PBX was heard last before it was asked for the calls it knows.
+        """
         async with self.db.begin() as conn:
             held = sa.select(calls.c.id).where(calls.c.pbx == pbx, calls.c.state != "ended").with_for_update()
             await conn.execute(held)
             gone = [call for call in await recall.open_calls(conn, pbx) if (call.boot, call.linked_id) not in alive]
-            await self.store_within(conn, [CallEnded(_ended_unseen(call, now)) for call in gone], now=now)
+            await self.store_within(conn, [CallEnded(_ended_unseen(call, now, heard_until)) for call in gone], now=now)
         return len(gone)
 
 
-def _ended_unseen(call: Call, now: datetime) -> Call:
-    """Give a call whose end nobody saw the end that is most likely."""
+def _ended_unseen(call: Call, now: datetime, heard_until: datetime | None) -> Call:
+    """Give a call whose end nobody saw the end that is most likely: soon after it was last heard of."""
     outcome = "answered" if call.answered_at else "abandoned" if call.queue else "missed"
-    ended_at = max(now, call.answered_at or call.started_at)
-    talk_s = (ended_at - call.answered_at).total_seconds() if call.answered_at else 0.0
-    legs = tuple(leg if leg.left_at else replace(leg, left_at=ended_at) for leg in call.legs)
+    latest = now if heard_until is None else min(now, heard_until + LONGEST_UNHEARD)
+    ended_at = max(latest, call.answered_at or call.started_at)
+    is_left_waiting = call.answered_at is not None and call.state == "waiting"
+    talk_s = call.talk_s
+    if call.answered_at and not is_left_waiting:
+        talk_s = (ended_at - call.answered_at).total_seconds()
+    legs = tuple(leg if leg.left_at else _left_unseen(leg, ended_at) for leg in call.legs)
     ended: dict[str, Any] = {"state": "ended", "outcome": outcome, "estimated": True, "ended_at": ended_at}
-    return replace(call, **ended, talk_s=talk_s, legs=legs)
+    ended |= {"wait_s": ((call.answered_at or ended_at) - call.started_at).total_seconds(), "talk_s": talk_s}
+    return replace(call, **ended, is_left_waiting=is_left_waiting, legs=legs)
+
+
+def _left_unseen(leg: Leg, at: datetime) -> Leg:
+    """Have a line end that nobody saw end: who was not spoken with gave up, or stopped ringing because they did."""
+    left_at = max(filter(None, (at, leg.rang_at, leg.answered_at)))
+    result = leg.result or ("answered" if leg.answered_at is not None else "cancelled")
+    return replace(leg, left_at=left_at, result=result)
 
 
 def _talks(snapshots: Mapping[Key, Call], written: Mapping[Key, Entry]) -> dict[int, tuple[Call, Stored]]:

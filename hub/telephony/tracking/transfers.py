@@ -119,13 +119,16 @@ class Transfers:
         return transfer
 
     def _target(self, first: LiveChannel, second: LiveChannel, target: LiveChannel | None) -> str:
-        """Say to whom an attended transfer goes: who was spoken with, else the number that was dialled for it."""
+        """Say to whom an attended transfer goes: the number that was dialled for it, else who was spoken with.
+
+        That of a group or a queue is what was dialled; who of it answered stands in the legs.
+        """
         by = {first.leg_id, second.leg_id}
+        consult: LiveCall = second.call
+        if consult is not first.call and consult.root is second and (consult.to_raw or consult.to_extension):
+            return consult.to_raw or consult.to_extension or ""
         if target is not None and target.is_person and target.leg_id not in by:
             return target.shown
-        consult: LiveCall = second.call
-        if consult is not first.call and consult.root is second:
-            return consult.to_extension or consult.to_raw
         if target is not None and (word := word_for(target.name)):
             return word
         rung = [c for c in consult.channels.values() if c.is_person and c.was_dialled and c.leg_id not in by]
