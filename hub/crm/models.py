@@ -116,6 +116,28 @@ sessions = sa.Table(
     moment("expires_at", nullable=False),
     moment("revoked_at"),
     sa.Column("user_agent", sa.String(300), nullable=False, server_default=""),
+    sa.Column("address", sa.String(45), nullable=False, server_default=""),
+)
+
+known_devices = sa.Table(
+    "known_devices",
+    metadata,
+    sa.Column("token_hash", sa.String(64), primary_key=True),
+    sa.Column("user_id", BigId, sa.ForeignKey("users.id"), primary_key=True, index=True),
+    moment("seen_at", nullable=False),
+    moment("expires_at", nullable=False),
+)
+"""Browsers that a person has signed in with. One browser may be several people's."""
+
+password_resets = sa.Table(
+    "password_resets",
+    metadata,
+    id_column(),
+    sa.Column("token_hash", sa.String(64), nullable=False, unique=True),
+    link("user_id", "users", nullable=False),
+    moment("created_at", nullable=False),
+    moment("expires_at", nullable=False),
+    moment("used_at"),
 )
 
 tokens = sa.Table(
@@ -124,7 +146,10 @@ tokens = sa.Table(
     id_column(),
     sa.Column("token_hash", sa.String(64), nullable=False, unique=True),
     link("user_id", "users", nullable=False),
+    sa.Column("name", sa.String(100), nullable=False, server_default=""),
     moment("created_at", nullable=False),
+    moment("expires_at"),
+    moment("used_at"),
     moment("revoked_at"),
 )
 

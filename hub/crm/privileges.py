@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub import guard
 from hub.crm.access import Privilege
-from hub.crm.addresses import parse_email
 from hub.crm.audit import record
 from hub.crm.models import user_privileges, users
+from hub.crm.people import account_key
 from hub.errors import NotFound, Refused
 from hub.store.upsert import insert
 
@@ -41,7 +41,7 @@ async def held_by(conn: AsyncConnection, user_id: int) -> list[Privilege]:
 
 async def user_id_of(conn: AsyncConnection, email: str) -> int:
     """Return whose e-mail address this is. Raises NotFound."""
-    user_id = (await conn.execute(sa.select(users.c.id).where(users.c.email == (parse_email(email) or "")))).scalar()
+    user_id = (await conn.execute(sa.select(users.c.id).where(users.c.email == account_key(email)))).scalar()
     if user_id is None:
         raise NotFound("user_missing", f"no user {guard.shown(email)}")
     return int(user_id)

@@ -1,45 +1,26 @@
 """Signing in and out, and the language a browser is spoken to in.
 
-Decides who may try a password and how often; `crm.people` decides whether it is right. Invariants: an unknown e-mail
-and a wrong password are answered alike, a sign-in always begins a new session, and a flood of tries can neither fill
-the memory nor take every database connection.
+`sign_in_limits` decides how often a password may be tried, `crm.people` whether it is right. Invariants: an unknown
+e-mail and a wrong password are answered alike, a sign-in always begins a new session, and a flood of tries can neither
+fill the memory nor take every database connection.
 """
 
 from __future__ import annotations
 
-import asyncio
-from datetime import timedelta
-from math import ceil
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from hub.clock import monotonic_s
-from hub.crm import directory, people, presence
+from hub.crm import directory, known_devices, people, presence
 from hub.crm.access import Actor, load_actor
-from hub.errors import Refused, TooMany
+from hub.crm.people import AccountKey
+from hub.errors import NotSignedIn, Refused, TooMany, Unavailable
 from hub.web import render
 from hub.web.client_address import network_of
-from hub.web.door import LANGUAGES, LIVE, is_https, session_cookie
-from hub.web.limits import SlidingLimit
+from hub.web.door import LANGUAGES, LIVE, device_cookie, is_https, session_cookie
 from hub.web.routes import Route
+from hub.web.sign_in_limits import LIMITS
 from hub.web.visit import Visit
-
-AT_ONCE = 2
-MAY_WAIT = 30
-
-
-class Limits:
-    """What bounds sign-ins in this process."""
-
-    def __init__(self) -> None:
-        self.by_address = SlidingLimit(60, timedelta(minutes=5))
-        self.by_email = SlidingLimit(10, timedelta(minutes=5))
-        self.turns = asyncio.Semaphore(AT_ONCE)
-        self.waiting = 0
-
-
-LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
 
 
 def safe_next(text: str) -> str:
@@ -73,60 +54,67 @@ def _form(
 
 
 async def login(visit: Visit) -> web.StreamResponse:
-    email = visit.form.text("email", max_chars=254)
-    password = visit.form.fields.get("password", "")
+    typed = visit.form.text("email", max_chars=254)
+    account = people.account_key(typed)
     next_path = visit.form.text("next")
-    limits = visit.request.app[LIMITS]
+    device = visit.request.cookies.get(device_cookie(visit.services), "")
     try:
-        _count_try(limits, network_of(visit.client_address), email.lower())
-        user_id = await _checked(visit, limits, email, password)
+        user_id = await _signed_in(visit, account, device)
     except TooMany as error:
-        response = _form(visit, next_path=next_path, email=email, error="too_many", status=error.status)
+        response = _form(visit, next_path=next_path, email=typed, error="too_many", status=error.status)
         response.headers["Retry-After"] = str(error.details["retry_after_s"])
         return response
     if user_id is None:
-        return _form(visit, next_path=next_path, email=email, error="wrong", status=401)
-    limits.by_email.forgive(email.lower())
+        return _form(visit, next_path=next_path, email=typed, error="wrong", status=401)
+    return await begin_session(visit, user_id, device=device, next_path=safe_next(next_path))
+
+
+async def _signed_in(visit: Visit, account: AccountKey, device: str) -> int | None:
+    """Return whose password was typed, None where it is wrong. Raises TooMany, Unavailable."""
+    limits = visit.request.app[LIMITS]
+    known = False
+    if device:
+        async with visit.db.read() as conn:
+            known = await known_devices.is_known(conn, device, account, now=visit.now)
+    network = network_of(visit.client_address)
+    one = await limits.count(account, network, device=known_devices.digest(device) if known else None)
+    try:
+        async with limits.turn(known=known):
+            async with visit.db.read() as conn:
+                user_id, stored = await people.password_of(conn, account)
+            is_right = await people.fits(stored, visit.form.fields.get("password", ""))
+    except (TooMany, Unavailable):
+        # No password was looked at.
+        await limits.attempts.give_back(one)
+        raise
+    if not is_right or user_id is None:
+        return None
+    await limits.forgive(one)
+    return user_id
+
+
+async def begin_session(visit: Visit, user_id: int, *, device: str, next_path: str) -> web.Response:
+    """Sign a person in: a new session, and a browser that is known from now on."""
     async with visit.db.begin() as conn:
         if visit.session is not None:
             await people.revoke_session(conn, visit.session.id, now=visit.now)
         agent = visit.request.headers.get("User-Agent", "")
-        secret = await people.open_session(conn, user_id, user_agent=agent, now=visit.now)
+        address = visit.client_address
+        secret = await people.open_session(conn, user_id, user_agent=agent, address=address, now=visit.now)
+        known = await known_devices.remember(conn, user_id, device, now=visit.now)
         await presence.arrive(conn, user_id, now=visit.now)
         actor = await load_actor(conn, user_id)
-    assert actor is not None
-    response = web.Response(status=303, headers={"Location": safe_next(next_path) or home_of(actor)})
-    response.set_cookie(
-        session_cookie(visit.services),
-        secret,
-        max_age=int(people.SESSION_LASTS.total_seconds()),
-        path="/",
-        httponly=True,
-        secure=is_https(visit.services),
-        samesite="Lax",
-    )
+    if actor is None:
+        raise NotSignedIn("not_signed_in", "this account was disabled a moment ago")
+    response = web.Response(status=303, headers={"Location": next_path or home_of(actor)})
+    is_secure = is_https(visit.services)
+    for name, value, lasts, same_site in (
+        (session_cookie(visit.services), secret, people.SESSION_LASTS, "Lax"),
+        (device_cookie(visit.services), known, known_devices.LASTS, "Strict"),
+    ):
+        seconds = int(lasts.total_seconds())
+        response.set_cookie(name, value, max_age=seconds, path="/", httponly=True, secure=is_secure, samesite=same_site)
     return response
-
-
-def _count_try(limits: Limits, address: str, email: str) -> None:
-    now_s = monotonic_s()
-    wait_s = max(limits.by_address.wait_s(address, now_s=now_s), limits.by_email.wait_s(email, now_s=now_s))
-    if wait_s > 0:
-        raise TooMany("too_many_tries", "too many tries", retry_after_s=ceil(wait_s))
-    limits.by_address.note(address, now_s=now_s)
-    limits.by_email.note(email, now_s=now_s)
-
-
-async def _checked(visit: Visit, limits: Limits, email: str, password: str) -> int | None:
-    """Check a password when its turn comes: the hash takes 64 MiB and a database connection while it runs."""
-    if limits.waiting >= MAY_WAIT:
-        raise TooMany("too_many_tries", "too many people are signing in", retry_after_s=5)
-    limits.waiting += 1
-    try:
-        async with limits.turns, visit.db.read() as conn:
-            return await people.check_password(conn, email, password)
-    finally:
-        limits.waiting -= 1
 
 
 async def logout(visit: Visit) -> web.StreamResponse:

@@ -33,6 +33,11 @@ def session_cookie(services: Services) -> str:
     return "__Host-hub_session" if is_https(services) else "hub_session"
 
 
+def device_cookie(services: Services) -> str:
+    """The cookie of a browser that somebody signed in with before (`crm.known_devices`)."""
+    return "__Host-hub_device" if is_https(services) else "hub_device"
+
+
 def is_https(services: Services) -> bool:
     return services.settings.web.public_url.startswith("https://")
 

@@ -16,13 +16,12 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from hub.clock import monotonic_s
 from hub.errors import Refused, Unavailable
 from hub.settings import Pbx
+from hub.store.attempts import Limit, LocalAttempts, Try
 from hub.telephony.routing.route_facts import Question, gather
 from hub.telephony.routing.routing import answer_line, decide
 from hub.web.client_address import network_of
-from hub.web.limits import SlidingLimit
 from hub.web.routes import Route
 from hub.web.team_rules import place_of
 from hub.web.visit import Services, Visit, read_body
@@ -34,6 +33,7 @@ MAX_BODY_BYTES = 2048
 MAX_FIELDS = 12
 DEADLINE_S = 0.28
 AT_ONCE = 20
+WRONG = Limit("pbx-secret", 30, timedelta(minutes=1))
 _NOBODY = Pbx(name="nobody", username="")
 
 
@@ -42,7 +42,7 @@ class Questions:
     """What is asked now, and how often somebody asked without the secret."""
 
     open: int = 0
-    wrong: SlidingLimit = field(default_factory=lambda: SlidingLimit(30, timedelta(minutes=1)))
+    wrong: LocalAttempts = field(default_factory=LocalAttempts)
 
 
 QUESTIONS: web.AppKey[Questions] = web.AppKey("pbx_questions", Questions)
@@ -56,7 +56,7 @@ async def route(visit: Visit) -> web.StreamResponse:
         return _text("the question cannot be read", status=400)
     pbx = _asking(visit.services, asked)
     if pbx is None:
-        return _refuse_stranger(visit, questions)
+        return await _refuse_stranger(visit, questions)
     if questions.open >= AT_ONCE:
         return _text("too many questions at once", status=503)
     questions.open += 1
@@ -98,12 +98,10 @@ def _asking(services: Services, asked: dict[str, str]) -> Pbx | None:
     return pbx if is_right and secret else None
 
 
-def _refuse_stranger(visit: Visit, questions: Questions) -> web.Response:
+async def _refuse_stranger(visit: Visit, questions: Questions) -> web.Response:
     peer = network_of(visit.client_address)
-    now_s = monotonic_s()
-    if questions.wrong.wait_s(peer, now_s=now_s) > 0:
+    if await questions.wrong.take(Try(((WRONG, peer),))) > 0:
         return _text("too often", status=429)
-    questions.wrong.note(peer, now_s=now_s)
     log.warning("somebody at %s asked for a route without the secret of a PBX", peer)
     return _text("who are you?", status=403)
 

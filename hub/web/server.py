@@ -14,6 +14,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from hub.errors import HubError, NotSignedIn
+from hub.store.attempts import open_attempts
 from hub.web import auth, health, listening, pbx, render, security
 from hub.web.api import endpoint
 from hub.web.api.table import API_ROUTES
@@ -22,6 +23,7 @@ from hub.web.errors import Bug, Compressed, error_of_status, json_error, with_he
 from hub.web.live import LiveFeed
 from hub.web.pages.table import PAGE_ROUTES
 from hub.web.routes import Route
+from hub.web.sign_in_limits import LIMITS, SignInLimits
 from hub.web.visit import MAX_UPLOAD_BYTES, Services
 
 __all__ = ["ROUTES", "Services", "make_app"]
@@ -46,13 +48,14 @@ def make_app(services: Services) -> web.Application:
     app[SERVICES] = services
     app[LIVE] = LiveFeed(services.db)
     app[health.COUNTS] = health.Counts()
-    app[auth.LIMITS] = auth.Limits()
+    app[LIMITS] = SignInLimits(open_attempts(services.settings.hub.redis))
     app[listening.LISTENERS] = listening.Listeners()
     app[pbx.QUESTIONS] = pbx.Questions()
     app[render.PAGES] = render.Pages.load()
     app.on_response_prepare.append(security.hardener(services.settings.web.public_url))
     app.on_shutdown.append(_end_streams)
     app.cleanup_ctx.append(_read_feed)
+    app.on_cleanup.append(_close_attempts)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, behind_door(route))
     return app
@@ -64,6 +67,10 @@ async def _read_feed(app: web.Application) -> AsyncIterator[None]:
         reader = tasks.create_task(app[LIVE].run())
         yield
         reader.cancel()
+
+
+async def _close_attempts(app: web.Application) -> None:
+    await app[LIMITS].attempts.close()
 
 
 async def _end_streams(app: web.Application) -> None:

@@ -11,8 +11,7 @@ from argon2 import PasswordHasher
 from hub.settings import HubSection, Settings, WebSection
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
-from hub.web import auth
-from hub.web.auth import LIMITS
+from hub.web.sign_in_limits import LIMITS, MAY_WAIT
 from tests.testbed.events import listening
 from tests.testbed.site import Site, running_site
 
@@ -152,7 +151,7 @@ async def test_a_flood_of_sign_ins_takes_neither_memory_nor_the_database(site: S
             return answer.status
 
     async with asyncio.TaskGroup() as tasks:
-        tries = [tasks.create_task(flood(n)) for n in range(auth.MAY_WAIT + 20)]
+        tries = [tasks.create_task(flood(n)) for n in range(MAY_WAIT + 20)]
         ready = tasks.create_task(page())
     assert ready.result() == 200
     statuses = [one.result() for one in tries]
