@@ -2,7 +2,8 @@
 
 Names in the JSON: `subject`, `text`, `html`, `message_id`, `auto`, `date`, `also_has` … as of `ParsedMessage`; `from_`
 is `[name, address]` or null; `to`, `cc` are addresses; `files` are `[name, type, size or null, inline]`; `…_has` are
-pieces that must be in it, `…_not` that must not; `about` is compared by the keys given, deeply.
+pieces that must be in it, `…_not` that must not; `about` is compared by the keys given, deeply; `came_back` are the
+recipients that a notice names.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from hub.mail.intake import bounces
 from hub.mail.reading.mime import ParsedMessage, parse
 from hub.mail.reading.parsing import read
 from tests.corpus.make import FOLDER, all_cases
@@ -37,7 +39,12 @@ def test_a_message_is_read_as_it_was_meant(name: str) -> None:
     got = parse(raw)
     assert expected
     for key, value in expected.items():
-        compare(got, key, value)
+        if key == "came_back":
+            notice = bounces.read(raw)
+            assert notice is not None
+            assert [one.address for one in notice.recipients] == value
+        else:
+            compare(got, key, value)
     whole = read(raw, mark="mark")
     assert whole.parsed == got
     assert_fits(whole)

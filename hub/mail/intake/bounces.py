@@ -1,7 +1,7 @@
 """Mail that came back: for whom it was, why, for good or for now, and which message it was.
 
 Decides what a notice of a mail system says: the machine's part first (RFC 3464), then what some hundred programs
-write in words (flufl.bounce), then the sentences of Exchange, Yandex, Mail.ru and Gmail in Russian and English. Does
+write in words (flufl.bounce), then what others do (`failed_words`), in Russian, English and German. Does
 not know what Hub has sent: `effects` holds every word of it against that. Pure. Invariant: `read` never raises, looks
 at a bounded beginning, and calls nothing permanent that says of itself that it is still trying.
 
@@ -21,6 +21,7 @@ from flufl.bounce import all_failures
 
 from hub import guard
 from hub.crm.addresses import parse_email
+from hub.mail.intake import failed_words
 from hub.mail.reading.charsets import decode
 
 MAX_BYTES = 256 * 1024
@@ -31,7 +32,7 @@ MAX_RECIPIENTS = 200
 
 _ID = re.compile(r"<[^<>\s]{3,498}>")
 _ID_LINE = re.compile(r"(?im)^[> \t|]{0,20}message-id:[ \t]{0,20}(<[^<>\s]{3,498}>)")
-_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,200}\.[A-Za-z0-9-]{2,40}")
+_ADDRESS = re.compile(failed_words.ADDRESS)
 _STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.])")
 _CODE = re.compile(r"(?<![\d.])([45]\d\d)[\s-]")
 _STILL_TRYING = re.compile(
@@ -42,7 +43,7 @@ _STILL_TRYING = re.compile(
     re.IGNORECASE,
 )
 _RETURNED = re.compile(
-    r"(?im)^.{0,20}(original message( headers)?|исходн(ое сообщение|ый текст)|заголовки (исходного )?сообщения|"
+    r"(?im)^.{0,20}(original message( headers)?(?! was)|исходн(ое сообщение|ый текст)|заголовки (исходного )?сообщения|"
     r"this is a copy of (your|the) message|below this line is a copy|return-path:)"
 )
 
@@ -99,6 +100,10 @@ def _read(raw: bytes) -> Bounce | None:
             beginning = email.message_from_bytes(raw[:MAX_WORDS_BYTES], policy=policy.compat32)
         recipients = _by_header(message, status, is_permanent, reason)
         recipients += _by_words(beginning, status, is_trying, reason)
+        recipients = recipients or [
+            Failed(one, status, is_permanent, reason)
+            for one in failed_words.recipients_in(told, _its_own(message))[:MAX_RECIPIENTS]
+        ]
     ids = _ids(message, parts, words)
     named = tuple(dict.fromkeys(filter(None, map(parse_email, _ADDRESS.findall(told)[:MAX_RECIPIENTS]))))
     once = {one.address: one for one in reversed(recipients[:MAX_RECIPIENTS])}
@@ -153,6 +158,12 @@ def _by_header(message: Message, status: str, is_permanent: bool, reason: str) -
     named = _value(message, "x-failed-recipients")
     addresses = filter(None, map(parse_email, re.split(r"[,\s]+", named)[:MAX_RECIPIENTS]))
     return [Failed(address, status, is_permanent, reason) for address in addresses]
+
+
+def _its_own(message: Message) -> set[str]:
+    """Addresses of the notice itself: who wrote it, and to whom."""
+    named = " ".join(_value(message, name) for name in ("from", "to", "reply-to", "delivered-to"))
+    return {address for one in _ADDRESS.findall(named)[:MAX_RECIPIENTS] if (address := parse_email(one))}
 
 
 def _by_words(message: Message, status: str, is_trying: bool, reason: str) -> list[Failed]:

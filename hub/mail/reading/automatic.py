@@ -1,8 +1,9 @@
 """Who wrote a message: a person, or which kind of machine.
 
-Decides by the head alone what makes no lead and nothing to do: answers of machines, mail that came back, lists,
-reports, spam. Where a sign is weak a person is assumed, since a lead that is lost costs more than one too many.
-Pure. Invariant: what an answering machine sends is never `none` if it follows RFC 3834, so two of them cannot talk.
+Decides what makes no lead and nothing to do: answers of machines, mail that came back, lists, reports, spam. The head
+counts first; where it leaves a doubt, the parts and the first sentences do (`notices`, `away`). Where a sign is weak a
+person is assumed, since a lead that is lost costs more than one too many. Pure. Invariant: what an answering machine
+sends is never `none` if it follows RFC 3834, so two of them cannot talk.
 
 Source: RFC 3834, 3464, 8098, 2919, 7489, 8460; MS-OXCMAIL (X-Auto-Response-Suppress); what Exchange, Gmail, Yandex,
 Mail.ru, Exim and vacation programs really send.
@@ -11,30 +12,16 @@ Mail.ru, Exim and vacation programs really send.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection
 from typing import Literal
 
+from hub.mail.reading import notices
+from hub.mail.reading.away import is_away
 from hub.mail.reading.headers import Head
-from hub.mail.reading.people import addresses
+from hub.mail.reading.people import sender
 
 Auto = Literal["none", "auto_reply", "bounce", "list", "spam"]
 
-_DAEMON = re.compile(
-    r"(mailer[-_.]?daemon|mail[-_.]?daemon|mdaemon|postmaster|microsoftexchange[0-9a-f]{32}|bounces?)@", re.IGNORECASE
-)
-_CAME_BACK = re.compile(
-    r"(undeliver(ed|able)|(mail )?deliver(y|ed) (failed|failure|has failed|status notification)|returned mail|"
-    r"mail (delivery )?(system|failure|failed)|failure notice|delivery (problem|error)|message (delayed|delivery)|"
-    r"warning: could not send|не ?доставлен|недоставлен|не (удалось|удаётся|удается) доставить|ошибка доставки|"
-    r"не вдалося доставити|не доставлено|unzustellbar|nicht zustellbar)",
-    re.IGNORECASE,
-)
-_ANSWERED = re.compile(
-    r"\s*(\[?(auto|авто)\]?\s*:|auto(matic)?[- ]?(reply|response)\b|autosvar|automatische (antwort|nachricht)|"
-    r"abwesenheits(notiz|nachricht)|abwesend\b|out of (the )?office\s*(:|$|[-–—]|(auto)?[- ]?reply|re:|until)|"
-    r"автоответ|автоматическ(ий|ое) (ответ|уведомление)|автовідповідь|автоматична відповідь|"
-    r"(нет|меня нет) на (месте|работе)\s*(:|$|[-–—])|(вне|поза) офис[ао]м?\s*(:|$|[-–—])|réponse automatique)",
-    re.IGNORECASE,
-)
 _ACCEPTED = re.compile(
     r"\s*(accepted|declined|tentative(ly accepted)?|принято|отклонено|под вопросом|прийнято|відхилено|zugesagt|"
     r"abgesagt)\s*:",
@@ -42,11 +29,17 @@ _ACCEPTED = re.compile(
 )
 _DMARC = re.compile(r"\s*(\[[^\]]{1,40}\]\s*)?report[- ]domain:.{1,200}submitter:", re.IGNORECASE)
 _ANSWERING = ("x-autoreply", "x-autorespond", "x-autoresponder", "x-auto-reply", "x-mail-autoreply", "x-autoreply-from")
-_LISTED = ("list-id", "list-unsubscribe", "list-post", "list-help", "list-owner", "x-mailchimp-id", "x-csa-complaints")
+_OF_GROUPS = ("list-id", "list-post", "list-help", "list-owner")
+_OF_SENDERS = ("x-mailchimp-id", "x-csa-complaints")
 
 
-def classify(head: Head) -> Auto:
-    """Tell who wrote the message with this head."""
+def classify(
+    head: Head, *, kinds: Collection[str] = (), beginning: Callable[[], str] = str, is_own_group: bool = False
+) -> Auto:
+    """Tell who wrote the message with this head, parts of these `kinds`, and a text that begins so.
+
+    `is_own_group`: the list that it came by is a group of the company's own, and says nothing of who wrote.
+    """
 
     def said(name: str) -> str:
         return head.text(name, max_chars=300).strip().lower()
@@ -54,40 +47,57 @@ def classify(head: Head) -> Auto:
     if said("x-spam-flag").startswith("yes") or said("x-spam-status").startswith("yes") or said("x-spam") == "yes":
         return "spam"
     kind, subject = said("content-type"), said("subject")
-    report = _report_type(kind)
+    report = _report_type(kind, kinds)
     if report == "delivery-status" or head.has("x-failed-recipients"):
         return "bounce"
     if report == "disposition-notification":
         return "auto_reply"
     if report in ("feedback-report", "tlsrpt") or _DMARC.match(subject):
         return "list"
-    if _is_of_daemon(head, said("return-path"), said("auto-submitted"), subject):
+    if _is_notice(head, said("return-path"), said("auto-submitted"), subject, beginning):
         return "bounce"
-    if _is_answer(head, kind, subject, submitted=said("auto-submitted")):
+    if _is_answer(head, kind, subject, beginning, submitted=said("auto-submitted")):
         return "auto_reply"
-    if any(head.has(name) for name in _LISTED) or said("precedence") in ("list", "bulk", "junk"):
+    if _is_of_list(head, said("precedence"), is_own_group=is_own_group):
         return "list"
     if said("return-path") == "<>":
         return "auto_reply"
     return "none"
 
 
-def _report_type(kind: str) -> str:
+def _report_type(kind: str, kinds: Collection[str]) -> str:
+    if "message/delivery-status" in kinds:
+        # Whatever the whole is called: nothing but a mail system writes such a part.
+        return "delivery-status"
     if not kind.startswith("multipart/report"):
         return ""
     found = re.search(r"report-type\s*=\s*\"?([a-z-]{1,40})", kind)
-    return found[1] if found else ("delivery-status" if "delivery-status" in kind else "")
+    if found:
+        return found[1]
+    if "message/disposition-notification" in kinds:
+        return "disposition-notification"
+    return "feedback-report" if "message/feedback-report" in kinds else ""
 
 
-def _is_of_daemon(head: Head, return_path: str, submitted: str, subject: str) -> bool:
-    """Tell whether a mail system writes: by its address, and a sign that no person sits behind it."""
-    senders, _ = addresses(head.all("from"))
-    if not senders or not _DAEMON.match(senders[0].address):
-        return False
-    return return_path == "<>" or submitted.startswith("auto") or _CAME_BACK.search(subject) is not None
+def _is_notice(head: Head, return_path: str, submitted: str, subject: str, beginning: Callable[[], str]) -> bool:
+    """Tell a notice of a mail system: by its address, or by signs that no person sits behind it and by its words."""
+    who = sender(head)
+    address, name = (who.address, who.name) if who else ("", "")
+    if notices.DAEMON.match(address) or (not address and notices.DAEMON.match(name)):
+        return True
+    has_subject = notices.SUBJECT.match(subject) is not None
+    is_machine = return_path == "<>" or submitted.startswith("auto")
+    is_system = notices.SYSTEM_NAME.search(name) is not None or not address
+    if is_system or notices.KEEPER.match(address):
+        if is_machine and (has_subject or notices.SUBJECT_WITHIN.search(subject)):
+            return True
+        is_likely = is_machine or is_system or (has_subject and notices.POSTMASTER.match(address))
+    else:
+        is_likely = return_path == "<>" and (has_subject or notices.SUBJECT_WITHIN.search(subject) is not None)
+    return bool(is_likely and notices.TEXT.search(beginning()[: notices.BEGINNING_CHARS]))
 
 
-def _is_answer(head: Head, kind: str, subject: str, *, submitted: str) -> bool:
+def _is_answer(head: Head, kind: str, subject: str, beginning: Callable[[], str], *, submitted: str) -> bool:
     def said(name: str) -> str:
         return head.text(name, max_chars=200).strip().lower()
 
@@ -107,4 +117,20 @@ def _is_answer(head: Head, kind: str, subject: str, *, submitted: str) -> bool:
     if "all" in re.split(r"[,;\s]+", said("x-auto-response-suppress")):
         return True
     is_calendar = "calendarmessage" in said("content-class") or ("text/calendar" in kind and "reply" in kind)
-    return _ANSWERED.match(subject) is not None or (is_calendar and _ACCEPTED.match(subject) is not None)
+    return is_away(subject, beginning) or (is_calendar and _ACCEPTED.match(subject) is not None)
+
+
+def _is_of_list(head: Head, precedence: str, *, is_own_group: bool) -> bool:
+    if precedence in ("bulk", "junk") or any(head.has(name) for name in _OF_SENDERS):
+        return True
+    if is_own_group:
+        # What a group adds says nothing; the sender's own way out of a list still does.
+        return any(_is_foreign(head, value) for value in head.all("list-unsubscribe"))
+    return precedence == "list" or head.has("list-unsubscribe") or any(head.has(name) for name in _OF_GROUPS)
+
+
+def _is_foreign(head: Head, unsubscribe: bytes) -> bool:
+    """Tell whether a List-Unsubscribe is of another than the group in List-Id."""
+    hosts = re.findall(rb"(?:@|://)([a-z0-9.-]{3,200})", unsubscribe.lower())
+    group = re.sub(rb"[<>\s\"]", b"", (head.raw("list-id") or b"").lower().rpartition(b"<")[2])
+    return not any(group.endswith(host) or host.endswith((b"googlegroups.com", b"groups.google.com")) for host in hosts)

@@ -47,11 +47,13 @@ class Contents:
     about: dict[str, Any] = field(default_factory=dict)
     attached: list[bytes] = field(default_factory=list)
     defects: list[str] = field(default_factory=list)
+    kinds: set[str] = field(default_factory=set)
     _calendars: int = 0
 
     def read(self, raw: bytes, *, depth: int = 0, top: tuple[Head, int] | None = None) -> None:
         """Read all parts of a message or of what a seal held; `top` as `parts.leaves` takes it."""
         for leaf in leaves(raw, self.defects, top):
+            self.kinds.add(leaf.type)
             self._leaf(leaf, depth=depth)
 
     def _leaf(self, leaf: Leaf, *, depth: int) -> None:

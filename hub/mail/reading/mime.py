@@ -29,6 +29,8 @@ __all__ = ["MAX_PARTS", "Attachment", "ParsedMessage", "file_name", "first_line"
 MAX_ATTACHED = 10
 MAX_ALSO_CHARS = 100_000
 MAX_ALSO_DEPTH = 3
+MAX_BEGINNING = 20_000
+"""How much of a text is looked at to tell whether a machine wrote it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,12 @@ def _parse(raw: bytes, *, depth: int) -> ParsedMessage:
     at = date(head.raw("date"))
     if at is None:
         defects.append("no_date")
+    text, markup = joined_text(found.bodies), joined_html(found.bodies)
+
+    def beginning() -> str:
+        return (text if text is not None else html_to_text((markup or "")[:MAX_BEGINNING]))[:MAX_BEGINNING]
+
+    auto = classify(head, kinds=found.kinds, beginning=beginning)
     return ParsedMessage(
         message_id=own_id[0] if own_id else "",
         in_reply_to=next(iter(message_ids(head.raw("in-reply-to"))), ""),
@@ -96,10 +104,10 @@ def _parse(raw: bytes, *, depth: int) -> ParsedMessage:
         bcc=lists["bcc"],
         reply_to=lists["reply-to"],
         date=at,
-        text=joined_text(found.bodies),
-        html=joined_html(found.bodies),
+        text=text,
+        html=markup,
         attachments=tuple(found.files),
-        auto=classify(head),
+        auto=auto,
         defects=tuple(dict.fromkeys(defects)),
         about=found.about,
         also=_also(found.attached, depth=depth) if found.attached else "",
