@@ -1,9 +1,9 @@
 """The door to the database: `Database.begin()` to change it, `Database.read()` to look.
 
-On SQLite all writers share one connection that starts with BEGIN IMMEDIATE, so a read that is followed by a
-write in one transaction can neither lose an update nor meet "database is locked" within this process; readers
-have their own connections and never wait for a writer (WAL). On PostgreSQL both come from one pool.
-Invariant: after a commit that told changes, the bus has been hinted; after a rollback it has not.
+On SQLite all writers share one connection that starts with BEGIN IMMEDIATE, so a read that is followed by a write in
+one transaction can neither lose an update nor meet "database is locked" within this process (`sqlite`). On PostgreSQL
+both come from one pool. Invariants: after a commit that told changes, the bus has been hinted, after a rollback it has
+not; a database that is away, in whatever way, is `Unavailable` and nothing else (`outages`).
 """
 
 from __future__ import annotations
@@ -11,30 +11,20 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from hub.errors import ConfigError, Unavailable
+from hub.clock import monotonic_s
+from hub.errors import ConfigError
 from hub.periodic import LoopRegistry
-from hub.process import close_to_others, make_private_file, make_private_folder
+from hub.store import outages, sqlite
 from hub.store.bus import Bus, LocalBus
 
 Dialect = Literal["sqlite", "postgresql"]
 HINTS = "hub.hints"
 LAST = "hub.last"
-
-
-_TRY_AGAIN = frozenset(
-    # Serialization failure, deadlock, lock timeout, query cancelled, and a server that stops or starts: none of
-    # them is the statement's fault, and SQLAlchemy has no class of its own for what asyncpg calls them.
-    ("40001", "40P01", "55P03", "57014", "57P01", "57P02", "57P03", "53300", "53200", "53100")
-)
 Write = Callable[[AsyncConnection, list[Any]], Awaitable[None]]
 
 
@@ -57,19 +47,23 @@ class Database:
         every statement Hub writes is safe to repeat by its unique keys.
         """
         hints: set[str] = set()
-        async with _connected(self.writer.begin()) as conn:
-            conn.info[HINTS] = hints
-            last: dict[str, tuple[list[Any], Write]] = {}
-            conn.info[LAST] = last
-            yield conn
-            await write_gathered(conn)
+        asked_at = monotonic_s()
+        async with _connected(self.writer) as conn:
+            if self.dialect == "sqlite":
+                sqlite.tell_waited(conn, monotonic_s() - asked_at)
+            async with conn.begin():
+                conn.info[HINTS] = hints
+                last: dict[str, tuple[list[Any], Write]] = {}
+                conn.info[LAST] = last
+                yield conn
+                await write_gathered(conn)
         for topic in sorted(hints):
             await self.bus.hint(topic)
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A read transaction with one consistent view. Raises Unavailable where the database does not answer."""
-        async with _connected(self.reader.connect()) as conn:
+        async with _connected(self.reader) as conn:
             yield conn
 
     async def close(self) -> None:
@@ -80,26 +74,14 @@ class Database:
 
 
 @contextlib.asynccontextmanager
-async def _connected(
-    opening: contextlib.AbstractAsyncContextManager[AsyncConnection],
-) -> AsyncIterator[AsyncConnection]:
-    """Open a connection and close it; say Unavailable where the server is gone, slow, or has no connection left."""
-    try:
-        async with contextlib.AsyncExitStack() as stack:
-            try:
-                conn = await stack.enter_async_context(opening)
-            except OSError as error:
-                # asyncpg lets the socket's own error through, a refused or timed-out connection among them.
-                raise _unavailable(error) from error
-            yield conn
-    except (OperationalError, InterfaceError) as error:
-        raise _unavailable(error.orig or error) from error
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) in _TRY_AGAIN or error.connection_invalidated:
-            raise _unavailable(error.orig or error) from error
-        raise
-    except sa.exc.TimeoutError as error:
-        raise _unavailable(error) from error
+async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Check a connection out and put it back. Raises Unavailable where there is none in time."""
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            conn = await stack.enter_async_context(engine.connect())
+        except outages.CONNECTING as error:
+            raise outages.unavailable(error) from error
+        yield conn
 
 
 def hint_after_commit(conn: AsyncConnection, topic: str) -> None:
@@ -130,65 +112,24 @@ def open_database(url: str, *, bus: Bus | None = None) -> Database:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError:
         raise ConfigError("config_invalid", "hub.database: not a database address") from None
-    if parsed.get_backend_name() == "sqlite":
-        return _open_sqlite(parsed, bus or LocalBus())
+    dialect: Dialect = "sqlite" if parsed.get_backend_name() == "sqlite" else "postgresql"
+    writer, reader = sqlite.open_engines(parsed) if dialect == "sqlite" else _open_postgresql(parsed)
+    for engine in {writer, reader}:
+        outages.raise_unavailable(engine)
+    return Database(dialect, writer, reader, bus or LocalBus())
+
+
+def _open_postgresql(url: sa.URL) -> tuple[AsyncEngine, AsyncEngine]:
     engine = create_async_engine(
-        parsed.set(drivername="postgresql+asyncpg"),
+        url.set(drivername="postgresql+asyncpg"),
         pool_size=10,
         max_overflow=10,
-        pool_timeout=10,
+        pool_timeout=4,
         pool_pre_ping=True,
         connect_args={
-            "timeout": 10,
+            "timeout": 4,
             "command_timeout": 60,
             "server_settings": {"application_name": "hub", "lock_timeout": "10s", "jit": "off"},
         },
     )
-    return Database("postgresql", engine, engine, bus or LocalBus())
-
-
-def _open_sqlite(url: sa.URL, bus: Bus) -> Database:
-    assert url.database
-    try:
-        make_private_folder(Path(url.database).parent)
-        for end in ("-wal", "-shm"):
-            close_to_others(Path(url.database + end))
-        # SQLite gives the files beside it the rights of this one.
-        make_private_file(Path(url.database))
-    except OSError as error:
-        raise ConfigError("config_invalid", f"hub.database: {url.database}: {error.strerror}") from error
-    url = url.set(drivername="sqlite+aiosqlite")
-    writer = create_async_engine(url, poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0, pool_timeout=30)
-    reader = create_async_engine(url, poolclass=AsyncAdaptedQueuePool, pool_size=4, max_overflow=4, pool_timeout=30)
-    _tame_sqlite(writer, begin="BEGIN IMMEDIATE", read_only=False)
-    _tame_sqlite(reader, begin="BEGIN", read_only=True)
-    return Database("sqlite", writer, reader, bus)
-
-
-def _tame_sqlite(engine: AsyncEngine, *, begin: str, read_only: bool) -> None:
-    """Take transactions out of the driver's hands (it would begin late and in silence) and set the pragmas."""
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def connect(dbapi: Any, _record: Any) -> None:
-        dbapi.isolation_level = None
-        cursor = dbapi.cursor()
-        pragmas = ["busy_timeout = 10000", "foreign_keys = ON", "synchronous = FULL", "temp_store = MEMORY"]
-        pragmas.insert(1, "query_only = ON" if read_only else "journal_mode = WAL")
-        for pragma in pragmas:
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "invalidate")
-    def give_up(dbapi: Any, _record: Any, _error: Any) -> None:
-        # A task that was cancelled within a transaction leaves its connection to be closed, and aiosqlite closes it
-        # without a word to SQLite: the next writer would wait for a lock that nobody holds.
-        dbapi.rollback()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def start(conn: sa.Connection) -> None:
-        conn.exec_driver_sql(begin)
-
-
-def _unavailable(error: BaseException) -> Unavailable:
-    first = str(error).strip().splitlines() or ["no answer"]
-    return Unavailable("database_unavailable", f"the database does not answer: {first[0][:200]}")
+    return engine, engine

