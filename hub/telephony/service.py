@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from datetime import datetime
 
 from hub.clock import monotonic_s, utc_now
@@ -23,6 +23,7 @@ from hub.telephony.control.sender import IntentSender
 from hub.telephony.intake.intake import CallIntake, latest_snapshots_only
 from hub.telephony.line import snapshot
 from hub.telephony.line.link import Down, FrameReceived, PbxLink, Up
+from hub.telephony.line.vanished import VanishedChannels
 from hub.telephony.presence.devices import EVENTS as DEVICE_EVENTS
 from hub.telephony.presence.devicestore import DeviceStore
 from hub.telephony.reading import recall
@@ -65,6 +66,8 @@ class PbxService:
         self._sweep_wanted = False
         self._backfill = Backfill(db, source_of(pbx), intake, rules_of(pbx), now=now)
         self._is_up = False
+        self._synced_to = 0
+        """The position of the last event that the lists taken at sign-in overtook."""
         self._unseen_since: datetime | None = None
         """When the PBX was last heard, while it is not."""
         self._gap_since: datetime | None = None
@@ -84,6 +87,8 @@ class PbxService:
             tasks.create_task(self._devices.run())
             tasks.create_task(self._backfill.run())
             tasks.create_task(IntentSender(self._db, self._pbx, link).run())
+            gone = VanishedChannels(link, tracker.channel_ids, self._ender(tracker))
+            tasks.create_task(self._db.loops.run(f"pbx.{self._pbx.name}.channels", gone.look, wait=gone.rest))
 
     async def _recall(self) -> tuple[str, list[Call]]:
         """What the process before knew: waits for the database as long as it takes."""
@@ -100,12 +105,13 @@ class PbxService:
     async def _read(self, link: PbxLink, tracker: CallTracker) -> None:
         async for incoming in link.incoming():
             match incoming:
-                case FrameReceived(frame=frame, at=at) if frame["Event"] in DEVICE_EVENTS:
-                    self._devices.handle(frame, now=at)
-                case FrameReceived(frame=frame, at=at):
-                    if effects := tracker.handle(frame, now=at):
+                case FrameReceived(frame=frame, at=at, position=position) if frame["Event"] in DEVICE_EVENTS:
+                    self._devices.handle(frame, now=at, position=position)
+                case FrameReceived(frame=frame, at=at, position=position):
+                    if effects := tracker.handle(frame, now=at, is_overtaken=position <= self._synced_to):
                         self._add(effects, at)
                 case Up(boot=boot):
+                    self._synced_to = 0
                     await self._resync(link, tracker, boot)
                 case Down(reason=reason, auth_refused=auth_refused):
                     if self._is_up:
@@ -122,12 +128,20 @@ class PbxService:
             await self._show_state("down", error="the PBX does not list its channels")
             return
         now = self._now()
+        self._synced_to = state.position
         self._add(tracker.resync(state.channels, boot=boot, now=now, **state.details), now)
         self._is_up, self._sweep_wanted = True, True
         self._gap_since, self._unseen_since = self._gap_since or self._unseen_since, None
         self._told.set()
         await self._devices.resync(link)
         await self._show_state("up", boot=boot)
+
+    def _ender(self, tracker: CallTracker) -> Callable[[Set[str]], None]:
+        def end(uniqueids: Set[str]) -> None:
+            now = self._now()
+            self._add(tracker.end_channels(uniqueids, now=now), now)
+
+        return end
 
     def _add(self, effects: list[Effect], at: datetime) -> None:
         self._effects.extend([(at, effect) for effect in effects])

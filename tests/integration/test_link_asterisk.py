@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,8 +12,11 @@ from datetime import timedelta
 import pytest
 
 from hub.clock import utc_now
+from hub.periodic import LoopRegistry
 from hub.telephony.line import snapshot
 from hub.telephony.line.link import Down, FrameReceived, Incoming, PbxLink, Timing, Up
+from hub.telephony.line.vanished import Cadence, VanishedChannels
+from hub.telephony.line.wire import UNWANTED
 from hub.telephony.tracking.calls import CallEnded, CallOffered, ClaimConnected, Effect
 from hub.telephony.tracking.directions import PbxRules
 from hub.telephony.tracking.tracker import CallTracker
@@ -39,6 +42,7 @@ class Watch:
 
     link: PbxLink
     tracker: CallTracker
+    synced_to: int = 0
     effects: list[Effect] = field(default_factory=list)
     lines: list[Up | Down] = field(default_factory=list)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -50,13 +54,18 @@ class Watch:
 
     async def _take(self, item: Incoming) -> None:
         if isinstance(item, FrameReceived):
-            self.effects += self.tracker.handle(item.frame, now=item.at)
+            self.effects += self.tracker.handle(item.frame, now=item.at, is_overtaken=item.position <= self.synced_to)
             return
         self.lines.append(item)
         if isinstance(item, Up):
             state = await snapshot.take(self.link)
             assert state is not None
+            self.synced_to = state.position
             self.effects += self.tracker.resync(state.channels, boot=item.boot, now=utc_now(), **state.details)
+
+    def end(self, uniqueids: Set[str]) -> None:
+        self.effects += self.tracker.end_channels(uniqueids, now=utc_now())
+        self._news.set()
 
     async def until(self, done: Callable[[], object]) -> None:
         async with asyncio.timeout(20):
@@ -82,10 +91,10 @@ class Watch:
 
 
 @asynccontextmanager
-async def watching(asterisk: Asterisk) -> AsyncIterator[Watch]:
+async def watching(asterisk: Asterisk, link: PbxLink | None = None) -> AsyncIterator[Watch]:
     pbx = asterisk.pbx_settings()
     rules = PbxRules(pbx=pbx.name, hub_queues=frozenset(team.queue for team in pbx.team))
-    watch = Watch(PbxLink(pbx, timing=HASTY), CallTracker(rules))
+    watch = Watch(link or PbxLink(pbx, timing=HASTY), CallTracker(rules))
     tasks = [asyncio.create_task(watch.link.run()), asyncio.create_task(watch.work())]
     try:
         await watch.until(watch.ups)
@@ -152,3 +161,23 @@ async def test_a_pbx_that_falls_silent_is_noticed() -> None:
             asterisk.process.send_signal(signal.SIGCONT)
         await watch.until(lambda: len(watch.ups()) == 2)
         assert watch.ups()[0].boot == watch.ups()[1].boot
+
+
+async def test_a_call_that_ends_without_a_word_ends_as_estimated_and_another_lives_on() -> None:
+    async with running_asterisk() as asterisk, phone(asterisk, "101"):
+        deaf = PbxLink(asterisk.pbx_settings(), timing=HASTY, skip=UNWANTED | {"Hangup"})
+        async with watching(asterisk, deaf) as watch:
+            quick = Cadence(at_least=timedelta(seconds=0.5), settle=timedelta(seconds=0.5))
+            gone = VanishedChannels(deaf, watch.tracker.channel_ids, watch.end, cadence=quick)
+            checking = asyncio.create_task(LoopRegistry().run("channels", gone.look, wait=gone.rest))
+            async with caller(asterisk, "84951234567"):
+                first = await watch.told(CallOffered)
+                async with caller(asterisk, "79161112233") as second:
+                    other = await watch.told(CallOffered, 2)
+                    await second.hang_up()
+                    end = await watch.told(CallEnded)
+                    assert (end.call.linked_id, end.call.estimated) == (other.call.linked_id, True)
+                    assert (end.call.outcome, end.call.legs[0].result) == ("abandoned", "cancelled")
+                assert [call.linked_id for call in watch.tracker.open_calls()] == [first.call.linked_id]
+            checking.cancel()
+            await asyncio.wait([checking])

@@ -290,11 +290,17 @@ async def test_a_burst_is_one_batch_and_what_did_not_change_writes_nothing(site:
     running = asyncio.ensure_future(devices.run())
     try:
         for state in ("RINGING", "INUSE", "RINGING", "INUSE", "ONHOLD", "INUSE"):
-            devices.handle({"Event": "DeviceStateChange", "Device": "PJSIP/101", "State": state}, now=utc_now())
+            devices.handle(
+                {"Event": "DeviceStateChange", "Device": "PJSIP/101", "State": state}, now=utc_now(), position=1
+            )
         first = await _until_stored(site.db, "PJSIP/101", "in_use")
         for _ in range(5):
-            devices.handle({"Event": "DeviceStateChange", "Device": "PJSIP/101", "State": "INUSE"}, now=utc_now())
-        devices.handle({"Event": "DeviceStateChange", "Device": "PJSIP/102", "State": "RINGING"}, now=utc_now())
+            devices.handle(
+                {"Event": "DeviceStateChange", "Device": "PJSIP/101", "State": "INUSE"}, now=utc_now(), position=1
+            )
+        devices.handle(
+            {"Event": "DeviceStateChange", "Device": "PJSIP/102", "State": "RINGING"}, now=utc_now(), position=1
+        )
         await _until_stored(site.db, "PJSIP/102", "ringing")
         async with site.db.read() as conn:
             told = [c for c in await changes.read_after(conn, changes.Position(0, 0)) if c.kind == "device"]

@@ -72,6 +72,7 @@ class Play:
 
     tracker: CallTracker = field(default_factory=lambda: CallTracker(RULES, boot=BOOT))
     now: datetime = START
+    is_overtaken: bool = False
     effects: list[Effect] = field(default_factory=list)
 
     def script(self, text: str) -> Call:
@@ -92,7 +93,7 @@ class Play:
         return self.effects[-1].call if self.effects else NO_CALL
 
     def feed(self, frame: dict[str, str]) -> list[Effect]:
-        told = self.tracker.handle(frame, now=self.now)
+        told = self.tracker.handle(frame, now=self.now, is_overtaken=self.is_overtaken)
         self.effects.extend(told)
         return told
 

@@ -32,6 +32,8 @@ class FrameReceived:
 
     frame: Frame
     at: datetime
+    position: int
+    """Which event of its connection it is, counted from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,12 @@ class Stream:
         self._max = max_frames
         self._some = asyncio.Event()
         self._half_empty = asyncio.Event()
+        self._taken = 0
+        self._readers: list[tuple[int, asyncio.Event]] = []
+        """Who waits until so many items have been taken."""
+
+    def __len__(self) -> int:
+        return len(self._items)
 
     def put(self, item: Incoming) -> bool:
         """Append unless full."""
@@ -71,9 +79,25 @@ class Stream:
             self._some.clear()
             await self._some.wait()
         item = self._items.popleft()
+        self._taken += 1
+        if self._readers:
+            for target, read in self._readers:
+                if self._taken >= target:
+                    read.set()
         if len(self._items) * 2 <= self._max:
             self._half_empty.set()
         return item
+
+    async def until_read(self) -> None:
+        """Wait until everything that is here now has been taken, and worked off as far as that needs no waiting."""
+        mark = (self._taken + len(self._items), asyncio.Event())
+        if not self._items:
+            return
+        self._readers.append(mark)
+        try:
+            await mark[1].wait()
+        finally:
+            self._readers.remove(mark)
 
     async def until_half_empty(self) -> None:
         """Wait as long as the consumer needs. No deadline: it is our own task, and the supervisor watches it."""
@@ -88,6 +112,8 @@ class Receiver:
     def __init__(self, stream: Stream, now: Callable[[], datetime]) -> None:
         self.booted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.uptime_s: int | None = None
+        self.position = 0
+        """Of the last event."""
         self.now = now
         self._stream = stream
         self._early: deque[FrameReceived] | None = deque()
@@ -98,7 +124,8 @@ class Receiver:
             uptime = frame.get("Uptime", "")
             self.uptime_s = int(uptime) if uptime.isascii() and uptime.isdigit() else None
             self.booted.set_result(None)
-        item = FrameReceived(frame, at)
+        self.position += 1
+        item = FrameReceived(frame, at, self.position)
         if self._early is None:
             if not self._stream.put(item):
                 raise BadPeer("events come faster than they are worked off; the state will be taken anew")

@@ -25,7 +25,7 @@ from hub.settings import Pbx
 from hub.telephony.line.incoming import Down, FrameReceived, Incoming, Receiver, Stream, Up
 from hub.telephony.line.wire import UNWANTED, BadPeer, Fields, Frame, FrameReader, action_bytes
 
-__all__ = ["Down", "FrameReceived", "Incoming", "LinkState", "PbxLink", "Timing", "Up"]
+__all__ = ["Down", "FrameReceived", "Incoming", "LinkState", "Listed", "PbxLink", "Timing", "Up"]
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,16 @@ class LinkState:
     last_error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The rows of a list. Events up to `position` came before it: it shows the state after them."""
+
+    rows: list[Frame]
+    position: int
+    is_whole: bool
+    """As many rows came as the PBX says that there are."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """How long the line waits for what. Dead is noticed after at most `ping_every + pong_within`: 12 s."""
@@ -54,8 +64,8 @@ class Timing:
     longest_pause: timedelta = timedelta(seconds=30)
     auth_pause: timedelta = timedelta(minutes=5)
     """After a refused password: long, because fail2ban and people read these logs."""
-    steady_after: timedelta = timedelta(seconds=30)
-    """A line that was up this long starts its pauses anew."""
+    steady_after: timedelta = timedelta(seconds=5)
+    """A line that was up this long starts its pauses anew: what grows is for a PBX that does not let Hub in."""
 
     def pause_s(self, failures: int, chance: float) -> float:
         """Return how long to wait after so many failures in a row: doubling to a bound, and half of it jitter."""
@@ -94,18 +104,20 @@ class PbxLink:
         self._tap = tap
         self._stream = Stream(max_frames)
         self._protocol: _Protocol | None = None
+        self._up_at: float | None = None
 
     async def run(self) -> None:
         """Connect, sign in, read and watch, again and again, until cancelled. Pauses grow and are jittered."""
         failures = 0
         while True:
             self._turn("connecting")
-            began = self._monotonic()
+            self._up_at = None
             down = await self._live()
             self._turn("auth_refused" if down.auth_refused else "down", down.reason)
             log.warning("pbx %s: %s", self.pbx.name, down.reason)
             self._stream.put_always(down)
-            is_steady = self._monotonic() - began >= self._timing.steady_after.total_seconds()
+            lasted_s = self._monotonic() - self._up_at if self._up_at is not None else 0.0
+            is_steady = lasted_s >= self._timing.steady_after.total_seconds()
             failures = 1 if is_steady else failures + 1
             pause_s = self._timing.pause_s(failures, self._jitter())
             await asyncio.sleep(self._timing.auth_pause.total_seconds() if down.auth_refused else pause_s)
@@ -131,8 +143,28 @@ class PbxLink:
 
     async def list_action(self, name: str, fields: Fields, *, deadline: timedelta) -> list[Frame]:
         """Send an action that answers with a list and return its events, the closing one left out. Raises as above."""
-        _, rows = await self._up().ask(name, fields, deadline=deadline, is_list=True)
-        return rows
+        return (await self.listed(name, fields, deadline=deadline)).rows
+
+    async def listed(self, name: str, fields: Fields, *, deadline: timedelta) -> Listed:
+        """The same, with the list's place among the events."""
+        _, action = await self._up().ask(name, fields, deadline=deadline, is_list=True)
+        told = action.closing.get("ListItems", "")
+        is_whole = not told.isascii() or not told.isdigit() or int(told) == len(action.rows)
+        return Listed(action.rows, action.position or 0, is_whole)
+
+    @property
+    def connection(self) -> object | None:
+        """What stands for the connection that is up: another after each reconnect, None while there is none."""
+        return self._protocol
+
+    @property
+    def lag(self) -> int:
+        """How many items the consumer has not taken yet."""
+        return len(self._stream)
+
+    async def until_read(self) -> None:
+        """Wait until the consumer has worked off what has come so far. No deadline: it is our own task."""
+        await self._stream.until_read()
 
     def _up(self) -> _Protocol:
         if self._protocol is None:
@@ -161,6 +193,7 @@ class PbxLink:
             up = await self._identify(protocol, receiver)
             self._boot = up.boot
             self._protocol = protocol
+            self._up_at = self._monotonic()
             self._turn("up")
             receiver.open(up)
             await self._watch(protocol)
@@ -240,6 +273,9 @@ class _Action(actions.Action):  # type: ignore[misc]  # panoramisk has no types
         super().__init__(fields)
         self.is_list = is_list
         self.rows: list[Frame] = []
+        self.closing: Frame = {}
+        self.position: int | None = None
+        """How many events had come before the first word of the answer."""
 
     def add_message(self, frame: Frame) -> bool:
         """Take a response, or an event of the list. True when nothing more will come."""
@@ -254,6 +290,8 @@ class _Action(actions.Action):  # type: ignore[misc]  # panoramisk has no types
             if len(self.rows) > self.MAX_ROWS:
                 raise BadPeer("a list does not end")
             return False
+        else:
+            self.closing = frame
         self.future.set_result(self.responses[0] if self.responses else message.Message(frame))
         return True
 
@@ -296,7 +334,7 @@ class _Protocol(ami_protocol.AMIProtocol):  # type: ignore[misc]
         self._last = action
         return cast("asyncio.Future[message.Message]", action.future)
 
-    async def ask(self, name: str, fields: Fields, *, deadline: timedelta, is_list: bool) -> tuple[Frame, list[Frame]]:
+    async def ask(self, name: str, fields: Fields, *, deadline: timedelta, is_list: bool) -> tuple[Frame, _Action]:
         """Send, wait for the answer, and say whose fault it is when there is none."""
         future = self.send({"Action": name, **fields}, as_list=is_list)
         action = self._last
@@ -309,7 +347,7 @@ class _Protocol(ami_protocol.AMIProtocol):  # type: ignore[misc]
         if response.get("Response", "Success").lower() != "success":
             said = response.get("Message", "")
             raise Refused("pbx_refused", f"PBX {self._pbx} refused {name}: {said}", pbx=self._pbx, reason=said)
-        return response, action.rows
+        return response, action
 
     def data_received(self, data: bytes) -> None:
         if self.cut_reason:
@@ -332,6 +370,8 @@ class _Protocol(ami_protocol.AMIProtocol):  # type: ignore[misc]
             action = self.responses.get(action_id)
             # Rows of a list that nobody waits for any more are no news of the PBX.
             if action is not None:
+                if action.position is None:
+                    action.position = self._receiver.position
                 action.add_message(frame)
         elif event is not None:
             self._receiver.receive(frame, at)

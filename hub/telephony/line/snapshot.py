@@ -27,6 +27,8 @@ class Snapshot:
     """The rows of `CoreShowChannels`, and by the names of DETAILS those of the other lists."""
 
     channels: list[Frame]
+    position: int
+    """Of the list of channels among the events: those up to it are older than this."""
     details: dict[str, list[Frame]] = field(default_factory=dict)
 
 
@@ -43,9 +45,18 @@ async def take(link: PbxLink) -> Snapshot | None:
             log.info("pbx %s: no %s: %s", link.pbx.name, action, error)
     for _attempt in range(TRIES):
         try:
-            return Snapshot(await link.list_action("CoreShowChannels", {}, deadline=WITHIN), details)
+            listed = await link.listed("CoreShowChannels", {}, deadline=WITHIN)
+            return Snapshot(listed.rows, listed.position, details)
         except Unavailable:
             raise
         except HubError as error:
             log.warning("pbx %s: no list of channels: %s", link.pbx.name, error)
     return None
+
+
+async def channel_ids(link: PbxLink) -> frozenset[str] | None:
+    """Return the uniqueids of the channels that there are; None where the list was cut short. Raises HubError."""
+    listed = await link.listed("CoreShowChannels", {}, deadline=WITHIN)
+    if not listed.is_whole:
+        return None
+    return frozenset(row.get("Uniqueid") or row.get("UniqueID", "") for row in listed.rows)

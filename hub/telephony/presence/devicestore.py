@@ -39,6 +39,7 @@ class DeviceStore:
         self._db, self._pbx, self._now = db, pbx, now
         self._board = DeviceBoard()
         self._told = asyncio.Event()
+        self._listed_at = 0
 
     async def recall(self) -> None:
         """Learn what the database holds. Raises Unavailable."""
@@ -46,18 +47,20 @@ class DeviceStore:
             rows = (await conn.execute(sa.select(device_states).where(device_states.c.pbx == self._pbx))).all()
         self._board = DeviceBoard(Device(r.device, r.state, r.since, r.contact) for r in rows)
 
-    def handle(self, frame: Frame, *, now: datetime) -> None:
-        """Take one event of `devices.EVENTS`."""
-        if self._board.handle(frame, now=now):
+    def handle(self, frame: Frame, *, now: datetime, position: int) -> None:
+        """Take one event of `devices.EVENTS`, unless the list taken after the last connection has overtaken it."""
+        if position > self._listed_at and self._board.handle(frame, now=now):
             self._told.set()
 
     async def resync(self, link: PbxLink) -> None:
         """Take the state of all devices from the PBX, so that none stays as it was before a cut."""
         rows: list[Frame] = []
+        self._listed_at = 0
         # An Asterisk before 13 has no list of device states, but chan_sip has one of its peers.
         for action in ("DeviceStateList", "SIPpeers"):
             try:
-                rows = await link.list_action(action, {}, deadline=LIST_WITHIN)
+                listed = await link.listed(action, {}, deadline=LIST_WITHIN)
+                rows, self._listed_at = listed.rows, listed.position
                 break
             except Unavailable:
                 return

@@ -112,7 +112,7 @@ class Replay:
         details, self._details = self._details, {}
         effects = self._machine().resync(rows, boot=self._boot, now=self.now, **details)
         yield from self._ends(effects, self.now)
-        yield from self._release()
+        yield from self._release(is_overtaken=True)
 
     def _machine(self) -> CallTracker:
         if self._tracker is None:
@@ -128,10 +128,10 @@ class Replay:
         else:
             yield from self._release()
 
-    def _release(self) -> Iterator[ToldCall]:
+    def _release(self, *, is_overtaken: bool = False) -> Iterator[ToldCall]:
         held, self._held = self._held, None
         for frame, at in held or ():
-            yield from self._ends(self._machine().handle(frame, now=at), at)
+            yield from self._ends(self._machine().handle(frame, now=at, is_overtaken=is_overtaken), at)
 
     def _ends(self, effects: list[Effect], at: datetime) -> Iterator[ToldCall]:
         for effect in effects:

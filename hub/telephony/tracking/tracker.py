@@ -8,7 +8,7 @@ become part of another, exactly once, and never again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 
 from hub.telephony.tracking.board import Board
@@ -27,6 +27,9 @@ __all__ = ["CallTracker", "PbxRules"]
 
 Frame = Mapping[str, str]
 
+_NEVER_OVERTAKEN = frozenset(("Newchannel", "UserEvent", "Hangup"))
+"""What no list tells: how a call began, what the dialplan said of it, and that one both began and ended."""
+
 
 class CallTracker:
     """The calls of one PBX. Feed it every frame of one `PbxLink`, and a `resync` after each `Up`."""
@@ -40,7 +43,6 @@ class CallTracker:
         self._transfers = Transfers(self._board, self._talk)
         self._lots = Lots(self._board, self._talk)
         self._older = Older()
-        self._synced_at: datetime | None = None
         self._handlers: dict[str, Callable[[Frame, datetime], None]] = {
             "Newchannel": self._on_new_channel,
             "Newstate": self._on_new_state,
@@ -76,26 +78,32 @@ class CallTracker:
         """Return a snapshot of each call that has not ended."""
         return [call.snapshot() for call in self._board.calls()]
 
-    def handle(self, frame: Frame, *, now: datetime) -> list[Effect]:
-        """Take one event; `now` is when it arrived. Return what it changed, in order."""
+    def handle(self, frame: Frame, *, now: datetime, is_overtaken: bool = False) -> list[Effect]:
+        """Take one event; `now` is when it arrived. Return what it changed, in order.
+
+        `is_overtaken`: it came before the lists of the last `resync`, and would wind back the state that they told.
+        """
         if "Linkedid" not in frame and is_old(frame):
             for word in self._older.translate(frame):
-                self._take(word, now)
+                self._take(word, now, is_overtaken)
         else:
-            self._take(frame, now)
+            self._take(frame, now, is_overtaken)
         return self._effects(now) if self._board.touched else []
 
-    def _take(self, frame: Frame, now: datetime) -> None:
+    def _take(self, frame: Frame, now: datetime, is_overtaken: bool) -> None:
         name = frame.get("Event", "")
         handler = self._handlers.get(name)
-        if handler is None:
-            return
-        if self._synced_at is not None:
-            if now >= self._synced_at:
-                self._synced_at = None
-            elif name not in ("Newchannel", "UserEvent", "Hangup"):
-                return  # older than the state that `resync` took: it would wind that back
-        handler(frame, now)
+        if handler is not None and (not is_overtaken or name in _NEVER_OVERTAKEN):
+            handler(frame, now)
+
+    def channel_ids(self) -> Set[str]:
+        """Return the uniqueids of the channels that have not hung up."""
+        return self._board.channels.keys()
+
+    def end_channels(self, uniqueids: Set[str], *, now: datetime) -> list[Effect]:
+        """Hang up, as estimated, channels that are gone though nobody heard them hang up."""
+        self._drop([channel for uniqueid, channel in self._board.channels.items() if uniqueid in uniqueids], now)
+        return self._effects(now)
 
     def resync(
         self,
@@ -122,7 +130,6 @@ class CallTracker:
             effects = self._effects(now)
             board.reboot(boot)
             self._older = Older()
-        self._synced_at = now
         self._drop([channel for uniqueid, channel in board.channels.items() if uniqueid not in rows], now)
         self._talk.bridges = Bridges()
         for bridge in bridges:
