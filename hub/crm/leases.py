@@ -26,4 +26,4 @@ async def expire(db: Database, *, now: datetime) -> None:
         late = await queue.expired(conn, now=now)
     for claim_id in late:
         async with db.begin() as conn:
-            await queue.take_back(conn, claim_id, reason="no_connection", now=now)
+            await queue.take_back(conn, claim_id, reason="no_connection", now=now, only_expired=True)

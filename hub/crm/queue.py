@@ -31,7 +31,9 @@ Kind = Literal["call", "message", "lead"]
 State = Literal["waiting", "claimed", "done"]
 
 CALL_LEASE = timedelta(seconds=45)
-"""A taken call must be talked within this: ringing the manager's phone (20 s) and the PBX's own delays."""
+"""A taken call must be talked within this: ringing the manager's phone (20 s) and the PBX's own delays. Where the
+dialplan says how long the phone rings, that counts, and `RING_MARGIN` for the delays."""
+RING_MARGIN = timedelta(seconds=25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,11 +301,17 @@ def _freed(to: State, now: datetime) -> dict[str, Any]:
     return common | {"done_at": now}
 
 
-async def take_back(conn: AsyncConnection, claim_id: str, *, reason: str, now: datetime) -> bool:
-    """Bring the item of a claim that failed back to the team, at its place; False where the claim is over already."""
+async def take_back(
+    conn: AsyncConnection, claim_id: str, *, reason: str, now: datetime, only_expired: bool = False
+) -> bool:
+    """Bring the item of a claim that failed back to the team, at its place; False where the claim is over already.
+
+    `only_expired`: nothing either where its lease has not run out, or has become a hold meanwhile.
+    """
+    failed = sa.and_(queue_items.c.claim_id == claim_id, queue_items.c.state == "claimed")
     update = (
         sa.update(queue_items)
-        .where(queue_items.c.claim_id == claim_id, queue_items.c.state == "claimed")
+        .where(failed, queue_items.c.lease_until < now if only_expired else sa.true())
         .values(**_freed("waiting", now))
         .returning(*_COLUMNS)
     )
@@ -337,16 +345,25 @@ async def is_held(conn: AsyncConnection, claim_id: str) -> bool:
     return (await conn.execute(query)).first() is not None
 
 
-async def hold(conn: AsyncConnection, claim_id: str, *, now: datetime) -> None:
-    """Turn a live call's lease into a plain hold: manager and caller are talking."""
+async def extend_lease(conn: AsyncConnection, claim_id: str, *, until: datetime) -> None:
+    """Set when the lease of a claim runs out. No-op for a claim that is over, or a hold already."""
+    is_lease = sa.and_(queue_items.c.state == "claimed", queue_items.c.lease_until.is_not(None))
+    update = sa.update(queue_items).where(queue_items.c.claim_id == claim_id, is_lease)
+    await conn.execute(update.values(lease_until=until))
+
+
+async def hold(conn: AsyncConnection, claim_id: str, *, now: datetime) -> bool:
+    """Turn a live call's lease into a plain hold: manager and caller are talking. False where the claim is over."""
     update = (
         sa.update(queue_items)
         .where(queue_items.c.claim_id == claim_id, queue_items.c.state == "claimed")
         .values(lease_until=None, version=queue_items.c.version + 1)
         .returning(*_COLUMNS)
     )
-    if row := (await conn.execute(update)).mappings().first():
+    row = (await conn.execute(update)).mappings().first()
+    if row is not None:
         await _tell(conn, row, now=now)
+    return row is not None
 
 
 async def belong(conn: AsyncConnection, kind: Kind, ref_id: int, *, client_id: int | None, now: datetime) -> None:
@@ -409,6 +426,29 @@ async def assign(conn: AsyncConnection, kind: Kind, ref_id: int, user_id: int, *
             owner_id=user_id,
             claim_id=secrets.token_hex(8),
             claimed_at=now,
+            version=queue_items.c.version + 1,
+        )
+        .returning(*_COLUMNS)
+    )
+    if row := (await conn.execute(update)).mappings().first():
+        await _own_lead(conn, row, user_id)
+        await _tell(conn, row, now=now)
+
+
+async def hold_for(conn: AsyncConnection, claim_id: str, ref_id: int, user_id: int, *, now: datetime) -> None:
+    """Give a call's open item to the person whose claim `claim_id` is being talked, whoever has claimed it since.
+
+    A claim can be over before its talk begins: its lease ran out, or it was given back, while the phone still rang.
+    """
+    update = (
+        sa.update(queue_items)
+        .where(queue_items.c.kind == "call", queue_items.c.ref_id == ref_id, queue_items.c.state != "done")
+        .values(
+            state="claimed",
+            owner_id=user_id,
+            claim_id=claim_id,
+            claimed_at=now,
+            lease_until=None,
             version=queue_items.c.version + 1,
         )
         .returning(*_COLUMNS)

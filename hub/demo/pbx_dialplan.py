@@ -115,7 +115,8 @@ class Dialplan:
         extension = "".join(re.findall("[0-9]", rest.partition("-")[0]))
         about = {"Claim": claim, "Extension": extension, "Queue": call.queue}
         caller.priority = "13"
-        switch.event("UserEvent", caller, UserEvent="HubClaimStarted", **about)
+        ring = f"{max(1, self.ring_s):.0f}"
+        switch.event("UserEvent", caller, UserEvent="HubClaimStarted", **about, Ring=ring)
         status = "INVALIDARGS"
         if extension:
             caller.priority = "16"

@@ -21,6 +21,7 @@ from hub.telephony.intake.intake import CallIntake
 from hub.telephony.models import call_intents, calls
 from hub.telephony.reading import register
 from hub.telephony.tracking.calls import (
+    Announced,
     Call,
     CallChanged,
     CallEnded,
@@ -99,6 +100,22 @@ class Room:
             taken = await queue.claim(conn, self.actor, item.id, now=utc_now())
             await control.take(conn, self.actor, taken, now=utc_now())
         return taken
+
+    async def colleague(self, name: str, extension: str) -> Actor:
+        async with self.db.begin() as conn:
+            user_id = await people.add_user(
+                conn,
+                email=f"{extension}@hub.test",
+                name=name,
+                role="manager",
+                password_hash="x",
+                team_names=["sales"],
+                extension=extension,
+                now=T0,
+            )
+            actor = await load_actor(conn, user_id)
+        assert actor is not None
+        return actor
 
     async def only_call(self) -> register.CallRow:
         async with self.db.read() as conn:
@@ -307,6 +324,76 @@ async def test_a_call_nobody_took_in_time_is_given_back_when_its_lease_runs_out(
     assert [i.id for i in await room.held()] == [taken.id]
     await leases.expire(room.db, now=utc_now() + queue.CALL_LEASE + timedelta(seconds=1))
     assert [i.id for i in await room.waiting()] == [taken.id]
+
+
+def started(claim_id: str, **fields: str) -> Announced:
+    words = {"Event": "UserEvent", "UserEvent": "HubClaimStarted", "Claim": claim_id, "Extension": "101", **fields}
+    return Announced(grown(WAITING, state="connecting"), "HubClaimStarted", words)
+
+
+@pytest.mark.parametrize(
+    ("ring", "lasts_s"),
+    [("90", 115), ("20", 45), ("5", 30), ("100000000", 45), ("86400", 205), ("-1", 45), ("", 45), ("²", 45)],
+)
+async def test_a_claim_lasts_as_long_as_the_dialplan_says_that_the_phone_rings(
+    room: Room, ring: str, lasts_s: int
+) -> None:
+    await room.see(CallOffered(WAITING, again=False))
+    taken = await room.take()
+    assert taken.claim_id
+    await room.intake.store([started(taken.claim_id, Ring=ring)], now=taken.claimed_at)
+    await leases.expire(room.db, now=taken.claimed_at + timedelta(seconds=lasts_s - 1))
+    assert [i.id for i in await room.held()] == [taken.id]
+    await leases.expire(room.db, now=taken.claimed_at + timedelta(seconds=lasts_s + 1))
+    assert [i.id for i in await room.waiting()] == [taken.id]
+
+
+async def test_a_claim_that_ran_out_while_the_phone_rang_is_made_good_when_they_talk(room: Room) -> None:
+    await room.see(CallOffered(WAITING, again=False))
+    first = await room.take()
+    assert first.claim_id
+    await leases.expire(room.db, now=utc_now() + queue.CALL_LEASE + timedelta(seconds=1))
+    boris = await room.colleague("Борис", "102")
+    (item,) = await room.waiting()
+    async with room.db.begin() as conn:
+        await queue.claim(conn, boris, item.id, now=utc_now())
+    talking = grown(WAITING, state="talking", answered_at=T0, answered_extension="101", claim_id=first.claim_id)
+    await room.see(ClaimConnected(talking, first.claim_id))
+    (held,) = await room.held()
+    assert (held.id, held.claim_id, held.lease_until, held.owner_id) == (
+        first.id,
+        first.claim_id,
+        None,
+        room.actor.user_id,
+    )
+    await leases.expire(room.db, now=utc_now() + timedelta(hours=1))
+    assert [i.id for i in await room.held()] == [first.id]
+
+
+async def test_a_lease_that_became_a_hold_while_it_was_looked_at_does_not_run_out(room: Room) -> None:
+    await room.see(CallOffered(WAITING, again=False))
+    taken = await room.take()
+    assert taken.claim_id
+    late = utc_now() + timedelta(hours=1)
+    async with room.db.read() as conn:
+        assert await queue.expired(conn, now=late) == [taken.claim_id]
+    await room.see(ClaimConnected(grown(WAITING, state="talking", answered_at=T0), taken.claim_id))
+    async with room.db.begin() as conn:
+        assert not await queue.take_back(conn, taken.claim_id, reason="no_connection", now=late, only_expired=True)
+    assert [i.id for i in await room.held()] == [taken.id]
+
+
+@pytest.mark.parametrize(("extension", "is_anna"), [("101", True), ("109", False)])
+async def test_a_caller_with_whom_a_phone_speaks_waits_for_nobody(room: Room, extension: str, is_anna: bool) -> None:
+    """As when the dialplan's fallback rang, or somebody picked the caller up."""
+    await room.see(CallOffered(WAITING, again=False))
+    leg = Leg(Channel("PJSIP/x-1"), "100.2", extension, None, "callee", rang_at=T0, answered_at=T0)
+    talking = grown(WAITING, state="talking", answered_at=T0, answered_extension=extension, legs=(CALLER, leg))
+    await room.see(CallChanged(talking))
+    assert await room.waiting() == []
+    assert len(await room.held()) == is_anna
+    await room.see(CallOffered(WAITING, again=True))
+    assert len(await room.waiting()) == 1, "back in the queue they wait again"
 
 
 async def test_taking_a_call_whose_caller_has_gone_is_a_conflict_and_holds_nothing(room: Room) -> None:

@@ -93,7 +93,7 @@ async def test_with_what_hub_ships_all_is_well_and_nothing_stays_behind_or_looks
             "filter is in force",
         ):
             assert words in told
-        assert "version 2" in told and "hub-sales, hub-support" in told and "2 phones of Hub's people are there" in told
+        assert "version 3" in told and "hub-sales, hub-support" in told and "2 phones of Hub's people are there" in told
         ami = await Ami.open(one.asterisk)
         await ami.send("QueueStatus", Queue="hub-sales")
         await ami.count(b"Event: QueueStatusComplete", 1)
@@ -150,10 +150,10 @@ async def test_dialplan_queues_music_and_phones() -> None:
         "module reload res_pjsip.so",
     )
     ours, site = "extensions_hub.conf", "extensions.conf"
-    team, three = "[hub-support](hub-template)", "exten => 2,1,NoOp()"
+    team, three = "[hub-support](hub-template)", "exten => 3,1,NoOp()"
     cases = [
         (site, f"#include {ours}", "", dialplan, "bad", "Hub's dialplan is not there", f"#include {ours}"),
-        (ours, three, "exten => 1,1,NoOp()", dialplan, "bad", "is of version 1, and this Hub needs 2", ours),
+        (ours, three, "exten => 1,1,NoOp()", dialplan, "bad", "is of version 1, and this Hub needs 3", ours),
         (ours, three, "", dialplan, "bad", "is of version 1", ours),
         (ours, "[hub-out]", "[hub-gone]", dialplan, "bad", "there is no context hub-out", "pbx.dial_context"),
         (site, "[hub-trunk]", "[gone]", dialplan, "bad", "no number outside can be called", "[hub-trunk] · exten"),

@@ -114,10 +114,15 @@ class Asterisk:
         parking_s: int = 60,
         is_freepbx: bool = False,
         phones: Sequence[str] = ("101", "102", "103"),
+        second_devices: Sequence[str] = (),
         calls_at_once: int = 50,
         settings: str = "",
     ) -> None:
-        """`settings`: more lines of the dialplan's [globals]."""
+        """`settings`: more lines of the dialplan's [globals]. `second_devices`: phones with two contacts on one AOR.
+
+        The second device of 101 is the phone `101b` of `phone_ports`.
+        """
+        self._second_devices = tuple(second_devices)
         self._root = root
         self._ring_s, self._wait_s, self._parking_s = ring_s, wait_s, parking_s
         self._is_freepbx = is_freepbx
@@ -126,7 +131,8 @@ class Asterisk:
         self.home = Path(tempfile.mkdtemp(dir=root / "tmp", prefix="hub-"))
         self.ami_port = free_port()
         self.sip_port = free_udp_port()
-        self.phone_ports = {extension: free_udp_port() for extension in phones}
+        names = (*phones, *(f"{one}b" for one in self._second_devices))
+        self.phone_ports = {extension: free_udp_port() for extension in names}
         self.trunk_port = free_udp_port()
         self.process: asyncio.subprocess.Process | None = None
         self.log = self.home / "console.log"
@@ -248,13 +254,17 @@ class Asterisk:
         text += "[trunk-identify]\ntype = identify\nendpoint = trunk\nmatch = 127.0.0.1\n"
         text += f"[udp]\ntype = transport\nprotocol = udp\nbind = 127.0.0.1:{self.sip_port}\n"
         inside, outside = ("from-internal", "from-pstn") if self._is_freepbx else ("internal", "from-trunk")
-        contexts = dict.fromkeys(self.phone_ports, inside) | {"trunk": outside}
-        for name, port in {**self.phone_ports, "trunk": self.trunk_port}.items():
+        phones = {name: port for name, port in self.phone_ports.items() if not name.endswith("b")}
+        contexts = dict.fromkeys(phones, inside) | {"trunk": outside}
+        for name, port in {**phones, "trunk": self.trunk_port}.items():
             text += (
                 f"[{name}]\ntype = endpoint\ncontext = {contexts[name]}\ndisallow = all\nallow = ulaw,alaw\n"
                 f"direct_media = no\ndtmf_mode = auto_info\naors = {name}\ncall_group = 1\npickup_group = 1\n"
-                f"[{name}]\ntype = aor\ncontact = sip:{name}@127.0.0.1:{port}\nqualify_frequency = 0\n"
+                f"[{name}]\ntype = aor\nmax_contacts = 2\nqualify_frequency = 0\n"
+                f"contact = sip:{name}@127.0.0.1:{port}\n"
             )
+            if name in self._second_devices:
+                text += f"contact = sip:{name}@127.0.0.1:{self.phone_ports[f'{name}b']}\n"
         return text
 
 
@@ -273,6 +283,7 @@ async def running_asterisk(
     parking_s: int = 60,
     is_freepbx: bool = False,
     phones: Sequence[str] = ("101", "102", "103"),
+    second_devices: Sequence[str] = (),
     calls_at_once: int = 50,
     settings: str = "",
 ) -> AsyncIterator[Asterisk]:
@@ -289,6 +300,7 @@ async def running_asterisk(
         parking_s=parking_s,
         is_freepbx=is_freepbx,
         phones=phones,
+        second_devices=second_devices,
         calls_at_once=calls_at_once,
         settings=settings,
     )

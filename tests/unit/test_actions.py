@@ -10,7 +10,7 @@ import pytest
 
 from hub.errors import Refused
 from hub.settings import Pbx
-from hub.telephony.control.actions import actions_of, channel_name, question_of
+from hub.telephony.control.actions import COMPLETE_KEYS, Action, actions_of, channel_name, questions_of
 from hub.telephony.control.intents import Intent, Kind, channel_id
 from hub.telephony.line.wire import action_bytes
 
@@ -42,7 +42,7 @@ OUTSIDE = {"number": "+74951230000", "target": None}
 
 def sent(kind: Kind, **about: Any) -> list[tuple[str, dict[str, Any]]]:
     """The actions of an intent; each can be written on the wire."""
-    actions = actions_of(replace(BASE, kind=kind, **about), OFFICE, answer="C")
+    actions = actions_of(replace(BASE, kind=kind, **about), OFFICE, told={COMPLETE_KEYS: "C"})
     for action in actions:
         assert action_bytes(action.name, action.fields, action_id="x").count(b"\r\n\r\n") == 1
     return [(action.name, dict(action.fields)) for action in actions]
@@ -93,16 +93,58 @@ def test_a_phone_is_rung_into_a_context_and_never_into_an_application(
 
 
 def test_what_completes_a_transfer_is_asked_of_the_channel_itself() -> None:
-    question = question_of(replace(BASE, kind="complete"))
-    assert question is not None
-    assert question.prepares
-    assert (question.name, question.fields["Variable"]) == ("Getvar", "FEATURE(atxfercomplete)")
-    keys = [action.fields["Digit"] for action in actions_of(replace(BASE, kind="complete"), OFFICE, answer="*2")]
+    (question,) = questions_of(replace(BASE, kind="complete"), OFFICE)
+    assert question.is_needed
+    assert question.action() == Action("Getvar", {"Channel": ANNA, "Variable": COMPLETE_KEYS}, prepares=True)
+    completing = replace(BASE, kind="complete")
+    keys = [action.fields["Digit"] for action in actions_of(completing, OFFICE, told={COMPLETE_KEYS: "*2"})]
     assert keys == ["*", "2"]
     for hostile in ("", "C\r\nAction: Command", "C" * 11, "system", "C,D"):
         with pytest.raises(Refused):
-            actions_of(replace(BASE, kind="complete"), OFFICE, answer=hostile)
-    assert all(question_of(replace(BASE, kind=kind)) is None for kind in get_args(Kind) if kind != "complete")
+            actions_of(completing, OFFICE, told={COMPLETE_KEYS: hostile})
+    rings = {"dial", "retrieve", "listen", "whisper", "barge"}
+    asking = {kind for kind in get_args(Kind) if questions_of(replace(BASE, kind=kind), OFFICE)}
+    assert asking == {"complete", *rings}
+
+
+ONE, TWO = "PJSIP/101/sip:101@10.0.0.7:5060", "PJSIP/101/sip:101@10.0.0.7:5060&PJSIP/101/sip:a@10.0.0.8"
+DEVICES, RINGS_ALL = "PJSIP_DIAL_CONTACTS(101)", "DIALPLAN_EXISTS(hub-ring,101,1)"
+
+
+@pytest.mark.parametrize(
+    ("told", "channel"),
+    [
+        ({}, "PJSIP/101"),
+        ({DEVICES: "", RINGS_ALL: "1"}, "PJSIP/101"),
+        ({DEVICES: ONE, RINGS_ALL: "1"}, "PJSIP/101"),
+        ({DEVICES: TWO, RINGS_ALL: "0"}, "PJSIP/101"),  # a dialplan before version 3
+        ({DEVICES: TWO}, "PJSIP/101"),
+        ({DEVICES: TWO, RINGS_ALL: "1"}, "Local/101@hub-ring"),
+        ({DEVICES: "x&Local/8@trunk,1", RINGS_ALL: "1"}, "Local/101@hub-ring"),
+        ({DEVICES: ONE, "HUB_SECOND_PREFIX": "99", RINGS_ALL: "1"}, "Local/101@hub-ring"),
+    ],
+)
+def test_several_devices_are_rung_by_the_dialplan_and_hub_names_no_more_than_the_extension(
+    told: dict[str, str], channel: str
+) -> None:
+    intent = replace(BASE, kind="dial", channel_id="hub-0123456789abcdef", number="+74951230000")
+    assert [one.variable for one in questions_of(intent, OFFICE)] == [DEVICES, "HUB_SECOND_PREFIX", RINGS_ALL]
+    assert not any(one.is_needed for one in questions_of(intent, OFFICE))
+    (action,) = actions_of(intent, OFFICE, told=told)
+    assert action.fields["Channel"] == channel
+    assert action.fields["Exten"] == "+74951230000", "Hub learns from the answer what was dialled"
+    about = ["HUB_DIAL=hub-0123456789abcdef", "HUB_EXTENSION=101"]
+    if channel == "PJSIP/101":
+        assert (action.fields["Context"], action.fields["Variable"]) == ("hub-out", about)
+    else:
+        assert action.fields["Context"] == "hub-rung"
+        going_on = ["HUB_NEXT=hub-out", "HUB_NEXT_EXTEN=+74951230000"]
+        assert action.fields["Variable"] == [f"_{one}" for one in [*going_on, *about]]
+
+
+def test_only_pjsip_has_several_devices() -> None:
+    old = Pbx(name="office", username="hub", phone_tech="SIP")
+    assert questions_of(replace(BASE, kind="dial"), old) == []
 
 
 HOSTILE = [
@@ -126,7 +168,7 @@ def test_no_channels_name_becomes_another_action_channel_or_application(name: st
         channel_name(name)
     for kind in ("hangup", "blind", "attended", "complete", "cancel", "hold", "unhold", "park", "listen", "barge"):
         with pytest.raises(Refused):
-            actions_of(replace(BASE, kind=kind, channel=name), OFFICE, answer="C")
+            actions_of(replace(BASE, kind=kind, channel=name), OFFICE, told={COMPLETE_KEYS: "C"})
     for kind in ("hold", "park", "retrieve"):
         with pytest.raises(Refused):
             actions_of(replace(BASE, kind=kind, peer_channel=name), OFFICE)

@@ -8,7 +8,7 @@ passed a guard, so that no channel name, number or extension can be another acti
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hub import guard
@@ -30,19 +30,54 @@ class Action:
     prepares: bool = False
 
 
-def question_of(intent: Intent) -> Action | None:
-    """Return what must be asked before the intent's actions can be written; None for nothing.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A variable or function that is asked of the PBX before the actions can be written; of a channel, or global."""
+
+    variable: str
+    channel: str = ""
+    is_needed: bool = True
+    """Whether the intent fails where the PBX does not say."""
+
+    def action(self) -> Action:
+        fields: dict[str, str | Sequence[str]] = {"Channel": self.channel} if self.channel else {}
+        return Action("Getvar", {**fields, "Variable": self.variable}, prepares=True)
+
+
+COMPLETE_KEYS = "FEATURE(atxfercomplete)"
+SECOND_PREFIX = "HUB_SECOND_PREFIX"
+
+
+def questions_of(intent: Intent, pbx: Pbx) -> list[Question]:
+    """Return what must be asked before the intent's actions can be written.
 
     Which keys complete a transfer is the channel's own: of the shipped dialplan, or of the site's features.conf.
+    A phone that Hub rings may be several devices, which only the dialplan can ring at once.
     """
-    if intent.kind != "complete":
-        return None
-    fields: dict[str, str | Sequence[str]] = {"Channel": _channel(intent), "Variable": "FEATURE(atxfercomplete)"}
-    return Action("Getvar", fields, prepares=True)
+    if intent.kind == "complete":
+        return [Question(COMPLETE_KEYS, _channel(intent))]
+    if intent.kind in _RINGING and pbx.phone_tech == "PJSIP":
+        extension = guard.extension(intent.extension or "")
+        asked = (_devices_of(extension), SECOND_PREFIX, _rings_all(extension))
+        return [Question(variable, is_needed=False) for variable in asked]
+    return []
 
 
-def actions_of(intent: Intent, pbx: Pbx, *, answer: str = "") -> list[Action]:
-    """Return the AMI actions of an intent, in order; `answer` is the Value that `question_of` got.
+def _devices_of(extension: str) -> str:
+    return f"PJSIP_DIAL_CONTACTS({extension})"
+
+
+def _rings_all(extension: str) -> str:
+    """Ask whether the dialplan has [hub-ring]: versions before 3 have not."""
+    return f"DIALPLAN_EXISTS(hub-ring,{extension},1)"
+
+
+_NOTHING: Mapping[str, str] = {}
+_RINGING = frozenset({"dial", "retrieve", "listen", "whisper", "barge"})
+
+
+def actions_of(intent: Intent, pbx: Pbx, *, told: Mapping[str, str] = _NOTHING) -> list[Action]:
+    """Return the AMI actions of an intent, in order; `told` are the answers to `questions_of`, by variable.
 
     Raises Refused on a value no line may carry. Source: Asterisk 22's manager actions, tried on 22.10.
     """
@@ -50,7 +85,7 @@ def actions_of(intent: Intent, pbx: Pbx, *, answer: str = "") -> list[Action]:
         case "take":
             return [_take(intent)]
         case "dial":
-            return [_dial(intent, pbx)]
+            return [_dial(intent, pbx, told)]
         case "hangup":
             return [Action("Hangup", {"Channel": _channel(intent), "Cause": "16"})]
         case "blind":
@@ -61,7 +96,7 @@ def actions_of(intent: Intent, pbx: Pbx, *, answer: str = "") -> list[Action]:
             # "#" ends the number: Asterisk would wait three seconds for more.
             return [Action("Atxfer", {"Channel": _channel(intent), "Context": context, "Exten": f"{target}#"})]
         case "complete":
-            return _press(intent, answer)
+            return _press(intent, told.get(COMPLETE_KEYS, ""))
         case "cancel":
             return [Action("CancelAtxfer", {"Channel": _channel(intent)})]
         case "hold":
@@ -71,12 +106,12 @@ def actions_of(intent: Intent, pbx: Pbx, *, answer: str = "") -> list[Action]:
         case "park":
             return [Action("Park", {"Channel": _peer(intent), "TimeoutChannel": _channel(intent)})]
         case "retrieve":
-            return [_ring(intent, pbx, _place("hub-retrieve", "s"), [f"HUB_PEER={_peer(intent)}"])]
+            return [_ring(intent, pbx, told, _place("hub-retrieve", "s"), [f"HUB_PEER={_peer(intent)}"])]
         case "rec_pause" | "rec_resume":
             state = "1" if intent.kind == "rec_pause" else "0"
             return [Action("MixMonitorMute", {"Channel": _channel(intent), "Direction": "both", "State": state})]
         case "listen" | "whisper" | "barge":
-            return [_ring(intent, pbx, _place("hub-spy", intent.kind), [f"HUB_SPY={_channel(intent)}"])]
+            return [_ring(intent, pbx, told, _place("hub-spy", intent.kind), [f"HUB_SPY={_channel(intent)}"])]
 
 
 def _take(intent: Intent) -> Action:
@@ -91,18 +126,37 @@ def _take(intent: Intent) -> Action:
     )
 
 
-def _dial(intent: Intent, pbx: Pbx) -> Action:
+def _dial(intent: Intent, pbx: Pbx, told: Mapping[str, str]) -> Action:
     number = guard.dial_digits(intent.number or "")
     about = [f"HUB_DIAL={intent.channel_id}", f"HUB_EXTENSION={guard.extension(intent.extension or '')}"]
     if intent.record_team_id is not None:
         about.append("HUB_RECORD=yes")
-    return _ring(intent, pbx, _place(pbx.dial_context, number), about, shown=number)
+    return _ring(intent, pbx, told, _place(pbx.dial_context, number), about, shown=number)
 
 
-def _ring(intent: Intent, pbx: Pbx, place: dict[str, str], variables: list[str], *, shown: str = "") -> Action:
-    """Ring the asker's phone under the intent's channel id, and lead it into the dialplan once it is picked up."""
+def _ring(
+    intent: Intent,
+    pbx: Pbx,
+    told: Mapping[str, str],
+    place: dict[str, str],
+    variables: list[str],
+    *,
+    shown: str = "",
+) -> Action:
+    """Ring the asker's phone under the intent's channel id, and lead it into the dialplan once it is picked up.
+
+    Where it is several devices, [hub-ring] rings them all: Originate itself would ring the first alone.
+    """
     assert intent.channel_id
-    fields: dict[str, str | Sequence[str]] = {"Channel": f"{pbx.phone_tech}/{guard.extension(intent.extension or '')}"}
+    extension = guard.extension(intent.extension or "")
+    is_several = "&" in told.get(_devices_of(extension), "") or bool(told.get(SECOND_PREFIX))
+    fields: dict[str, str | Sequence[str]] = {"Channel": f"{pbx.phone_tech}/{extension}"}
+    if is_several and told.get(_rings_all(extension)) == "1":
+        fields["Channel"] = f"Local/{extension}@hub-ring"
+        variables = [f"HUB_NEXT={place['Context']}", f"HUB_NEXT_EXTEN={place['Exten']}", *variables]
+        # "_": the phone that is picked up has them too.
+        variables = [f"_{variable}" for variable in variables]
+        place = {**place, "Context": "hub-rung"}
     fields |= {**place, "ChannelId": guard.one_line(intent.channel_id, field="channel_id")}
     if shown:
         fields["CallerID"] = shown

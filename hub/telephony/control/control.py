@@ -128,20 +128,25 @@ async def hang_up(conn: AsyncConnection, actor: Actor, call_id: int, *, now: dat
     )
     call = (await conn.execute(held)).one()
     extension = actor.extension_on(call.pbx)
-    own_leg = next((leg for leg in seen.legs if extension and leg.extension == extension and not leg.left_at), None)
+    open_legs = [leg for leg in seen.legs if extension and leg.extension == extension and not leg.left_at]
+    # Several devices of one phone ring at once; the one that was picked up is the phone.
+    own_legs = [leg for leg in open_legs if leg.answered_at] or open_legs
     own = sa.select(call_intents.c.id).where(
         call_intents.c.user_id == actor.user_id,
         call_intents.c.kind.in_(("take", "dial")),
         sa.or_(call_intents.c.call_id == call_id, call_intents.c.channel_id == call.dial_id),
     )
-    mine = own_leg is not None or seen.answered_user_id == actor.user_id or (await conn.execute(own)).first()
+    mine = own_legs or seen.answered_user_id == actor.user_id or (await conn.execute(own)).first()
     if not mine and not actor.is_admin:
         raise Forbidden("forbidden", "this is not your call")
-    channel = (own_leg.channel if own_leg else None) or call.manager_channel or call.queue_channel
-    if channel is None:
-        raise NotFound("channel_missing", "the call has no channel to hang up")
+    channels = [leg.channel for leg in own_legs] or [call.manager_channel or call.queue_channel]
     values: dict[str, Any] = {"pbx": call.pbx, "kind": "hangup", "user_id": actor.user_id, "call_id": call_id}
-    values |= {"channel": channel, "created_at": now, "deadline": now + TAKE_WITHIN, "state": "new"}
-    made = await conn.execute(call_intents.insert().values(**values).returning(call_intents.c.id))
+    values |= {"created_at": now, "deadline": now + TAKE_WITHIN, "state": "new"}
+    intent_id = 0
+    for channel in channels:
+        if channel is None:
+            raise NotFound("channel_missing", "the call has no channel to hang up")
+        made = call_intents.insert().values(**values, channel=channel).returning(call_intents.c.id)
+        intent_id = int((await conn.execute(made)).scalar_one())
     hint_after_commit(conn, TOPIC)
-    return int(made.scalar_one())
+    return intent_id

@@ -21,7 +21,7 @@ from hub.errors import HubError, Refused, Unavailable, Unknown
 from hub.settings import Pbx
 from hub.store.engine import Database
 from hub.telephony.control import intents
-from hub.telephony.control.actions import Action, actions_of, question_of
+from hub.telephony.control.actions import Action, actions_of, questions_of
 from hub.telephony.control.intents import Intent, IntentState
 from hub.telephony.recordings import recording_switch
 
@@ -108,15 +108,24 @@ class IntentSender:
         """
         has_acted = False
         try:
-            answer = ""
-            if question := question_of(intent):
-                answer = (await self._act(question)).get("Value", "")
-            for action in actions_of(intent, self.pbx, answer=answer):
+            told = await self._ask(intent)
+            for action in actions_of(intent, self.pbx, told=told):
                 await self._act(action)
                 has_acted = has_acted or not action.prepares
         except (Refused, Unavailable, Unknown) as error:
             return _outcome(error, has_acted=has_acted)
         return "sent", ""
+
+    async def _ask(self, intent: Intent) -> dict[str, str]:
+        """Return what the PBX answered to the intent's questions, by variable."""
+        told: dict[str, str] = {}
+        for question in questions_of(intent, self.pbx):
+            try:
+                told[question.variable] = (await self._act(question.action())).get("Value", "")
+            except Refused:
+                if question.is_needed:
+                    raise
+        return told
 
     async def _act(self, action: Action) -> Mapping[str, str]:
         try:

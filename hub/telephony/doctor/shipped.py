@@ -5,7 +5,7 @@ Invariant: a test holds these and the files in config/asterisk together.
 
 from __future__ import annotations
 
-DIALPLAN_VERSION = "2"
+DIALPLAN_VERSION = "3"
 """Of config/asterisk/extensions_hub.conf; an extension of this name stands in its context `hub-version`."""
 
 READ = ("system", "call", "agent", "user")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub import guard
@@ -22,6 +23,7 @@ from hub.crm.addresses import parse_phone
 from hub.crm.linking import Linker
 from hub.telephony.backfill import late
 from hub.telephony.intake.rows import UNANSWERED, Stored
+from hub.telephony.models import call_intents
 from hub.telephony.routing import waymarks
 from hub.telephony.tracking.calls import Call
 
@@ -83,12 +85,18 @@ class Aftermath:
             now=call.started_at if held is None else self.now,
         )
 
-    async def hold(self, claim_id: str) -> None:
-        """Turn the lease of a claim into a hold: they talk."""
-        await queue.hold(self.conn, claim_id, now=self.now)
-        for call_id, item in self.items.items():
-            if item.claim_id == claim_id:
-                self.items[call_id] = replace(item, lease_until=None)
+    async def hold(self, claim_id: str, stored: Stored) -> None:
+        """Turn the lease of a claim into a hold: they talk. A claim that was over by then is made good."""
+        if not await queue.hold(self.conn, claim_id, now=self.now):
+            claimer = sa.select(call_intents.c.user_id).where(call_intents.c.claim_id == claim_id)
+            user_id = (await self.conn.execute(claimer)).scalar()
+            if user_id is not None:
+                await queue.hold_for(self.conn, claim_id, stored.id, user_id, now=self.now)
+        await self._look_again(stored)
+
+    async def _look_again(self, stored: Stored) -> None:
+        if (item := await queue.find_by_thing(self.conn, "call", stored.id)) is not None:
+            self.items[stored.id] = item
 
     async def take_back(self, claim_id: str, *, reason: str) -> None:
         """Give the call of a claim that failed back to its team."""
@@ -98,8 +106,15 @@ class Aftermath:
                     self.items[call_id] = replace(item, state="waiting", owner_id=None, claim_id=None, claimed_at=None)
 
     async def refresh(self, call: Call, stored: Stored) -> None:
-        """Keep what the queue's row shows of the call true."""
+        """Keep what the queue's row shows of the call true. A caller with whom somebody speaks waits for nobody."""
         item = self.items.get(stored.id)
+        if item is not None and item.state == "waiting" and _is_talked(call):
+            if stored.answered_user_id is not None:
+                await queue.assign(self.conn, "call", stored.id, stored.answered_user_id, now=self.now)
+            else:
+                await queue.settle(self.conn, "call", stored.id, now=self.now)
+            await self._look_again(stored)
+            item = self.items.get(stored.id)
         if item is None or item.state == "done" or item.data.get("call_state") == call.state:
             return
         self.items[stored.id] = await queue.place(
@@ -229,6 +244,14 @@ class Aftermath:
                 phone = parse_phone(leg.number, self.region or self.linker.region)
                 numbers.add(phone.value if phone else None)
         return {number for number in numbers if number}
+
+
+def _is_talked(call: Call) -> bool:
+    """Tell whether a phone of the house is on the line with the caller now."""
+    if call.state not in ("talking", "held"):
+        return False
+    phones = (leg for leg in call.legs if leg.role == "callee" and leg.extension is not None)
+    return any(leg.answered_at is not None and leg.left_at is None for leg in phones)
 
 
 def is_answered(call: Call) -> bool:

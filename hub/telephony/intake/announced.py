@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -29,6 +29,9 @@ class Heard:
     fields: Mapping[str, str]
 
 
+MAX_RING_S = 180
+"""The dialplan rings no longer than this, whatever HUB_RING says."""
+
 Receiver = Callable[[AsyncConnection, Heard, datetime], Awaitable[None]]
 
 
@@ -39,7 +42,17 @@ async def give_back(conn: AsyncConnection, heard: Heard, now: datetime) -> None:
         await queue.take_back(conn, item.claim_id, reason="returned", now=now)
 
 
+async def keep_while_ringing(conn: AsyncConnection, heard: Heard, now: datetime) -> None:
+    """Let the lease of a claim last as long as the manager's phone rings. Older dialplans do not say how long."""
+    told = heard.fields.get("Ring", "")
+    ring_s = int(told) if told.isascii() and told.isdigit() and len(told) < 6 else 0
+    if ring_s:
+        until = now + timedelta(seconds=min(ring_s, MAX_RING_S)) + queue.RING_MARGIN
+        await queue.extend_lease(conn, heard.fields.get("Claim", ""), until=until)
+
+
 RECEIVERS: dict[str, Receiver] = {
+    "HubClaimStarted": keep_while_ringing,
     "HubRecording": recordings.note_recording,
     "HubBlocked": waymarks.note_blocked,
     "HubCallback": waymarks.note_callback,

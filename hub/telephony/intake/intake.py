@@ -113,7 +113,7 @@ class CallIntake:
             case CallOffered(call=call):
                 await after.offer(call, stored)
             case ClaimConnected(claim_id=claim_id):
-                await after.hold(claim_id)
+                await after.hold(claim_id, stored)
             case ClaimFailed(claim_id=claim_id, reason=reason):
                 await after.take_back(claim_id, reason=reason)
             case CallEnded():

@@ -118,7 +118,7 @@ class Board:
 
     def _party(self, frame: Frame, *, prefix: str = "", is_birth: bool) -> Party:
         name = frame[prefix + "Channel"]
-        if frame.get(prefix + "Uniqueid", "").startswith(SUPERVISOR):
+        if any(frame.get(prefix + key, "").startswith(SUPERVISOR) for key in ("Uniqueid", "Linkedid")):
             # A supervisor's phone hears a call and is no part of it: it carries no leg, and makes no call.
             return Party(name, is_wiring=True, is_phone=False, extension=None)
         endpoint = name.rpartition("-")[0]

@@ -356,7 +356,8 @@ class LiveCall:
         if is_our_end_rung and root is not None and root.answered_at is None:
             return "failed"  # the manager's own phone: nobody was called
         is_client_rung = root is not None and root.is_originated and not is_our_end_rung
-        results = [leg.result() for leg in self.legs.values() if leg is not root or is_client_rung]
+        others = [leg for leg in self.legs.values() if leg is not root or is_client_rung]
+        results = [leg.result() for leg in others if not self._is_own_device(leg)]
         if not results:
             return "missed" if self.direction == "inbound" else "failed"
         if "no_answer" in results or "cancelled" in results:
@@ -364,6 +365,13 @@ class LiveCall:
         if "busy" in results:
             return "busy"
         return "rejected" if "rejected" in results else "failed"
+
+    def _is_own_device(self, leg: LiveChannel) -> bool:
+        """Tell whether a leg is another device of the manager who clicked to call: it rang, and was nobody's call."""
+        root = self.root
+        if self.dial_id is None or root is None or leg is root:
+            return False
+        return leg.party.extension is not None and leg.party.extension == root.party.extension
 
     def snapshot(self) -> Call:
         ended_at = self.ended_at

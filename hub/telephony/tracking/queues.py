@@ -84,6 +84,9 @@ class Queues:
                 call.queue_channel = channel
         elif said == "HubDial":
             call.to_raw = known(frame.get("To")) or call.to_raw
+            if call.dial_id is not None and channel.party.is_phone:
+                # Of a manager's several devices, the one that was picked up.
+                call.set_root(channel)
         elif said in ("HubHeld", "HubResumed"):
             for one in call.channels.values():
                 one.on_hold = said == "HubHeld" and one is channel
@@ -92,6 +95,8 @@ class Queues:
                 self.fail_claim(call, "replaced")
                 call.claim_id, call.claim_extension, call.is_claim_open = claim_id, extension, True
                 call.manager, call.has_left_queue = None, True
+                if "Ring" in frame:
+                    self._board.say(call, lambda shown: Announced(shown, said, dict(frame)))
         elif said == "HubClaimFailed" and _CLAIM.fullmatch(claim_id) and call.claim_id in (None, claim_id):
             if claim_id not in call.claims_over:
                 call.claim_id, call.is_claim_open, call.has_left_queue = claim_id, True, True
