@@ -57,7 +57,8 @@ async def relink(conn: AsyncConnection, *, client_id: int, contact_id: int | Non
     )
     found = (await conn.execute(query)).mappings().all()
     for message in found:
-        await put(conn, message, Link(client_id, contact_id, "client", "exact"), now=now)
+        sure = "likely" if (message["about"] or {}).get("via") else "exact"
+        await put(conn, message, Link(client_id, contact_id, "client", sure), now=now)
     owned = {m["thread_id"] for m in found if m["thread_id"] is not None}
     if owned:
         unowned = sa.update(threads).where(threads.c.id.in_(owned), threads.c.client_id.is_(None))
@@ -110,7 +111,9 @@ async def ask_anew(
     linked = await _whose(conn, linker, row, {} if known is None else known)
     best = linked.best
     if best is not None:
-        link = Link(best.client_id, best.contact_id, best.reason, best.confidence)
+        # A sender whom only Reply-To names is likely, however well the address is known.
+        is_likely = row["direction"] == "in" and bool((row["about"] or {}).get("via"))
+        link = Link(best.client_id, best.contact_id, best.reason, "likely" if is_likely else best.confidence)
     else:
         link = await _of_thread(conn, row, linked)
     candidates = [asdict(candidate) for candidate in linked.candidates]

@@ -20,7 +20,9 @@ from hub.crm.linking import Linker
 from hub.errors import NotFound
 from hub.mail import relink, search
 from hub.mail.audience import audience
+from hub.mail.intake.authors import with_author
 from hub.mail.intake.handing import prepare_all
+from hub.mail.intake.intake import ours
 from hub.mail.intake.preparing import Prepared
 from hub.mail.models import attachments, mail_jobs, messages, thread_ids
 from hub.mail.register import timeline_data
@@ -70,6 +72,8 @@ async def prepare(rows: list[sa.RowMapping], blobs: BlobStore, parsers: Executor
 async def write(conn: AsyncConnection, linker: Linker, row: Any, prepared: Prepared, *, now: datetime) -> None:
     """Renew one message with what was read of it; it may have been read, or linked, in between."""
     here = messages.c.id == row["id"]
+    if row["direction"] == "in":
+        prepared = with_author(prepared, await ours(conn, linker))
     ids = []
     for file in prepared.files:
         made = attachments.insert().values(message_id=row["id"], **file).returning(attachments.c.id)

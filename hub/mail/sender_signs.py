@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Sign = Literal["looks_like", "mixed_script", "name_is_address", "reply_elsewhere", "several_from", "says_us"]
+Sign = Literal[
+    "looks_like", "mixed_script", "name_is_address", "reply_elsewhere", "several_from", "says_us", "only_named"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +78,17 @@ def signs(
     defects: Iterable[str],
     own_addresses: Iterable[str],
     known_domains: Iterable[str],
+    via: Mapping[str, str] | None = None,
 ) -> tuple[Warned, ...]:
-    """Return what speaks against a message that came in. `known_domains` are those of the company and its clients."""
+    """Return what speaks against a message that came in. `known_domains` are those of the company and its clients.
+
+    `via`: the address that it came from, where the sender is only named in it (`mail.intake.authors`).
+    """
     found: list[Warned] = []
     sender = domain_of(from_address)
     known = {domain_of(f"x@{one}") for one in known_domains if one}
+    if via and via.get("by") != "forward":
+        found.append(Warned("only_named", via.get("address", "")))
     if from_address.lower() in {one.lower() for one in own_addresses}:
         found.append(Warned("says_us", from_address))
     if sender and sender not in known:
@@ -91,7 +99,11 @@ def signs(
             found.append(Warned("mixed_script", sender))
     if (named := _ADDRESS.search(from_name)) and named[0].lower() != from_address.lower():
         found.append(Warned("name_is_address", named[0]))
-    elsewhere = [one["address"] for one in reply_to if one["address"] and _base(one["address"]) != _base(from_address)]
+    elsewhere = (
+        []
+        if via
+        else [one["address"] for one in reply_to if one["address"] and _base(one["address"]) != _base(from_address)]
+    )
     if elsewhere:
         found.append(Warned("reply_elsewhere", elsewhere[0]))
     if "several_from" in defects:

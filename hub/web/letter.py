@@ -227,6 +227,7 @@ async def _warned(conn: AsyncConnection, message: MessageRow) -> tuple[Warned, .
         defects=message.defects,
         own_addresses=await thread.own_addresses(conn),
         known_domains=await thread.known_domains(conn, message.client_id),
+        via=message.about.get("via"),
     )
 
 

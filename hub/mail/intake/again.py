@@ -19,9 +19,9 @@ from hub.crm.linking import Linker
 from hub.errors import Conflict, NotFound
 from hub.mail import search
 from hub.mail.audience import audience_of
-from hub.mail.intake import conversations, offering, preparing
+from hub.mail.intake import authors, conversations, offering, preparing
 from hub.mail.intake.handing import prepare_all
-from hub.mail.intake.intake import owner_of, whose_is
+from hub.mail.intake.intake import ours, owner_of, whose_is
 from hub.mail.intake.preparing import Prepared
 from hub.mail.models import attachments, mailboxes, messages
 from hub.mail.reading.workers import ParserPool
@@ -64,6 +64,8 @@ async def renew(conn: AsyncConnection, linker: Linker, message_id: int, prepared
         return
     box = (await conn.execute(sa.select(mailboxes).where(mailboxes.c.id == row["mailbox_id"]))).mappings().one()
     is_out = row["direction"] == "out"
+    if not is_out:
+        prepared = authors.with_author(prepared, await ours(conn, linker))
     (linked,) = await whose_is(conn, linker, [prepared], is_out=is_out)
     letter = preparing.letter(
         prepared,

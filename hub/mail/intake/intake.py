@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -26,12 +26,14 @@ from hub.crm.timeline import Told
 from hub.errors import HubError
 from hub.mail import search
 from hub.mail.audience import audience_of
-from hub.mail.intake import conversations, effects, offering, preparing
+from hub.mail.intake import authors, conversations, effects, offering, preparing
+from hub.mail.intake.authors import OwnAddresses
 from hub.mail.intake.effects import Stored
 from hub.mail.intake.handing import prepare_all
 from hub.mail.intake.preparing import Prepared, ReplyKey
 from hub.mail.models import attachments, folders, locations, mailboxes, messages, outbox
 from hub.mail.register import timeline_data
+from hub.mail.thread import own_addresses
 from hub.store.blobs import BlobStore
 from hub.store.changes import tell
 from hub.store.engine import Database
@@ -198,6 +200,9 @@ class MailIntake:
     ) -> list[_Row]:
         """Return the rows of new messages: whose they are, in which thread, under which ids."""
         is_out = place.role == "sent"
+        if not is_out:
+            own = OwnAddresses.of(self.linker.own_emails)
+            fresh = [replace(one, prepared=authors.with_author(one.prepared, own)) for one in fresh]
         linked = await whose_is(conn, self.linker, [one.prepared for one in fresh], is_out=is_out)
         rows = [_Row(one, whose) for one, whose in zip(fresh, linked, strict=True)]
         letters = [
@@ -322,6 +327,11 @@ class MailIntake:
                 await queue.settle(conn, "message", thread, now=now)
 
 
+async def ours(conn: AsyncConnection, linker: Linker) -> OwnAddresses:
+    """Return what is ours, with the mailboxes that somebody added on the page."""
+    return OwnAddresses.of(linker.own_emails | await own_addresses(conn))
+
+
 async def whose_is(conn: AsyncConnection, linker: Linker, found: Sequence[Prepared], *, is_out: bool) -> list[Linked]:
     """Tell whose mail each is: the sender's, or for our own mail the first recipient's that somebody knows."""
     asked: list[list[str]] = []
@@ -331,8 +341,13 @@ async def whose_is(conn: AsyncConnection, linker: Linker, found: Sequence[Prepar
     answers = await linker.by_emails(conn, {address for some in asked for address in some})
     nobody = Linked(None, (), None)
     return [
-        next((answers[address] for address in some if answers[address].best), answers[some[-1]] if some else nobody)
-        for some in asked
+        authors.likely(
+            next(
+                (answers[address] for address in some if answers[address].best), answers[some[-1]] if some else nobody
+            ),
+            one.values["about"],
+        )
+        for one, some in zip(found, asked, strict=True)
     ]
 
 

@@ -21,7 +21,7 @@ from hub.mail.reading.dates import date
 from hub.mail.reading.headers import Address, message_ids, one_line
 from hub.mail.reading.names import file_name
 from hub.mail.reading.parts import MAX_PARTS, read_part, with_line_ends
-from hub.mail.reading.people import addresses, sender
+from hub.mail.reading.people import addresses, groups, original_from, sender
 from hub.mail.reading.sanitize import html_to_text
 
 __all__ = ["MAX_PARTS", "Attachment", "ParsedMessage", "file_name", "first_line", "parse"]
@@ -54,6 +54,12 @@ class ParsedMessage:
     defects: tuple[str, ...]
     about: dict[str, Any] = field(default_factory=dict)
     """What it is beside its text, fit for JSON: a calendar's event, signed, encrypted."""
+    on_behalf: Address | None = None
+    """Whom a group names as the writer (X-Original-From), where it put its own address into From."""
+    groups: tuple[str, ...] = ()
+    """Addresses of the list or group that it came by."""
+    auto_in_group: Auto = "none"
+    """What it would be if that is a group of the company's own."""
     also: str = ""
     """The words of messages that are attached, for the search."""
 
@@ -92,7 +98,9 @@ def _parse(raw: bytes, *, depth: int) -> ParsedMessage:
     def beginning() -> str:
         return (text if text is not None else html_to_text((markup or "")[:MAX_BEGINNING]))[:MAX_BEGINNING]
 
-    auto = classify(head, kinds=found.kinds, beginning=beginning)
+    auto = auto_in_group = classify(head, kinds=found.kinds, beginning=beginning)
+    if auto == "list":
+        auto_in_group = classify(head, kinds=found.kinds, beginning=beginning, is_own_group=True)
     return ParsedMessage(
         message_id=own_id[0] if own_id else "",
         in_reply_to=next(iter(message_ids(head.raw("in-reply-to"))), ""),
@@ -110,6 +118,9 @@ def _parse(raw: bytes, *, depth: int) -> ParsedMessage:
         auto=auto,
         defects=tuple(dict.fromkeys(defects)),
         about=found.about,
+        on_behalf=original_from(head),
+        groups=groups(head) if auto == "list" else (),
+        auto_in_group=auto_in_group,
         also=_also(found.attached, depth=depth) if found.attached else "",
     )
 

@@ -60,6 +60,27 @@ def sender(head: Head) -> Address | None:
     return written[0] if written else None
 
 
+def original_from(head: Head) -> Address | None:
+    """Return whom a group that writes under its own address names as the writer."""
+    for field in ("x-original-from", "x-original-sender", "x-google-original-from"):
+        found, _ = addresses(head.all(field)[:1])
+        if found and _ONE.fullmatch(found[0].address):
+            return found[0]
+    return None
+
+
+def groups(head: Head) -> tuple[str, ...]:
+    """Return the addresses of the list that a message came by: of List-Id, List-Post and Mailing-List."""
+    found: list[str] = []
+    for value in head.all("list-id")[:3]:
+        name, dot, host = eight_bit(value).rpartition("<")[2].strip(" <>\t").partition(".")
+        found += [f"{name}@{host}"] if dot and " " not in name + host else []
+    for field in ("list-post", "mailing-list"):
+        for value in head.all(field)[:3]:
+            found += _ONE.findall(eight_bit(value)[:500].replace("mailto:", " "))[:3]
+    return tuple(dict.fromkeys(one.lower()[:254] for one in found))
+
+
 def _address_list(text: str) -> Iterator[Address]:
     """Yield the addresses of RFC 5322 text, lenient: groups are flattened, comments serve as names."""
     waiting = ""

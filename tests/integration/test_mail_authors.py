@@ -1,0 +1,132 @@
+"""Letters that come from an address of our own, or through a group of ours: whose they are, and that they wait."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hub.crm import clients
+from hub.mail import relink
+from tests.integration.test_mail_intake import T0, Box, known_client, mail
+from tests.integration.test_mail_intake import box as box
+
+SALES = "sales@hub.test"
+GROUP = (
+    f"List-ID: <sales.hub.test>\r\nPrecedence: list\r\nMailing-list: list {SALES}; contact sales+owners@hub.test\r\n"
+)
+GOOGLE = "List-Post: <https://groups.google.com/a/hub.test/group/sales/post>\r\n"
+MESSAGES: dict[str, tuple[bytes, str]] = {
+    "a site's form under our own address": (
+        mail(f"Site <{SALES}>", more="Reply-To: Anna <anna@form.test>\r\n"),
+        "anna@form.test",
+    ),
+    "a site's form under an address of our domain": (
+        mail("WordPress <wordpress@hub.test>", more="Reply-To: anna@form.test\r\n"),
+        "anna@form.test",
+    ),
+    "a form of a service that takes no answers": (
+        mail("Forms <noreply@forms.test>", more="Reply-To: anna@form.test\r\n"),
+        "anna@form.test",
+    ),
+    "a form that names the person in its text only": (
+        mail(f"Site <{SALES}>", body="Имя: Анна\nE-mail: anna@form.test\nВопрос: цена?"),
+        "anna@form.test",
+    ),
+    "a group's via": (
+        mail(
+            f"'Pavel' via Sales <{SALES}>",
+            more=f"Reply-To: pavel@via.test\r\nX-Original-From: Pavel <pavel@via.test>\r\n{GROUP}"
+            "List-Unsubscribe: <mailto:x@hub.test>\r\n",
+        ),
+        "pavel@via.test",
+    ),
+    "a group's via that wants answers to the group": (
+        mail(f"Pavel via Sales <{SALES}>", more=f"Reply-To: {SALES}\r\nX-Original-From: pavel@via.test\r\n{GROUP}"),
+        "pavel@via.test",
+    ),
+    "a person who wrote to our group": (mail("Olga <olga@list.test>", more=GROUP + GOOGLE), "olga@list.test"),
+    "an unquoted comma": (mail("Petrov, Ivan <ivan@comma.test>"), "ivan@comma.test"),
+    "an encoded whole From": (
+        mail("=?utf-8?B?0JjQstCw0L0gPGl2YW5Ad2hvbGUuZXhhbXBsZT4=?="),
+        "ivan@whole.example",
+    ),
+    "two From lines": (mail("Ivan\r\nFrom: Ivan <ivan@second.test>"), "ivan@second.test"),
+    "a name and a Reply-To": (mail("Ivan", more="Reply-To: ivan@reply.test\r\n"), "ivan@reply.test"),
+}
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+async def test_a_person_behind_our_own_address_is_a_lead_and_waits(box: Box, name: str) -> None:
+    raw, who = MESSAGES[name]
+    await box.arrive(raw)
+    (message,) = await box.messages()
+    assert (message.auto, message.from_address) == ("none", who)
+    (lead,) = await box.leads()
+    (item,) = await box.waiting()
+    assert (lead.address, item.address) == (who, who)
+    assert item.data["lead_id"] == lead.id
+
+
+async def test_the_person_behind_our_own_address_is_linked_as_likely_and_the_address_is_told(box: Box) -> None:
+    client_id = await known_client(box)
+    await box.arrive(mail(f"'Ирина' via Sales <{SALES}>", more="Reply-To: Irina@Romashka.test\r\n"))
+    (message,) = await box.messages()
+    assert (message.client_id, message.link_confidence) == (client_id, "likely")
+    assert message.about["via"] == {"name": "'Ирина' via Sales", "address": SALES, "by": "reply_to"}
+    assert message.from_name == "Ирина"
+    assert [one.client_id for one in await box.waiting()] == [client_id]
+    assert await box.leads() == []
+
+
+async def test_a_person_behind_our_own_address_who_becomes_a_client_takes_the_letter_along(box: Box) -> None:
+    await box.arrive(mail(f"Site <{SALES}>", more="Reply-To: anna@form.test\r\n"))
+    async with box.db.begin() as conn:
+        client_id = await clients.create(conn, None, kind="person", name="Anna", now=T0)
+        await relink.relink(conn, client_id=client_id, contact_id=None, email="anna@form.test", now=T0)
+    (message,) = await box.messages()
+    assert (message.client_id, message.link_confidence) == (client_id, "likely")
+
+
+NO_WORK = {
+    "a letter of a mailbox of ours to itself": mail(f"Sales <{SALES}>"),
+    "a newsletter that came through our group": mail(
+        "Shop <news@shop.test>", more=f"{GROUP}List-Unsubscribe: <https://shop.test/u>\r\n"
+    ),
+    "a list that is not ours": mail("Olga <olga@list.test>", more="List-ID: <talk.lists.test>\r\nPrecedence: list\r\n"),
+    "an automatic answer through our group": mail("Olga <olga@list.test>", more=GROUP, subject="Out of office"),
+    "a letter of ours to a client": mail(f"Sales <{SALES}>", to="anna@form.test"),
+    "an answering machine": mail("Ира <ira@oof.test>", subject="Автоответ: в отпуске"),
+    "a notice": mail("mailer-daemon@mx.test", subject="Hello"),
+}
+
+
+@pytest.mark.parametrize("name", NO_WORK)
+async def test_what_no_person_wrote_to_us_is_no_work(box: Box, name: str) -> None:
+    await box.arrive(NO_WORK[name])
+    assert len(await box.messages()) == 1
+    assert (await box.waiting(), await box.leads()) == ([], [])
+
+
+async def test_an_automatic_letter_of_a_client_is_on_the_card_and_no_work(box: Box) -> None:
+    client_id = await known_client(box)
+    await box.arrive(mail(subject="Я в отпуске до 12 марта", body="Отвечу позже."))
+    (message,) = await box.messages()
+    assert (message.client_id, message.auto) == (client_id, "auto_reply")
+    assert await box.waiting() == []
+
+
+async def test_what_stands_in_the_sent_folder_is_ours_whomever_it_names(box: Box) -> None:
+    await box.arrive(mail(f"Sales <{SALES}>", to="anna@form.test", more="Reply-To: x@elsewhere.test\r\n"), role="sent")
+    (message,) = await box.messages()
+    assert (message.direction, message.from_address) == ("out", SALES)
+
+
+async def test_a_mailbox_of_a_public_provider_makes_no_domain_ours(box: Box) -> None:
+    linker = replace(box.intake.linker, own_emails=frozenset({"shop@gmail.com"}))
+    box.intake = replace(box.intake, linker=linker)
+    await box.arrive(mail("Ivan <ivan@gmail.com>", more="Reply-To: boss@elsewhere.test\r\n"))
+    (message,) = await box.messages()
+    assert message.from_address == "ivan@gmail.com"
+    await box.arrive(mail("Form <shop@gmail.com>", message_id="<2@x>", more="Reply-To: anna@gmail.com\r\n"))
+    assert {one.address for one in await box.leads()} == {"ivan@gmail.com", "anna@gmail.com"}
