@@ -407,3 +407,14 @@ async def test_the_command_tells_a_plain_capture_and_json_is_the_contracts_call(
     }
     assert call["from"] == {"raw": "84951234567", "number": "+74951234567", "name": None, "extension": None}
     assert [step["what"] for step in call["steps"]] == ["offered", "claim failed", "offered again", "taken"]
+
+
+def test_a_name_in_an_old_charset_is_recorded_as_written() -> None:
+    recorder = Recorder(
+        Head(pbx="office", started_at=START, rules=RULES), Mask(b"k", hide_numbers=False), max_bytes=10**6
+    )
+    channel = b"Channel: PJSIP/trunk-00000001\r\nUniqueid: 10.1\r\nLinkedid: 10.1\r\nContext: from-trunk\r\n"
+    raw = b"Event: Newchannel\r\nCallerIDName: " + "Иван Петров".encode("koi8-r") + b"\r\n" + channel + b"\r\n"
+    for stream in (recorder.head + recorder.feed(raw, at=START), raw):
+        (one,) = told(stream)
+        assert one.call.from_name == "Иван Петров"

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from hub.errors import Unavailable
 from hub.settings import Pbx
 from hub.telephony.backfill.cdr import Read, read_csv, read_rows
+from hub.telephony.line.charsets import decode_lines
 
 BLOCK_BYTES = 1 << 18
 MAX_BYTES = 64 << 20
@@ -79,7 +80,7 @@ def _tail(path: Path, at: datetime, zone: tzinfo) -> tuple[Read, bool]:
             unread = begin
             # The first line of a block is the rest of a row.
             whole = blocks[-1].partition(b"\n")[2] if unread else blocks[-1]
-            found = read_csv(whole.decode("utf-8", "replace"), zone=zone).records
+            found = read_csv(decode_lines(whole), zone=zone).records
             if found and found[0].end < at:
                 break
     data = b"".join(reversed(blocks))
@@ -88,7 +89,7 @@ def _tail(path: Path, at: datetime, zone: tzinfo) -> tuple[Read, bool]:
     if not data.endswith(b"\n"):
         # Asterisk is writing its last row now; the second look finds it whole.
         data = data.rpartition(b"\n")[0]
-    read = read_csv(data.decode("utf-8", "replace"), zone=zone)
+    read = read_csv(decode_lines(data), zone=zone)
     return read, not unread and not any(one.end < at for one in read.records)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from hub import guard
 from hub.errors import Refused
+from hub.telephony.line.charsets import LineDecoder
 
 Frame = Mapping[str, str]
 Fields = Mapping[str, str | Sequence[str]]
@@ -50,6 +51,7 @@ class FrameReader:
         self.version: str | None = None
         self._skip = frozenset(name.encode() for name in skip)
         self._buffer = bytearray()
+        self._decoder = LineDecoder()
         self._max_frame_bytes = max_frame_bytes
         self._max_headers = max_headers
 
@@ -103,7 +105,10 @@ class FrameReader:
         return True
 
     def _parse(self, packet: bytes) -> dict[str, str]:
-        lines = packet.decode("utf-8", "replace").split("\r\n")
+        try:
+            lines = packet.decode("utf-8").split("\r\n")
+        except UnicodeDecodeError:
+            lines = [self._decoder.decode(line) for line in packet.split(b"\r\n")]
         if len(lines) > self._max_headers:
             raise BadPeer(f"a frame has more than {self._max_headers} headers")
         try:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
+from hub.telephony.line.charsets import LineDecoder
 from hub.telephony.line.wire import GREETING, UNWANTED
 from hub.telephony.presence import devices
 from hub.telephony.replay.masking import Mask
@@ -31,6 +32,7 @@ class Recorder:
         self._mask = mask
         self._max_bytes = max_bytes
         self._rest = bytearray()
+        self._decoder = LineDecoder()
         self.is_full = False
         self.packets = 0
         own = frozenset(mask.number(number) for number in head.rules.own_numbers)
@@ -63,7 +65,7 @@ class Recorder:
         is_answer = _OURS in packet and name != "OriginateResponse"
         if name not in _SNAPSHOT if is_answer else name in _NO_CALLS:
             return b""
-        pairs = (line.partition(":") for line in packet.decode("utf-8", "replace").split("\r\n"))
+        pairs = (self._decoder.decode(line).partition(":") for line in packet.split(b"\r\n"))
         headers = [(key, value.removeprefix(" ")) for key, colon, value in pairs if colon]
         said = next((value for key, value in headers if key == "UserEvent"), "Hub")
         if not said.startswith("Hub"):

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 from hub.clock import rfc3339
 from hub.errors import Refused
+from hub.telephony.line.charsets import LineDecoder
 from hub.telephony.tracking.directions import PbxRules
 
 FORMAT = "# hub-record 1"
@@ -83,6 +84,7 @@ class StreamReader:
         self.head: Head | None = None
         self.line = 0
         self._rest = bytearray()
+        self._decoder = LineDecoder()
         self._searched = 0
         self._head: dict[str, str] = {}
         self._is_hub_record = False
@@ -117,7 +119,7 @@ class StreamReader:
         if line.startswith(b"#") and not self._headers:
             self._take_head(line.decode("utf-8", "replace"))
             return None
-        text = line.decode("utf-8", "replace")
+        text = self._decoder.decode(line)
         key, colon, value = text.partition(":")
         if not colon:
             # The greeting, or what a person wrote into the file: tolerated, since a capture is often cut by hand.
