@@ -16,20 +16,24 @@ from pathlib import Path
 from hub.telephony.line.wire import FrameReader
 from tests.testbed.ami import CLAIM, HUNG_UP, IN_TALK, JOINED, OTHER_CLAIM, RINGS, Ami
 from tests.testbed.asterisk import running_asterisk
-from tests.testbed.recorded import features, freepbx, groups, taken, transfers
+from tests.testbed.recorded import features, freepbx, groups, outside, taken, transfers
 from tests.unit.told import differences
 
 __all__ = ["CLAIM", "HUNG_UP", "IN_TALK", "JOINED", "OTHER_CLAIM", "RINGS", "SCENARIOS", "STREAMS", "Ami"]
 
 SEVERAL = 4
 STREAMS = Path(__file__).parents[1] / "data" / "ami"
-SCENARIOS = {one.name: one for module in (taken, groups, transfers, features, freepbx) for one in module.SCENARIOS}
+SCENARIOS = {
+    one.name: one for module in (taken, groups, transfers, features, freepbx, outside) for one in module.SCENARIOS
+}
 
 
 async def played(name: str) -> bytes:
     """Play one scenario on an Asterisk of its own; return what it said."""
     one = SCENARIOS[name]
-    running = running_asterisk(ring_s=one.ring_s, wait_s=one.wait_s, parking_s=one.parking_s, is_freepbx=one.is_freepbx)
+    running = running_asterisk(
+        ring_s=one.ring_s, wait_s=one.wait_s, parking_s=one.parking_s, is_freepbx=one.is_freepbx, phones=one.phones
+    )
     async with running as asterisk:
         ami = await Ami.open(asterisk)
         try:

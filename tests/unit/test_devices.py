@@ -173,7 +173,18 @@ def test_a_flood_of_devices_is_bounded() -> None:
     assert len(board.devices()) <= MAX_DEVICES
 
 
-@pytest.mark.parametrize(("device", "extension"), [("PJSIP/101", "101"), ("SIP/trunk", None), ("PJSIP/101-web", None)])
+@pytest.mark.parametrize(
+    ("device", "extension"),
+    [
+        ("PJSIP/101", "101"),
+        ("SIP/trunk", None),
+        ("PJSIP/101-web", "101"),
+        ("PJSIP/acme-101", "101"),
+        ("PJSIP/101*acme", "101"),
+        ("DAHDI/12", None),
+        ("PJSIP/10.0.0.5", None),
+    ],
+)
 def test_a_device_is_a_persons_when_it_is_named_after_an_extension(device: str, extension: str | None) -> None:
     assert extension_of(device) == extension
 
@@ -195,3 +206,12 @@ def test_no_frame_raises_and_storing_what_is_pending_leaves_nothing_pending(
         board.handle(frame, now=NOW)
     board.settle(board.pending())
     assert not board.pending()
+
+
+def test_a_browser_phone_beside_its_desk_phone_is_the_same_persons() -> None:
+    board = DeviceBoard()
+    board.take_list([change("PJSIP/99101", "INUSE"), change("PJSIP/101", "NOT_INUSE")], now=NOW)
+    assert board.pending().extensions == {"PJSIP/99101": "101", "PJSIP/101": "101"}
+    alone = DeviceBoard()
+    alone.take_list([change("PJSIP/99101", "INUSE")], now=NOW)
+    assert alone.pending().extensions == {"PJSIP/99101": "99101"}

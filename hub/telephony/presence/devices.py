@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
+from hub.telephony.tracking.endpoints import extension_in, is_by_hardware
+
 Frame = Mapping[str, str]
 State = Literal["idle", "ringing", "in_use", "busy", "on_hold", "unavailable", "unknown"]
 Contact = Literal["", "reachable", "registered", "unreachable", "none"]
@@ -23,8 +25,7 @@ MAX_DEVICES = 5_000
 MAX_CONTACTS = 20
 
 # A phone or a line, not a queue, a parking place or a conference, of which Asterisk also tells states.
-_DEVICE = re.compile(r"(PJSIP|SIP|IAX2|DAHDI|SCCP|Skinny|MGCP|H323|USTM)/[A-Za-z0-9_.+-]{1,60}")
-_EXTENSION = re.compile(r"[0-9]{1,10}")
+_DEVICE = re.compile(r"(PJSIP|SIP|IAX2|DAHDI|SCCP|Skinny|MGCP|H323|USTM)/[A-Za-z0-9_.+*@#-]{1,60}")
 
 _STATES: Mapping[str, State] = {
     "NOT_INUSE": "idle",
@@ -65,10 +66,6 @@ class Device:
     since: datetime
     contact: Contact = ""
 
-    @property
-    def extension(self) -> str | None:
-        return extension_of(self.name)
-
 
 @dataclass(frozen=True, slots=True)
 class Pending:
@@ -76,15 +73,17 @@ class Pending:
 
     changed: tuple[Device, ...]
     gone: tuple[str, ...]
+    extensions: Mapping[str, str | None]
+    """By the name of each device among them."""
 
     def __bool__(self) -> bool:
         return bool(self.changed or self.gone)
 
 
 def extension_of(device: str) -> str | None:
-    """Return the extension that a device is named after; None for trunks and whatever else is no phone."""
-    name = device.partition("/")[2]
-    return name if _EXTENSION.fullmatch(name) else None
+    """Return the extension that a device is named after, alone or beside its tenant's name; None for all else."""
+    technology, _, name = device.partition("/")
+    return None if is_by_hardware(technology) else extension_in(name)
 
 
 class DeviceBoard:
@@ -135,7 +134,17 @@ class DeviceBoard:
     def pending(self) -> Pending:
         """Return what differs from what was stored."""
         changed = tuple(device for name, device in self._now.items() if self._stored.get(name) != device)
-        return Pending(changed, tuple(name for name in self._stored if name not in self._now))
+        gone = tuple(name for name in self._stored if name not in self._now)
+        names = (*(device.name for device in changed), *gone)
+        return Pending(changed, gone, {name: self._extension_of(name) for name in names})
+
+    def _extension_of(self, name: str) -> str | None:
+        """FreePBX's browser phone 99101 is one more device of 101, where there is one of that name."""
+        extension = extension_of(name)
+        if extension is None or len(extension) < 5 or not extension.startswith("99"):
+            return extension
+        desk = f"{name.partition('/')[0]}/{extension[2:]}"
+        return extension[2:] if desk in self._now else extension
 
     def settle(self, pending: Pending) -> None:
         """Note that `pending` is in the database."""

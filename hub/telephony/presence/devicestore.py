@@ -23,7 +23,7 @@ from hub.store.engine import Database
 from hub.store.upsert import insert
 from hub.telephony.line.link import PbxLink
 from hub.telephony.models import device_states
-from hub.telephony.presence.devices import Device, DeviceBoard, Frame, Pending, extension_of
+from hub.telephony.presence.devices import Device, DeviceBoard, Frame, Pending
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ async def store(conn: AsyncConnection, pbx: str, pending: Pending, *, now: datet
         {
             "pbx": pbx,
             "device": one.name,
-            "extension": one.extension,
+            "extension": pending.extensions[one.name],
             "state": one.state,
             "since": one.since,
             "contact": one.contact,
@@ -121,11 +121,11 @@ async def _tell(conn: AsyncConnection, pbx: str, pending: Pending, *, now: datet
         for one in pending.changed
     }
     changed |= {name: {"pbx": pbx, "device": name, "state": "gone", "since": rfc3339(now)} for name in pending.gone}
-    owners = await phones.owners(conn, pbx, {ext for name in changed if (ext := extension_of(name))})
+    owners = await phones.owners(conn, pbx, {ext for name in changed if (ext := pending.extensions[name])})
     teams = await phones.teams_of(conn, {user_id for user_id, _ in owners.values()})
     told: dict[tuple[int | None, int | None], list[dict[str, str | int | None]]] = {}
     for name, facts in changed.items():
-        owner = owners.get(extension_of(name) or "")
+        owner = owners.get(pending.extensions[name] or "")
         user_id = owner[0] if owner else None
         about = facts | {"user": user_id}
         for team_id in teams.get(user_id or 0, ()):

@@ -14,12 +14,24 @@ from datetime import datetime
 
 from hub.telephony.tracking.calls import Call, CallMerged, CallOffered, Effect
 from hub.telephony.tracking.dial_strings import caller_number
-from hub.telephony.tracking.directions import SUPERVISOR, Party, PbxRules, known, name_beside, party_of, phone_of
+from hub.telephony.tracking.directions import (
+    SUPERVISOR,
+    Party,
+    PbxRules,
+    is_telling,
+    known,
+    name_beside,
+    party_of,
+    phone_of,
+)
 from hub.telephony.tracking.livecall import LiveCall, LiveChannel
 from hub.telephony.tracking.remembered import Remembered, Shelf
 
 MAX_CHANNELS = 20_000
 """More at once is no PBX but a flood; what comes past it is not tracked."""
+
+_OF_DIALLED = frozenset(("AppDial", "AppDial2", "AppQueue"))
+"""What channels that were dialled are said to run in the list of channels."""
 
 Frame = Mapping[str, str]
 
@@ -41,6 +53,8 @@ class Board:
         """By every linkedid that leads to them."""
         self._born_in: dict[str, str] = {}
         """The context that channels of an endpoint are born in, for those whose birth was not seen."""
+        self._halves: dict[str, LiveChannel] = {}
+        """Halves of Local channels, by name: the lists of a PBX do not say which belong together."""
         self._masqueraded: dict[str, LiveChannel] = {}
         """Who is about to leave his place, by the name that the next place will get."""
         self._gone = Remembered(20_000)
@@ -106,6 +120,8 @@ class Board:
         channel = LiveChannel(uniqueid, frame[prefix + "Channel"], party, call)
         self.channels[uniqueid] = channel
         call.add(channel)
+        if party.is_wiring:
+            self._pair(channel)
         if call.root is channel:
             self._describe_caller(call, frame, prefix=prefix)
         elif call.root is None and channel.is_person and len(call.legs) == 1:
@@ -113,8 +129,33 @@ class Board:
             name = name_beside(number, frame.get(prefix + "ConnectedLineName"))
             call.describe_callee(channel, number=number, name=name)
             self._shelf.restore(call, boot=self.boot)
+        if not is_birth:
+            if call.root is not channel and channel.is_person and not party.is_phone:
+                channel.number = caller_number(known(frame.get(prefix + "CallerIDNum"))) or None
+            self._see_outside_line(call)
         self.touch(call)
         return channel
+
+    def _pair(self, channel: LiveChannel) -> None:
+        """Join the two halves of a Local channel where nobody says that they are: `Local/…;1` and `Local/…;2`."""
+        name = channel.name
+        other = {";1": ";2", ";2": ";1"}.get(name[-2:])
+        if other is None or not name.startswith("Local/"):
+            return
+        self._halves[name] = channel
+        half = self._halves.get(name[:-1] + other[1])
+        if half is not None and half.other_half is None and channel.other_half is None:
+            channel.other_half, half.other_half = half, channel
+
+    def _see_outside_line(self, call: LiveCall) -> None:
+        """Have a phone's call go out by an outside line that it has, though nobody saw that one dialled."""
+        if call.direction != "internal" or call.root is None or call.answered_at is not None:
+            return
+        line = next((leg for leg in call.legs.values() if not leg.party.is_phone), None)
+        if line is not None:
+            call.direction = "outbound"
+            if not any(letter.isdigit() for letter in call.to_raw):
+                call.to_raw = line.number or ""
 
     def _party(self, frame: Frame, *, prefix: str = "", is_birth: bool) -> Party:
         name = frame[prefix + "Channel"]
@@ -126,6 +167,11 @@ class Board:
         if not is_birth:
             # Where it is in the dialplan now says nothing: a caller on a trunk may stand in an internal context.
             context = self._born_in.get(endpoint)
+            is_rung = prefix == "Dest" and frame.get("DestChannelStateDesc") in ("Down", "Ringing")
+            if context is None and (is_rung or frame.get("Application") in _OF_DIALLED):
+                # Who was dialled runs no dialplan, but for some steps ahead of the dial: those have another context.
+                shown = frame.get(prefix + "Context", "")
+                context = shown if is_telling(self._rules, shown) else None
         elif len(self._born_in) < MAX_CHANNELS:
             self._born_in[endpoint] = context or ""
         party = party_of(name, self._rules, context=context, caller_id=known(frame.get(prefix + "CallerIDNum")))
@@ -245,6 +291,8 @@ class Board:
         channel.call.channels.pop(channel.uniqueid, None)
         self.channels.pop(channel.uniqueid, None)
         self.bury(channel.uniqueid)
+        if channel.party.is_wiring:
+            self._halves.pop(channel.name, None)
         if channel.other_half is not None:
             channel.other_half.other_half = None
         self.touch(channel.call)

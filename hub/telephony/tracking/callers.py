@@ -67,14 +67,14 @@ class Callers:
         party = self._board.renamed_party(channel, caller_id)
         if party == channel.party:
             return
-        before, channel.party = channel.party.extension, party
+        before, stood_as, channel.party = channel.party.extension, channel.answers_as, party
         channel.changed()
         call = channel.call
         if call.root is channel:
             call.from_extension = party.extension
             if call.from_raw in (before or "", "") or call.from_raw == caller_id:
                 call.from_raw = party.extension or call.from_raw
-        if before is not None and call.answered_extension == before:
+        if call.answered_extension == stood_as:
             call.answered_extension = party.extension
         if before is not None and call.to_extension == before:
             call.to_extension = party.extension
@@ -117,7 +117,7 @@ class Callers:
         call.is_presented = True
         (number, name), call.corrected = call.corrected or ("", ""), None
         root = call.root
-        if root is None or (to_outside and number):
+        if root is None or call.direction != "inbound" or (to_outside and number):
             return
         if number and (not is_number(call.from_raw) or is_number(number)):
             self._set_number(root, number)

@@ -106,6 +106,13 @@ def is_decided_by_context(rules: PbxRules, context: str) -> bool:
     return rules.internal_contexts is not None or context.startswith((*_OUTSIDE, *_INSIDE))
 
 
+def is_telling(rules: PbxRules, context: str) -> bool:
+    """Say whether a context that a channel was not seen to be born in may be taken for that one."""
+    if rules.internal_contexts is not None:
+        return context in rules.internal_contexts
+    return is_decided_by_context(rules, context)
+
+
 def is_outside_context(context: str) -> bool:
     """Say whether a context is called as those that trunks come in by usually are."""
     return context.startswith(_OUTSIDE)

@@ -89,6 +89,13 @@ class LiveChannel:
         return self.call.root is self and (self.call.dial_id is not None or self.was_dialled)
 
     @property
+    def answers_as(self) -> str:
+        """Who answers here: the extension, else what the phone is called; a call that was answered has an answerer."""
+        return self.party.extension or (
+            self.name.rpartition("-")[0] if self.party.endpoint.isdigit() else self.party.endpoint
+        )
+
+    @property
     def shown(self) -> str:
         """What this one goes by in a transfer: extension, else number, else the endpoint's name."""
         return self.party.extension or self.number or self.party.endpoint

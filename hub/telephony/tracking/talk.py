@@ -143,9 +143,9 @@ class Talk:
         is_with_caller = heard is not talking
         if call.direction == "outbound" and is_with_caller:
             return
-        phones = [c for c in heard if c.party.extension is not None]
-        if phones and call.answered_extension not in [c.party.extension for c in phones]:
-            call.answered_extension = phones[-1].party.extension
+        phones = [c for c in heard if c.party.is_phone]
+        if phones and call.answered_extension not in [c.answers_as for c in phones]:
+            call.answered_extension = phones[-1].answers_as
             if call.manager is not None and not call.is_claim_open:
                 call.manager = phones[-1]
             self._board.touch(call)

@@ -14,6 +14,7 @@ class _Options:
     ring_s: int = 4
     wait_s: int = 120
     parking_s: int = 60
+    phones: tuple[str, ...] = ("101", "102", "103")
     is_freepbx: bool = False
     """Contexts, subroutines and queue members as FreePBX writes them."""
 
