@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 
-import pytest
+import msgspec
 
 from hub.clock import utc_now
 from hub.mail.reading.mime import parse
 from hub.mail.sending import outbox
+from hub.mail.sending.providers import LANES
 from hub.settings import MailServer
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
 from tests.faults.driver import runs
-from tests.integration.test_outbox import SALES, Office
+from tests.integration.test_outbox import IVAN, SALES, Office
 from tests.integration.test_outbox import office as office
+from tests.testbed.postfix import running_postfix
+from tests.testbed.waiting import wait_for
+
+BEFORE_ANY_MARK = ("mail.outbox.picked", "mail.outbox.sending", "mail.outbox.marked")
 
 
 def server(one: MailServer) -> dict[str, object]:
@@ -24,7 +31,6 @@ def server(one: MailServer) -> dict[str, object]:
     return about | {"password": one.password.reveal()}
 
 
-@pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
 async def test_killed_at_each_point_the_outbox_loses_nothing_and_sends_nothing_twice(
     office: Office, db: Database, db_url: str, blobs: BlobStore, tmp_path: Path
 ) -> None:
@@ -40,6 +46,8 @@ async def test_killed_at_each_point_the_outbox_loses_nothing_and_sends_nothing_t
         recovered = office.new_sender()
         await recovered.settle_left_over()
         await recovered.work()
+        if run.killed_at in BEFORE_ANY_MARK and run.at <= 4:
+            assert [(await office.state(one))[0] for one in ids] == ["sent", "sent"], run.killed_at
         gone = Counter(parse(one.raw).message_id for one in office.mail.journal)
         filed = Counter(parse(raw).message_id for raw in await office.mail.stored("Sent"))
         for message_id in ids:
@@ -55,6 +63,42 @@ async def test_killed_at_each_point_the_outbox_loses_nothing_and_sends_nothing_t
                 assert (await office.state(message_id))[0] == "sent"
         # The copy in Sent comes from Hub alone here, so what was killed before it stays a person's to decide.
         ids = [await office.send(subject=f"{run.at} {n}") for n in range(2)]
-    points = {"claimed", "committed", "sending", "answered", "settling", "copying", "copied"}
+    points = {"picked", "sending", "settling", "marked", "committed", "answered", "copying", "copied"}
     assert {name.removeprefix("mail.outbox.") for name in killed_at} == points
     assert {(await office.state(one))[0] for one in ids} == {"queued"}
+
+
+async def test_killed_in_the_middle_of_sixty_no_more_is_unknown_than_there_are_lines(
+    office: Office, db: Database, db_url: str, tmp_path: Path
+) -> None:
+    office.clock.now = utc_now()
+    domain = IVAN.address.partition("@")[2]
+    async with running_postfix(domain) as postfix:
+        settings = {"address": SALES, "imap": server(office.settings.imap), "smtp": server(postfix.server())}
+        ids = [await office.send(subject=f"{n}") for n in range(60)]
+        arguments = [db_url, str(tmp_path / "blobs"), str(office.mailbox_id), json.dumps(settings)]
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.faults.outbox_scenario", *arguments)
+
+        async def some_have_arrived() -> bool:
+            assert process.returncode is None, "it was killed too late"
+            return len(postfix.delivered(IVAN.address)) >= 12
+
+        await wait_for(some_have_arrived, what="a dozen messages arrived", deadline_s=60)
+        process.kill()
+        await process.wait()
+        recovered = office.new_sender(msgspec.structs.replace(office.settings, smtp=postfix.server()))
+        assert await recovered.settle_left_over() <= LANES
+        states = [(await office.state(one))[0] for one in ids]
+        assert states.count("queued") > 10, "killed in the middle"
+        assert states.count("unknown") <= LANES
+        office.clock.now = utc_now()
+        await recovered.work()
+        messages = [await office.message(one) for one in ids]
+        assert {one.state for one in messages} <= {"sent", "unknown"}
+
+        async def all_have_arrived() -> bool:
+            arrived = Counter(parse(raw).message_id for raw in postfix.delivered(IVAN.address))
+            assert set(arrived.values()) == {1}, "nothing twice"
+            return all(arrived[one.message_id] for one in messages if one.state == "sent")
+
+        await wait_for(all_have_arrived, what="each message that is sent arrived")

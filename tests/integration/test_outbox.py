@@ -335,9 +335,8 @@ async def test_what_a_dead_process_was_sending_becomes_unknown(office: Office, m
     monkeypatch.setattr(sender, "DRAIN_WITHIN_S", 0.05)
     async with running_peer(END=STALL) as peer:
         box = Mailbox(address=SALES, team="sales", imap=office.settings.imap, smtp=peer.server())
-        dying = asyncio.ensure_future(office.new_sender(box).send_next())
         message_id = await office.send()
-        dying = asyncio.ensure_future(office.new_sender(box).send_next()) if await dying is False else dying
+        dying = asyncio.ensure_future(office.new_sender(box).send_next())
         await peer.stalled.wait()
         assert (await office.state(message_id))[0] == "sending", "committed before the data went out"
         dying.cancel()

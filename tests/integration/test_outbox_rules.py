@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.errors import Conflict, NotFound, Unavailable
 from hub.mail.models import folders, locations, mailboxes, messages, outbox_recipients
@@ -331,15 +333,22 @@ async def test_a_copy_that_the_server_refuses_is_given_up_and_shown(office: Offi
     assert len(await office.mail.stored("Sent")) == 1 and len(office.mail.journal) == 1
 
 
+async def begun(conn: AsyncConnection, office: Office) -> claims.Due:  # noqa: F811
+    (due,) = await claims.next_due(conn, office.mailbox_id, now=office.clock())
+    due = replace(due, since=office.clock())
+    assert await claims.mark(conn, [due], now=office.clock()) == {due.id}
+    return due
+
+
 async def test_a_late_outcome_takes_back_nothing_newer(office: Office) -> None:  # noqa: F811
     message_id = await office.send()
     async with office.db.begin() as conn:
-        (due,) = await claims.claim(conn, office.mailbox_id, now=office.clock())
+        due = await begun(conn, office)
     office.clock.later(seconds=1)
     async with office.db.begin() as conn:
         await claims.settle_left_over(conn, office.mailbox_id, now=office.clock())
         await outbox.send_again(conn, office.actor, message_id, now=office.clock())
-        (newer,) = await claims.claim(conn, office.mailbox_id, now=office.clock())
+        newer = await begun(conn, office)
         deferred = smtp.Deferred("later", (smtp.Reply(IVAN.address, "deferred", 451, "later"),))
         await claims.settle(conn, due, deferred, now=office.clock())
     assert (await office.state(message_id))[0] == "sending"

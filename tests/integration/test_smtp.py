@@ -13,9 +13,11 @@ import pytest
 from hub import errors
 from hub.demo.mail import DemoMail, running_mail
 from hub.mail.reading.headers import Address
+from hub.mail.sending import verdicts
 from hub.mail.sending.compose import Draft, compose
-from hub.mail.sending.smtp import Deferred, Outcome, PartlySent, Refused, Sent, Unknown, send
+from hub.mail.sending.smtp import Deferred, Outcome, PartlySent, Refused, Sent, SmtpLine, TakenBack, Unknown, send
 from hub.settings import MailServer, Secret
+from tests.testbed.certificates import make_certificate
 from tests.testbed.smtp import CUT, STALL, running_peer, self_signed
 
 SALES = "sales@hub.example"
@@ -242,3 +244,119 @@ async def test_a_cancelled_sending_stops_at_once() -> None:
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):
             await sending
+
+
+@pytest.mark.parametrize("tls", ["tls", "starttls"])
+async def test_an_expired_certificate_is_told_with_the_line_that_accepts_it(tls: str, tmp_path: Path) -> None:
+    made = make_certificate(tmp_path, "127.0.0.1", days=-3)
+    is_direct = tls == "tls"
+    ehlo = "250-peer\r\n250 STARTTLS"
+    async with running_peer(implicit_tls=is_direct, tls=made.server, EHLO=ehlo, STARTTLS="220 go") as peer:
+        outcome = await sent_to(peer.server(tls=tls, ca_file=str(made.certificate)))
+        assert isinstance(outcome, Deferred) and outcome.is_line and not outcome.is_sign_in
+        assert "expired on" in outcome.reason and f'tls_exception = "{made.fingerprint}"' in outcome.reason
+        assert isinstance(await sent_to(peer.server(tls=tls, tls_exception=made.fingerprint)), Sent)
+
+
+async def test_a_goodbye_at_a_recipient_defers_the_message_in_the_servers_words() -> None:
+    for rcpt in (
+        ["250 ok", "421 4.3.2 closing down"],
+        ["421 4.3.2 closing down"],
+        ["550 5.1.1 no", "421 4.3.2 closing down"],
+    ):
+        async with running_peer(RCPT=list(rcpt)) as peer:
+            outcome = await sent_to(peer.server(), "a@x.example", "b@x.example", "c@x.example")
+            assert isinstance(outcome, Deferred) and not outcome.is_line and peer.data == []
+            assert outcome.reason == "421 4.3.2 closing down"
+            first = "refused" if rcpt[0].startswith("550") else "deferred"
+            assert states(outcome) == [first, "deferred", "deferred"]
+            assert {one.text for one in outcome.replies if one.state == "deferred"} == {"421 4.3.2 closing down"}
+
+
+@pytest.mark.parametrize(
+    ("verb", "answer", "why"),
+    [
+        ("MAIL", "550 not local sender", "sender"),
+        ("MAIL", "550 no", "other"),
+        ("MAIL", "553 5.7.1 Sender address rejected: not owned by user", "sender"),
+        ("DATA", "550 no", "other"),
+        ("END", "550 no", "other"),
+        ("END", "550 Requested action not taken: mailbox unavailable", "no_such_address"),
+        ("END", "550 5.7.1 spam", "spam"),
+    ],
+)
+async def test_an_answer_to_the_whole_message_is_not_told_as_a_fault_of_its_recipients(
+    verb: str, answer: str, why: str
+) -> None:
+    async with running_peer(**{verb: answer}) as peer:
+        outcome = await sent_to(peer.server(), "a@x.example", "b@x.example")
+        assert isinstance(outcome, Refused) and outcome.reason == answer
+        assert [(one.code, one.text) for one in outcome.replies] == [(None, answer)] * 2
+        assert {verdicts.why_of(one.code, one.text) for one in outcome.replies} == {why}
+
+
+@pytest.mark.parametrize(
+    ("answers", "is_sign_in", "reason"),
+    [
+        ({"AUTH": "535 5.7.8 wrong"}, True, "535 5.7.8 wrong"),
+        ({"AUTH": "534 5.7.9 application password"}, True, "534 5.7.9 application password"),
+        ({"AUTH": "454 4.7.0 later"}, False, "454 4.7.0 later"),
+        ({"AUTH": "421 busy"}, False, "421 busy"),
+        ({"AUTH": "502 what"}, False, "502 what"),
+        ({"MAIL": "530 5.7.0 AUTH first"}, False, "530 5.7.0 AUTH first"),
+        ({"MAIL": "535 5.7.8 AUTH again"}, False, "535 5.7.8 AUTH again"),
+        ({"EHLO": "250-peer\r\n250 AUTH GSSAPI"}, False, "127.0.0.1 offers no AUTH method that Hub may use here"),
+        ({"EHLO": "250 peer"}, False, "127.0.0.1 offers no AUTH method that Hub may use here"),
+        ({"AUTH": "nonsense AUTH"}, False, "Malformed SMTP response line: nonsense AUTH"),
+        ({"GREETING": "554 no AUTH for you"}, False, "554 no AUTH for you"),
+    ],
+)
+async def test_only_an_answer_to_auth_is_a_refused_sign_in_and_each_word_is_its_speakers(
+    answers: dict[str, str], is_sign_in: bool, reason: str
+) -> None:
+    async with running_peer(**({"EHLO": "250-peer\r\n250 AUTH PLAIN", "AUTH": "235 ok"} | answers)) as peer:
+        outcome = await sent_to(peer.server(username="sales", password=Secret("s3cret")))
+        assert isinstance(outcome, Deferred) and outcome.is_line
+        assert outcome.is_sign_in == is_sign_in
+        assert outcome.reason.startswith(reason)
+
+
+async def test_a_message_that_is_taken_back_before_its_data_leaves_the_line_usable() -> None:
+    async with running_peer() as peer:
+        line = SmtpLine(peer.server())
+        about: dict[str, Any] = {"envelope_from": SALES, "recipients": ("a@x.example",), "raw": RAW}
+        about["deadline"] = timedelta(seconds=10)
+
+        async def no() -> bool:
+            assert peer.heard[-1].startswith("RCPT"), "asked when DATA comes next"
+            return False
+
+        assert isinstance(await line.send(**about, before_data=no), TakenBack)
+        assert isinstance(await line.send(**about), Sent)
+        await line.close()
+        assert (len(peer.data), peer.connections) == (1, 1)
+
+
+UTF8 = "иван@x.example"
+
+
+async def test_an_address_in_other_letters_goes_where_the_server_takes_it() -> None:
+    async with running_peer(EHLO="250-peer\r\n250-8BITMIME\r\n250 SMTPUTF8") as peer:
+        raw = RAW.replace(b"To: a@x", f"To: {UTF8}, a@x".encode())
+        assert isinstance(await sent_to(peer.server(), UTF8, "a@x.example", raw=raw), Sent)
+        assert f"MAIL FROM:<{SALES}> BODY=8BITMIME SMTPUTF8" in peer.heard
+        assert f"RCPT TO:<{UTF8}>".encode().decode("latin-1") in peer.heard
+        assert isinstance(await sent_to(peer.server(), "a@x.example", raw=raw), Sent), "a second try of the rest"
+        assert peer.heard.count(f"MAIL FROM:<{SALES}> BODY=8BITMIME SMTPUTF8") == 2
+        assert isinstance(await sent_to(peer.server(), "a@x.example"), Sent)
+        assert f"MAIL FROM:<{SALES}>" in peer.heard, "plain mail is plain"
+
+
+async def test_where_the_server_does_not_take_it_that_recipient_alone_is_refused() -> None:
+    async with running_peer() as peer:
+        outcome = await sent_to(peer.server(), UTF8, "a@x.example")
+        assert isinstance(outcome, PartlySent) and states(outcome) == ["refused", "sent"]
+        assert "SMTPUTF8" in outcome.replies[0].text and outcome.replies[0].code is None
+        alone = await sent_to(peer.server(), UTF8)
+        assert isinstance(alone, Refused) and "SMTPUTF8" in alone.reason
+        assert len(peer.data) == 1 and not any("SMTPUTF8" in line for line in peer.heard)

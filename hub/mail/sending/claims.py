@@ -1,17 +1,19 @@
 """What the sender asks of the outbox's rows: what is due, what became of it, what is still to be found out.
 
 Decides what an outcome of `smtp` means for the rows, when a deferred message is tried again and when Hub gives up.
-Speaks to no peer. Invariants: a row is `sending` in a committed transaction before its first byte goes out; only
-recipients that surely did not get a message are tried again; an `unknown` one is decided by the mailbox itself
-(its Message-ID is there) or by a person; an outcome that comes late never takes back what is newer than it.
+Speaks to no peer. A message is picked up in memory first (`next_due`), which leaves no trace; it is marked `sending`
+(`mark`) once its recipients are accepted and its DATA comes next. Invariants: a row is `sending` in a committed
+transaction before the first byte of its data goes out; only recipients that surely did not get a message are tried
+again; an `unknown` one is decided by the mailbox itself (its Message-ID is there) or by a person; an outcome that
+comes late never takes back what is newer than it.
 """
 
 from __future__ import annotations
 
 import functools
 import secrets
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -42,7 +44,8 @@ COPY_WAITS = tuple(timedelta(seconds=s) for s in (30, 60, 300, 900, 3600, 3600, 
 class Due:
     """A message that is being sent: what goes out, to whom it still has to go, and which attempt this is.
 
-    `since` marks the attempt: an outcome that was meant for another one is told from it by this.
+    `since` identifies the attempt once it is marked `sending`, so that no outcome is taken for another attempt's;
+    None: no byte of its data went out.
     """
 
     id: int
@@ -58,54 +61,77 @@ class Due:
     size: int = 0
 
 
-async def claim(
+async def next_due(
     conn: AsyncConnection, mailbox_id: int, *, now: datetime, at_most: int = 1, but_not: Collection[int] = ()
 ) -> list[Due]:
-    """Mark the first due messages of a mailbox as being sent and return them.
-
-    One statement decides, so that no two senders take the same row. The caller commits before the first byte.
-    """
+    """Return the first messages of a mailbox whose turn it is, without those in `but_not`. Changes nothing."""
     if at_most <= 0:
         return []
     params = {"box": mailbox_id, "moment": now, "most": at_most, "but": sorted(but_not)}
-    rows = (await conn.execute(_claiming(conn.dialect.name), params)).all()
+    rows = (await conn.execute(_DUE, params)).all()
     if not rows:
         return []
-    shown = await show_all(conn, {row.message_id: "sending" for row in rows}, now=now, also=_ABOUT)
-    about = {row["id"]: row for row in shown}
-    return sorted(await _dues(conn, rows, states=WAITING, about=about), key=lambda due: due.id)
+    found = await _dues(conn, rows, states=WAITING)
+    return [replace(one, attempts=one.attempts + 1, since=None) for one in found]
 
 
-@functools.cache
-def _claiming(dialect: str) -> Any:
-    at: sa.BindParameter[datetime] = sa.bindparam("moment", type_=outbox.c.not_before.type)
-    is_over = sa.or_(outbox.c.undo_until.is_(None), outbox.c.undo_until <= at)
-    is_due = sa.and_(outbox.c.state.in_(WAITING), outbox.c.not_before <= at, is_over)
-    is_free = outbox.c.id.not_in(sa.bindparam("but", expanding=True))
-    first = sa.select(outbox.c.id).where(outbox.c.mailbox_id == sa.bindparam("box"), is_due, is_free)
-    most: sa.BindParameter[int] = sa.bindparam("most", type_=sa.Integer())
-    first = first.order_by(outbox.c.not_before, outbox.c.id).limit(most)
-    if dialect == "postgresql":
-        # As a table of its own: a sub-select may be run once for each row, and then takes more than `at_most`.
-        first = sa.select(first.with_for_update(skip_locked=True).cte("first").c.id)
-    values = {"state": "sending", "sending_since": at, "attempts": outbox.c.attempts + 1}
-    return sa.update(outbox).where(outbox.c.id.in_(first), is_due).values(**values).returning(outbox)
+_MOMENT: sa.BindParameter[datetime] = sa.bindparam("moment", type_=outbox.c.not_before.type)
+_IS_DUE = sa.and_(
+    outbox.c.state.in_(WAITING),
+    outbox.c.not_before <= _MOMENT,
+    sa.or_(outbox.c.undo_until.is_(None), outbox.c.undo_until <= _MOMENT),
+)
+_DUE = (
+    sa.select(outbox)
+    .where(outbox.c.mailbox_id == sa.bindparam("box"), _IS_DUE, outbox.c.id.not_in(sa.bindparam("but", expanding=True)))
+    .order_by(outbox.c.not_before, outbox.c.id)
+    .limit(sa.bindparam("most", type_=sa.Integer()))
+)
 
 
-_ABOUT = ("message_id", "raw_sha256", "date", "size")
+async def mark(conn: AsyncConnection, dues: Sequence[Due], *, now: datetime) -> set[int]:
+    """Mark messages as being sent, right before their data; return the ids of those that may go.
+
+    One statement decides: a message that was taken back, or is another sender's, is left out. The caller commits
+    before the first byte. Marking again by the same `since` changes nothing, so that a lost commit can be repeated.
+    """
+    marked: dict[int, int] = {}
+    for since in sorted({one.since for one in dues if one.since is not None}):
+        pairs = [(one.id, one.attempts - 1) for one in dues if one.since == since]
+        params = {"moment": now, "since": since, "pairs": pairs, "ids": [which for which, _ in pairs]}
+        marked |= {row.id: row.message_id for row in await conn.execute(_MARKING, params)}
+    await show_all(conn, dict.fromkeys(marked.values(), "sending"), now=now)
+    return set(marked)
 
 
-async def _dues(
-    conn: AsyncConnection,
-    rows: Sequence[sa.Row[Any]],
-    *,
-    states: Collection[str],
-    about: Mapping[int, sa.RowMapping] | None = None,
-) -> list[Due]:
-    if about is None:
-        wanted = ("id", "from_address", "received_at", *_ABOUT)
-        query = sa.select(*(messages.c[name] for name in wanted)).where(messages.c.id.in_([r.message_id for r in rows]))
-        about = {row["id"]: row for row in (await conn.execute(query)).mappings()}
+_SINCE: sa.BindParameter[datetime] = sa.bindparam("since", type_=outbox.c.sending_since.type)
+_IS_SENDING = outbox.c.state == "sending"
+_MARKING = (
+    sa.update(outbox)
+    .where(
+        outbox.c.id.in_(sa.bindparam("ids", expanding=True)),
+        sa.or_(
+            sa.and_(_IS_DUE, sa.tuple_(outbox.c.id, outbox.c.attempts).in_(sa.bindparam("pairs", expanding=True))),
+            sa.and_(_IS_SENDING, outbox.c.sending_since == _SINCE),
+        ),
+    )
+    .values(
+        state="sending",
+        sending_since=_SINCE,
+        attempts=sa.case((_IS_SENDING, outbox.c.attempts), else_=outbox.c.attempts + 1),
+    )
+    .returning(outbox.c.id, outbox.c.message_id)
+)
+
+
+_WANTED = ("id", "message_id", "raw_sha256", "from_address", "date", "received_at", "size")
+_ABOUT = sa.select(*(messages.c[name] for name in _WANTED)).where(
+    messages.c.id.in_(sa.bindparam("ids", expanding=True))
+)
+
+
+async def _dues(conn: AsyncConnection, rows: Sequence[sa.Row[Any]], *, states: Collection[str]) -> list[Due]:
+    about = {row.id: row for row in await conn.execute(_ABOUT, {"ids": [row.message_id for row in rows]})}
     named: dict[int, list[str]] = {}
     if states:
         for one in await conn.execute(_ADDRESSES, {"ids": [row.id for row in rows], "states": list(states)}):
@@ -114,15 +140,15 @@ async def _dues(
         Due(
             row.id,
             row.message_id,
-            about[row.message_id]["message_id"],
-            about[row.message_id]["raw_sha256"],
-            about[row.message_id]["from_address"],
+            about[row.message_id].message_id,
+            about[row.message_id].raw_sha256,
+            about[row.message_id].from_address,
             tuple(named.get(row.id, ())),
             row.attempts,
-            about[row.message_id]["date"] or about[row.message_id]["received_at"],
+            about[row.message_id].date or about[row.message_id].received_at,
             row.sending_since,
             row.copy_tries,
-            about[row.message_id]["size"],
+            about[row.message_id].size,
         )
         for row in rows
     ]
@@ -136,18 +162,6 @@ _ADDRESSES = (
     )
     .order_by(outbox_recipients.c.id)
 )
-
-
-async def put_back(conn: AsyncConnection, dues: Sequence[Due], *, now: datetime) -> None:
-    """Return messages that were claimed and of which no byte went out: the attempt never was."""
-    states: dict[int, str] = {}
-    for due in dues:
-        state = "queued" if due.attempts <= 1 else "deferred"
-        held = (outbox.c.id == due.id, outbox.c.state == "sending", outbox.c.sending_since == due.since)
-        update = sa.update(outbox).where(*held).values(state=state, attempts=due.attempts - 1, sending_since=None)
-        if (await conn.execute(update.returning(outbox.c.id))).first() is not None:
-            states[due.message_id] = state
-    await show_all(conn, states, now=now)
 
 
 async def settle(conn: AsyncConnection, due: Due, outcome: smtp.Outcome, *, now: datetime) -> None:
@@ -167,7 +181,10 @@ async def settle_all(
     replies: list[dict[str, Any]] = []
     for due, outcome in attempts:
         row = held[due.id]
-        is_ours = row.state in ("sending", "unknown") and row.sending_since == due.since
+        if due.since is None:
+            is_ours = row.state in WAITING and row.attempts == due.attempts - 1
+        else:
+            is_ours = row.state in ("sending", "unknown") and row.sending_since == due.since
         reason, why = _reason_of(outcome)
         part = secrets.randbelow(1000) / 1000 if jitter is None else jitter
         delay = verdicts.wait_before(due.attempts, why, jitter=part)
@@ -183,6 +200,8 @@ async def settle_all(
             if isinstance(outcome, smtp.Unknown):
                 wait = LOOK_AFTER
             values[due.id] = {"reason": reason, "not_before": now + wait}
+            if due.since is None:
+                values[due.id]["attempts"] = due.attempts
         elif row.state in WAITING:
             values[due.id] = {}
     if replies:
@@ -192,7 +211,7 @@ async def settle_all(
 
 @functools.cache
 def _holding(dialect: str) -> Any:
-    query = sa.select(outbox.c.id, outbox.c.state, outbox.c.sending_since)
+    query = sa.select(outbox.c.id, outbox.c.state, outbox.c.sending_since, outbox.c.attempts)
     query = query.where(outbox.c.id.in_(sa.bindparam("ids", expanding=True)))
     return query.with_for_update() if dialect == "postgresql" else query
 
@@ -206,9 +225,8 @@ _ANSWERED = (
 
 def _reason_of(outcome: smtp.Outcome) -> tuple[str, verdicts.Why]:
     """Return what to show of an outcome, and by which waits it is tried again."""
-    open_ones = [reply for reply in outcome.replies if reply.state == "deferred"]
-    told = next((reply for reply in open_ones if reply.code is not None), None)
-    why: verdicts.Why = verdicts.judge(told.code, told.text).why if told and told.code else "other"
+    told = next((reply for reply in outcome.replies if reply.state == "deferred" and reply.text), None)
+    why: verdicts.Why = verdicts.why_of(told.code, told.text) if told else "other"
     if isinstance(outcome, smtp.Refused | smtp.Deferred | smtp.Unknown):
         return outcome.reason, why
     return next((reply.text for reply in outcome.replies if reply.state != "sent" and reply.text), ""), why

@@ -1,9 +1,10 @@
 """The outbox of one mailbox at work: each message sent at most once per decision, its copy put into Sent.
 
-Decides the order — claim, commit, send, write the outcome — and what happens when a step fails. A few lines send at a
-time; their outcomes and the next claims share a transaction, since a commit costs as much as a message. Invariants:
-`sending` is committed before the first byte goes out; what a dead process was sending becomes `unknown`, never
-`queued`; what was claimed and not begun goes back; the copy in Sent is `copies`' step, which can be repeated.
+Decides the order — pick up, name the recipients, mark and commit, send, write the outcome — and what happens when a
+step fails. A few lines send at a time; their outcomes and the marks of the next messages share a transaction, since a
+commit costs as much as a message. Invariants: `sending` is committed before the first byte of the data goes out; what
+a dead process was sending becomes `unknown`, never `queued`, and is at most one message for each line; the copy in
+Sent is `copies`' step, which can be repeated.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
 from hub.clock import utc_now
@@ -106,7 +107,7 @@ class Sender:
         return await self._burst().carry(at_most=1) > 0
 
     def _burst(self) -> Burst:
-        return Burst(self, self._mailbox.smtp, lanes=LANES, drain_within_s=DRAIN_WITHIN_S)
+        return Burst(self, self._mailbox.smtp, lanes=LANES, drain_within_s=DRAIN_WITHIN_S, now=self._now)
 
     async def _send_due(self) -> None:
         """Send all that is due, a few at a time."""
@@ -116,52 +117,54 @@ class Sender:
         self._pace.sends_per_min = of_page or self._mailbox.sends_per_min or known
         await self._burst().carry()
 
-    async def step(self, done: Sequence[Done], *, want: int) -> list[Due]:
-        """Write outcomes and claim what is next, in one transaction. However long the database is away, the outcomes
-        are kept: forgetting one would make its message unknown."""
+    async def next_due(self, *, at_most: int, but_not: Collection[int]) -> list[Due]:
+        """Return what may go now, as far as the pace allows. Raises Unavailable."""
+        now = self._now()
+        room = self._pace.room(now)
+        count = at_most if room is None else min(at_most, room)
+        if count <= 0:
+            return []
+        async with self._db.read() as conn:
+            dues = await claims.next_due(
+                conn, self._mailbox_id, now=now, at_most=count, but_not={*but_not, *self._look_first}
+            )
+        point("mail.outbox.picked")
+        self._pace.began(len(dues), now)
+        return dues
+
+    def gave_back(self, count: int) -> None:
+        """So many of what was picked up did not begin."""
+        self._pace.gave_back(count)
+
+    async def write(self, done: Sequence[Done], asked: Sequence[Due]) -> set[int]:
+        """Write outcomes, and mark what is asked for as being sent, in one transaction; return what may go.
+
+        However long the database is away, both are kept: forgetting an outcome would make its message unknown.
+        """
         while True:
-            now = self._now()
-            room = self._pace.room(now)
-            count = max(0, want if room is None else min(want, room))
-            if not done and not count:
-                return []
             try:
                 async with self._db.begin() as conn:
+                    now = self._now()
                     await claims.settle_all(conn, done, now=now)
                     point("mail.outbox.settling")
-                    held = self._look_first
-                    dues = await claims.claim(conn, self._mailbox_id, now=now, at_most=count, but_not=held)
-                    point("mail.outbox.claimed")
+                    marked = await claims.mark(conn, asked, now=now)
+                    point("mail.outbox.marked")
                 point("mail.outbox.committed")
+                return marked
             except Unavailable as error:
-                if not done:
-                    raise
                 log.warning("outbox of %s: an outcome waits for the database: %s", self._mailbox.address, error)
                 await asyncio.sleep(1)
-                continue
-            self._pace.began(len(dues), now)
-            return dues
 
-    async def put_back(self, dues: Sequence[Due]) -> None:
-        """Return what was claimed and not begun, however long the database is away."""
-        if not dues:
-            return
-        self._pace.gave_back(len(dues))
-        while True:
-            try:
-                async with self._db.begin() as conn:
-                    await claims.put_back(conn, dues, now=self._now())
-                return
-            except Unavailable as error:
-                log.warning("outbox of %s: claims wait for the database: %s", self._mailbox.address, error)
-                await asyncio.sleep(1)
-
-    async def send(self, due: Due, line: smtp.SmtpLine) -> smtp.Outcome:
+    async def send(self, due: Due, line: smtp.SmtpLine, before_data: smtp.BeforeData) -> smtp.Outcome | smtp.TakenBack:
         try:
             path = self._blobs.path(due.raw_sha256)
             point("mail.outbox.sending")
             outcome = await line.send(
-                envelope_from=due.from_address, recipients=due.recipients, raw=path, deadline=SEND_WITHIN
+                envelope_from=due.from_address,
+                recipients=due.recipients,
+                raw=path,
+                deadline=SEND_WITHIN,
+                before_data=before_data,
             )
             point("mail.outbox.answered")
             return outcome

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from hub import guard
-from hub.errors import Refused, Unavailable
+from hub.errors import Unavailable
 from hub.mail.accounts.wire import secret_of
 from hub.mail.imap.sign_in import MOST_ROUNDS, SignIn, choose, from_wire, to_wire
 from hub.settings import MailServer
@@ -18,8 +18,8 @@ from hub.settings import MailServer
 async def sign_in(client: Any, server: MailServer, *, is_encrypted: bool) -> tuple[int, str]:
     """Sign in over aiosmtplib's `client`; return the last answer, 235 where it went well.
 
-    Raises Refused `auth_refused` where the server offers no way that is to be used, Unavailable for a server that does
-    not prove itself; and what the client raises.
+    Raises Unavailable for a server that offers no method Hub may use or does not prove itself, Refused `auth_refused`
+    where there is no access token to be had; and what the client raises.
     """
     user = guard.one_line(server.username, field="username")
     secret = await secret_of(server)
@@ -41,7 +41,8 @@ async def _once(client: Any, server: MailServer, user: str, secret: str, is_encr
     )
     if method is None:
         told = ", ".join(sorted(name.upper() for name in client.server_auth_methods)) or "none"
-        raise Refused("auth_refused", f"{server.host} offers no AUTH method that Hub may use here: it has {told}")
+        text = f"{server.host} offers no AUTH method that Hub may use here: it has {told}"
+        raise Unavailable("no_sign_in_method", text)
     return await _carry(client, method)
 
 

@@ -5,7 +5,7 @@ without an answer, nobody knows. Retries nothing but a line that had gone to sle
 never used again; where TLS is asked for, neither password nor message goes out in clear text; every wait has an end;
 a message in a file is never in memory as a whole.
 
-Source: RFC 5321 §4.2, §4.5.3.2, RFC 1870, RFC 3207; aiosmtplib 5.1.3, whose `data()` does not tell "before" from
+Source: RFC 5321 §4.2, §4.5.3.2, RFC 1870, 3207, 6531; aiosmtplib 5.1.3, whose `data()` does not tell "before" from
 "after" the final dot, so the data is written here.
 """
 
@@ -15,8 +15,7 @@ import asyncio
 import contextlib
 import os
 import ssl
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -24,7 +23,6 @@ from typing import Literal
 import aiosmtplib
 from aiosmtplib import SMTPResponse
 from aiosmtplib.errors import (
-    SMTPAuthenticationError,
     SMTPException,
     SMTPHeloError,
     SMTPRecipientRefused,
@@ -39,7 +37,11 @@ from hub.errors import HubError
 from hub.mail.accounts import wire
 from hub.mail.reading.charsets import decode
 from hub.mail.sending import dots, signing, verdicts
+from hub.mail.sending.outcomes import Deferred, Outcome, PartlySent, Refused, Reply, Sent, TakenBack, Unknown
 from hub.settings import MailServer
+
+__all__ = ["BeforeData", "Deferred", "Outcome", "PartlySent", "Refused", "Reply", "Sent", "SmtpLine", "TakenBack"]
+__all__ += ["Unknown", "send", "sign_in_only"]
 
 COMMAND_WITHIN_S = 60.0
 QUIT_WITHIN_S = 3.0
@@ -48,64 +50,17 @@ HELD_BYTES = 512 * 1024
 """A message of up to this size is sent from memory, a larger one from its file, chunk by chunk."""
 MESSAGES_OF_A_LINE = 100
 """Servers grow tired of a line sooner or later; a fresh one costs 2 ms."""
+_NO_UTF8 = "this mail server takes no address with letters outside ASCII before the @ (it does not offer SMTPUTF8)"
 LOCAL_NAME = "[127.0.0.1]"
 """What EHLO says: an address literal is always valid, and tells a provider nothing of the company's network."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What the server said to one recipient. `code` None: it said nothing."""
-
-    address: str
-    state: Literal["sent", "deferred", "refused", "unknown"]
-    code: int | None
-    text: str
+BeforeData = Callable[[], Awaitable[bool]]
+"""Asked once the recipients are accepted, right before DATA; False: leave the message. It may take its time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """The server took the message for every recipient."""
-
-    replies: tuple[Reply, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PartlySent:
-    """The server took the message for some; the replies of the others say refused or deferred."""
-
-    replies: tuple[Reply, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Nothing was sent, and trying again would change nothing."""
-
-    reason: str
-    replies: tuple[Reply, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Deferred:
-    """Surely nothing was sent; it may be tried again. `is_sign_in`: the server does not take the password.
-
-    `is_line`: it was not about this message: no line to the server could be had.
-    """
-
-    reason: str
-    replies: tuple[Reply, ...]
-    is_sign_in: bool = False
-    is_line: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """The message may have been sent: the answer to the end of the data never came."""
-
-    reason: str
-    replies: tuple[Reply, ...]
-
-
-Outcome = Sent | PartlySent | Refused | Deferred | Unknown
+async def _always() -> bool:
+    return True
 
 
 async def send(
@@ -114,7 +69,9 @@ async def send(
     """Send one message over a line of its own and return what became of it. See `SmtpLine.send`."""
     line = SmtpLine(server)
     try:
-        return await line.send(envelope_from=envelope_from, recipients=recipients, raw=raw, deadline=deadline)
+        outcome = await line.send(envelope_from=envelope_from, recipients=recipients, raw=raw, deadline=deadline)
+        assert not isinstance(outcome, TakenBack)
+        return outcome
     finally:
         await line.close()
 
@@ -128,8 +85,14 @@ class SmtpLine:
         self._carried = 0
 
     async def send(
-        self, *, envelope_from: str, recipients: Sequence[str], raw: bytes | Path, deadline: timedelta
-    ) -> Outcome:
+        self,
+        *,
+        envelope_from: str,
+        recipients: Sequence[str],
+        raw: bytes | Path,
+        deadline: timedelta,
+        before_data: BeforeData = _always,
+    ) -> Outcome | TakenBack:
         """Send `raw` (CRLF lines), or the file of that path, and return what became of it. Never raises for what the
         peer does.
 
@@ -140,17 +103,17 @@ class SmtpLine:
             guard.one_line(address, field="address", max_bytes=254)
         if isinstance(raw, Path):
             raw = await asyncio.to_thread(_held_if_small, raw)
-        size, fault = await asyncio.to_thread(_weighed, raw) if isinstance(raw, Path) else _weighed(raw)
+        size, is_ascii, fault = await asyncio.to_thread(_weighed, raw) if isinstance(raw, Path) else _weighed(raw)
         if fault:
             # A lone line feed before a dot ends the message for some servers and not for others: smuggling.
             return Refused(fault, tuple(Reply(address, "refused", None, fault) for address in recipients))
-        transaction = _Transaction(tuple(recipients))
+        transaction = _Transaction(tuple(recipients), before_data)
         is_done = False
         try:
             async with asyncio.timeout(deadline.total_seconds()):
                 client = await self._awake() or await self._opened()
                 transaction.begin(client)
-                outcome = await transaction.run(envelope_from, raw, size)
+                outcome = await transaction.run(envelope_from, raw, size, is_ascii=is_ascii)
             self._carried += 1
             is_done = transaction.is_line_clean and self._carried < MESSAGES_OF_A_LINE
             if not is_done and transaction.is_line_clean:
@@ -174,7 +137,7 @@ class SmtpLine:
                 await self._opened()
             is_open = True
         except (SMTPException, OSError, ssl.SSLError, TimeoutError, ValueError) as error:
-            outcome = _Transaction(()).outcome_of(error)
+            outcome = _Transaction((), _always).outcome_of(error)
             return outcome if isinstance(outcome, Deferred) else Deferred(_reason(error), (), is_line=True)
         finally:
             if not is_open:
@@ -258,8 +221,10 @@ async def _connect(client: aiosmtplib.SMTP, server: MailServer) -> None:
     try:
         await client.connect()
     except (SMTPException, OSError) as error:
-        if isinstance(error.__cause__, ssl.SSLCertVerificationError):
-            raise SMTPException(await wire.why_untrusted(server, "smtp", error.__cause__)) from error
+        # By TLS the library wraps it, by STARTTLS it comes as it is.
+        cause = error if isinstance(error, ssl.SSLCertVerificationError) else error.__cause__
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            raise SMTPException(await wire.why_untrusted(server, "smtp", cause)) from error
         raise
 
 
@@ -273,10 +238,18 @@ async def _sign_in(client: aiosmtplib.SMTP, server: MailServer) -> None:
         code, text = await signing.sign_in(client, server, is_encrypted=is_encrypted)
     except HubError as error:
         if error.code == "auth_refused":
-            raise SMTPAuthenticationError(535, error.message) from error
+            raise _SignInRefused(error.message) from error
         raise SMTPException(error.message) from error
     if code != 235:
-        raise (SMTPAuthenticationError if code >= 500 else SMTPResponseException)(code, text)
+        raise (_SignInRefused if verdicts.refuses_sign_in(code) else _NoSignInNow)(_said(code, text))
+
+
+class _SignInRefused(SMTPException):
+    """The mailbox is not let in: by the answer to AUTH, or by whoever gives the access token."""
+
+
+class _NoSignInNow(SMTPException):
+    """An answer to AUTH that says nothing of the password."""
 
 
 def _chunks(raw: bytes | Path) -> Iterator[bytes]:
@@ -293,10 +266,11 @@ def _held_if_small(path: Path) -> bytes | Path:
     return path.read_bytes() if os.stat(path).st_size <= HELD_BYTES else path
 
 
-def _weighed(raw: bytes | Path) -> tuple[int, str]:
-    """Return a message's size and why it must not go out, or nothing."""
+def _weighed(raw: bytes | Path) -> tuple[int, bool, str]:
+    """Return a message's size, whether it is ASCII, and why it must not go out, or nothing."""
     size = len(raw) if isinstance(raw, bytes) else os.stat(raw).st_size
-    return size, dots.faults([raw] if isinstance(raw, bytes) else _chunks(raw))
+    is_ascii = all(chunk.isascii() for chunk in _chunks(raw))
+    return size, is_ascii, dots.faults([raw] if isinstance(raw, bytes) else _chunks(raw))
 
 
 async def _stuffed(raw: bytes | Path) -> AsyncIterator[bytes]:
@@ -309,8 +283,9 @@ async def _stuffed(raw: bytes | Path) -> AsyncIterator[bytes]:
 class _Transaction:
     """One attempt: how far it came decides what a failure means."""
 
-    def __init__(self, recipients: tuple[str, ...]) -> None:
+    def __init__(self, recipients: tuple[str, ...], before_data: BeforeData) -> None:
         self._recipients = recipients
+        self._before_data = before_data
         self._replies: dict[str, Reply] = {}
         self._dot_went_out = False
         self._client: aiosmtplib.SMTP | None = None
@@ -321,33 +296,52 @@ class _Transaction:
         """There is a line: what fails from here on is about this message."""
         self._client = client
 
-    async def run(self, envelope_from: str, raw: bytes | Path, size: int) -> Outcome:
+    async def run(self, envelope_from: str, raw: bytes | Path, size: int, *, is_ascii: bool) -> Outcome | TakenBack:
         client = self._line()
         if too_large := _over_the_limit(client, size):
             self.is_line_clean = True
-            return Refused(too_large, self._settled("refused", None, too_large))
-        await client.mail(envelope_from, options=[f"SIZE={size}"] if client.supports_extension("size") else None)
+            return Refused(too_large, self._settled("refused", too_large))
+        takes_utf8 = client.supports_extension("smtputf8")
+        if not takes_utf8 and not envelope_from.isascii():
+            self.is_line_clean = True
+            return Refused(_NO_UTF8, self._settled("refused", _NO_UTF8))
+        options = [f"SIZE={size}"] if client.supports_extension("size") else []
+        if takes_utf8 and not (is_ascii and all(one.isascii() for one in (envelope_from, *self._recipients))):
+            options += ["BODY=8BITMIME", "SMTPUTF8"]
+        await client.mail(envelope_from, options=options or None, encoding="utf-8")
         for address in self._recipients:
-            await self._name(client, address)
+            if not takes_utf8 and not address.isascii():
+                self._replies[address] = Reply(address, "refused", None, _NO_UTF8)
+                continue
+            answer = await self._name(client, address)
+            if answer.code == 421:
+                # The server says goodbye, to the whole message and not to this recipient (RFC 5321 §3.8).
+                del self._replies[address]
+                return self._rejected(answer)
         if not any(reply.state == "sent" for reply in self._replies.values()):
-            self.is_line_clean = not any(reply.code == 421 for reply in self._replies.values())
+            self.is_line_clean = True
             return self._nobody()
+        if not await self._before_data():
+            self.is_line_clean = True
+            return TakenBack()
         ready = await client.execute_command(b"DATA")
         if ready.code != 354:
             return self._rejected(ready)
         answer = await self._write(raw)
         if not 200 <= answer.code < 600 or 300 <= answer.code < 400:
-            return Unknown(_text(f"{answer.code} {answer.message}"), self._settled("unknown", None))
+            return Unknown(_said(answer.code, answer.message), self._settled("unknown"))
         self.is_line_clean = answer.code != 421
         return self._accepted() if answer.code < 300 else self._rejected(answer)
 
-    async def _name(self, client: aiosmtplib.SMTP, address: str) -> None:
+    async def _name(self, client: aiosmtplib.SMTP, address: str) -> SMTPResponse:
         try:
-            answer = await client.rcpt(address)
+            answer = await client.rcpt(address, encoding="utf-8")
             self._replies[address] = _reply(address, "sent", answer)
         except SMTPRecipientRefused as error:
             answer = SMTPResponse(error.code, error.message)
-            self._replies[address] = _reply(address, _fate(answer), answer)
+            is_final = verdicts.judge(answer.code, answer.message).is_final
+            self._replies[address] = _reply(address, "refused" if is_final else "deferred", answer)
+        return answer
 
     async def _write(self, raw: bytes | Path) -> SMTPResponse:
         """Write the data, wait until the socket has taken all but its last buffer, then write the final dot."""
@@ -383,46 +377,41 @@ class _Transaction:
     def _nobody(self) -> Outcome:
         """No recipient was accepted: refused if all were for good, else there is something to try again."""
         replies = self._in_order()
-        reason = next((f"{one.code} {one.text}" for one in replies if one.state == "deferred"), "")
-        if reason:
-            return Deferred(reason, replies)
-        return Refused(f"{replies[0].code} {replies[0].text}" if replies else "no recipient", replies)
+        reasons = [_said(one.code, one.text) if one.code is not None else one.text for one in replies]
+        deferred = next((reason for one, reason in zip(replies, reasons, strict=True) if one.state == "deferred"), "")
+        if deferred:
+            return Deferred(deferred, replies)
+        return Refused(reasons[0] if reasons else "no recipient", replies)
 
     def _rejected(self, answer: SMTPResponse) -> Outcome:
         """The server answered the message as a whole with a refusal: nobody gets it."""
-        reason = _text(f"{answer.code} {answer.message}")
-        if _fate(answer) == "refused":
-            return Refused(reason, self._settled("refused", answer))
-        return Deferred(reason, self._settled("deferred", answer))
+        reason = _said(answer.code, answer.message)
+        if verdicts.judge_message(reason).is_final:
+            return Refused(reason, self._settled("refused", reason))
+        return Deferred(reason, self._settled("deferred", reason))
 
     def outcome_of(self, error: Exception) -> Outcome:
         reason = _reason(error)
         if self._dot_went_out:
-            return Unknown(reason, self._settled("unknown", None))
-        if isinstance(error, SMTPAuthenticationError) or "AUTH" in str(error):
-            # A server that is busy (454, 421) refuses for now; only a wrong password is told as one (RFC 4954 §6).
-            is_sign_in = not (
-                isinstance(error, SMTPResponseException) and 400 <= error.code < 500 and error.code != 432
-            )
-            return Deferred(reason, self._settled("deferred", None), is_sign_in=is_sign_in, is_line=True)
-        if isinstance(error, SMTPResponseException) and error.code in (530, 534, 535):
-            return Deferred(reason, self._settled("deferred", None), is_sign_in=True, is_line=True)
-        # A refused MAIL FROM is final; a refused connection or greeting (also 5xx) is the server's bad day.
+            return Unknown(reason, self._settled("unknown"))
+        if isinstance(error, _SignInRefused | _NoSignInNow):
+            is_sign_in = isinstance(error, _SignInRefused)
+            return Deferred(reason, self._settled("deferred"), is_sign_in=is_sign_in, is_line=True)
         if isinstance(error, SMTPSenderRefused):
             answer = SMTPResponse(error.code, error.message)
-            if _fate(answer) == "refused":
-                return Refused(reason, self._settled("refused", answer))
-            return Deferred(reason, self._settled("deferred", answer))
-        return Deferred(reason, self._settled("deferred", None), is_line=self._client is None)
+            # A server that wants a sign-in first says so to every message.
+            if not verdicts.wants_sign_in(answer.code):
+                return self._rejected(answer)
+            return Deferred(reason, self._settled("deferred", reason), is_line=True)
+        # A refused connection or greeting (also 5xx) is the server's bad day.
+        return Deferred(reason, self._settled("deferred"), is_line=self._client is None)
 
-    def _settled(
-        self, state: Literal["deferred", "refused", "unknown"], answer: SMTPResponse | None, text: str = ""
-    ) -> tuple[Reply, ...]:
+    def _settled(self, state: Literal["deferred", "refused", "unknown"], text: str = "") -> tuple[Reply, ...]:
         """Recipients that were accepted, or not yet named, share the fate of the message; others keep theirs."""
         return tuple(
             one
             if (one := self._replies.get(a)) and one.state in ("refused", "deferred")
-            else _reply(a, state, answer, text)
+            else Reply(a, state, None, text)
             for a in self._recipients
         )
 
@@ -443,14 +432,13 @@ def _megabytes(size: int) -> str:
     return f"{size / 1_000_000:.1f}"
 
 
-def _fate(answer: SMTPResponse) -> Literal["refused", "deferred"]:
-    return "refused" if verdicts.judge(answer.code, answer.message).is_final else "deferred"
+def _reply(address: str, state: Literal["sent", "deferred", "refused"], answer: SMTPResponse) -> Reply:
+    return Reply(address, state, answer.code, _text(answer.message))
 
 
-def _reply(
-    address: str, state: Literal["sent", "deferred", "refused", "unknown"], answer: SMTPResponse | None, text: str = ""
-) -> Reply:
-    return Reply(address, state, answer.code if answer else None, _text(answer.message) if answer else text)
+def _said(code: int, message: str) -> str:
+    """The server's answer as it is shown. What is no answer of SMTP has no code: the library's -1 is none."""
+    return _text(f"{code} {message}" if 100 <= code < 1000 else message)
 
 
 def _text(message: str) -> str:
@@ -462,11 +450,8 @@ def _text(message: str) -> str:
 
 def _reason(error: Exception) -> str:
     """Say in one line what went wrong, for the outbox and the log; a password is in none of these texts."""
-    cause = error.__cause__
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return _text(f"the certificate of the mail server is not trusted: {cause.verify_message}")
     if isinstance(error, SMTPResponseException):
-        return _text(f"{error.code} {error.message}")
+        return _said(error.code, error.message)
     if isinstance(error, TimeoutError):
         return _text(str(error) or "no answer in time")
     return _text(str(error) or type(error).__name__)

@@ -178,7 +178,7 @@ async def _recipients(conn: AsyncConnection, ids: list[int]) -> dict[int, tuple[
     found: dict[int, tuple[StandingRecipient, ...]] = {}
     for row in await conn.execute(query):
         is_bad = row.state in ("deferred", "refused", "unknown")
-        why = verdicts.judge(row.code, row.reply).why if is_bad and row.code else ""
+        why = verdicts.why_of(row.code, row.reply) if is_bad and row.reply else ""
         one = StandingRecipient(row.address, row.state, row.code, row.reply, why)
         found[row.outbox_id] = (*found.get(row.outbox_id, ()), one)
     return found

@@ -10,7 +10,7 @@ Source: RFC 5321 §4.2, §4.5.3.1.10, §4.5.4.1; RFC 3463, 4954; what Postfix, E
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
 
@@ -29,7 +29,13 @@ Why = Literal[
     "other",
 ]
 _STATUS = re.compile(r"\s*#?([245])\.(\d{1,3})\.(\d{1,3})\b")
+_ANSWER = re.compile(r"([2-5]\d\d)[ -]?(.*)", re.DOTALL)
 _PHRASES: tuple[tuple[Why, str], ...] = (
+    (
+        "sender",
+        r"\bsender\b.{0,40}(reject|refus|denied|unknown|invalid|not (allowed|permitted|authori[sz]ed|owned|verified))"
+        r"|not (a )?local sender|(invalid|unknown|unauthori[sz]ed) sender|not owned by user|not allowed to send as",
+    ),
     ("greylisted", r"gr[ea]y[- ]?list|try again later.{0,20}gr[ea]y"),
     ("daily_limit", r"(daily|hourly) .{0,40}(limit|quota)|sending limit|message submission limit"),
     ("too_fast", r"too many (messages|connections|recipients|concurrent)|rate limit|thread limit|throttl|slow down"),
@@ -80,6 +86,34 @@ def judge(code: int, text: str) -> Verdict:
     return Verdict(is_final, why, status)
 
 
+def judge_message(answer: str) -> Verdict:
+    """Say what an answer to MAIL or DATA means, given as it is shown ("550 5.7.1 …"): none of the recipients' faults.
+
+    A text that begins with no code is Hub's own; it tells nothing more.
+    """
+    match = _ANSWER.match(answer)
+    if match is None:
+        return Verdict(False, "other", "")
+    verdict = judge(int(match[1]), match[2])
+    is_by_code_alone = not verdict.status and not any(words.search(match[2]) for _, words in _WORDS)
+    return replace(verdict, why="other") if verdict.why == "no_such_address" and is_by_code_alone else verdict
+
+
+def why_of(code: int | None, reply: str) -> Why:
+    """Return why a recipient did not get a message; without a code `reply` is the answer to the whole message."""
+    return (judge_message(reply) if code is None else judge(code, reply)).why
+
+
+def refuses_sign_in(code: int) -> bool:
+    """Tell whether an answer to AUTH means that this mailbox is not let in, and not just for now (RFC 4954)."""
+    return code == 432 or (500 <= code < 600 and code not in (500, 501, 502, 503, 504))
+
+
+def wants_sign_in(code: int) -> bool:
+    """Tell whether an answer to another command asks for a sign-in that did not happen."""
+    return code in (530, 534, 535, 538)
+
+
 def _why(code: int, status: str, text: str) -> Why:
     if code in (530, 534, 535, 538) or status[2:] in ("7.8", "7.9", "7.11", "7.12"):
         return "sign_in"
@@ -88,7 +122,7 @@ def _why(code: int, status: str, text: str) -> Why:
     subject, _, detail = status[2:].partition(".")
     by_status = _BY_STATUS.get(f"{subject}.{detail}")
     by_words = next((why for why, words in _WORDS if words.search(text)), None)
-    if by_words in ("greylisted", "daily_limit", "too_fast", "spam"):
+    if by_words in ("sender", "greylisted", "daily_limit", "too_fast", "spam"):
         return by_words
     if by_status is not None:
         return by_status
