@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import email
+import email.header
 import email.policy
 import re
 from dataclasses import replace
@@ -55,7 +57,7 @@ def check_wire(raw: bytes) -> None:
     head = raw.split(b"\r\n\r\n", 1)[0]
     names = [line.split(b":")[0].decode() for line in head.split(b"\r\n") if not line.startswith(b" ")]
     allowed = ["From", "To", "Cc", "Subject", "Date", "Message-ID", "In-Reply-To", "References", "MIME-Version"]
-    allowed += ["Content-Type", "Content-Transfer-Encoding"]
+    allowed += ["Content-Type", "Content-Transfer-Encoding", "Thread-Topic", "Thread-Index"]
     assert len(names) == len(set(names)) and set(names) <= set(allowed), names
 
 
@@ -177,7 +179,11 @@ def test_no_field_becomes_two(field: str, text: str) -> None:
         "a",
         "",
         "a@x.example,b@y.example",
-        "иван@x.example",
+        "ив\u202eан@x.example",
+        "ив ан@x.example",
+        "ы" * 33 + "@x.example",
+        "a@b",
+        "a@localhost",
         "a@x..example\x00",
         "<a@x.example>",
         "a@[127.0.0.1]",
@@ -194,6 +200,50 @@ def test_what_is_no_plain_address_is_refused(address: str) -> None:
 def test_addresses_reach_smtp_in_ascii() -> None:
     assert smtp_address("Ivan@Пример.РФ", field="to") == "Ivan@xn--e1afmkfd.xn--p1ai"
     assert new_message_id(UUID(int=1), "a@Hub.example") == "<00000000-0000-0000-0000-000000000001@hub.example>"
+
+
+def test_a_domain_without_a_dot_is_only_the_mailboxs_own() -> None:
+    here = with_(sender=Address("", "sales@localhost"), to=(Address("", "boss@LocalHost"),))
+    assert compose(here).recipients == ("boss@localhost",)
+    assert new_message_id(UUID(int=1), "sales@localhost").endswith("@localhost>")
+    with pytest.raises(Refused):
+        compose(replace(here, to=(Address("", "boss@intranet"),)))
+
+
+def test_an_address_in_other_letters_is_written_as_it_is_and_read_back() -> None:
+    composed = compose(with_(to=(Address("Йоханнес", "J\u006f\u0308rg.иван@пример.рф"), Address("", "b@x.example"))))
+    assert composed.recipients == ("J\u00f6rg.иван@xn--e1afmkfd.xn--p1ai", "b@x.example"), "composed letters (RFC 6532)"
+    head, _, body = composed.raw.partition(b"\r\n\r\n")
+    assert "<J\u00f6rg.иван@xn--e1afmkfd.xn--p1ai>" in head.decode("utf-8") and body.isascii()
+    assert [one.name for one in parse(composed.raw).to] == ["Йоханнес", ""]
+
+
+def test_a_files_name_is_told_to_old_programs_too() -> None:
+    long = "Счёт на оплату за ноябрь и декабрь " * 4 + ".pdf"
+    files = (OutgoingFile("price list.pdf", "application/pdf", b"1"), OutgoingFile(long, "application/pdf", b"2"))
+    raw = compose(with_(files=files)).raw
+    check_wire(raw)
+    plain, coded = list(email.message_from_bytes(raw).walk())[2:]
+    assert plain.get_param("name") == plain.get_param("filename", header="content-disposition") == "price list.pdf"
+    words = email.header.decode_header(str(coded.get_param("name")))
+    assert "".join(piece.decode(charset or "ascii") for piece, charset in words) == long
+    assert [one.name for one in parse(raw).attachments] == ["price list.pdf", long]
+
+
+def test_a_message_names_its_parents_and_never_itself() -> None:
+    assert b"References" not in compose(with_()).raw
+    got = parse(compose(with_(in_reply_to="<p@x.example>", references=("<r@x.example>", "<p@x.example>"))).raw)
+    assert got.references == ("<r@x.example>", "<p@x.example>")
+
+
+def test_outlooks_fields_stand_in_it_where_they_are_given() -> None:
+    raw = compose(with_(thread_index=bytes(range(22)) + b"\x01" * 60, subject="Re: RE: Счёт")).raw
+    check_wire(raw)
+    got = email.message_from_bytes(raw)
+    assert base64.b64decode(got["Thread-Index"]) == bytes(range(22)) + b"\x01" * 60
+    ((topic, charset),) = email.header.decode_header(got["Thread-Topic"])
+    assert topic.decode(charset) == "Счёт"
+    assert b"Thread-" not in compose(with_()).raw
 
 
 def test_ids_of_strangers_that_are_no_ids_are_left_out() -> None:

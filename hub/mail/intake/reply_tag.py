@@ -1,10 +1,10 @@
 """Hub's own mark in the Message-IDs it makes, by which an answer is known for one, and a forgery for what it is.
 
 Decides whether an id that claims to be Hub's is: `<uuid.mac.hub@domain>`, the MAC over both by a key of this
-installation. Where a provider rewrites Message-IDs, the id comes back by References (Hub names its own id there too)
-or by the address answered to (`sales+uuid.mac@…`). Pure; `threads` decides what an id is worth. Invariants: an id of
-Hub's form and of one of its own domains that this key did not make is nobody's; ids of other systems, other Hubs
-among them, are left as they are.
+installation. Where a provider rewrites Message-IDs, the id comes back by the address answered to
+(`sales+uuid.mac@…`), or the answer finds its thread by subject and sender. Pure; `threads` decides what an id is
+worth. Invariants: an id of Hub's form and of one of its own domains that this key did not make is nobody's; ids of
+other systems, other Hubs among them, are left as they are.
 """
 
 from __future__ import annotations

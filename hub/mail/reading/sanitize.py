@@ -102,6 +102,15 @@ def safe_html(html: str, *, cid_url: CidUrl, allow_remote: bool) -> str:
     return links.with_warnings(clean)
 
 
+def sent_html(html: str, *, cid_url: CidUrl) -> str:
+    """Return `html` as it may go out: as safe as `safe_html`, without what only a page of Hub's own needs."""
+    token = _asked.set((cid_url, True))
+    try:
+        return _sent_cleaner.clean(bounded(html))
+    finally:
+        _asked.reset(token)
+
+
 def _attribute(_element: str, name: str, value: str) -> str | None:
     if name == "style":
         return (safe_style(value) if len(value) > _CACHED_CHARS else _cached_style(value)) or None
@@ -118,16 +127,17 @@ def _attribute(_element: str, name: str, value: str) -> str | None:
     return value[:1000]
 
 
-_cleaner = nh3.Cleaner(
+_made_safe = functools.partial(
+    nh3.Cleaner,
     tags=_TAGS,
     attributes=_ATTRIBUTES,
     attribute_filter=_attribute,
     clean_content_tags={"script", "style", "title", "svg", "math", "object", "audio", "video"},
     url_schemes={"http", "https", "mailto", "tel", "cid", "data"},
     tag_attribute_values={"blockquote": {"type": {"cite"}}},
-    set_tag_attribute_values=_FIXED,
-    link_rel="noopener noreferrer nofollow",
 )
+_cleaner = _made_safe(set_tag_attribute_values=_FIXED, link_rel="noopener noreferrer nofollow")
+_sent_cleaner = _made_safe(link_rel=None)
 
 
 def _image_source(value: str, *, cid_url: CidUrl, allow_remote: bool) -> str | None:

@@ -3,11 +3,12 @@
 Decides how a message is written: headers, bodies, files, quote of the original. Does not decide who may send what,
 and sends nothing. Pure: same draft, same bytes. Large files pass through piece by piece, never whole. Invariants:
 whatever the draft says, only the fields below appear, Bcc never does; every line is ASCII, ends in CRLF and is at
-most 998 long; `Refused` names the field.
+most 998 long; `Refused` names the field. The one exception to ASCII: an address whose local part is not, which can
+only be written as UTF-8 and needs a server that offers SMTPUTF8.
 
 Free text that is not plain ASCII, or that looks like an encoded word, is written as encoded words, so that neither a
 line break nor `=?UTF-8?Q?Hi=0ABcc:_x?=` ever reaches a header as it was typed.
-Source: RFC 5322, 2047, 2231, 2045–2046, 2387 (pictures within the text), 2392 (cid).
+Source: RFC 5322, 2047, 2231, 2045–2046, 2387 (pictures within the text), 2392 (cid), 6531–6532 (UTF-8 addresses).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import binascii
 import hashlib
 import html as std_html
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +29,7 @@ from uuid import UUID
 from hub import guard
 from hub.crm.addresses import parse_domain
 from hub.errors import Refused, TooLarge
+from hub.mail.intake.threads import base_subject
 from hub.mail.reading.headers import Address
 from hub.mail.reading.mime import file_name
 
@@ -35,6 +38,8 @@ MAX_BYTES = 25_000_000
 MAX_REFERENCES = 30
 
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_OF_A_WORD = ("L", "M", "N")
+"""The kinds of letters outside ASCII that a local part may have (Unicode's general categories)."""
 _ID = re.compile(r"<[!-;=?-~]{1,498}>")
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,60}/[a-z0-9][a-z0-9!#$&^_.+-]{0,60}")
 _PLAIN_WORDS = re.compile(r"[A-Za-z0-9 !#$%&'*+/^_`{|}~.,:;@()?=-]*")
@@ -81,8 +86,8 @@ class Draft:
     files: tuple[OutgoingFile, ...] = ()
     message_id: str
     date: datetime
-    names_itself: bool = False
-    """References end with the message's own id: providers that write another Message-ID leave that one be."""
+    thread_index: bytes = b""
+    """Outlook's place of the message in its conversation (`thread_index`); none is written where it is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,12 @@ class Stream:
 
 def new_message_id(uuid: UUID, mailbox: str) -> str:
     """Return the Message-ID of a new message from `mailbox`: `<uuid@its domain>`."""
-    return f"<{uuid}@{smtp_address(mailbox, field='mailbox').rpartition('@')[2]}>"
+    return f"<{uuid}@{domain_of(mailbox)}>"
+
+
+def domain_of(mailbox: str) -> str:
+    """Return the domain of one of our own addresses. Raises Refused."""
+    return smtp_address(mailbox, field="mailbox", is_own=True).rpartition("@")[2]
 
 
 def compose(draft: Draft) -> Composed:
@@ -116,9 +126,14 @@ def compose(draft: Draft) -> Composed:
 
 def compose_stream(draft: Draft) -> Stream:
     """Build the message piece by piece. Raises Refused as `compose`, for its size also while pieces are taken."""
-    sender = smtp_address(draft.sender.address, field="from")
+    sender = smtp_address(draft.sender.address, field="from", is_own=True)
     named = [("to", draft.to), ("cc", draft.cc), ("bcc", draft.bcc)]
-    recipients = dict.fromkeys(smtp_address(a.address, field=field) for field, people in named for a in people)
+    home = sender.rpartition("@")[2]
+    recipients = dict.fromkeys(
+        smtp_address(a.address, field=field, is_own=parse_domain(a.address.rpartition("@")[2]) == home)
+        for field, people in named
+        for a in people
+    )
     if not recipients:
         raise Refused("no_recipient", "a message needs a recipient", field="to")
     if len(recipients) > MAX_RECIPIENTS:
@@ -137,6 +152,11 @@ def compose_stream(draft: Draft) -> Stream:
         fields.append(f"In-Reply-To: {draft.in_reply_to}\r\n")
     if references := _references(draft):
         fields.append(_field("References", references))
+    if draft.thread_index:
+        topic = base_subject(subject)
+        fields.append(_field("Thread-Topic", _words(topic, first_line=len("Thread-Topic: "))))
+        index = base64.b64encode(draft.thread_index).decode("ascii")
+        fields.append(_field("Thread-Index", [index[at : at + 60] for at in range(0, len(index), 60)]))
     fields.append("MIME-Version: 1.0\r\n")
     for file in draft.files:
         guard.one_line(file.name, field="attachments", max_bytes=2000)
@@ -144,7 +164,7 @@ def compose_stream(draft: Draft) -> Stream:
             raise Refused("bad_cid", "not a Content-ID", field="attachments")
     if sum(file.length for file in draft.files) * 78 // 57 > MAX_BYTES:
         raise _too_large()
-    pieces = _bounded("".join(fields).encode("ascii"), _content(draft))
+    pieces = _bounded("".join(fields).encode("utf-8"), _content(draft))
     return Stream(pieces, sender, tuple(recipients))
 
 
@@ -162,17 +182,26 @@ def _bounded(head: bytes, content: Iterable[bytes]) -> Iterator[bytes]:
         yield piece
 
 
-def smtp_address(address: str, *, field: str) -> str:
-    """Return an address as SMTP takes it: ASCII local part, IDNA domain. Raises Refused.
+def smtp_address(address: str, *, field: str, is_own: bool = False) -> str:
+    """Return an address as SMTP takes it: local part in ASCII or UTF-8, IDNA domain. Raises Refused.
 
-    Quoted local parts and SMTPUTF8 are refused: they are attacks far more often than addresses.
+    Quoted local parts are refused: they are attacks far more often than addresses. So is a domain without a dot, which
+    no mail of the Internet reaches, unless `is_own`: the mailbox's own domain (`localhost`, an intranet's name).
     """
     guard.one_line(address, field=field, max_bytes=400)
     local, at, domain = address.strip().rpartition("@")
-    host = parse_domain(domain)
-    if not at or not host or len(local) > 64 or not _LOCAL.fullmatch(local) or len(local) + len(host) > 253:
+    local, host = unicodedata.normalize("NFC", local), parse_domain(domain)
+    size = len(local.encode("utf-8", "replace"))
+    is_sound = at and host and size <= 64 and _is_local(local) and size + len(host) <= 253
+    if not host or not is_sound or not ("." in host or is_own):
         raise Refused("bad_address", f"{guard.shown(address)!r} is not an e-mail address", field=field)
     return f"{local}@{host}"
+
+
+def _is_local(local: str) -> bool:
+    """Tell whether this is a dot-atom, letters of other scripts taken for plain ones (RFC 6531 §3.3)."""
+    plain = "".join(c if c.isascii() else "x" if unicodedata.category(c)[0] in _OF_A_WORD else " " for c in local)
+    return _LOCAL.fullmatch(plain) is not None
 
 
 def _field(name: str, pieces: Sequence[str]) -> str:
@@ -183,7 +212,7 @@ def _field(name: str, pieces: Sequence[str]) -> str:
 def _mailbox_list(people: Iterable[Address]) -> list[str]:
     written = []
     for person in people:
-        address = smtp_address(person.address, field="address")
+        address = smtp_address(person.address, field="address", is_own=True)
         name = guard.one_line(" ".join(person.name.split()), field="name", max_bytes=600)
         if not name:
             written.append(address)
@@ -229,7 +258,6 @@ def _references(draft: Draft) -> list[str]:
     ids = dict.fromkeys(one for one in (*draft.references, draft.in_reply_to) if _ID.fullmatch(one))
     ids.pop(draft.in_reply_to, None)
     kept = [*ids, *([draft.in_reply_to] if _ID.fullmatch(draft.in_reply_to) else [])]
-    kept += [draft.message_id] if draft.names_itself else []
     return kept if len(kept) <= MAX_REFERENCES else [kept[0], *kept[1 - MAX_REFERENCES :]]
 
 
@@ -293,7 +321,8 @@ def _file_part(file: OutgoingFile) -> Iterator[bytes]:
         kind = "application/octet-stream"
     name = file_name(file.name, number=1, kind=kind)
     how = "attachment" if file.cid is None else "inline"
-    head = f"Content-Type: {kind}\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: {how}"
+    head = f"Content-Type: {kind};\r\n {_old_name(name)}\r\n"
+    head += f"Content-Transfer-Encoding: base64\r\nContent-Disposition: {how}"
     head += "".join(f";\r\n {piece}" for piece in _name_parameter(name)) + "\r\n"
     if file.cid is not None:
         head += f"Content-ID: <{file.cid}>\r\n"
@@ -317,9 +346,19 @@ def _base64_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield base64.encodebytes(left).replace(b"\n", b"\r\n")
 
 
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9 ._()+,-]{1,60}")
+
+
+def _old_name(name: str) -> str:
+    """Write `name` for the many programs that do not read `filename*`: they take encoded words there."""
+    if _PLAIN_NAME.fullmatch(name):
+        return f'name="{name}"'
+    return 'name="' + "\r\n ".join(_encoded_words(name)) + '"'
+
+
 def _name_parameter(name: str) -> list[str]:
     """Write `filename` plainly if it can be, else in RFC 2231 pieces of at most 60 characters."""
-    if re.fullmatch(r"[A-Za-z0-9 ._()+,-]{1,60}", name):
+    if _PLAIN_NAME.fullmatch(name):
         return [f'filename="{name}"']
     escaped = [quote(letter, safe="", errors="replace") for letter in name]
     pieces, current = [], "utf-8''"

@@ -8,6 +8,7 @@ feed, audit and the end of its draft are one transaction.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -23,8 +24,9 @@ from hub import guard
 from hub.crm import queue
 from hub.crm.access import Actor
 from hub.crm.audit import record
+from hub.crm.hours import read_zone
 from hub.crm.linking import Linker
-from hub.crm.models import clients, contacts
+from hub.crm.models import clients, contacts, team_rules
 from hub.errors import NotFound, Refused
 from hub.faults import point
 from hub.mail import answering, register, search
@@ -33,15 +35,16 @@ from hub.mail.intake.reply_tag import tagged_id
 from hub.mail.models import attachments, mailboxes, messages, outbox, outbox_recipients
 from hub.mail.reading.headers import Address
 from hub.mail.reading.mime import file_name, first_line
-from hub.mail.reading.sanitize import html_to_text, safe_html, text_to_html
+from hub.mail.reading.sanitize import safe_html, sent_html, text_to_html
 from hub.mail.register import AttachmentRow, MessageRow
-from hub.mail.sending import drafts, identities, replying
-from hub.mail.sending.compose import Draft, OutgoingFile, Stream, compose_stream, new_message_id, smtp_address
+from hub.mail.sending import drafts, identities, plain_text, replying, thread_index
+from hub.mail.sending.compose import Draft, OutgoingFile, Stream, compose_stream, domain_of, new_message_id
 from hub.mail.sending.drafts import DraftFile
 from hub.mail.sending.outbox import TOPIC, own_mailbox, show
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database, hint_after_commit
 
+HEAD_BYTES = 64 * 1024
 MOST_AHEAD = timedelta(days=366)
 
 
@@ -92,6 +95,8 @@ class Frozen:
     files: tuple[DraftFile, ...]
     mailbox_id: int
     answered: MessageRow | None
+    shown_html: str | None
+    """What stands in the register: the HTML that went out, as a page of Hub shows it."""
 
 
 async def freeze(
@@ -114,6 +119,7 @@ async def freeze(
         sender = await _sender(conn, actor, mailbox, new.identity_id)
         answered = await _answered(conn, actor, mailbox.id, new.in_reply_to)
         forwarded = await register.find(conn, actor, new.forwards) if new.forwards is not None else None
+        zone = (reader.zone if reader else None) or await _zone_of(conn, mailbox.team_id)
     if new.send_at is not None and new.send_at > now + MOST_AHEAD:
         raise Refused("too_far_ahead", "at most a year ahead", field="send_at")
     given = new.in_reply_to if isinstance(new.in_reply_to, str) else ""
@@ -137,9 +143,9 @@ async def freeze(
         references=tuple(filter(None, references)),
         files=tuple(_outgoing(blobs, one) for one in files),
         message_id=_own_id(mailbox.address, reply_key),
-        date=max(now, new.send_at) if new.send_at is not None else now,
-        names_itself=reply_key is not None,
+        date=(max(now, new.send_at) if new.send_at is not None else now).astimezone(zone),
     )
+    draft = replace(draft, thread_index=await _thread_index(blobs, answered, draft))
     stream = await asyncio.to_thread(compose_stream, draft)
     raw_sha256, size = await blobs.put_stream(stream.pieces)
     return Frozen(
@@ -151,13 +157,21 @@ async def freeze(
         files=tuple(files),
         mailbox_id=mailbox.id,
         answered=answered,
+        shown_html=await asyncio.to_thread(_shown, draft.html) if draft.html is not None else None,
     )
+
+
+async def _zone_of(conn: AsyncConnection, team_id: int) -> tzinfo | None:
+    """Return the time zone that a team's rules name; None, which is this machine's, where they name none."""
+    query = sa.select(team_rules.c.time_zone).where(team_rules.c.team_id == team_id)
+    name = (await conn.execute(query)).scalar()
+    return read_zone(name) if name else None
 
 
 def _own_id(mailbox: str, reply_key: bytes | None) -> str:
     if reply_key is None:
         return new_message_id(uuid4(), mailbox)
-    return tagged_id(reply_key, uuid4(), smtp_address(mailbox, field="mailbox").rpartition("@")[2])
+    return tagged_id(reply_key, uuid4(), domain_of(mailbox))
 
 
 async def _kept(blobs: BlobStore, file: OutgoingFile, number: int) -> DraftFile:
@@ -182,7 +196,7 @@ async def _bodies(
     kind: replying.Kind = "forward" if new.forwards is not None else "reply"
     if html is not None:
         html = await _safe(html, files)
-        text = await asyncio.to_thread(html_to_text, html) if text is None else text
+        text = await asyncio.to_thread(plain_text.of_html, html) if text is None else text
     if not (text or "").strip() and not files and new.forwards is None:
         raise Refused("empty_message", "a message needs a text or a file", field="text")
     original = original_of(quoted, reader) if quoted is not None else None
@@ -204,8 +218,29 @@ async def _bodies(
 
 async def _safe(html: str, files: list[DraftFile]) -> str:
     known = {one.cid for one in files if one.cid}
-    clean = partial(safe_html, cid_url=lambda cid: f"cid:{cid}" if cid in known else None, allow_remote=True)
+    clean = partial(sent_html, cid_url=lambda cid: f"cid:{cid}" if cid in known else None)
     return await asyncio.to_thread(clean, html)
+
+
+def _shown(html: str) -> str:
+    """What went out, as a page of Hub shows it."""
+    return safe_html(html, cid_url=lambda cid: f"cid:{cid}", allow_remote=True)
+
+
+async def _thread_index(blobs: BlobStore, parent: MessageRow | None, draft: Draft) -> bytes:
+    """Go on with Outlook's index of what is answered; begin one where that has none, the same for all its answers."""
+    if parent is None:
+        conversation = next(iter((*draft.references, draft.in_reply_to)), "") or draft.message_id
+        return thread_index.first(conversation, at=draft.date)
+    index = None
+    if parent.raw_sha256:
+        with contextlib.suppress(NotFound, OSError):
+            head = await asyncio.to_thread(lambda: next(iter(blobs.pieces(parent.raw_sha256)), b""))
+            index = thread_index.of_head(head[:HEAD_BYTES])
+    if index is None:
+        root = next(iter((*parent.references, parent.in_reply_to, parent.message_id)), "")
+        index = thread_index.first(root or parent.message_id, at=parent.date or parent.received_at)
+    return thread_index.answer(index, draft.message_id, at=draft.date)
 
 
 def _pictures_along(html: str, pictures: Iterable[AttachmentRow]) -> tuple[str, list[DraftFile]]:
@@ -333,7 +368,7 @@ async def queue_message(
         "date": draft.date,
         "received_at": now,
         "text": (draft.text or "").replace("\x00", ""),
-        "html": draft.html,
+        "html": frozen.shown_html,
         "snippet": first_line(draft.text or "", max_chars=300),
         "auto": "none",
         "raw_sha256": frozen.raw_sha256,
