@@ -6,6 +6,7 @@ Invariant: two requests with one key of one user never both act, on either datab
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,11 +14,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import guard
 from hub.crm.access import Actor
 from hub.crm.models import idempotency_keys
-from hub.errors import Refused
+from hub.errors import Conflict, Refused
 from hub.store.upsert import insert
+
+KEY_PATTERN = "^[!-~]{1,200}$"
+_KEY = re.compile(KEY_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +34,11 @@ class Answered:
 async def first(conn: AsyncConnection, actor: Actor, key: str, *, request_hash: str, now: datetime) -> Answered | None:
     """Take the key, or return what its first request was answered.
 
-    A second request waits here while the first is under way. Raises Refused where the key stood for another request.
+    A second request waits here while the first is under way. Raises Conflict where the key stood for another request.
     """
-    guard.one_line(key, field="Idempotency-Key", max_bytes=200)
+    if not _KEY.fullmatch(key):
+        message = "Idempotency-Key is 1 to 200 visible ASCII characters"
+        raise Refused("bad_idempotency_key", message, field="Idempotency-Key")
     mine = {"user_id": actor.user_id, "key": key}
     taken = insert(conn, idempotency_keys).values(**mine, request_hash=request_hash, created_at=now)
     taken = taken.on_conflict_do_nothing(index_elements=["user_id", "key"]).returning(idempotency_keys.c.key)
@@ -44,7 +49,7 @@ async def first(conn: AsyncConnection, actor: Actor, key: str, *, request_hash: 
         await conn.execute(sa.select(idempotency_keys).where(table.user_id == actor.user_id, table.key == key))
     ).one()
     if row.request_hash != request_hash:
-        raise Refused("idempotency_key_reused", "this Idempotency-Key stood for another request")
+        raise Conflict("idempotency_key_reused", "this Idempotency-Key stood for another request")
     return Answered(row.status, row.answer)
 
 

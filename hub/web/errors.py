@@ -6,6 +6,7 @@ Decides the status and what a stranger may read of it: a bug says nothing of its
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import web
@@ -42,11 +43,15 @@ def error_of_status(status: int) -> HubError:
         401: (NotSignedIn, "not_signed_in", "sign in first"),
         403: (Forbidden, "forbidden", "not allowed"),
         404: (NotFound, "page_missing", "there is nothing here"),
-        405: (WrongMethod, "wrong_method", "this method is not for this address"),
         413: (TooLarge, "too_large", "too large"),
     }
     kind, code, message = kinds.get(status, (Refused, "bad_request", "the request cannot be read"))
     return kind(code, message)
+
+
+def wrong_method(allowed: Iterable[str]) -> WrongMethod:
+    """Return the refusal of a method, with those that the address takes."""
+    return WrongMethod("wrong_method", "this method is not for this address", allow=sorted(allowed))
 
 
 def json_error(error: HubError) -> web.Response:
@@ -61,6 +66,8 @@ def with_headers(response: web.Response, error: HubError) -> web.Response:
         response.headers["Retry-After"] = str(error.details.get("retry_after_s", 5))
     if isinstance(error, Compressed):
         response.headers["Accept-Encoding"] = "identity"
+    if isinstance(error, WrongMethod):
+        response.headers["Allow"] = ", ".join(error.details.get("allow", ()))
     if isinstance(error, NotSignedIn):
         response.headers["WWW-Authenticate"] = 'Bearer realm="hub"'
     return response

@@ -98,6 +98,8 @@ async def zipped(
     }
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)
+    if request.method == "HEAD":
+        return response
     async for chunk in _in_thread(_zip(files, at)):
         await response.write(chunk)
     await response.write_eof()

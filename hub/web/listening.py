@@ -79,7 +79,8 @@ async def give_out(visit: Visit, recording_id: int, *, as_download: bool) -> web
         part = wanted_part(asked, size=opened.size, if_range=headers.get("If-Range"), etag=opened.etag)
         if part is None:
             return web.Response(status=416, headers={"Content-Range": f"bytes */{opened.size}"})
-        await _audit(visit, found, as_download=as_download)
+        if visit.request.method != "HEAD":
+            await _audit(visit, found, as_download=as_download)
         return await _send(visit.request, found, opened, part, as_download=as_download)
 
 
@@ -119,6 +120,8 @@ async def _send(
     if not part.is_whole:
         response.headers["Content-Range"] = f"bytes {part.start}-{part.start + part.length - 1}/{opened.size}"
     await response.prepare(request)
+    if request.method == "HEAD":
+        return response
     try:
         async with contextlib.aclosing(opened.chunks(part.start, part.length)) as chunks:
             async for chunk in chunks:

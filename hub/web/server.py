@@ -13,13 +13,14 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from hub.errors import HubError, NotSignedIn
+from hub import guard
+from hub.errors import HubError, NotSignedIn, Refused
 from hub.store.attempts import open_attempts
 from hub.web import auth, health, listening, pbx, render, security
 from hub.web.api import endpoint
 from hub.web.api.table import API_ROUTES
 from hub.web.door import LIVE, SERVICES, behind_door
-from hub.web.errors import Bug, Compressed, error_of_status, json_error, with_headers
+from hub.web.errors import Bug, Compressed, error_of_status, json_error, with_headers, wrong_method
 from hub.web.live import LiveFeed
 from hub.web.pages.table import PAGE_ROUTES
 from hub.web.routes import Route
@@ -57,7 +58,10 @@ def make_app(services: Services) -> web.Application:
     app.cleanup_ctx.append(_read_feed)
     app.on_cleanup.append(_close_attempts)
     for route in ROUTES:
-        app.router.add_route(route.method, route.path, behind_door(route))
+        handle = behind_door(route)
+        app.router.add_route(route.method, route.path, handle)
+        if route.method == "GET":
+            app.router.add_route("HEAD", route.path, handle)
     return app
 
 
@@ -88,11 +92,14 @@ async def _count(request: web.Request, handler: Handler) -> web.StreamResponse:
 async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         _refuse_compressed(request)
+        _refuse_unreadable(request)
         return await handler(request)
+    except web.HTTPMethodNotAllowed as error:
+        refusal: HubError = wrong_method(error.allowed_methods)
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        refusal: HubError = error_of_status(error.status)
+        refusal = error_of_status(error.status)
     except HubError as error:
         refusal = error
     except ConnectionResetError:
@@ -115,6 +122,15 @@ def _refuse_compressed(request: web.Request) -> None:
         raise Compressed("compressed_body", "send the body uncompressed, without Content-Encoding")
 
 
+def _refuse_unreadable(request: web.Request) -> None:
+    """Raise Refused for bytes in the path or a header that are no text: no database or log takes them."""
+    for name, value in (("the path", request.path), *request.headers.items()):
+        if not value.isascii() and any("\ud800" <= one <= "\udfff" for one in value):
+            raise Refused("bad_header", f"{guard.shown(name)} is not UTF-8")
+    if "\x00" in request.path:
+        raise Refused("control_character", "the path must not contain U+0000")
+
+
 def _answer(request: web.Request, error: HubError) -> web.StreamResponse:
     if request.path.startswith(endpoint.PREFIX + "/") or request.path in health.PATHS:
         return json_error(error)
@@ -126,7 +142,7 @@ def _answer(request: web.Request, error: HubError) -> web.StreamResponse:
 def _to_sign_in(request: web.Request) -> web.Response:
     """Send a person whose session is over to the sign-in page, and back to where they were after it."""
     target = "/login"
-    if request.method == "GET" and request.path != "/" and "HX-Request" not in request.headers:
+    if request.method in ("GET", "HEAD") and request.path != "/" and "HX-Request" not in request.headers:
         target += f"?next={quote(request.path_qs, safe='')}"
     if "HX-Request" in request.headers:
         return web.Response(status=401, headers={"HX-Redirect": target})

@@ -57,6 +57,8 @@ async def pump(
     try:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
         await response.prepare(visit.request)
+        if visit.request.method == "HEAD":
+            return response
         await _write(response, b"retry: 2000\nid: %s\n\n" % str(stream.after).encode())
         await _send_all(response, feed, stream, encode, who_now)
     except (TimeoutError, ConnectionError):

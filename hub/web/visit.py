@@ -35,6 +35,8 @@ BODY_WITHIN_S = 20.0
 SLOWEST_BYTES_S = 16 * 1024
 """A body has so long, and a second more for each so many bytes of it."""
 MAX_ID = 2**63 - 1
+EARLIEST, LATEST = 1900, 2900
+"""Years within which reckoning with a moment never leaves what a database and Python can hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +122,9 @@ class Visit:
         except Refused:
             raise NotFound("page_missing", "there is nothing here") from None
 
-    def query(self, kind: type[T]) -> T:
-        """Return the query as `kind`, empty values left out. Raises Refused that names the parameter."""
-        given = {name: value for name, value in self.request.query.items() if value != ""}
+    def query(self, kind: type[T], *, with_empty: bool = False) -> T:
+        """Return the query as `kind`, as a rule without empty values. Raises Refused that names the parameter."""
+        given = {name: value for name, value in self.request.query.items() if value != "" or with_empty}
         _refuse_nul(given)
         try:
             return msgspec.convert(given, kind, strict=False)
@@ -143,7 +145,23 @@ def parse_moment(text: str, *, field: str) -> datetime:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise Refused("bad_time", f"{field} is not an RFC 3339 time", field=field) from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+    return _in_bounds(at, field=field)
+
+
+def sent_moment(at: datetime | None, *, field: str) -> datetime | None:
+    """Return a moment of a body in UTC. Raises Refused for one without its offset, and for a wild one."""
+    if at is None:
+        return None
+    if at.tzinfo is None:
+        raise Refused("bad_time", f"{field} needs its offset, as in 2026-11-24T09:00:00+03:00", field=field)
+    return _in_bounds(at, field=field)
+
+
+def _in_bounds(at: datetime, *, field: str) -> datetime:
+    # Outside of these years the way to UTC itself may overflow.
+    if not EARLIEST <= at.year < LATEST:
+        raise Refused("bad_time", f"{field} must lie between {EARLIEST} and {LATEST}", field=field)
+    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def write_cursor(*parts: str | int | datetime) -> str:

@@ -117,7 +117,7 @@ async def test_a_repeated_request_with_its_key_makes_one_client_and_a_key_is_for
     assert len({body["id"] for _, body in answers}) == 1
     assert len((await got(api, "clients"))["items"]) == 1
     status, body = await post("Василёк")
-    assert (status, body["error"]["code"]) == (400, "idempotency_key_reused")
+    assert (status, body["error"]["code"]) == (409, "idempotency_key_reused")
 
 
 async def test_a_refused_request_leaves_its_key_free(site: Site) -> None:

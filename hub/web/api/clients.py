@@ -234,7 +234,7 @@ async def entries(conn: AsyncConnection, visit: Visit, query: Page) -> Entries:
 async def match(conn: AsyncConnection, visit: Visit, query: Match) -> Matched:
     linker = visit.services.linker
     if (query.phone is None) == (query.email is None):
-        raise Refused("bad_request", "give either phone or email")
+        raise Refused("address_missing", "give either phone or email")
     linked = (
         await linker.by_phone(conn, query.phone)
         if query.phone is not None

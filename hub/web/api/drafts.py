@@ -6,7 +6,7 @@ Invariant: a save names the version it was made from; a newer one is answered wi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,9 +19,9 @@ from hub.mail.sending.replying import Kind
 from hub.mail.sending.submit import Frozen
 from hub.web import composing
 from hub.web.api import shapes
-from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Query
+from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Query, SentMoment
 from hub.web.recipients import read_addresses
-from hub.web.visit import MAX_UPLOAD_BYTES, Visit, read_time_cursor, write_cursor
+from hub.web.visit import MAX_UPLOAD_BYTES, Visit, read_time_cursor, sent_moment, write_cursor
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,9 +53,9 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     html: str
     quotes: bool
     identity: int | None
-    send_at: datetime | None
-    created_at: datetime
-    saved_at: datetime
+    send_at: SentMoment | None
+    created_at: SentMoment
+    saved_at: SentMoment
     attachments: list[File]
 
 
@@ -76,7 +76,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     html: str = ""
     quotes: bool = False
     identity: Id | None = None
-    send_at: datetime | None = None
+    send_at: SentMoment | None = None
 
 
 class NewDraft(Written, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -155,15 +155,8 @@ def _content(body: Written) -> Content:
         text=body.text,
         quotes=body.quotes,
         identity_id=body.identity,
-        send_at=aware(body.send_at),
+        send_at=sent_moment(body.send_at, field="send_at"),
     )
-
-
-def aware(at: datetime | None) -> datetime | None:
-    """Return a moment that says its zone. Raises Refused."""
-    if at is not None and at.tzinfo is None:
-        raise Refused("bad_time", "send_at needs its offset, as in 2026-11-24T09:00:00+03:00", field="send_at")
-    return at
 
 
 def undo_of(seconds: float) -> timedelta | None:

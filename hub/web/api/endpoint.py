@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -23,6 +24,8 @@ from hub.web.visit import MAX_ID, Visit, read_body
 
 PREFIX = "/api/v1"
 Id = Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)]
+SentMoment = Annotated[datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+"""A moment in a body. `visit.sent_moment` refuses one without its offset, and a wild one."""
 MAX_LIMIT = 200
 MAX_BODY_BYTES = 36 * 1024 * 1024  # 25 MB of files in base64, and the text
 
@@ -90,19 +93,23 @@ class Endpoint:
             body = await self.prepare(visit, body)
         key = visit.request.headers.get("Idempotency-Key")
         async with visit.db.begin() as conn:
-            if key:
+            if key is not None:
                 request_hash = hashlib.sha256(f"{self.method} {visit.request.path}\n".encode() + raw).hexdigest()
                 known = await idempotency.first(conn, visit.actor, key, request_hash=request_hash, now=visit.now)
                 if known is not None:
                     return json_response(known.answer, status=known.status)
             answer = msgspec.to_builtins(await self.writes(conn, visit, body))
-            if key:
+            if key is not None:
                 await idempotency.keep(conn, visit.actor, key, status=self.status, answer=answer)
         return json_response(answer, status=self.status)
 
 
 def read_query(visit: Visit, kind: type[Query]) -> Any:
-    """Read the query; an unknown parameter is refused, for a filter that is not heeded shows too much."""
+    """Read the query; an unknown parameter is refused, for a filter that is not heeded shows too much.
+
+    An empty value counts as none where it could be a text, and is refused where it could not.
+    """
+    visit.query(kind, with_empty=True)
     return visit.query(kind)
 
 
@@ -110,12 +117,44 @@ def read_json(request: web.Request, raw: bytes, kind: type[msgspec.Struct]) -> m
     """Read a JSON body as `kind`; an empty one is an empty object. Raises Refused that names the field."""
     if raw and request.content_type != "application/json":
         raise Refused("bad_content_type", "the body must be application/json")
-    if b"\\u0000" in raw:
-        raise Refused("control_character", "text must not contain U+0000")
     try:
-        return msgspec.json.decode(raw or b"{}", type=kind)
+        read = _decode(raw or b"{}", kind)
+        if b"\\u0000" in raw and _has_nul(msgspec.to_builtins(read)):
+            raise Refused("control_character", "text must not contain U+0000")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused("bad_request", str(error)) from None
+    return read
+
+
+def _decode(raw: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError:
+        # In JSON 1.0 is a whole number too; msgspec takes it for one in a second reading only.
+        whole = _whole_numbers(msgspec.json.decode(raw))
+        return msgspec.convert(whole, type=kind)
+
+
+def _whole_numbers(value: Any) -> Any:
+    match value:
+        case float() if value.is_integer() and abs(value) < 2**53:
+            return int(value)
+        case dict():
+            return {key: _whole_numbers(one) for key, one in value.items()}
+        case list():
+            return [_whole_numbers(one) for one in value]
+    return value
+
+
+def _has_nul(value: Any) -> bool:
+    match value:
+        case str():
+            return "\x00" in value
+        case dict():
+            return any(_has_nul(one) for pair in value.items() for one in pair)
+        case list() | tuple():
+            return any(_has_nul(one) for one in value)
+    return False
 
 
 def json_response(answer: Any, *, status: int = 200) -> web.Response:

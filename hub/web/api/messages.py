@@ -6,7 +6,6 @@ built and stored before the transaction, and queued in one together with the Ide
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -28,12 +27,12 @@ from hub.mail.sending.compose import OutgoingFile
 from hub.mail.sending.submit import NewMessage
 from hub.web import composing, files
 from hub.web.api import shapes
-from hub.web.api.drafts import Ready, aware, send, undo_of
-from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Query
+from hub.web.api.drafts import Ready, send, undo_of
+from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Query, SentMoment
 from hub.web.api.filters import party_or_moment
 from hub.web.letter import hand_out_whole, refuse_held
 from hub.web.recipients import read_addresses
-from hub.web.visit import MAX_FILES, MAX_UPLOAD_BYTES, Visit, read_time_cursor, write_cursor
+from hub.web.visit import MAX_FILES, MAX_UPLOAD_BYTES, Visit, read_time_cursor, sent_moment, write_cursor
 
 
 class MessageQuery(Page, frozen=True, kw_only=True):
@@ -143,7 +142,7 @@ class Send(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     contact: Id | None = None
     quotes: bool = False
     identity: Id | None = None
-    send_at: datetime | None = None
+    send_at: SentMoment | None = None
     undo_s: float = 0
 
 
@@ -182,7 +181,7 @@ async def freeze(visit: Visit, body: Send) -> Ready:
         contact_id=body.contact,
         quotes=body.quotes,
         identity_id=body.identity,
-        send_at=aware(body.send_at),
+        send_at=sent_moment(body.send_at, field="send_at"),
     )
     return Ready(await composing.frozen(visit, new), undo)
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import msgspec
 
+from hub.crm.idempotency import KEY_PATTERN
 from hub.web.api.endpoint import PREFIX, Endpoint, Nothing
+from hub.web.visit import MAX_ID
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +33,7 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     types += [e.body for e in endpoints if e.method == "POST" and e.body is not Nothing]
     types += [e.answer for e in endpoints if e.answer is not None]
     schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    _name_base64(components)
     schema_of = {id(kind): schema for kind, schema in zip(types, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
@@ -43,6 +46,19 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
     }
+
+
+def _name_base64(schema: Any) -> None:
+    """Say what base64 looks like: `contentEncoding` alone constrains nothing."""
+    match schema:
+        case {"contentEncoding": "base64"}:
+            schema["pattern"] = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+        case dict():
+            for one in schema.values():
+                _name_base64(one)
+        case list():
+            for one in schema:
+                _name_base64(one)
 
 
 def _operation(endpoint: Endpoint, schema_of: dict[int, Any], error: Any) -> dict[str, Any]:
@@ -62,13 +78,15 @@ def _operation(endpoint: Endpoint, schema_of: dict[int, Any], error: Any) -> dic
 
 def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "integer"}}
+        {"name": name, "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1, "maximum": MAX_ID}}
         for name in re.findall(r"\{(\w+)\}", endpoint.path)
     ]
     _, components = msgspec.json.schema_components([endpoint.query])
-    for name, schema in components[endpoint.query.__name__].get("properties", {}).items():
-        found.append({"name": name, "in": "query", "required": False, "schema": schema})
+    query = components[endpoint.query.__name__]
+    for name, schema in query.get("properties", {}).items():
+        # An empty value is read as none at all.
+        found.append({"name": name, "in": "query", "required": name in query.get("required", ()), "schema": schema})
     if endpoint.method == "POST":
-        schema = {"type": "string", "maxLength": 200}
+        schema = {"type": "string", "pattern": KEY_PATTERN}
         found.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": schema})
     return found

@@ -188,6 +188,8 @@ async def export(visit: Visit) -> web.StreamResponse:
         }
     )
     await response.prepare(visit.request)
+    if visit.request.method == "HEAD":
+        return response
     # The mark tells Excel that this is UTF-8; where the comma is the decimal sign, it divides cells by semicolons.
     divider = ";" if visit.language == "ru" else ","
     await response.write(("\ufeff" + _csv([_COLUMNS], divider)).encode())
