@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from hub import process
 from hub.clock import utc_now
-from hub.crm import leases, people, presence
+from hub.crm import leases, people, presence, trimming
 from hub.crm.addresses import parse_email, parse_phone
 from hub.crm.linking import Linker
 from hub.errors import ConfigError, Unavailable
@@ -170,6 +170,7 @@ async def run_roles(parts: Parts, *, roles: frozenset[str], ready: asyncio.Event
             if "jobs" in roles:
                 running.append(tasks.create_task(health.watch(parts.db)))
                 running.append(tasks.create_task(_keep_feed_short(parts.db)))
+                running.append(tasks.create_task(_drop_what_is_over(parts.db)))
                 running.append(tasks.create_task(RecordingKeeper(parts.db, parts.settings.pbx).run()))
                 running.append(tasks.create_task(presence.watch(parts.db)))
                 running.append(tasks.create_task(MailJobs(parts.db, parts.linker, parts.blobs).run()))
@@ -204,6 +205,10 @@ async def _serve_pages(parts: Parts, stop: asyncio.Event, ready: asyncio.Event |
         if ready is not None:
             ready.set()
         await asyncio.Event().wait()
+
+
+async def _drop_what_is_over(db: Database) -> None:
+    await db.loops.run("web_trim", lambda: trimming.trim(db, now=utc_now()), every=TRIM_EVERY)
 
 
 async def _keep_feed_short(db: Database) -> None:
