@@ -157,7 +157,8 @@ async def run_roles(parts: Parts, *, roles: frozenset[str], ready: asyncio.Event
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(parts.db.bus.run())]
             if "telephony" in roles:
-                teams = await _team_ids(parts.db)
+                with parts.db.loops.loop("start") as start:
+                    teams = await start.retry(lambda: _team_ids(parts.db))
                 for pbx in parts.settings.pbx:
                     by_queue = {team.queue: teams[team.team] for team in pbx.team}
                     intake = CallIntake(parts.db, parts.linker, by_queue, pbx.region)

@@ -16,14 +16,15 @@ Anything else is a bug: it leaves the loop, and ends the process.
 
 For `/readyz` and `/metrics`, `db.loops.states()` returns a `LoopState` for each loop running in this process: `name`
 (stable; words divided by dots: `feed`, `pbx.NAME.intents`, `mailbox.ID.outbox`; no address of a person),
-`last_success_at`, `failures` in a row (0: works), `failing_since`, `last_error` in one line (kept after recovery),
-`last_error_at`. `db.loops.failing()` returns only those that fail now.
+`last_success_at` (long ago where nothing had to be done), `failures` in a row (0: works), `failing_since`, `last_error`
+in one line (kept after recovery), `last_error_at`. `db.loops.failing()` returns only those that fail now.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterator
@@ -78,16 +79,20 @@ class Loop:
         self._logged_at = 0.0
 
     async def retry(self, step: Callable[[], Awaitable[T]]) -> T:
-        """Run `step` until it succeeds and return its result. Raises what is neither Unavailable nor OSError."""
-        while True:
+        """Run `step` until it succeeds and return its result. Raises what is neither Unavailable nor OSError.
+
+        Several tasks may share a loop: each has pauses of its own.
+        """
+        for failures in itertools.count(1):
             try:
                 result = await step()
             except (Unavailable, OSError) as error:
                 self._failed(error)
+                await asyncio.sleep(self._backoff.pause_s(failures, random.random()))  # noqa: S311
             else:
                 self._succeeded()
                 return result
-            await asyncio.sleep(self._backoff.pause_s(self.state.failures, random.random()))  # noqa: S311
+        raise AssertionError("unreachable")
 
     def _failed(self, error: Unavailable | OSError) -> None:
         now, told = utc_now(), _one_line(error)
@@ -139,9 +144,9 @@ class LoopRegistry:
                     await asyncio.sleep(every.total_seconds())
 
     @contextlib.contextmanager
-    def loop(self, name: str) -> Iterator[Loop]:
-        """Register a loop for as long as the block lasts."""
-        loop = Loop(name, self.backoff)
+    def loop(self, name: str, *, backoff: Backoff | None = None) -> Iterator[Loop]:
+        """Register a loop for as long as the block lasts. `backoff`: for work that is dear to repeat."""
+        loop = Loop(name, backoff or self.backoff)
         self._loops.append(loop)
         try:
             yield loop

@@ -7,7 +7,6 @@ watches says so. Invariant: a PBX that is not heard is shown as down within 15 s
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,13 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import utc_now
-from hub.errors import Unavailable
 from hub.store.changes import tell
 from hub.store.engine import Database
 from hub.store.upsert import insert
 from hub.telephony.models import pbx_states
-
-log = logging.getLogger(__name__)
 
 BEAT_EVERY = timedelta(seconds=4)
 SILENT_AFTER = timedelta(seconds=12)
@@ -59,18 +55,58 @@ async def write(conn: AsyncConnection, pbx: str, state: str, *, boot: str = "", 
     await tell(conn, "pbx", 0, at=now, data={"pbx": pbx, "state": state})
 
 
-async def beat(db: Database, pbx: str, is_up: Callable[[], bool], *, now: Callable[[], datetime] = utc_now) -> None:
-    """Confirm a line that is up, for ever. Tells nobody: nothing has changed."""
-    while True:
-        await asyncio.sleep(BEAT_EVERY.total_seconds())
-        if not is_up():
-            continue
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What is to be shown of a line."""
+
+    state: str
+    boot: str = ""
+    error: str = ""
+
+
+class StateWriter:
+    """Writes how the line to one PBX is, and confirms a line that is up. `say` never waits; `run` writes the last."""
+
+    def __init__(self, db: Database, pbx: str, *, now: Callable[[], datetime] = utc_now) -> None:
+        self._db, self._pbx, self._now = db, pbx, now
+        self._said: _Said | None = None
+        self._written: _Said | None = None
+        self._news = asyncio.Event()
+
+    def say(self, state: str, *, boot: str = "", error: str = "") -> None:
+        """Have this shown, however long the database is away: what was said before and not written is passed over."""
+        self._said, self._written = _Said(state, boot, error), None
+        self._news.set()
+
+    async def run(self) -> None:
+        await self._db.loops.run(f"pbx.{self._pbx}.state", self._write, wait=self._wait)
+
+    async def _wait(self) -> None:
         try:
-            async with db.begin() as conn:
-                mine = sa.update(pbx_states).where(pbx_states.c.pbx == pbx, pbx_states.c.state == "up")
-                await conn.execute(mine.values(seen_at=now()))
-        except Unavailable as error:
-            log.warning("pbx %s: that it is up could not be stored: %s", pbx, error)
+            async with asyncio.timeout(BEAT_EVERY.total_seconds()):
+                await self._news.wait()
+        except TimeoutError:
+            pass
+        self._news.clear()
+
+    async def _write(self) -> None:
+        said = self._said
+        if said is None or (said == self._written and said.state != "up"):
+            return
+        async with self._db.begin() as conn:
+            if said != self._written or not await _confirm(conn, self._pbx, now=self._now()):
+                await write(conn, self._pbx, said.state, boot=said.boot, error=said.error, now=self._now())
+        if said is self._said:
+            self._written = said
+
+
+async def _confirm(conn: AsyncConnection, pbx: str, *, now: datetime) -> bool:
+    """Confirm a line that is up and tell nobody, for nothing has changed; False where it is shown as down meanwhile.
+
+    That is so after the database was away longer than `SILENT_AFTER`: a watch was faster than this.
+    """
+    mine = sa.update(pbx_states).where(pbx_states.c.pbx == pbx, pbx_states.c.state == "up")
+    return bool((await conn.execute(mine.values(seen_at=now))).rowcount)
 
 
 async def watch(db: Database) -> None:

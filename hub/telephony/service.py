@@ -1,8 +1,9 @@
 """One PBX at work: link → tracker → intake, and the sender beside it.
 
 The reader never waits for the database: effects gather in a buffer that one storing task empties, batch by batch.
-Where the database stays away, stale snapshots in the buffer are dropped first; past its bound the link is told to
-start over, and the state is taken from Asterisk anew. Invariant: effects are stored in the order they were told.
+Where the database stays away, stale snapshots in the buffer are dropped first; past its bound all of this starts over,
+as a new process would: once the database is back, the state is taken from Asterisk, and the gap from its records.
+Invariant: effects are stored in the order they were told.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Set
 from datetime import datetime
+from functools import partial
 
 from hub.clock import monotonic_s, utc_now
 from hub.errors import Unavailable
+from hub.periodic import Loop
 from hub.settings import Pbx
 from hub.store.engine import Database
 from hub.telephony import health
@@ -41,6 +44,10 @@ LONGEST_REST_S = 0.05
 the loop is free for pages and other PBXs half of the time."""
 
 
+class _TooFarBehind(Exception):
+    """More effects wait for the database than are kept."""
+
+
 class PbxService:
     """Everything Hub does with one PBX. `run` ends only by cancellation."""
 
@@ -60,8 +67,11 @@ class PbxService:
         self._now = now
         self._devices = DeviceStore(db, pbx.name, now=now)
         self._lag_seen = lag_seen
+        self._state = health.StateWriter(db, pbx.name, now=now)
         self._effects: list[tuple[datetime, Effect]] = []
         """With the moment of its event."""
+        self._batch: list[tuple[datetime, Effect]] = []
+        """The oldest of them, which are being stored."""
         self._told = asyncio.Event()
         self._sweep_wanted = False
         self._backfill = Backfill(db, source_of(pbx), intake, rules_of(pbx), now=now)
@@ -74,33 +84,38 @@ class PbxService:
         """The same of a gap that is over but for the sweep."""
 
     async def run(self) -> None:
-        boot, known = await self._recall()
-        link, tracker = (
-            PbxLink(self._pbx, known_boot=boot),
-            CallTracker(rules_of(self._pbx), boot=boot, known_calls=known),
-        )
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(link.run())
-            tasks.create_task(self._read(link, tracker))
-            tasks.create_task(self._store(tracker))
-            tasks.create_task(health.beat(self._db, self._pbx.name, lambda: link.state.status == "up", now=self._now))
-            tasks.create_task(self._devices.run())
             tasks.create_task(self._backfill.run())
-            tasks.create_task(IntentSender(self._db, self._pbx, link).run())
-            gone = VanishedChannels(link, tracker.channel_ids, self._ender(tracker))
-            tasks.create_task(self._db.loops.run(f"pbx.{self._pbx.name}.channels", gone.look, wait=gone.rest))
+            tasks.create_task(self._state.run())
+            while True:
+                try:
+                    await self._live()
+                except* _TooFarBehind:
+                    log.error("pbx %s: the database is away for too long: its state will be taken anew", self._pbx.name)
+                    self._state.say("down", error="the database is away")
+
+    async def _live(self) -> None:
+        """Work from what the database knows until cancelled. Raises _TooFarBehind, in a group."""
+        with self._db.loops.loop(f"pbx.{self._pbx.name}.calls") as loop:
+            boot, known = await loop.retry(self._recall)
+            link = PbxLink(self._pbx, known_boot=boot)
+            tracker = CallTracker(rules_of(self._pbx), boot=boot, known_calls=known)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(link.run())
+                tasks.create_task(self._read(link, tracker))
+                tasks.create_task(self._store(tracker, loop))
+                tasks.create_task(self._devices.run())
+                tasks.create_task(IntentSender(self._db, self._pbx, link).run())
+                gone = VanishedChannels(link, tracker.channel_ids, self._ender(tracker))
+                tasks.create_task(self._db.loops.run(f"pbx.{self._pbx.name}.channels", gone.look, wait=gone.rest))
 
     async def _recall(self) -> tuple[str, list[Call]]:
-        """What the process before knew: waits for the database as long as it takes."""
-        while True:
-            try:
-                await self._devices.recall()
-                async with self._db.read() as conn:
-                    self._unseen_since = await recall.last_seen(conn, self._pbx.name)
-                    return await recall.last_boot(conn, self._pbx.name), await recall.open_calls(conn, self._pbx.name)
-            except Unavailable as error:
-                log.warning("pbx %s waits for the database: %s", self._pbx.name, error)
-                await asyncio.sleep(1)
+        """Learn what the process before knew, and forget what this one held."""
+        self._effects, self._batch, self._sweep_wanted, self._is_up = [], [], False, False
+        await self._devices.recall()
+        async with self._db.read() as conn:
+            self._unseen_since = await recall.last_seen(conn, self._pbx.name)
+            return await recall.last_boot(conn, self._pbx.name), await recall.open_calls(conn, self._pbx.name)
 
     async def _read(self, link: PbxLink, tracker: CallTracker) -> None:
         async for incoming in link.incoming():
@@ -116,7 +131,7 @@ class PbxService:
                 case Down(reason=reason, auth_refused=auth_refused):
                     if self._is_up:
                         self._is_up, self._unseen_since = False, self._unseen_since or self._now()
-                    await self._show_state("auth_refused" if auth_refused else "down", error=reason)
+                    self._state.say("auth_refused" if auth_refused else "down", error=reason)
 
     async def _resync(self, link: PbxLink, tracker: CallTracker, boot: str) -> None:
         """Take the state from Asterisk: what lives on keeps its identity, what vanished ends as estimated."""
@@ -125,7 +140,7 @@ class PbxService:
         except Unavailable:
             return  # the line has gone again: its next Up asks anew
         if state is None:
-            await self._show_state("down", error="the PBX does not list its channels")
+            self._state.say("down", error="the PBX does not list its channels")
             return
         now = self._now()
         self._synced_to = state.position
@@ -134,7 +149,7 @@ class PbxService:
         self._gap_since, self._unseen_since = self._gap_since or self._unseen_since, None
         self._told.set()
         await self._devices.resync(link)
-        await self._show_state("up", boot=boot)
+        self._state.say("up", boot=boot)
 
     def _ender(self, tracker: CallTracker) -> Callable[[Set[str]], None]:
         def end(uniqueids: Set[str]) -> None:
@@ -148,51 +163,44 @@ class PbxService:
         if len(self._effects) > MAX_BUFFERED:
             kept = {id(effect) for effect in latest_snapshots_only([effect for _, effect in self._effects])}
             self._effects = [told for told in self._effects if id(told[1]) in kept]
+            if len(self._effects) > MAX_BUFFERED:
+                raise _TooFarBehind
         self._told.set()
 
-    async def _store(self, tracker: CallTracker) -> None:
-        delay_s = 0.1
+    async def _store(self, tracker: CallTracker, loop: Loop) -> None:
         while True:
             await self._told.wait()
             self._told.clear()
-            batch, self._effects = self._effects[:MAX_BATCH], self._effects[MAX_BATCH:]
+            began = monotonic_s()
+            stored = await loop.retry(partial(self._store_next, tracker))
             if self._effects:
                 self._told.set()
-            began = monotonic_s()
-            try:
-                if batch:
-                    await self._intake.store([effect for _, effect in batch], now=self._now())
-                    self._note_lag(batch)
-                if self._sweep_wanted and not self._effects:
-                    alive = {(call.boot, call.linked_id) for call in tracker.open_calls()}
-                    await self._intake.end_vanished(self._pbx.name, alive, now=self._now(), heard_until=self._gap_since)
-                    self._sweep_wanted = False
-                    if self._gap_since is not None:
-                        self._backfill.ask(Gap(self._gap_since, self._now()))
-                        self._gap_since = None
-            except Unavailable as error:
-                log.warning("pbx %s: %d effects wait for the database: %s", self._pbx.name, len(batch), error)
-                self._effects = batch + self._effects
-                self._told.set()
-                await asyncio.sleep(delay_s)
-                delay_s = min(delay_s * 2, 5)
-            else:
-                delay_s = 0.1
-                if LARGE_BATCH <= len(batch) < MAX_BATCH:
-                    await asyncio.sleep(min(monotonic_s() - began, LONGEST_REST_S))
+            if LARGE_BATCH <= stored < MAX_BATCH:
+                await asyncio.sleep(min(monotonic_s() - began, LONGEST_REST_S))
+
+    async def _store_next(self, tracker: CallTracker) -> int:
+        """Store the oldest batch; behind the last, end what vanished in a gap. Return how many effects were stored."""
+        if not self._batch:
+            self._batch, self._effects = self._effects[:MAX_BATCH], self._effects[MAX_BATCH:]
+        stored = len(self._batch)
+        if self._batch:
+            await self._intake.store([effect for _, effect in self._batch], now=self._now())
+            self._note_lag(self._batch)
+            self._batch = []
+        if self._sweep_wanted and not self._effects:
+            alive = {(call.boot, call.linked_id) for call in tracker.open_calls()}
+            await self._intake.end_vanished(self._pbx.name, alive, now=self._now())
+            self._sweep_wanted = False
+            if self._gap_since is not None:
+                self._backfill.ask(Gap(self._gap_since, self._now()))
+                self._gap_since = None
+        return stored
 
     def _note_lag(self, batch: list[tuple[datetime, Effect]]) -> None:
         if self._lag_seen is not None:
             now = self._now()
             for at, _ in batch:
                 self._lag_seen((now - at).total_seconds())
-
-    async def _show_state(self, state: str, *, boot: str = "", error: str = "") -> None:
-        try:
-            async with self._db.begin() as conn:
-                await health.write(conn, self._pbx.name, state, boot=boot, error=error, now=self._now())
-        except Unavailable as unavailable:
-            log.warning("pbx %s is %s, and this could not be stored: %s", self._pbx.name, state, unavailable)
 
 
 def rules_of(pbx: Pbx) -> PbxRules:

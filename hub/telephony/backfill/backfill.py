@@ -12,12 +12,13 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import monotonic_s, utc_now
-from hub.errors import Unavailable
+from hub.periodic import Backoff
 from hub.store.engine import Database
 from hub.telephony.backfill.cdr_calls import Told, calls_of, corrected
 from hub.telephony.backfill.cdr_source import Source
@@ -36,8 +37,8 @@ LONGEST_GAP = timedelta(days=7)
 """Whoever called before that and was missed has given up, or has come through since."""
 AGAIN_AFTER_S = 360.0
 """Records are written in batches on a PBX with `batch = yes`, five minutes late by default: the second look."""
-RETRY_AFTER_S = 30.0
-MAX_TRIES = 20
+RETRY = Backoff(first=timedelta(seconds=5), longest=timedelta(minutes=5))
+"""Dear: each attempt reads the records of a week at worst."""
 BATCH = 100
 MAX_GAPS = 20
 NEAR = timedelta(days=1)
@@ -66,7 +67,6 @@ class _Job:
     gap: Gap
     due_s: float
     is_last: bool = False
-    tries: int = 0
 
 
 class Backfill:
@@ -98,36 +98,33 @@ class Backfill:
         self._news.set()
 
     async def run(self) -> None:
-        """Fill the gaps as they become due."""
+        """Fill the gaps as they become due, each until it is filled."""
+        with self._db.loops.loop(f"pbx.{self._rules.pbx}.backfill", backoff=RETRY) as loop:
+            while True:
+                job = await self._next_due()
+                self._jobs.remove(job)
+                await loop.retry(partial(self._do, job))
+                if not job.is_last:
+                    self._jobs.append(_Job(job.gap, monotonic_s() + AGAIN_AFTER_S, is_last=True))
+
+    async def _next_due(self) -> _Job:
         while True:
             self._news.clear()
             job = min(self._jobs, key=lambda one: one.due_s, default=None)
             rest_s = job.due_s - monotonic_s() if job else None
-            if job is None or (rest_s is not None and rest_s > 0):
-                try:
-                    async with asyncio.timeout(rest_s):
-                        await self._news.wait()
-                except TimeoutError:
-                    pass
-                continue
-            self._jobs.remove(job)
-            await self._do(job)
+            if job and rest_s is not None and rest_s <= 0:
+                return job
+            try:
+                async with asyncio.timeout(rest_s):
+                    await self._news.wait()
+            except TimeoutError:
+                pass
 
     async def _do(self, job: _Job) -> None:
-        try:
-            filled = await self.fill(job.gap)
-        except Unavailable as error:
-            job.tries += 1
-            log.warning("pbx %s: the gap since %s is not filled: %s", self._rules.pbx, job.gap.since, error)
-            if job.tries < MAX_TRIES:
-                job.due_s = monotonic_s() + RETRY_AFTER_S
-                self._jobs.append(job)
-            return
+        filled = await self.fill(job.gap)
         if filled != Filled():
             words = "pbx %s: from its records since %s: %d calls added, %d mended, %d rows unreadable"
             log.info(words, self._rules.pbx, job.gap.since, filled.added, filled.mended, filled.malformed)
-        if not job.is_last:
-            self._jobs.append(_Job(job.gap, monotonic_s() + AGAIN_AFTER_S, is_last=True))
 
     async def fill(self, gap: Gap) -> Filled:
         """Fill one gap. Raises Unavailable where the records or the database do not answer."""

@@ -114,18 +114,28 @@ async def due(conn: AsyncConnection, pbx: str) -> list[Intent]:
 
 
 async def start(conn: AsyncConnection, intent_id: int, *, now: datetime) -> bool:
-    """Mark an intent as being sent; False where another process was first."""
-    update = sa.update(call_intents).where(call_intents.c.id == intent_id, call_intents.c.state == "new")
+    """Mark an intent as being sent; False where another process was first.
+
+    The same again with the same `now` is True, too: the answer to the first commit may have been lost.
+    """
+    is_mine = sa.and_(call_intents.c.state == "sending", call_intents.c.sent_at == now)
+    update = sa.update(call_intents).where(
+        call_intents.c.id == intent_id, sa.or_(call_intents.c.state == "new", is_mine)
+    )
     return (await conn.execute(update.values(state="sending", sent_at=now))).rowcount == 1
 
 
-async def settle(conn: AsyncConnection, intent_id: int, state: IntentState, *, reason: str, now: datetime) -> None:
-    """Write how the sending went and tell the asker's pages."""
-    update = sa.update(call_intents).where(call_intents.c.id == intent_id).returning(call_intents)
+async def settle(conn: AsyncConnection, intent_id: int, state: IntentState, *, reason: str, now: datetime) -> bool:
+    """Write how the sending went and tell the asker's pages; False where that has been written before."""
+    is_open = call_intents.c.state.in_(("new", "sending"))
+    update = sa.update(call_intents).where(call_intents.c.id == intent_id, is_open).returning(call_intents)
     values = {"state": state, "reason": guard.shown(reason), "settled_at": now}
-    row = (await conn.execute(update.values(**values))).one()
+    row = (await conn.execute(update.values(**values))).first()
+    if row is None:
+        return False
     data = {"intent_kind": row.kind, "state": state, "reason": row.reason, "call_id": row.call_id}
     await tell(conn, "call_intent", intent_id, at=now, user_id=row.user_id, data=data)
+    return True
 
 
 async def left_in_sending(conn: AsyncConnection, pbx: str) -> list[Intent]:

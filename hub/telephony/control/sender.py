@@ -2,8 +2,9 @@
 
 Decides what a lost answer means: what may have arrived is `unknown` and never repeated; what surely was not sent is
 `refused` and, for a take, the caller is back with the team. Invariant: an intent is marked `sending` in a committed
-row before its first byte goes out. What concerns one call goes out in the order it was asked for, each after the
-answer to the one before; other calls do not wait for it, up to `AT_ONCE` of them.
+row before its first byte goes out, and its outcome is kept until the database has it. What concerns one call goes out
+in the order it was asked for, each after the answer to the one before; other calls do not wait for it, up to `AT_ONCE`
+of them.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Protocol
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Literal, Protocol
 
 from hub.clock import utc_now
 from hub.crm import queue
 from hub.errors import HubError, Refused, Unavailable, Unknown
+from hub.periodic import Loop
 from hub.settings import Pbx
 from hub.store.engine import Database
 from hub.telephony.control import intents
@@ -51,11 +54,12 @@ class IntentSender:
 
     async def run(self) -> None:
         """Send what is due, for ever: woken by the bus, and looking every second for a hint that was lost."""
-        with self.db.bus.subscribe(intents.TOPIC) as hints:
-            await self.settle_left_over()
+        with self.db.bus.subscribe(intents.TOPIC) as hints, self.db.loops.loop(f"pbx.{self.pbx.name}.intents") as loop:
+            await loop.retry(self.settle_left_over)
             async with asyncio.TaskGroup() as tasks:
                 while True:
-                    await self._begin_due(tasks)
+                    for intent in await loop.retry(self._due):
+                        self._line_up(intent, tasks, loop)
                     await hints.wait(at_most_s=1)
 
     async def settle_left_over(self) -> None:
@@ -64,42 +68,50 @@ class IntentSender:
             for intent in await intents.left_in_sending(conn, self.pbx.name):
                 await intents.settle(conn, intent.id, "unknown", reason="interrupted", now=utc_now())
 
-    async def _begin_due(self, tasks: asyncio.TaskGroup) -> None:
-        """Give every intent that waits, oldest first, its place in its lane."""
+    async def _due(self) -> list[Intent]:
+        """Return the intents that wait and have no place yet, oldest first."""
         async with self.db.read() as conn:
             waiting = await intents.due(conn, self.pbx.name)
         in_hand = {intent.id for lane in self._lanes.values() for intent in lane}
-        for intent in waiting:
-            if intent.id in in_hand:
-                continue
-            name = _lane_of(intent)
-            if name in self._lanes:
-                self._lanes[name].append(intent)
-            else:
-                self._lanes[name] = deque([intent])
-                tasks.create_task(self._work_off(name))
+        return [intent for intent in waiting if intent.id not in in_hand]
 
-    async def _work_off(self, name: str) -> None:
+    def _line_up(self, intent: Intent, tasks: asyncio.TaskGroup, loop: Loop) -> None:
+        """Give an intent its place in its lane."""
+        name = _lane_of(intent)
+        if name in self._lanes:
+            self._lanes[name].append(intent)
+        else:
+            self._lanes[name] = deque([intent])
+            tasks.create_task(self._work_off(name, loop))
+
+    async def _work_off(self, name: str, loop: Loop) -> None:
         lane = self._lanes[name]
         while lane:
             async with self._room:
-                await self._send(lane[0])
+                await self._send(lane[0], loop)
             lane.popleft()
         del self._lanes[name]
 
-    async def _send(self, intent: Intent) -> None:
+    async def _send(self, intent: Intent, loop: Loop) -> None:
+        start = await loop.retry(partial(self._start, intent, utc_now()))
+        if start == "elsewhere":
+            return
+        state: IntentState = "refused"
+        if start == "claim_over":
+            reason = "claim_over"
+        elif utc_now() > intent.deadline:
+            reason = "too_late"
+        else:
+            state, reason = await self._carry_out(intent)
+        await loop.retry(partial(self._settle, intent, state, reason, utc_now()))
+
+    async def _start(self, intent: Intent, now: datetime) -> Literal["mine", "elsewhere", "claim_over"]:
+        """Mark an intent as being sent, unless another process does, and see whether it still may be."""
         async with self.db.begin() as conn:
-            if not await intents.start(conn, intent.id, now=utc_now()):
-                return
+            if not await intents.start(conn, intent.id, now=now):
+                return "elsewhere"
             is_over = intent.kind == "take" and not await queue.is_held(conn, intent.claim_id or "")
-        if is_over:
-            await self._settle(intent, "refused", "claim_over")
-            return
-        if utc_now() > intent.deadline:
-            await self._settle(intent, "refused", "too_late")
-            return
-        state, reason = await self._carry_out(intent)
-        await self._settle(intent, state, reason)
+        return "claim_over" if is_over else "mine"
 
     async def _carry_out(self, intent: Intent) -> tuple[IntentState, str]:
         """Do the intent's actions one after the other; return the outcome and its reason.
@@ -135,10 +147,10 @@ class IntentSender:
                 raise Unavailable(error.code, error.message, **error.details) from error
             raise
 
-    async def _settle(self, intent: Intent, state: IntentState, reason: str) -> None:
-        now = utc_now()
+    async def _settle(self, intent: Intent, state: IntentState, reason: str, now: datetime) -> None:
         async with self.db.begin() as conn:
-            await intents.settle(conn, intent.id, state, reason=reason, now=now)
+            if not await intents.settle(conn, intent.id, state, reason=reason, now=now):
+                return
             if intent.kind in recording_switch.KINDS and state == "sent":
                 await recording_switch.note(conn, intent, now=now)
             if intent.kind == "take" and state == "refused" and intent.claim_id:

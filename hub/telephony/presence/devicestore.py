@@ -71,25 +71,19 @@ class DeviceStore:
 
     async def run(self) -> None:
         """Store what changed, at most five times a second, for ever."""
-        delay_s = 1.0
-        while True:
-            await self._told.wait()
-            # A call tells of a phone three times within a second or two; of a burst only its end is kept.
-            await asyncio.sleep(GATHER_S)
-            self._told.clear()
-            if not (pending := self._board.pending()):
-                continue
-            try:
-                async with self._db.begin() as conn:
-                    await store(conn, self._pbx, pending, now=self._now())
-            except Unavailable as error:
-                log.warning("pbx %s: device states wait for the database: %s", self._pbx, error)
-                self._told.set()
-                await asyncio.sleep(delay_s)
-                delay_s = min(delay_s * 2, 10)
-            else:
-                self._board.settle(pending)
-                delay_s = 1.0
+        await self._db.loops.run(f"pbx.{self._pbx}.devices", self._store, wait=self._gather)
+
+    async def _gather(self) -> None:
+        await self._told.wait()
+        # A call tells of a phone three times within a second or two; of a burst only its end is kept.
+        await asyncio.sleep(GATHER_S)
+        self._told.clear()
+
+    async def _store(self) -> None:
+        if pending := self._board.pending():
+            async with self._db.begin() as conn:
+                await store(conn, self._pbx, pending, now=self._now())
+            self._board.settle(pending)
 
 
 async def store(conn: AsyncConnection, pbx: str, pending: Pending, *, now: datetime) -> None:
