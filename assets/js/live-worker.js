@@ -3,15 +3,15 @@
 // A page says hello with the feed's position it was drawn at; what it has missed since is told from the last events
 // kept here, or it is told to draw itself anew. Another session or language is another stream.
 
+import { follow } from "./live-stream.js";
+
 const KEPT = 300;
 const ports = new Set();
-let source = null;
+let stop = null;
 let key = "";
 let position = "";
 let state = "opening";
 let kept = [];
-let retryMs = 1000;
-let retry = 0;
 
 self.onconnect = ({ ports: [port] }) => {
   port.onmessage = ({ data }) => (data.type === "hello" ? hello(port, data) : bye(port));
@@ -20,7 +20,7 @@ self.onconnect = ({ ports: [port] }) => {
 
 function hello(port, page) {
   ports.add(port);
-  if (page.key !== key || source === null) {
+  if (page.key !== key || stop === null) {
     for (const other of ports) if (other !== port && page.key !== key) other.postMessage({ type: "reset" });
     key = page.key;
     position = page.from;
@@ -41,38 +41,25 @@ function bye(port) {
 
 function open() {
   close();
-  const opened = new EventSource(`/live?from=${encodeURIComponent(position)}`);
-  source = opened;
-  opened.onopen = () => {
-    retryMs = 1000;
-    tell({ type: "state", state: (state = "live") });
-  };
-  opened.addEventListener("change", ({ lastEventId, data }) => {
-    const event = { id: lastEventId, before: position, data: JSON.parse(data) };
-    position = lastEventId;
-    kept.push(event);
-    if (kept.length > KEPT) kept.shift();
-    tell({ type: "change", data: event.data });
-  });
-  opened.addEventListener("reset", ({ lastEventId }) => {
-    position = lastEventId;
-    kept = [];
-    tell({ type: "reset" });
-  });
-  opened.onerror = () => {
-    tell({ type: "state", state: (state = "lost") });
-    // A refusal ends an EventSource for good; a lost line it mends itself, with Last-Event-ID.
-    if (opened.readyState === EventSource.CLOSED && source === opened) {
-      retry = setTimeout(open, retryMs);
-      retryMs = Math.min(retryMs * 2, 30000);
+  state = "opening";
+  stop = follow(position, (message) => {
+    if (message.type === "state") {
+      if (message.state === state) return;
+      state = message.state;
+      tell({ type: "state", state });
+      return;
     }
-  };
+    position = message.id;
+    if (message.type === "reset") kept = [];
+    else kept.push(message);
+    if (kept.length > KEPT) kept.shift();
+    tell(message.type === "reset" ? { type: "reset" } : { type: "change", data: message.data });
+  });
 }
 
 function close() {
-  clearTimeout(retry);
-  source?.close();
-  source = null;
+  stop?.();
+  stop = null;
 }
 
 function tell(message) {

@@ -1,6 +1,7 @@
 // What changes on the server changes on the page: rows that come drawn are put in place, and whatever shows a topic
 // that changed asks for itself again. Nothing here decides; a page that missed something draws itself anew.
 import htmx from "htmx.org";
+import { follow } from "./live-stream.js";
 
 const root = document.documentElement;
 const again = new WeakMap();
@@ -37,11 +38,7 @@ function overWorker({ url, from, key }, heard) {
 }
 
 function overPage({ from }, heard) {
-  const source = new EventSource(`/live?from=${encodeURIComponent(from)}`);
-  source.onopen = () => heard({ type: "state", state: "live" });
-  source.onerror = () => heard({ type: "state", state: "lost" });
-  source.addEventListener("change", ({ data }) => heard({ type: "change", data: JSON.parse(data) }));
-  source.addEventListener("reset", () => heard({ type: "reset" }));
+  follow(from, heard);
 }
 
 function apply({ topics, html }) {

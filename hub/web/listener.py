@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,6 +30,7 @@ from hub.web.errors import Bug, error_of_status, json_error
 log = logging.getLogger(__name__)
 
 BACKLOG = 512
+UNCONFIRMED_MS = 60_000
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -121,6 +123,7 @@ class Connection(web.RequestHandler):
             log.warning("a connection was refused: %d are open", len(self._connections.opened))
             self._line.abort()
             return
+        _give_up_on_the_dead(transport)
         super().connection_made(transport)
         self._deadline = self._loop.call_later(self._connections.limits.headers_within_s, self._cut_slow)
 
@@ -170,6 +173,13 @@ class Connection(web.RequestHandler):
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """Log what aiohttp would with a traceback. Its words may hold a header, so only the place is told."""
         log.error("bug on a connection: %s", where_of(kw.get("exc_info")))
+
+
+def _give_up_on_the_dead(transport: asyncio.BaseTransport) -> None:
+    """Have the system end a connection whose other end confirms nothing: a stream is pinged, so it soon shows."""
+    line = transport.get_extra_info("socket")
+    if line is not None and line.family in (socket.AF_INET, socket.AF_INET6) and hasattr(socket, "TCP_USER_TIMEOUT"):
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNCONFIRMED_MS)
 
 
 def address_of(peername: Any, trusted: tuple[str, ...] = ()) -> str:

@@ -1,7 +1,8 @@
 """Server-sent events on the wire: framing, pings, the look whether the asker may still listen, and the end.
 
 Knows no change and no page: what is sent comes from `encode`. Source: WHATWG HTML, 9.2. Invariant: a stream ends
-within `RECHECK_S` of its asker losing the right to it, and a reader that takes nothing is cut off.
+within `RECHECK_S` of its asker losing the right to it, a reader that takes nothing is cut off, and something is said
+at least every `PING_S`: a page that hears nothing for two of them knows that its line is dead.
 """
 
 from __future__ import annotations
@@ -28,6 +29,11 @@ WRITE_WITHIN_S = 20.0
 def event(name: str, position: Position, data: Any) -> bytes:
     """Frame one event. JSON has no raw line ends, so `data` is always one line."""
     return b"id: %s\nevent: %s\ndata: %s\n\n" % (str(position).encode(), name.encode(), msgspec.json.encode(data))
+
+
+def ping() -> bytes:
+    """Frame a ping: an event, so that a page can count on it, without an id, so that its position stays."""
+    return b'event: ping\ndata: {"every_ms":%d}\n\n' % int(PING_S * 1000)
 
 
 def resume_position(visit: Visit) -> Position | None:
@@ -59,7 +65,7 @@ async def pump(
         await response.prepare(visit.request)
         if visit.request.method == "HEAD":
             return response
-        await _write(response, b"retry: 2000\nid: %s\n\n" % str(stream.after).encode())
+        await _write(response, b"retry: 2000\nid: %s\n\n" % str(stream.after).encode() + ping())
         await _send_all(response, feed, stream, encode, who_now)
     except (TimeoutError, ConnectionError):
         # Nobody takes what is written: the connection goes, and the page comes back with its last position.
@@ -91,7 +97,7 @@ async def _send_all(
         if stream.is_closed:
             return
         if not has_news:
-            await _write(response, b": ping\n\n")
+            await _write(response, ping())
             continue
         taken = stream.take(head=feed.head)
         if taken is None:

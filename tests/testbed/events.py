@@ -20,7 +20,7 @@ class Event:
 
 
 class EventSource:
-    """One open stream; `next()` gives the next event, `last_id` is what a reconnect would say."""
+    """One open stream; `next()` gives the next event but for pings, `last_id` is what a reconnect would say."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self.response = response
@@ -39,9 +39,9 @@ class EventSource:
                 elif field == "data":
                     data = value
                 elif line == "\n":
-                    if data:
+                    if data and name != "ping":
                         return Event(name, self.last_id, json.loads(data))
-                    name = "message"
+                    name, data = "message", ""
             raise EOFError
 
     async def until(self, name: str, *, deadline_s: float = 5) -> Event:

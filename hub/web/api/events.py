@@ -48,7 +48,7 @@ ENDPOINTS = (
     Endpoint(
         method="GET",
         path="/events",
-        summary="Changes as they happen: `id`, `event` (the kind, or `reset`), `data`",
+        summary="Changes as they happen: `id`, `event` (the kind, `reset`, or `ping` without an id), `data`",
         streams=events,
         query=EventQuery,
         content_type="text/event-stream",
