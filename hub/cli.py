@@ -18,11 +18,11 @@ import sqlalchemy as sa
 
 from hub import app, process
 from hub.clock import utc_now
-from hub.crm import people, phones, privileges
-from hub.errors import ConfigError, HubError, Refused, Unavailable
+from hub.commands import accounts, tokens
+from hub.errors import ConfigError, HubError, Unavailable
 from hub.mail import jobs
 from hub.mail.accounts import secrets as mail_secrets
-from hub.settings import Settings, load
+from hub.settings import load
 from hub.store.engine import open_database
 from hub.store.migrate import upgrade
 from hub.store.vault import Vault
@@ -101,29 +101,10 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--roles", default=",".join(app.ROLES), help="any of web,telephony,mail,jobs")
     command(commands, "migrate", _migrate, "bring the database schema to head")
 
-    user = commands.add_parser("user", help="people").add_subparsers(required=True, metavar="COMMAND")
-    add = command(user, "add", _user_add, "add a person; the password is read from standard input")
-    add.add_argument("email")
-    add.add_argument("--name", required=True)
-    add.add_argument("--role", choices=["admin", "manager"], required=True)
-    add.add_argument("--team", action="append", default=[], metavar="T")
-    add.add_argument(
-        "--extension", action="append", default=[], metavar="X", help="their phone: 101, or office:101 for one PBX"
-    )
-    add.add_argument("--password-stdin", action="store_true", required=True)
-    for word, run, text in (
-        ("grant", _user_grant, "give a person a privilege"),
-        ("revoke", _user_revoke, "take a privilege away"),
-    ):
-        switch = command(user, word, run, text)
-        switch.add_argument("email")
-        switch.add_argument("privilege", help=" or ".join(privileges.PRIVILEGES))
+    accounts.add_parsers(commands.add_parser("user", help="people"), command)
     keys = commands.add_parser("keys", help="keys of the secrets").add_subparsers(required=True, metavar="COMMAND")
     command(keys, "rotate", _keys_rotate, "seal every secret in the database with a new key")
-    token = commands.add_parser("token", help="API tokens").add_subparsers(required=True, metavar="COMMAND")
-    create = command(token, "create", _token_create, "make an API token for a person and print it")
-    create.add_argument("email")
-
+    tokens.add_parsers(commands.add_parser("token", help="API tokens"), command)
     searching = commands.add_parser("search", help="the search of messages").add_subparsers(
         required=True, metavar="COMMAND"
     )
@@ -209,57 +190,6 @@ async def _migrate(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _user_add(arguments: argparse.Namespace) -> int:
-    settings: Settings = load(arguments.config)
-    password = sys.stdin.readline().rstrip("\r\n")
-    if not password:
-        raise Refused("bad_password", "no password on standard input")
-    usual, named = _phones(arguments.extension, settings)
-    hashed = await people.hash_password(password)
-    async with app.opened(settings) as parts, parts.db.begin() as conn:
-        user_id = await people.add_user(
-            conn,
-            email=arguments.email,
-            name=arguments.name,
-            role=arguments.role,
-            password_hash=hashed,
-            team_names=arguments.team,
-            extension=usual,
-            now=utc_now(),
-        )
-        for pbx, extension in named:
-            await phones.give(conn, user_id, pbx, extension)
-    return 0
-
-
-def _phones(words: Sequence[str], settings: Settings) -> tuple[str | None, list[tuple[str, str]]]:
-    """Sort `101` (any PBX) from `office:101` (that one). Raises Refused."""
-    usual = [word for word in words if ":" not in word]
-    named = [(pbx, extension) for pbx, _, extension in (word.partition(":") for word in words if ":" in word)]
-    if len(usual) > 1:
-        raise Refused("bad_extension", "--extension: give one without a PBX at most", field="extension")
-    known = {pbx.name for pbx in settings.pbx}
-    if unknown := [pbx for pbx, _ in named if pbx not in known]:
-        raise Refused("bad_extension", f"--extension: there is no PBX {unknown[0]!r}", field="extension")
-    return (usual[0] if usual else None), named
-
-
-async def _user_grant(arguments: argparse.Namespace) -> int:
-    privilege = privileges.read_privilege(arguments.privilege)
-    async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
-        user_id = await privileges.user_id_of(conn, arguments.email)
-        await privileges.grant(conn, user_id, privilege, by=None, now=utc_now())
-    return 0
-
-
-async def _user_revoke(arguments: argparse.Namespace) -> int:
-    privilege = privileges.read_privilege(arguments.privilege)
-    async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
-        user_id = await privileges.user_id_of(conn, arguments.email)
-        await privileges.revoke(conn, user_id, privilege, by=None, now=utc_now())
-    return 0
-
-
 async def _search_rebuild(arguments: argparse.Namespace) -> int:
     """Queue the job; a running `hub serve` with the role jobs does it."""
     async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
@@ -273,13 +203,6 @@ async def _keys_rotate(arguments: argparse.Namespace) -> int:
     async with app.opened(settings) as parts:
         count = await mail_secrets.rotate(parts.db, vault := Vault.of(settings))
     sys.stdout.write(f"{count} secrets are sealed with a new key, which is in {vault.path}\n")
-    return 0
-
-
-async def _token_create(arguments: argparse.Namespace) -> int:
-    async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
-        token = await people.make_token(conn, arguments.email, now=utc_now())
-    sys.stdout.write(f"{token}\n")
     return 0
 
 

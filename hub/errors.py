@@ -66,6 +66,12 @@ class TooSlow(Refused):
     status = 408
 
 
+class Gone(NotFound):
+    """It was there, and is not any more."""
+
+    status = 410
+
+
 class TooMany(Refused):
     """Too often; to be tried later, after `retry_after_s` where `details` name it."""
 

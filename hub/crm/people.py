@@ -25,8 +25,8 @@ from hub import guard
 from hub.crm.access import Actor, load_actor
 from hub.crm.addresses import parse_email
 from hub.crm.audit import record
-from hub.crm.models import sessions, team_members, teams, tokens, users
-from hub.errors import Conflict, NotFound, Refused
+from hub.crm.models import sessions, team_members, teams, users
+from hub.errors import Conflict, Refused
 from hub.store.upsert import insert
 
 Role = Literal["admin", "manager"]
@@ -164,25 +164,6 @@ async def find_session(conn: AsyncConnection, secret: str, *, now: datetime) -> 
 async def revoke_session(conn: AsyncConnection, session_id: int, *, now: datetime) -> None:
     """Sign a browser out."""
     await conn.execute(sa.update(sessions).where(sessions.c.id == session_id).values(revoked_at=now))
-
-
-async def make_token(conn: AsyncConnection, email: str, *, now: datetime) -> str:
-    """Make an API token for a user; return it, for it cannot be read again. Raises NotFound."""
-    query = sa.select(users.c.id).where(users.c.email == (parse_email(email) or ""), users.c.disabled_at.is_(None))
-    user_id = (await conn.execute(query)).scalar()
-    if user_id is None:
-        raise NotFound("user_missing", f"no user {guard.shown(email)}")
-    token = f"hub_{secrets.token_urlsafe(32)}"
-    await conn.execute(tokens.insert().values(token_hash=_digest(token), user_id=user_id, created_at=now))
-    await record(conn, "token.created", at=now, user_id=user_id, object_kind="user", object_id=user_id)
-    return token
-
-
-async def actor_of_token(conn: AsyncConnection, token: str) -> Actor | None:
-    """Return whose token this is, None where it is unknown or revoked."""
-    query = sa.select(tokens.c.user_id).where(tokens.c.token_hash == _digest(token), tokens.c.revoked_at.is_(None))
-    user_id = (await conn.execute(query)).scalar()
-    return await load_actor(conn, user_id) if user_id is not None else None
 
 
 async def team_names(conn: AsyncConnection) -> dict[int, str]:

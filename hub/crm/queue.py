@@ -417,10 +417,12 @@ async def reopen(conn: AsyncConnection, kind: Kind, ref_id: int, *, version: int
 
 
 async def assign(conn: AsyncConnection, kind: Kind, ref_id: int, user_id: int, *, now: datetime) -> None:
-    """Give a waiting item to a person, as when its caller was answered by them."""
+    """Give a waiting item to a person, as when its caller was answered by them. A disabled account gets nothing."""
+    is_enabled = sa.exists().where(users.c.id == user_id, users.c.disabled_at.is_(None))
     update = (
         sa.update(queue_items)
         .where(queue_items.c.kind == kind, queue_items.c.ref_id == ref_id, queue_items.c.state == "waiting")
+        .where(is_enabled)
         .values(
             state="claimed",
             owner_id=user_id,

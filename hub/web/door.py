@@ -11,11 +11,13 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from hub.clock import utc_now
-from hub.crm import access, people
+from hub.crm import access, people, tokens
 from hub.crm.access import Actor
 from hub.crm.people import Session
+from hub.crm.tokens import Bearer
 from hub.errors import NotSignedIn
 from hub.web import security
+from hub.web.last_uses import USES
 from hub.web.live import LiveFeed
 from hub.web.routes import Route
 from hub.web.visit import Form, Services, Visit, read_form
@@ -58,13 +60,18 @@ async def let_in(route: Route, request: web.Request) -> Visit:
     now = utc_now()
     session: Session | None = None
     actor: Actor | None = None
+    token_id: int | None = None
     if route.by == "token":
-        actor = await bearer(request, services)
+        if (found := await bearer(request, services)) is not None:
+            actor, token_id = found.actor, found.token_id
+            request.app[USES].token(token_id, now)
     elif route.by == "cookie":
         if not route.is_safe:
             security.refuse_foreign(request, public_url=services.settings.web.public_url)
         session = await find_session(request, services)
         actor = session.actor if session else None
+        if session is not None:
+            request.app[USES].session(session.id, now)
     if route.who != "anyone" and actor is None:
         raise NotSignedIn("not_signed_in", "sign in first")
     if route.who == "admin" and actor is not None:
@@ -75,7 +82,7 @@ async def let_in(route: Route, request: web.Request) -> Visit:
         if session is not None and route.who != "anyone":
             given = request.headers.get(CSRF_HEADER) or form.fields.get(CSRF_FIELD, "")
             security.refuse_wrong_token(given, session.csrf)
-    return Visit(request, services, now, language_of(request, services, actor), actor, session, form)
+    return Visit(request, services, now, language_of(request, services, actor), actor, session, form, token_id)
 
 
 async def find_session(request: web.Request, services: Services) -> Session | None:
@@ -87,13 +94,13 @@ async def find_session(request: web.Request, services: Services) -> Session | No
         return await people.find_session(conn, secret, now=utc_now())
 
 
-async def bearer(request: web.Request, services: Services) -> Actor | None:
+async def bearer(request: web.Request, services: Services) -> Bearer | None:
     """Return whose API token the request carries, None where it carries none that is good."""
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() != "bearer" or not token.strip() or len(token) > 200:
         return None
     async with services.db.read() as conn:
-        return await people.actor_of_token(conn, token.strip())
+        return await tokens.find_bearer(conn, token.strip(), now=utc_now())
 
 
 def language_of(request: web.Request, services: Services, actor: Actor | None) -> str:

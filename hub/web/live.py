@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm import access, queue
+from hub.crm import access, endings, queue
 from hub.crm.access import Actor
 from hub.errors import NotFound, Refused, Unavailable
 from hub.store import changes
@@ -42,10 +42,11 @@ class Told:
 class Stream:
     """One reader's end: an ordered queue with a bound. `next()` gives a change, or None for "reset"."""
 
-    def __init__(self, actor: Actor, after: Position, *, session_id: int | None) -> None:
+    def __init__(self, actor: Actor, after: Position, *, session_id: int | None, token_id: int | None = None) -> None:
         self.actor = actor
         self.after = after
         self.session_id = session_id
+        self.token_id = token_id
         self._waiting: deque[Told] = deque()
         self._lost = False
         self._wake = asyncio.Event()
@@ -142,10 +143,20 @@ class LiveFeed:
         for one in told:
             for stream in self._streams:
                 stream.offer(one)
+            self._end_by(one.change)
         self.head = changes.newest_of(found, self.head)
         return bool(found)
 
-    async def join(self, actor: Actor, after: Position | None, *, session_id: int | None = None) -> Stream:
+    def _end_by(self, change: Change) -> None:
+        """End the streams of sessions and tokens that ended, wherever that was done."""
+        session_ids, token_ids = endings.ended_by(change)
+        for stream in self._streams:
+            if stream.session_id in session_ids or stream.token_id in token_ids:
+                stream.close()
+
+    async def join(
+        self, actor: Actor, after: Position | None, *, session_id: int | None = None, token_id: int | None = None
+    ) -> Stream:
         """Open a stream that hears all after `after` (None: from now on); its first news is `reset` if that is gone.
 
         Raises Unavailable while the feed cannot be read, Refused for too many streams of one person.
@@ -157,7 +168,7 @@ class LiveFeed:
             raise Unavailable("feed_unavailable", "the feed cannot be read now") from None
         if sum(s.actor.user_id == actor.user_id for s in self._streams) >= MAX_STREAMS_OF_ONE:
             raise Refused("too_many_streams", f"at most {MAX_STREAMS_OF_ONE} streams of one person")
-        stream = Stream(actor, after or self.head, session_id=session_id)
+        stream = Stream(actor, after or self.head, session_id=session_id, token_id=token_id)
         joined_at = self.head
         if self._is_closing:
             stream.close()

@@ -14,6 +14,8 @@ from aiohttp import web
 
 from hub.web.visit import Visit
 
+SECRET_PIECE = "token"  # noqa: S105
+"""A piece of a path that is a secret: `{token}`. It stands in no log."""
 Handler = Callable[[Visit], Awaitable[web.StreamResponse]]
 Who = Literal["anyone", "signed_in", "admin"]
 
@@ -31,3 +33,9 @@ class Route:
     @property
     def is_safe(self) -> bool:
         return self.method == "GET"
+
+
+def loggable_path(request: web.Request) -> str:
+    """Return the path of a request as a log may hold it: without the secret that stands in some."""
+    secret = request.match_info.get(SECRET_PIECE)
+    return request.path.replace(secret, "…") if secret else request.path

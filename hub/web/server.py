@@ -1,4 +1,4 @@
-"""The web application: its routes, what wraps every request, and the life of the feed's reader.
+"""The web application: its routes, what wraps every request, and the life of its loops.
 
 Decides no page and no answer. Invariants: every route goes through the door; every error becomes a page or the API's
 shape; every response is hardened; and at shutdown the streams end before the server waits for its connections.
@@ -21,9 +21,10 @@ from hub.web.api import endpoint
 from hub.web.api.table import API_ROUTES
 from hub.web.door import LIVE, SERVICES, behind_door
 from hub.web.errors import Bug, Compressed, error_of_status, json_error, with_headers, wrong_method
+from hub.web.last_uses import USES, LastUses
 from hub.web.live import LiveFeed
 from hub.web.pages.table import PAGE_ROUTES
-from hub.web.routes import Route
+from hub.web.routes import Route, loggable_path
 from hub.web.sign_in_limits import LIMITS, SignInLimits
 from hub.web.visit import MAX_UPLOAD_BYTES, Services
 
@@ -44,10 +45,11 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def make_app(services: Services) -> web.Application:
-    """Build the application. It reads the feed from its start-up to its clean-up; run both in one task."""
+    """Build the application. Its loops run from its start-up to its clean-up; run both in one task."""
     app = web.Application(middlewares=[_count, _answer_errors], client_max_size=MAX_UPLOAD_BYTES)
     app[SERVICES] = services
     app[LIVE] = LiveFeed(services.db)
+    app[USES] = LastUses()
     app[health.COUNTS] = health.Counts()
     app[LIMITS] = SignInLimits(open_attempts(services.settings.hub.redis))
     app[listening.LISTENERS] = listening.Listeners()
@@ -55,7 +57,7 @@ def make_app(services: Services) -> web.Application:
     app[render.PAGES] = render.Pages.load()
     app.on_response_prepare.append(security.hardener(services.settings.web.public_url))
     app.on_shutdown.append(_end_streams)
-    app.cleanup_ctx.append(_read_feed)
+    app.cleanup_ctx.append(_run_loops)
     app.on_cleanup.append(_close_attempts)
     for route in ROUTES:
         handle = behind_door(route)
@@ -65,12 +67,13 @@ def make_app(services: Services) -> web.Application:
     return app
 
 
-async def _read_feed(app: web.Application) -> AsyncIterator[None]:
-    # Should the reader meet a bug, the task group cancels the task that started the server: loud, not silent.
+async def _run_loops(app: web.Application) -> AsyncIterator[None]:
+    # Should one of them meet a bug, the task group cancels the task that started the server: loud, not silent.
     async with asyncio.TaskGroup() as tasks:
-        reader = tasks.create_task(app[LIVE].run())
+        running = [tasks.create_task(app[LIVE].run()), tasks.create_task(app[USES].run(app[SERVICES].db))]
         yield
-        reader.cancel()
+        for task in running:
+            task.cancel()
 
 
 async def _close_attempts(app: web.Application) -> None:
@@ -104,12 +107,12 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
         refusal = error
     except ConnectionResetError:
         # Who asked has gone in the middle of a long answer: nobody is there to be told.
-        log.info("%s %r was broken off by the client", request.method, request.path)
+        log.info("%s %r was broken off by the client", request.method, loggable_path(request))
         return web.Response()
     except Exception:
         bug = Bug.numbered()
         # The one place where a bug does not stop its task further: the request ends here, and its number is logged.
-        log.exception("bug %s in %s %r", bug.details["number"], request.method, request.path)
+        log.exception("bug %s in %s %r", bug.details["number"], request.method, loggable_path(request))
         refusal = bug
     return _answer(request, refusal)
 

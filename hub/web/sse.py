@@ -1,8 +1,9 @@
 """Server-sent events on the wire: framing, pings, the look whether the asker may still listen, and the end.
 
-Knows no change and no page: what is sent comes from `encode`. Source: WHATWG HTML, 9.2. Invariant: a stream ends
-within `RECHECK_S` of its asker losing the right to it, a reader that takes nothing is cut off, and something is said
-at least every `PING_S`: a page that hears nothing for two of them knows that its line is dead.
+Knows no change and no page: what is sent comes from `encode`. Source: WHATWG HTML, 9.2. Invariant: a stream ends at
+once with its session or token, and within `RECHECK_S` of its asker losing the right to it in another way; a reader that
+takes nothing is cut off; and something is said at least every `PING_S`: a page that hears nothing for two of them knows
+that its line is dead.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ async def pump(
 ) -> web.StreamResponse:
     """Answer with a stream of events until the reader, the right to read, or the server goes."""
     session_id = visit.session.id if visit.session else None
-    stream = await feed.join(visit.actor, resume_position(visit), session_id=session_id)
+    stream = await feed.join(visit.actor, resume_position(visit), session_id=session_id, token_id=visit.token_id)
     try:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
         await response.prepare(visit.request)

@@ -92,6 +92,7 @@ class Visit:
     visitor: Actor | None
     session: Session | None
     form: Form
+    token_id: int | None = None
 
     @property
     def actor(self) -> Actor:

@@ -14,6 +14,8 @@ import aiohttp
 import pytest
 import sqlalchemy as sa
 
+from hub.clock import utc_now
+from hub.crm import people, sessions, tokens
 from hub.mail.models import messages
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
@@ -45,6 +47,8 @@ PUBLIC = {
     ("POST", "/login"): 401,
     ("POST", "/language"): 400,
     ("POST", "/pbx/route"): 403,
+    ("GET", "/reset/{token}"): 404,
+    ("POST", "/reset"): 404,
     ("GET", "/api/v1/openapi.json"): 200,
 }
 
@@ -128,6 +132,11 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/templates/{id}/filled"): Rule(404, 200, of="template"),
     ("POST", "/templates/{id}/archive"): Rule(404, 204, of="template"),
     ("GET", "/me/writing"): Rule(200, 200),
+    # sessions and tokens are one's own: these are another person's
+    ("GET", "/me/sign-ins"): Rule(200, 200),
+    ("POST", "/me/sessions/end-others"): Rule(204, 204),
+    ("POST", "/me/sessions/{id}/end"): Rule(404, 404, of="session"),
+    ("POST", "/me/tokens/{id}/revoke"): Rule(404, 404, of="token"),
     ("POST", "/me/signature"): Rule(204, 204, form="language=ru&text=x"),
     ("POST", "/me/senders"): Rule(404, 204, form="mailbox=1&name=x"),
     ("POST", "/me/senders/{id}/default"): Rule(404, 204, of="sender"),
@@ -261,6 +270,10 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/mailboxes/{id}"): Rule(404, 404),
     ("POST", "/mailboxes/{id}"): Rule(404, 404, json='{"enabled": false}'),
     ("POST", "/mailboxes/{id}/test"): Rule(404, 404),
+    ("GET", "/sessions"): Rule(200, 200),
+    ("POST", "/sessions/{id}/end"): Rule(404, 404, of="session"),
+    ("GET", "/tokens"): Rule(200, 200),
+    ("POST", "/tokens/{id}/revoke"): Rule(404, 404, of="token"),
     ("GET", "/teams"): Rule(200, 200),
     ("GET", "/teams/{id}/rules"): Rule(403, 403),
     ("POST", "/teams/{id}/rules"): Rule(403, 403, json='{"personal_s": 1}'),
@@ -299,6 +312,14 @@ async def ids(site: Site) -> dict[str, int]:
         intent = (await answer.json())["intent"]
     message_id = await talk.message(site.db, site.blobs, files=(("a.txt", "text/plain", b"a"),))
     colleague = await site.api("pavel")
+    chief = (await site.person("chief", role="admin", team=None)).user_id
+    async with site.db.begin() as conn:
+        await people.open_session(conn, chief, user_agent="", now=utc_now())
+        await tokens.make(conn, "chief@hub.test", now=utc_now())
+        theirs = {
+            "session": (await sessions.open_of(conn, chief, now=utc_now()))[0].id,
+            "token": (await tokens.listed(conn, user_id=chief))[0].id,
+        }
     async with colleague.post("drafts", json={"mailbox": "sales@hub.test", "text": "между нами"}) as answer:
         draft = (await answer.json())["id"]
     async with api.post("clients", json={"name": "Ромашка", "contacts": [{"name": "Анна"}]}) as answer:
@@ -315,6 +336,8 @@ async def ids(site: Site) -> dict[str, int]:
             items = (await answer.json())["items"]
         senders.append(next(one["id"] for one in items if one["name"] == f"o {name}"))
     return {
+        "session": theirs["session"],
+        "token": theirs["token"],
         "mailbox": mailbox_id,
         "template": templates[0],
         "template2": templates[1],
@@ -340,7 +363,7 @@ async def ask(client: aiohttp.ClientSession, key: tuple[str, str], ids: dict[str
     method, path = key
     rule = EVERY.get(key, Rule(0, 0))
     path = path.replace("{id}", str(ids.get(rule.of, 1))).replace("{team}", str(ids.get(rule.of, 1)))
-    path = path.replace("{file}", "1")
+    path = path.replace("{file}", "1").replace("{token}", "unknown")
     headers = {"HX-Request": "true"} if not path.startswith("/api") and path != "/logout" else {}
     data: str | None = None
     if rule.form:

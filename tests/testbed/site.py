@@ -10,7 +10,7 @@ import aiohttp
 from aiohttp import web
 
 from hub.clock import utc_now
-from hub.crm import people
+from hub.crm import people, tokens
 from hub.crm.access import Actor, load_actor
 from hub.crm.linking import Linker
 from hub.settings import HubSection, Pbx, Settings, WebSection
@@ -79,7 +79,7 @@ class Site:
         """Return a client that bears a token of this person; paths begin at `/api/v1/`."""
         actor = await self.person(name)
         async with self.db.begin() as conn:
-            token = await people.make_token(conn, actor.email, now=utc_now())
+            token = await tokens.make(conn, actor.email, now=utc_now())
         headers = {"Authorization": f"Bearer {token}"}
         client = aiohttp.ClientSession(self.url + "/api/v1/", headers=headers, timeout=aiohttp.ClientTimeout(total=20))
         return await self.open.enter_async_context(client)

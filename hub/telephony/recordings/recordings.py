@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.models import team_rules
-from hub.errors import NotFound, Refused
+from hub.errors import Gone, NotFound, Refused
 from hub.store.schema import Moment
 from hub.store.upsert import insert
 from hub.telephony.models import call_intents, call_legs, calls, recordings
@@ -33,12 +33,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_KEEP_DAYS = 36_500
-
-
-class Gone(NotFound):
-    """It was there, and its time is over."""
-
-    status = 410
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,8 @@ def encode(told: Told, _actor: Actor) -> bytes:
 
 async def events(visit: Visit, _query: Any) -> web.StreamResponse:
     async def who_now() -> Actor | None:
-        return await door.bearer(visit.request, visit.services)
+        bearer = await door.bearer(visit.request, visit.services)
+        return bearer.actor if bearer else None
 
     return await sse.pump(visit, visit.request.app[LIVE], encode=encode, who_now=who_now)
 

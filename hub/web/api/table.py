@@ -25,6 +25,7 @@ from hub.web.api import (
     queue,
     recordings,
     rules,
+    sign_ins,
     threads,
 )
 from hub.web.api.endpoint import Endpoint, json_response
@@ -54,6 +55,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *rules.ENDPOINTS,
     *events.ENDPOINTS,
     *presence.ENDPOINTS,
+    *sign_ins.ENDPOINTS,
     Endpoint(method="GET", path="/openapi.json", summary="This document", streams=described, who="anyone"),
 )
 API_ROUTES = tuple(endpoint.route() for endpoint in ENDPOINTS)

@@ -18,12 +18,14 @@ from hub.web.pages import (
     mailboxes,
     messages,
     outbox,
+    password_reset,
     pbx,
     phrases,
     presence,
     recordings,
     registers,
     rules,
+    sign_ins,
     styleguide,
 )
 from hub.web.routes import Route
@@ -50,6 +52,8 @@ PAGE_ROUTES: tuple[Route, ...] = (
     *recordings.ROUTES,
     *live.ROUTES,
     *presence.ROUTES,
+    *password_reset.ROUTES,
+    *sign_ins.ROUTES,
     # Its path with an id comes after every other path of the mailboxes.
     *mail_health.ROUTES,
 )

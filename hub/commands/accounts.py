@@ -1,0 +1,180 @@
+"""`hub user …`: people, their passwords, sessions and privileges, and the links to set a password.
+
+Parses words and prints; `crm.accounts`, `crm.sessions` and `crm.password_resets` decide. Invariants: a password comes
+from standard input and never from a word; what is secret stands alone on standard output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from hub import app
+from hub.clock import rfc3339, utc_now
+from hub.commands.words import AddCommand, print_table, read_duration
+from hub.crm import accounts, password_resets, people, phones, privileges, sessions
+from hub.crm.browsers import browser_name
+from hub.errors import Refused
+from hub.settings import Settings, load
+
+
+def add_parsers(user: argparse.ArgumentParser, command: AddCommand) -> None:
+    """Add the commands below `hub user`."""
+    words = user.add_subparsers(required=True, metavar="COMMAND")
+    add = command(words, "add", _add, "add a person; the password is read from standard input")
+    add.add_argument("email")
+    add.add_argument("--name", required=True)
+    add.add_argument("--role", choices=["admin", "manager"], required=True)
+    add.add_argument("--team", action="append", default=[], metavar="T")
+    add.add_argument(
+        "--extension", action="append", default=[], metavar="X", help="their phone: 101, or office:101 for one PBX"
+    )
+    add.add_argument("--password-stdin", action="store_true", required=True)
+    passwd = command(words, "passwd", _passwd, "set a person's password; it ends their sessions")
+    passwd.add_argument("email")
+    passwd.add_argument("--password-stdin", action="store_true", required=True, help="read it from standard input")
+    link = command(words, "reset-link", _reset_link, "print a link by which a person sets a new password, once")
+    link.add_argument("email")
+    link.add_argument(
+        "--expires", metavar="D", default="24h", help="30m, 24h, 7d: how long it works (default: 24h, at most 30d)"
+    )
+    for word, run, text in (
+        ("disable", _disable, "keep a person out at once: sessions, streams and tokens end, their queue items go back"),
+        ("enable", _enable, "let a disabled person in again"),
+    ):
+        command(words, word, run, text).add_argument("email")
+    listed = command(words, "sessions", _sessions, "list where a person is signed in, or end it")
+    listed.add_argument("email")
+    listed.add_argument("--end", metavar="ID", help="end this session; all ends every one")
+    for word, run, text in (
+        ("grant", _grant, "give a person a privilege"),
+        ("revoke", _revoke, "take a privilege away"),
+    ):
+        switch = command(words, word, run, text)
+        switch.add_argument("email")
+        switch.add_argument("privilege", help=" or ".join(privileges.PRIVILEGES))
+
+
+def _typed_password() -> str:
+    password = sys.stdin.readline().rstrip("\r\n")
+    if not password:
+        raise Refused("bad_password", "no password on standard input")
+    return password
+
+
+async def _add(arguments: argparse.Namespace) -> int:
+    settings: Settings = load(arguments.config)
+    usual, named = _phones(arguments.extension, settings)
+    hashed = await people.hash_password(_typed_password())
+    async with app.opened(settings) as parts, parts.db.begin() as conn:
+        user_id = await people.add_user(
+            conn,
+            email=arguments.email,
+            name=arguments.name,
+            role=arguments.role,
+            password_hash=hashed,
+            team_names=arguments.team,
+            extension=usual,
+            now=utc_now(),
+        )
+        for pbx, extension in named:
+            await phones.give(conn, user_id, pbx, extension)
+    return 0
+
+
+def _phones(words: Sequence[str], settings: Settings) -> tuple[str | None, list[tuple[str, str]]]:
+    """Sort `101` (any PBX) from `office:101` (that one). Raises Refused."""
+    usual = [word for word in words if ":" not in word]
+    named = [(pbx, extension) for pbx, _, extension in (word.partition(":") for word in words if ":" in word)]
+    if len(usual) > 1:
+        raise Refused("bad_extension", "--extension: give one without a PBX at most", field="extension")
+    known = {pbx.name for pbx in settings.pbx}
+    if unknown := [pbx for pbx, _ in named if pbx not in known]:
+        raise Refused("bad_extension", f"--extension: there is no PBX {unknown[0]!r}", field="extension")
+    return (usual[0] if usual else None), named
+
+
+async def _passwd(arguments: argparse.Namespace) -> int:
+    settings = load(arguments.config)
+    hashed = await people.hash_password(_typed_password())
+    async with app.opened(settings) as parts, parts.db.begin() as conn:
+        user_id = await privileges.user_id_of(conn, arguments.email)
+        await accounts.set_password(conn, user_id, hashed, way="command", now=utc_now())
+    return 0
+
+
+async def _reset_link(arguments: argparse.Namespace) -> int:
+    settings = load(arguments.config)
+    lasts = read_duration(arguments.expires, word="--expires", at_most=password_resets.LONGEST)
+    async with app.opened(settings) as parts, parts.db.begin() as conn:
+        user_id = await privileges.user_id_of(conn, arguments.email)
+        token = await password_resets.make(conn, user_id, lasts=lasts, by=None, now=utc_now())
+    sys.stdout.write(f"{_address(settings)}/reset/{token}\n")
+    return 0
+
+
+def _address(settings: Settings) -> str:
+    """Return where people reach Hub: `public_url`, else where it listens."""
+    if settings.web.public_url:
+        return settings.web.public_url.rstrip("/")
+    sys.stderr.write("web.public_url is not set: the link leads to where Hub listens\n")
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(settings.web.host, settings.web.host)  # noqa: S104
+    return f"http://{host}:{settings.web.port}"
+
+
+async def _disable(arguments: argparse.Namespace) -> int:
+    async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
+        user_id = await privileges.user_id_of(conn, arguments.email)
+        returned = await accounts.disable(conn, user_id, by=None, now=utc_now())
+    if returned:
+        sys.stdout.write(f"queue items returned to their teams: {returned}\n")
+    return 0
+
+
+async def _enable(arguments: argparse.Namespace) -> int:
+    async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
+        user_id = await privileges.user_id_of(conn, arguments.email)
+        await accounts.enable(conn, user_id, by=None, now=utc_now())
+    return 0
+
+
+async def _sessions(arguments: argparse.Namespace) -> int:
+    end: str | None = arguments.end
+    if end not in (None, "all") and not (end or "").isdecimal():
+        raise Refused("bad_id", "--end: give the number of a session as listed, or all")
+    now = utc_now()
+    async with app.opened(load(arguments.config)) as parts:
+        if end is None:
+            async with parts.db.read() as conn:
+                user_id = await privileges.user_id_of(conn, arguments.email)
+                found = await sessions.open_of(conn, user_id, now=now)
+            rows = [
+                (str(one.id), rfc3339(one.created_at), rfc3339(one.seen_at), one.address, browser_name(one.user_agent))
+                for one in found
+            ]
+            print_table(("id", "signed in", "last seen", "address", "browser"), rows)
+            return 0
+        async with parts.db.begin() as conn:
+            user_id = await privileges.user_id_of(conn, arguments.email)
+            if end == "all":
+                await sessions.end_all(conn, user_id, by=None, now=now)
+            else:
+                await sessions.end(conn, user_id, int(end), by=None, now=now)
+    return 0
+
+
+async def _grant(arguments: argparse.Namespace) -> int:
+    privilege = privileges.read_privilege(arguments.privilege)
+    async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
+        user_id = await privileges.user_id_of(conn, arguments.email)
+        await privileges.grant(conn, user_id, privilege, by=None, now=utc_now())
+    return 0
+
+
+async def _revoke(arguments: argparse.Namespace) -> int:
+    privilege = privileges.read_privilege(arguments.privilege)
+    async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
+        user_id = await privileges.user_id_of(conn, arguments.email)
+        await privileges.revoke(conn, user_id, privilege, by=None, now=utc_now())
+    return 0

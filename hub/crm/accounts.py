@@ -1,0 +1,81 @@
+"""What is done to a person's account: a new password, disabling, enabling.
+
+Each is one transaction with its audit row. Invariants: a new password ends every session but the one it was set in,
+forgets the browsers and voids the links; a disabled account has no session, no token, no link, no known browser, and
+holds nothing that waits for an answer.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.crm import known_devices, password_resets, presence, queue, sessions, tokens
+from hub.crm.access import Actor, load_actor
+from hub.crm.audit import record
+from hub.crm.models import users
+from hub.errors import Refused
+
+MAX_HELD = 10_000
+PasswordBy = Literal["command", "link"]
+
+
+async def set_password(
+    conn: AsyncConnection, user_id: int, password_hash: str, *, way: PasswordBy, now: datetime
+) -> None:
+    """Give an account a new password. API tokens stay: they were never the password's."""
+    by = user_id if way == "link" else None
+    await conn.execute(sa.update(users).where(users.c.id == user_id).values(password_hash=password_hash))
+    await sessions.end_all(conn, user_id, by=by, now=now)
+    await known_devices.forget_all(conn, user_id)
+    await password_resets.void_all(conn, user_id, now=now)
+    details = {"way": way}
+    await record(conn, "user.password_set", at=now, user_id=by, object_kind="user", object_id=user_id, details=details)
+
+
+async def disable(conn: AsyncConnection, user_id: int, *, by: int | None, now: datetime) -> int:
+    """Disable an account at once; return how many queue items went back to their teams. Twice changes nothing.
+
+    A call that they are talking in stays theirs until it ends. Drafts, what is being sent, clients and history stay
+    as they are. Raises Refused for the last administrator.
+    """
+    actor = await load_actor(conn, user_id)
+    enabled = sa.and_(users.c.id == user_id, users.c.disabled_at.is_(None))
+    changed = (await conn.execute(sa.update(users).where(enabled).values(disabled_at=now))).rowcount
+    if actor is None or not changed:
+        return 0
+    if actor.is_admin and not await _is_any_admin(conn):
+        raise Refused("last_admin", "this is the only administrator: make another one first")
+    await sessions.end_all(conn, user_id, by=by, now=now)
+    await tokens.revoke_all(conn, user_id, by=by, now=now)
+    await known_devices.forget_all(conn, user_id)
+    await password_resets.void_all(conn, user_id, now=now)
+    returned = await _return_items(conn, actor, now=now)
+    await presence.leave(conn, user_id, now=now)
+    details = {"returned": returned}
+    await record(conn, "user.disabled", at=now, user_id=by, object_kind="user", object_id=user_id, details=details)
+    return returned
+
+
+async def _return_items(conn: AsyncConnection, actor: Actor, *, now: datetime) -> int:
+    """Release what a person holds of the queue, but a call that they are talking in; return how many."""
+    held = await queue.listed(conn, actor, state="claimed", mine=True, limit=MAX_HELD)
+    returned = [item for item in held if item.kind != "call" or item.lease_until is not None]
+    for item in returned:
+        await queue.release(conn, actor, item.id, now=now)
+    return len(returned)
+
+
+async def _is_any_admin(conn: AsyncConnection) -> bool:
+    query = sa.select(users.c.id).where(users.c.role == "admin", users.c.disabled_at.is_(None)).limit(1)
+    return (await conn.execute(query)).first() is not None
+
+
+async def enable(conn: AsyncConnection, user_id: int, *, by: int | None, now: datetime) -> None:
+    """Let a disabled account sign in again, with the password it had. Its sessions and tokens stay ended."""
+    disabled = sa.and_(users.c.id == user_id, users.c.disabled_at.is_not(None))
+    if (await conn.execute(sa.update(users).where(disabled).values(disabled_at=None))).rowcount:
+        await record(conn, "user.enabled", at=now, user_id=by, object_kind="user", object_id=user_id)
