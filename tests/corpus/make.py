@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.corpus.making import charsets, clients, containers, heads, notices, structure, texts
+from tests.corpus.making import bodies, charsets, clients, containers, heads, notices, structure, texts
 from tests.corpus.making.letter import Case
 
 FOLDER = Path(__file__).parent / "messages"
 
 
 def all_cases() -> dict[str, Case]:
-    kinds = (texts, structure, containers, clients, heads, charsets, notices)
+    kinds = (texts, structure, containers, clients, heads, charsets, notices, bodies)
     return {name: case for kind in kinds for name, case in kind.cases.found.items()}
 
 

@@ -15,6 +15,7 @@ import re
 from hub.mail.reading import rtf
 from hub.mail.reading.charsets import decode
 from hub.mail.reading.parts import Leaf
+from hub.mail.reading.sanitize import html_to_text
 
 MAX_TEXT_BYTES = 4_000_000
 
@@ -91,31 +92,45 @@ def _unenriched(text: str) -> str:
 
 
 def joined_text(bodies: list[tuple[Leaf, str]]) -> str | None:
-    """Return all plain text bodies, one after the other; of several in one alternative the first. None: only HTML."""
-    has_html = any(leaf.type == "text/html" for leaf, _ in bodies)
+    """Return all words in their order: plain bodies, and HTML ones that have no plain twin. None: there is only HTML.
+
+    Of several plain bodies in one alternative the first counts.
+    """
+    if not any(leaf.type in PLAIN for leaf, _ in bodies):
+        return None
+    told = {one for leaf, text in bodies if leaf.type in PLAIN and text.strip() for one in _alternatives(leaf)}
+    lonely = [leaf.type not in PLAIN and told.isdisjoint(_alternatives(leaf)) for leaf, _ in bodies]
+    has_html = any(leaf.type not in PLAIN for leaf, _ in bodies)
+    if has_html and not any(text.strip() for leaf, text in bodies if leaf.type in PLAIN):
+        return None
     texts: list[str] = []
     alternatives: set[tuple[int, ...]] = set()
-    for leaf, text in bodies:
-        if leaf.type not in PLAIN:
-            continue
-        if leaf.parents[-1:] == ("alternative",):
-            if leaf.branch[:-1] in alternatives:
-                continue
-            alternatives.add(leaf.branch[:-1])
-        texts.append(text)
-    if has_html and not any(text.strip() for text in texts):
-        return None
-    return "\n\n".join(t.rstrip() for t in texts) if texts else None
+    for (leaf, text), is_lonely in zip(bodies, lonely, strict=True):
+        if is_lonely:
+            texts.append(html_to_text(text))
+        elif leaf.type in PLAIN:
+            if leaf.parents[-1:] == ("alternative",):
+                if leaf.branch[:-1] in alternatives:
+                    continue
+                alternatives.add(leaf.branch[:-1])
+            texts.append(text)
+    return "\n\n".join(t.rstrip() for t in texts)
+
+
+def _alternatives(leaf: Leaf) -> set[tuple[int, ...]]:
+    """Return the alternatives that a part stands in, by their places in the tree."""
+    return {leaf.branch[:depth] for depth, kind in enumerate(leaf.parents) if kind == "alternative"}
 
 
 def joined_html(bodies: list[tuple[Leaf, str]]) -> str | None:
     """Return all HTML bodies with the plain ones that have no HTML twin between them; None if there is no HTML."""
     if not any(leaf.type == "text/html" for leaf, _ in bodies):
         return None
+    told = {one for leaf, text in bodies if leaf.type == "text/html" and text.strip() for one in _alternatives(leaf)}
     pieces = []
     for leaf, text in bodies:
         if leaf.type == "text/html":
             pieces.append(text)
-        elif "alternative" not in leaf.parents and text.strip():
+        elif told.isdisjoint(_alternatives(leaf)) and text.strip():
             pieces.append("<div>" + html.escape(text.strip()).replace("\n", "<br>\n") + "</div>")
     return "\n".join(pieces)

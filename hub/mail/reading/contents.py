@@ -7,13 +7,14 @@ are opened `MAX_WITHIN` deep; nothing is fetched, no rule is run, no seal is che
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hub.mail.reading import bodies, events, sealed, tnef, uuencoded
 from hub.mail.reading.charsets import decode
 from hub.mail.reading.headers import Head, parameters, read_head
-from hub.mail.reading.names import file_name
+from hub.mail.reading.names import file_name, percent_decoded
 from hub.mail.reading.parts import Leaf, leaves, read_part, with_line_ends
 
 MAX_WITHIN = 3
@@ -28,7 +29,10 @@ _MESSAGES = frozenset({"message/rfc822", "message/global", "message/news"})
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file in a message. `name` is safe as a file name; `type` is what the sender says: never serve it inline."""
+    """A file in a message. `name` is safe as a file name; `type` is what the sender says: never serve it inline.
+
+    `inline`: the HTML shows it as a picture in its place (`mime` decides that), so that it is no file to be listed.
+    """
 
     name: str
     type: str
@@ -36,6 +40,8 @@ class Attachment:
     inline: bool
     cid: str | None
     content: bytes
+    location: str = ""
+    """Its Content-Location, by which HTML may show it in place of a Content-ID."""
 
 
 @dataclass(slots=True)
@@ -61,13 +67,14 @@ class Contents:
         said = "" if disposition is None else decode(disposition, None)[0]
         where = said.partition(";")[0].strip().lower()
         name = (parameters(said).get("filename") if said else None) or leaf.params.get("name", "")
+        name = percent_decoded(name) if "%" in name or "''" in name else name
         if leaf.type == "text/plain" or leaf.type == "text/html" or leaf.type in bodies.PLAIN:
             if where != "attachment" and (not name or (where == "inline" and not self.bodies)):
                 self._body(leaf)
                 return
         elif self._is_opened(leaf, name, depth=depth):
             return
-        self._file(leaf, name, where)
+        self._file(leaf, name)
 
     def _body(self, leaf: Leaf) -> None:
         text = bodies.text_of(leaf, self.defects)
@@ -147,25 +154,38 @@ class Contents:
         self.read(with_line_ends(inner), depth=depth + 1)
         return True
 
-    def _file(self, leaf: Leaf, name: str, where: str) -> None:
-        cid = leaf.head.text("content-id", max_chars=300).strip("<> ") or None
+    def _file(self, leaf: Leaf, name: str) -> None:
+        cid = percent_decoded(leaf.head.text("content-id", max_chars=300).strip("<> ")) or None
+        location = "".join(leaf.head.text("content-location", max_chars=300).split())
         subject = ""
         if leaf.type in _MESSAGES:
             subject = _head_of(leaf.content).text("subject", max_chars=80)
         elif leaf.type == "message/external-body" and not name:
             within = _head_of(leaf.content).raw("content-type")
             name = parameters(decode(within, None)[0]).get("name", "") if within else ""
-        inline = where == "inline" or (cid is not None and where != "attachment" and "related" in leaf.parents)
-        self._add(name, leaf.type, leaf.content, inline=inline, cid=cid, subject=subject)
+        if not name:
+            name = _described(leaf.head, location)
+        self._add(name, leaf.type, leaf.content, cid=cid, subject=subject, location=location)
 
     def _add(
-        self, name: str, kind: str, content: bytes, *, inline: bool = False, cid: str | None = None, subject: str = ""
+        self, name: str, kind: str, content: bytes, *, cid: str | None = None, subject: str = "", location: str = ""
     ) -> None:
         if len(self.files) >= MAX_FILES:
             self.defects.append("too_many_files")
             return
-        safe = file_name(name, number=len(self.files) + 1, kind=kind, subject=subject)
-        self.files.append(Attachment(safe, kind, len(content), inline, cid, content))
+        safe = file_name(name, number=len(self.files) + 1, kind=kind, subject=subject, content=content)
+        self.files.append(Attachment(safe, kind, len(content), False, cid, content, location))
+
+
+_LOOKS_LIKE_A_NAME = re.compile(r"[^\s/\\:?&=][^/\\:?&=\n]{0,150}\.[A-Za-z0-9]{2,5}")
+
+
+def _described(head: Head, location: str) -> str:
+    """Return the name of a file that only its description or its location tells."""
+    for said in (head.text("content-description", max_chars=200), percent_decoded(location.rpartition("/")[2])):
+        if _LOOKS_LIKE_A_NAME.fullmatch(said.strip()):
+            return said.strip()
+    return ""
 
 
 def _head_of(raw: bytes) -> Head:

@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 
 from hub.mail.reading.charsets import choose_among, decode
+from hub.mail.reading.transfer import base64_lenient
 
 MAX_HEAD_BYTES = 2_000_000
 MAX_FIELDS = 2_000
@@ -24,7 +25,6 @@ _ENCODED_WORD = re.compile(r"=\?([^?\s*]{1,60})(?:\*[^?\s]{0,40})?\?([bBqQ])\?([
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*("(?:[^"\\]|\\.)*"?|[^;]*)', re.DOTALL)
 _ID = re.compile(r"<([^<>]*)>")
-_NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,31 +186,6 @@ def _word_bytes(encoding: str, payload: str) -> bytes:
     if encoding in "qQ":
         return binascii.a2b_qp(raw.replace(b" ", b"_"), header=True)
     return base64_lenient(raw)
-
-
-_BASE64_ONLY = re.compile(rb"[A-Za-z0-9+/=\s]*")
-MAX_BASE64_PIECES = 20
-
-
-def base64_lenient(raw: bytes) -> bytes:
-    """Decode base64, ignoring what is not of its alphabet and mending the padding. Never raises.
-
-    Behind the padding more may follow: base64 again, which counts, or what a mailing list adds, which does not.
-    """
-    out: list[bytes] = []
-    for _ in range(MAX_BASE64_PIECES):
-        piece, _, rest = raw.partition(b"=")
-        out.append(_base64_piece(piece))
-        raw = rest.lstrip(b"=\r\n \t")
-        if not raw or not _BASE64_ONLY.fullmatch(raw):
-            break
-    return out[0] if len(out) == 1 else b"".join(out)
-
-
-def _base64_piece(raw: bytes) -> bytes:
-    clean = raw.translate(None, _NOT_BASE64)
-    clean = clean[:-1] if len(clean) % 4 == 1 else clean
-    return binascii.a2b_base64(clean + b"=" * (-len(clean) % 4))
 
 
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)', re.DOTALL)

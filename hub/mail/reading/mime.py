@@ -22,6 +22,7 @@ from hub.mail.reading.headers import Address, message_ids, one_line
 from hub.mail.reading.names import file_name
 from hub.mail.reading.parts import MAX_PARTS, read_part, with_line_ends
 from hub.mail.reading.people import addresses, groups, original_from, sender
+from hub.mail.reading.pictures import shown_in
 from hub.mail.reading.sanitize import html_to_text
 
 __all__ = ["MAX_PARTS", "Attachment", "ParsedMessage", "file_name", "first_line", "parse"]
@@ -114,7 +115,7 @@ def _parse(raw: bytes, *, depth: int) -> ParsedMessage:
         date=at,
         text=text,
         html=markup,
-        attachments=tuple(found.files),
+        attachments=shown_in(markup, found.files),
         auto=auto,
         defects=tuple(dict.fromkeys(defects)),
         about=found.about,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from hub.mail.reading import mime
 from hub.mail.reading.mime import ParsedMessage
+from hub.mail.reading.pictures import place_by_source, source_key
 from hub.mail.reading.sanitize import html_to_text, safe_html
 from hub.mail.reading.terms import terms
 
@@ -44,12 +45,14 @@ def read(raw: bytes, *, mark: str) -> Reading:
     kept = _terms(parsed, text)
     if parsed.html is None:
         return Reading(parsed, text, None, mark, kept)
-    place_of = {file.cid: place for place, file in enumerate(parsed.attachments) if file.cid}
+    place_of = place_by_source(parsed.attachments)
 
-    def picture(cid: str) -> str | None:
-        return _picture(mark, place_of[cid]) if cid in place_of else None
+    def picture(source: str) -> str | None:
+        key = source_key(source)
+        return _picture(mark, place_of[key]) if key in place_of else None
 
-    return Reading(parsed, text, safe_html(parsed.html, cid_url=picture, allow_remote=False), mark, kept)
+    html = safe_html(parsed.html, cid_url=lambda cid: picture(f"cid:{cid}"), allow_remote=False, location_url=picture)
+    return Reading(parsed, text, html, mark, kept)
 
 
 def _terms(parsed: ParsedMessage, text: str) -> str:

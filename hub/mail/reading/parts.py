@@ -9,15 +9,15 @@ Source: RFC 2045, 2046; measured on mails that real programs write.
 
 from __future__ import annotations
 
-import binascii
 import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hub.mail.reading import uuencoded
+from hub.mail.reading import transfer
+from hub.mail.reading.charset_names import codec_of
 from hub.mail.reading.charsets import decode
-from hub.mail.reading.headers import Head, base64_lenient, parameters, read_head
+from hub.mail.reading.headers import Head, parameters, read_head
 
 MAX_DEPTH = 20
 MAX_PARTS = 500
@@ -100,9 +100,15 @@ def leaves(raw: bytes, defects: list[str], top: tuple[Head, int] | None = None) 
             kind = _unlabelled(raw, body, end, parents) if not kind else "text/plain"
         if kind.startswith("multipart/"):
             boundary = params.get("boundary", "").rstrip()[:200]
+            if not boundary:
+                boundary = _lost_boundary(raw, body, end)
+                defects += ["no_boundary"] if boundary else []
             if boundary and len(parents) < MAX_DEPTH:
                 inner = (*parents, kind.partition("/")[2])
                 children = list(_split(raw, body, end, boundary, at_most=MAX_PARTS, defects=defects))
+                if not children and (other := _lost_boundary(raw, body, end)):
+                    defects.append("no_boundary")
+                    children = list(_split(raw, body, end, other, at_most=MAX_PARTS, defects=defects))
                 if children:
                     stack.extend((a, b, inner, (*branch, n)) for n, (a, b) in reversed(list(enumerate(children))))
                     continue
@@ -110,8 +116,28 @@ def leaves(raw: bytes, defects: list[str], top: tuple[Head, int] | None = None) 
             else:
                 defects.append("nesting" if boundary else "no_boundary")
             kind = "application/octet-stream" if boundary and len(parents) >= MAX_DEPTH else "text/plain"
-        content = _transfer_decoded(raw[body:end], head, defects)
+        encoding = head.text("content-transfer-encoding", max_chars=80)
+        charset = (codec_of(params.get("charset", "")) or "utf-8") if kind.startswith("text/") else None
+        content = transfer.decoded(raw[body:end], encoding, defects, charset=charset)
         yield Leaf(head, kind, params, content, parents, branch)
+
+
+_MARK_LINE = re.compile(
+    rb"--([!-,.-~][ -~]{0,69}|-{1,40}[!-,.-~][ -~]{0,69})\r?\n(?:content-[a-z-]{2,40}[ \t]*:|\r?\n)", re.IGNORECASE
+)
+MAX_PREAMBLE = 64_000
+
+
+def _lost_boundary(raw: bytes, body: int, end: int) -> str:
+    """Find the boundary that a head does not name, or names wrongly: the first delimiter line with a head behind it."""
+    place = body - 1 if raw.startswith(b"--", body) else raw.find(b"\n--", body, min(end, body + MAX_PREAMBLE))
+    tries = 0
+    while place >= 0 and tries < 50:
+        if found := _MARK_LINE.match(raw, place + 1, end):
+            return found[1].rstrip().decode("ascii")
+        place = raw.find(b"\n--", place + 3, min(end, body + MAX_PREAMBLE))
+        tries += 1
+    return ""
 
 
 _HTML = re.compile(rb"\s*(?:<\?xml[^>]{0,100}>\s*)?<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
@@ -155,16 +181,3 @@ def _split(
     if begin is not None and begin < end:
         defects.append("no_end_boundary")
         yield begin, end
-
-
-def _transfer_decoded(content: bytes, head: Head, defects: list[str]) -> bytes:
-    encoding = head.text("content-transfer-encoding", max_chars=40).lower().strip("\"' ;")
-    if encoding == "base64":
-        return base64_lenient(content)
-    if encoding == "quoted-printable":
-        return binascii.a2b_qp(content)
-    if encoding in ("x-uuencode", "uuencode", "x-uue", "uue"):
-        return uuencoded.decoded(content)
-    if encoding not in ("", "7bit", "8bit", "binary", "7-bit", "8-bit"):
-        defects.append("unknown_encoding")
-    return content

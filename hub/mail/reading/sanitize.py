@@ -81,18 +81,19 @@ _DISPLAY = {"block", "inline", "inline-block", "none", "table", "table-cell", "t
 
 
 CidUrl = Callable[[str], str | None]
-_asked: ContextVar[tuple[CidUrl, bool]] = ContextVar("_asked")
+_asked: ContextVar[tuple[CidUrl, bool, CidUrl | None]] = ContextVar("_asked")
 """What this very call of `safe_html` allows: the cleaner is made once, since making one costs as much as a mail."""
 
 
-def safe_html(html: str, *, cid_url: CidUrl, allow_remote: bool) -> str:
+def safe_html(html: str, *, cid_url: CidUrl, allow_remote: bool, location_url: CidUrl | None = None) -> str:
     """Return `html` as it may stand in a page.
 
-    `cid_url` gives the address of an attached picture by its Content-ID, or None. Pictures from elsewhere lose their
+    `cid_url` gives the address of an attached picture by its Content-ID, or None; `location_url` by any other `src`
+    (Content-Location). Pictures from elsewhere lose their
     `src` to `REMOTE_ATTRIBUTE` unless `allow_remote`. Links open outside and tell nothing of where they were. What
     mail programs write around a quote keeps its name (`QUOTE_CLASSES`, `QUOTE_IDS`), so that the page can fold it.
     """
-    token = _asked.set((cid_url, allow_remote))
+    token = _asked.set((cid_url, allow_remote, location_url))
     try:
         clean = _cleaner.clean(bounded(html))
     finally:
@@ -104,7 +105,7 @@ def safe_html(html: str, *, cid_url: CidUrl, allow_remote: bool) -> str:
 
 def sent_html(html: str, *, cid_url: CidUrl) -> str:
     """Return `html` as it may go out: as safe as `safe_html`, without what only a page of Hub's own needs."""
-    token = _asked.set((cid_url, True))
+    token = _asked.set((cid_url, True, None))
     try:
         return _sent_cleaner.clean(bounded(html))
     finally:
@@ -118,7 +119,9 @@ def _attribute(_element: str, name: str, value: str) -> str | None:
         value = value.strip()
         return value if _LINK.fullmatch(value) else None
     if name == "src":
-        cid_url, allow_remote = _asked.get()
+        cid_url, allow_remote, location_url = _asked.get()
+        if location_url is not None and value[:5].lower() != "data:" and (attached := location_url(value)) is not None:
+            return attached
         return _image_source(value, cid_url=cid_url, allow_remote=allow_remote)
     if name == "id":
         return value if value in QUOTE_IDS else None
@@ -202,9 +205,18 @@ def text_to_html(text: str) -> str:
 _LAYOUT = ParserConfig(css=CSS_PROFILES["strict"].copy())
 
 
+_PRE = re.compile(r"<pre\b[^>]*>.*?</pre>", re.DOTALL)
+_WITHIN_PRE = re.compile(
+    r"</?(?:code|span|samp|kbd|tt|var|font|b|i|u|s|em|strong|small|big|mark|ins|del|a|sub|sup|abbr|cite|q)\b[^>]*>"
+)
+
+
 def html_to_text(html: str) -> str:
-    """Return what a person would read of an HTML body: lists, tables and paragraphs laid out."""
+    """Return what a person would read of an HTML body: lists, tables and paragraphs laid out, code in its lines."""
     balanced = bounded(html)
+    if "<pre" in balanced:
+        # The layout keeps the lines of `pre` itself, not those of what is marked up within.
+        balanced = _PRE.sub(lambda pre: _WITHIN_PRE.sub("", pre[0]), balanced)
     if not balanced.strip():
         return ""
     text: str = get_text(f"<div>{balanced}</div>", _LAYOUT)

@@ -88,7 +88,7 @@ shape(
     ),
     text="one\n\ntwo",
     html_has=["one", "two"],
-    files=[["a.pdf", "application/pdf", 4, True]],
+    files=[["a.pdf", "application/pdf", 4, False]],
 )
 shape(
     "iphone",
@@ -106,7 +106,7 @@ shape(
         boundary="Apple-Mail-1",
     ),
     text_has=[RU, "Отправлено с iPhone"],
-    files=[["IMG_0001.jpeg", "image/jpeg", 4, True]],
+    files=[["IMG_0001.jpeg", "image/jpeg", 4, False]],
 )
 cases.add(
     "iphone-plain",

@@ -255,7 +255,7 @@ add(
 add(
     "picture-without-a-name",
     multi("mixed", TEXT, part("Content-Type: image/jpeg", "Content-Disposition: inline", body="x")),
-    files=[["attachment-1.jpg", "image/jpeg", 1, True]],
+    files=[["attachment-1.jpg", "image/jpeg", 1, False]],
 )
 add("two-files-of-one-name", multi("mixed", PDF, PDF), files=[PDF_IS, PDF_IS])
 
