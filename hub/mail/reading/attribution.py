@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 _SAYS = r"(?:написал(?:\(а\)|а)?|пишет|писал(?:\(а\)|а)?|написав(?:\(ла\)|ла)?|пише|писав|wrote|writes|schrieb|a écrit)"
-_WROTE = re.compile(rf"[^\n]{{0,300}}(?:\b{_SAYS}[^\n]{{0,120}}|<[^\s<>]+@[^\s<>]+>\s*):", re.IGNORECASE)
+_WROTE = re.compile(rf"[^\n]{{0,300}}(?:\b{_SAYS}[^\n]{{0,120}}|<\s?[^\s<>]+@[^\s<>]+>\s*):", re.IGNORECASE)
 _WHEN = re.compile(
     r"(\d{1,2}[./:-]\d{1,2}|\d{4}|@|понедельник|вторник|сред[ау]|четверг|пятниц|суббот|воскресень|"
     r"^on |^am |^le |^(пн|вт|ср|чт|пт|сб|вс|нд)\b)",
@@ -83,8 +83,10 @@ def _is_attribution(lines: list[str], number: int, line: str, *, last_own: int) 
         if _WROTE.fullmatch(joined):
             if following.startswith(">"):
                 return last_own < number + more
-            # "В 2019 он писал:" in prose is no attribution: one names an address or a time of day.
-            return bool(following) and re.search(r"@|\d{1,2}:\d{2}", joined) is not None
+            # "В 10:12 звонил клиент, он написал:" in prose is no attribution: one names the day, and an address or a
+            # time of day.
+            is_dated = _DATE.search(joined) is not None and re.search(r"@|\d{1,2}:\d{2}", joined) is not None
+            return bool(following) and is_dated
         next_line = lines[number + more].strip() if number + more < len(lines) else ""
         if not next_line or len(joined) > 300:
             return False
