@@ -79,6 +79,9 @@ class WebSection(_Section, frozen=True, kw_only=True):
     makes cookies Secure and adds HSTS."""
     trusted_proxies: tuple[Network, ...] = ()
     """Networks of the reverse proxies. X-Forwarded-For and Forwarded are believed from them alone."""
+    metrics_token: Secret = Secret("")
+    """What `/metrics` and the details of `/readyz` are read with, as a bearer token. Empty: from this machine only."""
+    metrics_token_file: str = ""
     max_connections: Annotated[int, msgspec.Meta(ge=16)] = 8192
     """Open connections of browsers in all; at the bound the one that was idle the longest gives way."""
     max_connections_per_address: Annotated[int, msgspec.Meta(ge=4)] = 512
@@ -313,6 +316,11 @@ def _with_secrets(settings: Settings, base: Path) -> Settings:
             secret = _read_secret(base, client.secret_file, f"oauth.{name}.secret_file")
             client = msgspec.structs.replace(client, secret=secret)
         clients[name] = client
+    web = settings.web
+    if web.metrics_token_file:
+        token = _read_secret(base, web.metrics_token_file, "web.metrics_token_file")
+        web = msgspec.structs.replace(web, metrics_token=token)
+    settings = msgspec.structs.replace(settings, web=web)
     return msgspec.structs.replace(settings, pbx=tuple(pbxs), mailbox=tuple(mailboxes), oauth=OauthSection(**clients))
 
 
@@ -338,6 +346,8 @@ def _check(settings: Settings) -> None:
         twice = {n for n in names if names.count(n) > 1}
         if twice:
             raise ConfigError("config_invalid", f"{key}: {min(twice)!r} is there twice")
+    if 0 < len(settings.web.metrics_token) < 16:
+        raise ConfigError("config_invalid", "web.metrics_token: must have at least 16 characters")
     for i, pbx in enumerate(settings.pbx):
         _check_recordings(pbx, f"pbx[{i}]")
         _check_cdr(pbx, f"pbx[{i}]")

@@ -193,6 +193,15 @@ async def for_machines(conn: AsyncConnection, *, now: datetime) -> list[Health]:
     return await _read(conn, sa.true(), now=now)
 
 
+async def longest_due(conn: AsyncConnection, *, now: datetime) -> timedelta:
+    """Return for how long the oldest message of the outbox has been due and has not gone."""
+    due = sa.select(sa.func.min(outbox.c.not_before)).where(
+        outbox.c.state.in_(("queued", "deferred")), outbox.c.not_before <= now
+    )
+    oldest = (await conn.execute(due)).scalar()
+    return now - oldest if oldest is not None else timedelta(0)
+
+
 def _open_to(actor: Actor) -> sa.ColumnElement[bool]:
     return access.mailbox_open(actor, team_id=mailboxes.c.team_id, owner_id=mailboxes.c.owner_id)
 

@@ -111,6 +111,14 @@ def _settled() -> sa.ColumnElement[bool]:
     return changes.c.tx < sa.text("pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
 
 
+async def held_for(conn: AsyncConnection, *, now: datetime) -> timedelta:
+    """Return for how long the oldest committed change has been held back by a transaction that still runs."""
+    if conn.dialect.name != "postgresql":
+        return timedelta(0)
+    oldest = (await conn.execute(sa.select(sa.func.min(changes.c.at)).where(sa.not_(_settled())))).scalar()
+    return max(now - oldest, timedelta(0)) if oldest is not None else timedelta(0)
+
+
 async def read_after(conn: AsyncConnection, position: Position, *, limit: int = 500) -> list[Change]:
     """Return up to `limit` settled changes after `position`, oldest first."""
     after = sa.tuple_(changes.c.tx, changes.c.id) > sa.tuple_(position.tx, position.id)

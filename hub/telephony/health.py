@@ -33,18 +33,21 @@ class PbxState:
     state: str
     since: datetime | None
     error: str
+    version: str = ""
 
     @property
     def is_up(self) -> bool:
         return self.state == "up"
 
 
-async def write(conn: AsyncConnection, pbx: str, state: str, *, boot: str = "", error: str = "", now: datetime) -> None:
+async def write(
+    conn: AsyncConnection, pbx: str, state: str, *, boot: str = "", error: str = "", version: str = "", now: datetime
+) -> None:
     """Write that a PBX is in this state. `since` moves only when it was in another."""
     row = (await conn.execute(sa.select(pbx_states.c.state).where(pbx_states.c.pbx == pbx))).first()
     values: dict[str, object] = {"state": state, "error": error[:300]}
     if state == "up":
-        values |= {"seen_at": now, "boot": boot}
+        values |= {"seen_at": now, "boot": boot} | ({"version": version[:60]} if version else {})
     if row is None or row.state != state:
         values["since"] = now
     if row is None:
@@ -62,6 +65,7 @@ class _Said:
     state: str
     boot: str = ""
     error: str = ""
+    version: str = ""
 
 
 class StateWriter:
@@ -73,9 +77,9 @@ class StateWriter:
         self._written: _Said | None = None
         self._news = asyncio.Event()
 
-    def say(self, state: str, *, boot: str = "", error: str = "") -> None:
+    def say(self, state: str, *, boot: str = "", error: str = "", version: str = "") -> None:
         """Have this shown, however long the database is away: what was said before and not written is passed over."""
-        self._said, self._written = _Said(state, boot, error), None
+        self._said, self._written = _Said(state, boot, error, version), None
         self._news.set()
 
     async def run(self) -> None:
@@ -95,7 +99,9 @@ class StateWriter:
             return
         async with self._db.begin() as conn:
             if said != self._written or not await _confirm(conn, self._pbx, now=self._now()):
-                await write(conn, self._pbx, said.state, boot=said.boot, error=said.error, now=self._now())
+                await write(
+                    conn, self._pbx, said.state, boot=said.boot, error=said.error, version=said.version, now=self._now()
+                )
         if said is self._said:
             self._written = said
 
@@ -131,6 +137,6 @@ async def states(conn: AsyncConnection, names: tuple[str, ...]) -> list[PbxState
     rows = {row.pbx: row for row in await conn.execute(sa.select(pbx_states).where(pbx_states.c.pbx.in_(names)))}
     unseen = [PbxState(name, "connecting", None, "") for name in names]
     return [
-        PbxState(one.pbx, rows[one.pbx].state, rows[one.pbx].since, rows[one.pbx].error) if one.pbx in rows else one
+        PbxState(one.pbx, row.state, row.since, row.error, row.version) if (row := rows.get(one.pbx)) else one
         for one in unseen
     ]

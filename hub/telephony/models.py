@@ -129,6 +129,7 @@ pbx_states = sa.Table(
     moment("since", nullable=False),
     moment("seen_at"),
     sa.Column("error", sa.String(300), nullable=False, server_default=""),
+    sa.Column("version", sa.String(60), nullable=False, server_default=""),
 )
 
 recordings = sa.Table(

@@ -125,15 +125,15 @@ class PbxService:
                 case FrameReceived(frame=frame, at=at, position=position):
                     if effects := tracker.handle(frame, now=at, is_overtaken=position <= self._synced_to):
                         self._add(effects, at)
-                case Up(boot=boot):
+                case Up(boot=boot, version=version):
                     self._synced_to = 0
-                    await self._resync(link, tracker, boot)
+                    await self._resync(link, tracker, boot, version)
                 case Down(reason=reason, auth_refused=auth_refused):
                     if self._is_up:
                         self._is_up, self._unseen_since = False, self._unseen_since or self._now()
                     self._state.say("auth_refused" if auth_refused else "down", error=reason)
 
-    async def _resync(self, link: PbxLink, tracker: CallTracker, boot: str) -> None:
+    async def _resync(self, link: PbxLink, tracker: CallTracker, boot: str, version: str) -> None:
         """Take the state from Asterisk: what lives on keeps its identity, what vanished ends as estimated."""
         try:
             state = await snapshot.take(link)
@@ -149,7 +149,7 @@ class PbxService:
         self._gap_since, self._unseen_since = self._gap_since or self._unseen_since, None
         self._told.set()
         await self._devices.resync(link)
-        self._state.say("up", boot=boot)
+        self._state.say("up", boot=boot, version=version)
 
     def _ender(self, tracker: CallTracker) -> Callable[[Set[str]], None]:
         def end(uniqueids: Set[str]) -> None:

@@ -7,11 +7,12 @@ fill the memory nor take every database connection.
 
 from __future__ import annotations
 
+import logging
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from hub.crm import directory, known_devices, people, presence
+from hub.crm import audit, directory, known_devices, people, presence
 from hub.crm.access import Actor, load_actor
 from hub.crm.people import AccountKey
 from hub.errors import NotSignedIn, Refused, TooMany, Unavailable
@@ -21,6 +22,8 @@ from hub.web.door import LANGUAGES, LIVE, device_cookie, is_https, session_cooki
 from hub.web.routes import Route
 from hub.web.sign_in_limits import LIMITS
 from hub.web.visit import Visit
+
+log = logging.getLogger(__name__)
 
 
 def safe_next(text: str) -> str:
@@ -61,6 +64,7 @@ async def login(visit: Visit) -> web.StreamResponse:
     try:
         user_id = await _signed_in(visit, account, device)
     except TooMany as error:
+        log.warning("a sign-in was put off: too many tries, the last from %s", visit.client_address)
         response = _form(visit, next_path=next_path, email=typed, error="too_many", status=error.status)
         response.headers["Retry-After"] = str(error.details["retry_after_s"])
         return response
@@ -88,9 +92,26 @@ async def _signed_in(visit: Visit, account: AccountKey, device: str) -> int | No
         await limits.attempts.give_back(one)
         raise
     if not is_right or user_id is None:
+        await _note_failure(visit, user_id)
         return None
     await limits.forgive(one)
     return user_id
+
+
+async def _note_failure(visit: Visit, user_id: int | None) -> None:
+    """Log and audit a wrong password. What was typed as an address is kept by neither: it may be the password."""
+    whose = f"of user {user_id}" if user_id is not None else "of nobody here"
+    log.warning("a sign-in failed: a wrong password %s, from %s", whose, visit.client_address)
+    async with visit.db.begin() as conn:
+        await audit.record(
+            conn,
+            "sign_in.failed",
+            at=visit.now,
+            user_id=None,
+            object_kind="user",
+            object_id=user_id,
+            details={"address": visit.client_address},
+        )
 
 
 async def begin_session(visit: Visit, user_id: int, *, device: str, next_path: str) -> web.Response:

@@ -1,26 +1,31 @@
 """For the operator's machines: is the process alive, does it serve, and a few counters.
 
-Says nothing of any person or client. Invariant: `/healthz` touches nothing, `/readyz` is 200 only while the
-database answers.
+Says nothing of any person or client, and to strangers nothing but codes. Invariant: `/healthz` touches nothing; what
+`condition` finds to have failed makes `/readyz` 503; `/metrics` needs the token, or comes from this machine itself.
 """
 
 from __future__ import annotations
 
-import asyncio
+import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from hub.crm import queue
 from hub.crm.access import Actor
-from hub.errors import Unavailable
+from hub.errors import NotSignedIn, Unavailable
 from hub.mail import health as mailbox_health
+from hub.web import condition
 from hub.web.api.endpoint import json_response
+from hub.web.client_address import parse_address
+from hub.web.condition import Condition
 from hub.web.door import LIVE
 from hub.web.routes import Route
 from hub.web.visit import Visit
 
 PATHS = ("/healthz", "/readyz", "/metrics")
+PROXY_HEADERS = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Forwarded", "Via")
 _EVERYBODY = Actor(0, "", "", "admin", frozenset(), None, None)
 
 
@@ -43,29 +48,71 @@ async def healthz(_visit: Visit) -> web.StreamResponse:
 
 
 async def readyz(visit: Visit) -> web.StreamResponse:
-    try:
-        async with asyncio.timeout(5):
-            await _count_waiting(visit)
-    except (Unavailable, TimeoutError):
-        raise Unavailable("database_unavailable", "the database does not answer") from None
-    return json_response({"status": "ready"})
+    """Say `ready`, `degraded` (both 200) or not ready (503), with the codes; details for who may read the metrics."""
+    found = list(condition.findings(await condition.look(visit.services, now=visit.now)))
+    told = [{"code": one.code, **(one.details if _may_read(visit) else {})} for one in found]
+    if failed := [one for one in found if one.weight == "failed"]:
+        raise Unavailable(failed[0].code, "Hub is not ready", reasons=told)
+    return json_response({"status": "degraded" if found else "ready", "reasons": told})
+
+
+def _may_read(visit: Visit) -> bool:
+    """Whether the token is right; where none is set, whether this machine itself asks, and no proxy for others."""
+    token, request = visit.services.settings.web.metrics_token.reveal(), visit.request
+    if token:
+        kind, _, given = request.headers.get("Authorization", "").partition(" ")
+        return kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
+    peer, host = parse_address(request.remote or ""), request.host.rpartition(":")[0] or request.host
+    address = parse_address(host)
+    is_local_name = host == "localhost" or (address is not None and address.is_loopback)
+    through_proxy = any(name in request.headers for name in PROXY_HEADERS)
+    return peer is not None and peer.is_loopback and is_local_name and not through_proxy
 
 
 async def metrics(visit: Visit) -> web.StreamResponse:
+    if not _may_read(visit):
+        where = (
+            "with web.metrics_token as bearer token"
+            if visit.services.settings.web.metrics_token
+            else ("from this machine only, until web.metrics_token is set")
+        )
+        raise NotSignedIn("metrics_token_wrong", f"the metrics are read {where}")
     app = visit.request.app
     lines = ["# TYPE hub_http_requests_total counter"]
     by_class = app[COUNTS].by_class
     lines += [f'hub_http_requests_total{{status="{name}"}} {by_class[name]}' for name in sorted(by_class)]
     lines += ["# TYPE hub_live_streams gauge", f"hub_live_streams {app[LIVE].stream_count}"]
-    lines += ["# TYPE hub_queue_waiting gauge", f"hub_queue_waiting {await _count_waiting(visit)}"]
-    lines += [*await _mailboxes(visit), ""]
-    return web.Response(text="\n".join(lines), content_type="text/plain")
+    found = await condition.look(visit.services, now=visit.now)
+    lines += _of_condition(found)
+    if not found.database:
+        lines += ["# TYPE hub_queue_waiting gauge", f"hub_queue_waiting {await _count_waiting(visit)}"]
+        lines += _of_mailboxes(found.mailboxes)
+    return web.Response(text="\n".join([*lines, ""]), content_type="text/plain")
 
 
-async def _mailboxes(visit: Visit) -> list[str]:
+def _of_condition(found: Condition) -> list[str]:
+    lines = ["# TYPE hub_database_up gauge", f"hub_database_up {int(not found.database)}"]
+    lines += ["# TYPE hub_disk_free_bytes gauge", f"hub_disk_free_bytes {found.disk.free_bytes}"]
+    lines += ["# TYPE hub_disk_writable gauge", f"hub_disk_writable {int(not found.disk.error)}"]
+    lines += ["# TYPE hub_loop_failures gauge"]
+    lines += [f'hub_loop_failures{{loop="{one.name}"}} {one.failures}' for one in found.loops]
+    lines += ["# TYPE hub_loop_success_timestamp_seconds gauge"]
+    lines += [
+        f'hub_loop_success_timestamp_seconds{{loop="{one.name}"}} {one.last_success_at.timestamp():.0f}'
+        for one in found.loops
+        if one.last_success_at is not None
+    ]
+    if found.database:
+        return lines
+    lines += ["# TYPE hub_pbx_up gauge"]
+    lines += [f'hub_pbx_up{{pbx="{one.pbx}",state="{one.state}"}} {int(one.is_up)}' for one in found.pbxs]
+    lines += ["# TYPE hub_feed_held_seconds gauge", f"hub_feed_held_seconds {found.feed_held.total_seconds():.0f}"]
+    lines += ["# TYPE hub_outbox_due_seconds gauge", f"hub_outbox_due_seconds {found.outbox_due.total_seconds():.0f}"]
+    return lines
+
+
+def _of_mailboxes(boxes: Sequence[mailbox_health.Health]) -> list[str]:
     """Gauges of each mailbox by its id, for an address may name a person."""
-    async with visit.db.read() as conn:
-        boxes = await mailbox_health.for_machines(conn, now=visit.now)
     lines = ["# TYPE hub_mailbox_up gauge"]
     lines += [f'hub_mailbox_up{{mailbox="{box.id}"}} {int(box.state == "up" and box.late is None)}' for box in boxes]
     lines += ["# TYPE hub_mailbox_lag_seconds gauge"]
