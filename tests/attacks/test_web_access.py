@@ -194,6 +194,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/drafts/{id}/restore"): Rule(404, 404, of="draft"),
 }
 API_RULES: dict[tuple[str, str], Rule] = {
+    ("GET", "/pbx"): Rule(200, 200),
     ("GET", "/calls"): Rule(200, 200),
     ("POST", "/calls"): Rule(202, 202, json='{"to": "+74951234567"}'),
     ("GET", "/calls/{id}"): Rule(404, 200, of="call"),
