@@ -6,8 +6,20 @@ from dataclasses import replace
 
 from hub.telephony.tracking.calls import Announced, CallMerged, CallOffered
 from hub.telephony.tracking.tracker import CallTracker
-from tests.unit.ami_script import BOOT, CHANNELS, RULES, Chan, Play, ended, frame_of, holds_for_every_call
+from tests.unit.ami_script import (
+    BOOT,
+    CHANNELS,
+    RULES,
+    Chan,
+    Play,
+    ended,
+    frame_of,
+    holds_for_every_call,
+    read_stream,
+    replay,
+)
 from tests.unit.test_tracker import DIRECT
+from tests.unit.told import FOLDER, INTERNAL, QUEUES
 
 ANSWERED = (
     DIRECT
@@ -309,3 +321,14 @@ def test_a_caller_whom_a_manager_leaves_in_another_teams_queue_after_asking_ther
 
 def _prefixed(prefix: str, chan: Chan) -> dict[str, str]:
     return {f"{prefix}{key}": value for key, value in chan.headers().items()}
+
+
+def test_who_is_handed_over_from_within_a_queue_waits_there_in_the_phones_place() -> None:
+    frames = read_stream(FOLDER / "attended_transfer_to_a_teams_queue_and_given_up.txt")
+    tracker = CallTracker(replace(RULES, internal_contexts=INTERNAL, hub_queues=QUEUES), boot=BOOT)
+    effects = replay(frames, tracker=tracker)
+    waiting = [effect.call for effect in effects if effect.call.state == "waiting" and effect.call.transfers]
+    assert {call.queue for call in waiting} == {"hub-support"}
+    assert waiting[-1].queue_channel == "PJSIP/trunk-00000000"
+    (end,) = ended(effects)
+    assert (end.outcome, end.is_left_waiting) == ("answered", True)

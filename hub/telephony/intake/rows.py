@@ -145,8 +145,10 @@ class Writer:
         self, conn: AsyncConnection, snapshots: Mapping[Key, Call], known: Mapping[Key, sa.RowMapping]
     ) -> dict[Key, dict[str, Any]]:
         """Say whose call each one is that is new or whose number changed: the other side decides, never our own."""
-        open_ones = {key: call for key, call in snapshots.items() if key not in known or not _settled(known[key], call)}
         home = self.region or self.linker.region
+        open_ones = {
+            key: call for key, call in snapshots.items() if key not in known or not _settled(known[key], call, home)
+        }
         outside = {key: _outside(call, home) for key, call in open_ones.items() if call.direction != "internal"}
         linked = await self.linker.by_phones(conn, set(outside.values()), region=self.region)
         chosen = await _dialled_for(conn, [call.dial_id for call in open_ones.values() if call.dial_id])
@@ -221,13 +223,16 @@ def _outside(call: Call, region: str) -> str:
     return next((number for number in numbers if parse_phone(number, region)), numbers[0])
 
 
-def _settled(known: Mapping[Any, Any], call: Call) -> bool:
+def _settled(known: Mapping[Any, Any], call: Call, region: str) -> bool:
     """A link stands once a person made it, or once the number that it came from is the one it still has."""
     if known["link_manual"]:
         return True
     side = "to_raw" if call.direction == "outbound" else "from_raw"
-    if call.direction == "outbound" and known["to_number"] is None and len(numbers_called(call)) > 1:
-        return False  # the trunk's leg has come since, and with it the number
+    if call.direction == "outbound" and len(numbers_called(call)) > 1:
+        # The trunk's leg may have come since, and with it the number.
+        phone = parse_phone(_outside(call, region), region)
+        if known["to_number"] != (phone.value if phone else None):
+            return False
     was: str = known[side]
     told: str = getattr(call, side)
     return was == told[: _CALL_LENGTHS[side]] and bool(known["direction"] == call.direction)

@@ -251,7 +251,7 @@ class Board:
             # Whoever called the queue to ask has left the other one of the two standing there.
             if not into.is_claim_open:
                 into.drop_claim()
-            into.is_left_waiting = into.answered_at is not None and into.talk_since is None
+            into.is_left_waiting = into.answered_at is not None
             self.say(into, lambda shown: CallOffered(shown, again=True))
 
     def rename(self, channel: LiveChannel, name: str) -> tuple[LiveChannel, LiveChannel] | None:

@@ -208,6 +208,8 @@ class LiveCall:
     transfers: list[Transfer] = field(default_factory=list)
     handover: Handover | None = None
     consultation: Consultation | None = None
+    successor: tuple[LiveChannel, LiveChannel] | None = None
+    """A phone that handed the call over from within an application, and who steps into its place there."""
     parked: LiveChannel | None = None
     """Who is parked."""
     parked_by: str = ""
@@ -339,7 +341,7 @@ class LiveCall:
             return "held"  # put aside by Hub: the client hears music outside of any bridge
         if self.is_claim_open:
             return "connecting"
-        if self.answered_at is not None and not self._is_ringing():
+        if self.answered_at is not None and not self._is_ringing() and not self.is_left_waiting:
             return "talking"  # the moment between the bridge and the hang-up
         if self.dial_id is not None and self.root is not None and self.root.is_up:
             return "connecting"

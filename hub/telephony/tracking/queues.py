@@ -47,7 +47,7 @@ class Queues:
         self._board.touch(call)
         if queue not in self._rules.hub_queues:
             return
-        call.is_left_waiting = call.answered_at is not None and call.talk_since is None
+        call.is_left_waiting = call.answered_at is not None
         self.fail_claim(call, "returned")
         call.drop_claim()
         call.queue = queue

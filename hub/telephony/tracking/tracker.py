@@ -344,6 +344,9 @@ class CallTracker:
         channel.changed()
         self._board.remove(channel)
         self._talk.look_at((channel, *others), now)
+        if call.successor is not None and call.successor[0] is channel is call.queue_channel:
+            # The phone asked in a queue and handed the caller over there: now the caller stands in its place.
+            call.queue_channel = call.successor[1] if call.successor[1].left_at is None else channel
         if channel is call.queue_channel or channel is call.root:
             self._queues.fail_claim(call, "caller_gone")
             if call.in_queue is not None:

@@ -91,6 +91,8 @@ class Transfers:
         first.call.consultation = None
         if frame.get("Result") == "Success":
             self._board.join(first, second, caller, target)
+            if frame.get("DestType") == "App" and caller is not None:
+                first.call.successor = (second, caller)
         transfer = self._note("attended", first, second, to, frame, now)
         call = first.call
         if (
