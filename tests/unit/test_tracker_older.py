@@ -127,3 +127,108 @@ def test_the_channels_of_an_old_asterisk_are_taken_from_its_list() -> None:
     effects = play(frames_of("answered")[-4:], tracker)
     (end,) = ended(effects)
     assert end.outcome == "answered"
+
+
+# Asterisk 1.4, whose manager interface 1.0 has other words again
+
+
+def of_1_4(*lines: str) -> list[dict[str, str]]:
+    """Frames from lines like `Newchannel Channel=SIP/101-1 Uniqueid=1.1`; `_` stands for a blank."""
+    frames = []
+    for line in lines:
+        event, *pairs = line.split()
+        frames.append(
+            {"Event": event} | {k: v.replace("_", " ") for k, _, v in (pair.partition("=") for pair in pairs)}
+        )
+    return frames
+
+
+CALLER = "Channel=SIP/provider-09f1 Uniqueid=1269866053.55"
+ANNA, BORIS = "SIP/101-09f2", "SIP/102-09f3"
+BORN = (
+    f"Newchannel {CALLER} State=Ring CallerIDNum=84951234567 CallerIDName=ROMASHKA",
+    f"Newstate {CALLER} State=Ring CallerID=84951234567 CallerIDName=ROMASHKA",
+)
+RINGS_ANNA = (
+    f"Newchannel Channel={ANNA} Uniqueid=1269866053.56 State=Down CallerIDNum=<unknown> CallerIDName=<unknown>",
+    f"Dial Source=SIP/provider-09f1 Destination={ANNA} CallerID=84951234567 CallerIDName=ROMASHKA "
+    "SrcUniqueID=1269866053.55 DestUniqueID=1269866053.56",
+    f"Newcallerid Channel={ANNA} CallerID=101 CallerIDName=<Unknown> Uniqueid=1269866053.56 CID-CallingPres=0",
+    f"Newstate Channel={ANNA} State=Ringing CallerID=101 CallerIDName=<unknown> Uniqueid=1269866053.56",
+)
+LINKED = (
+    f"Newstate Channel={ANNA} State=Up CallerID=101 CallerIDName=<unknown> Uniqueid=1269866053.56",
+    f"Newstate {CALLER} State=Up CallerID=84951234567 CallerIDName=ROMASHKA",
+    f"Link Channel1=SIP/provider-09f1 Channel2={ANNA} Uniqueid1=1269866053.55 Uniqueid2=1269866053.56 "
+    "CallerID1=84951234567 CallerID2=101",
+)
+UNLINKED = (
+    f"Unlink Channel1=SIP/provider-09f1 Channel2={ANNA} Uniqueid1=1269866053.55 Uniqueid2=1269866053.56 "
+    "CallerID1=84951234567 CallerID2=101",
+)
+GONE_ANNA = (f"Hangup Channel={ANNA} Uniqueid=1269866053.56 Cause=16 Cause-txt=Normal_Clearing",)
+GONE = (f"Hangup {CALLER} Cause=16 Cause-txt=Normal_Clearing",)
+RINGS_BORIS = tuple(line.replace(ANNA, BORIS).replace("3.56", "3.57").replace("=101", "=102") for line in RINGS_ANNA)
+GONE_BORIS = (f"Hangup Channel={BORIS} Uniqueid=1269866053.57 Cause=0 Cause-txt=Unknown",)
+
+
+@pytest.mark.parametrize(
+    ("lines", "outcome", "answered", "results", "talk_s"),
+    [
+        ((*BORN, *RINGS_ANNA, *LINKED, *UNLINKED, *GONE_ANNA, *GONE), "answered", "101", ["answered", "answered"], 1.0),
+        ((*BORN, *RINGS_ANNA, *GONE_ANNA, *GONE), "missed", None, ["cancelled", "no_answer"], 0.0),
+        (
+            (*BORN, *RINGS_ANNA, *RINGS_BORIS, *LINKED, *GONE_BORIS, *UNLINKED, *GONE_ANNA, *GONE),
+            "answered",
+            "101",
+            ["answered", "answered", "no_answer"],
+            2.0,
+        ),
+        (
+            (*BORN, *(line.replace("Cause=16", "Cause=17") for line in (*RINGS_ANNA, *GONE_ANNA)), *GONE),
+            "busy",
+            None,
+            ["cancelled", "busy"],
+            0.0,
+        ),
+        (
+            (
+                *BORN,
+                f"Join {CALLER} CallerID=84951234567 CallerIDName=ROMASHKA Queue=hub-sales Position=1 Count=1",
+                *GONE,
+            ),
+            "abandoned",
+            None,
+            ["cancelled"],
+            0.0,
+        ),
+    ],
+    ids=["answered", "not answered", "ring group", "busy", "queue"],
+)
+def test_an_asterisk_1_4_is_understood(
+    lines: tuple[str, ...], outcome: str, answered: str | None, results: list[str], talk_s: float
+) -> None:
+    effects = play(of_1_4(*lines), CallTracker(RULES))
+    holds_for_every_call(effects)
+    (call,) = ended(effects)
+    assert (call.direction, call.from_raw, call.from_name) == ("inbound", "84951234567", "ROMASHKA")
+    assert (call.outcome, call.answered_extension, call.talk_s) == (outcome, answered, talk_s)
+    assert [leg.result for leg in call.legs] == results
+
+
+def test_hold_and_a_channel_that_is_renamed_are_understood_of_1_4() -> None:
+    tracker = CallTracker(RULES)
+    play(of_1_4(*BORN, *RINGS_ANNA, *LINKED, f"Hold Channel={ANNA} Uniqueid=1269866053.56"), tracker)
+    assert [call.state for call in tracker.open_calls()] == ["held"]
+    play(of_1_4(f"Unhold Channel={ANNA} Uniqueid=1269866053.56"), tracker)
+    assert [call.state for call in tracker.open_calls()] == ["talking"]
+    renamed = f"Rename Oldname={ANNA} Newname=SIP/101-09f9 Uniqueid=1269866053.56"
+    play(of_1_4(renamed), tracker)
+    (call,) = tracker.open_calls()
+    assert "SIP/101-09f9" in [leg.channel for leg in call.legs]
+
+
+def test_an_asterisk_1_4_may_be_listened_to_from_any_event_on() -> None:
+    frames = of_1_4(*BORN, *RINGS_ANNA, *LINKED, *UNLINKED, *GONE_ANNA, *GONE)
+    for start in range(len(frames)):
+        holds_for_every_call(play(frames[start:], CallTracker(RULES)))

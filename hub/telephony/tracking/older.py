@@ -1,4 +1,4 @@
-"""From the words of Asterisk 11 and before to today's. Pure.
+"""From the words of Asterisk 11 and before, down to 1.4, to today's. Pure.
 
 There an event names no Linkedid, a `Dial` is one event in two kinds, and a bridge is a pair without a name. Decides
 which channels belong together, so that the tracker need know only one language. A channel that is about to be
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from hub.telephony.tracking import manager_1_0
+
 Frame = Mapping[str, str]
 Frames = list[dict[str, str]]
 
 MAX_KEPT = 20_000
 
-EVENTS = frozenset(
+EVENTS = manager_1_0.EVENTS | frozenset(
     "Newchannel Newstate NewCallerid LocalBridge Dial Bridge Rename Hangup Hold Join Leave Transfer Pickup ParkedCall "
     "UnParkedCall ParkedCallTimeOut ParkedCallGiveUp MeetmeJoin MeetmeLeave ConfbridgeJoin ConfbridgeLeave UserEvent "
     "AgentCalled HangupRequest SoftHangupRequest".split()
@@ -72,6 +74,7 @@ class Older:
 
     def translate(self, frame: Frame) -> Frames:
         """Return what a frame means in today's words: nothing, one frame or several."""
+        frame = manager_1_0.in_later_words(frame)
         event = frame.get("Event", "")
         if event in _PARKING:
             return self._parking(frame)
