@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import lzma
 import os
 import re
@@ -26,6 +27,7 @@ from pathlib import Path
 from hub.clock import utc_now
 from hub.errors import HubError, NotFound, Refused, Unavailable
 from hub.settings import Pbx, Settings, load
+from hub.telephony.line import link as link_module
 from hub.telephony.line.link import Down, PbxLink, Timing, Up
 from hub.telephony.line.snapshot import DETAILS
 from hub.telephony.replay.masking import Mask
@@ -65,6 +67,8 @@ async def record(arguments: argparse.Namespace) -> int:
     out: Path = arguments.out
     if arguments.max_mb < 1 or (arguments.seconds is not None and arguments.seconds <= 0):
         raise Refused("bad_bound", "--seconds and --max-mb must be above 0")
+    # What the line's own log would say of it, this command says itself.
+    logging.getLogger(link_module.__name__).setLevel(logging.ERROR)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -91,7 +95,8 @@ async def record(arguments: argparse.Namespace) -> int:
         file.write(recorder.mark("end", at=session.now()))
     if not session.was_up:
         await asyncio.to_thread(out.unlink)
-        raise Unavailable("pbx_down", f"PBX {pbx.name}: {session.last_error or 'no answer'}; nothing was recorded")
+        why = "" if session.has_said_why else f"{session.last_error or 'no answer'}; "
+        raise Unavailable("pbx_down", f"PBX {pbx.name}: {why}nothing was recorded")
     why = f"; stopped at {arguments.max_mb} MB (--max-mb)" if recorder.is_full else ""
     sys.stderr.write(f"{out}: {recorder.packets} packets{why}; `hub replay {out}` tells its calls\n")
     return 0
@@ -108,6 +113,8 @@ class _Session:
     began_s: float
     was_up: bool = False
     last_error: str = ""
+    has_said_why: bool = False
+    """The last error has been shown: it is said once, however often the line is tried."""
     trouble: HubError | None = None
 
     def now(self) -> datetime:
@@ -122,16 +129,19 @@ class _Session:
         async for item in link.incoming():
             if isinstance(item, Up):
                 said = "the line is up again" if self.was_up else f"recording PBX {link.pbx.name}; Ctrl+C ends it"
-                self.was_up = True
+                self.was_up, self.last_error, self.has_said_why = True, "", False
                 self._keep(self.recorder.mark("up", at=self.now(), boot=item.boot, asterisk=item.version))
                 await self._ask_state(link)
                 sys.stderr.write(f"{said}\n")
             elif isinstance(item, Down):
-                self.last_error = item.reason
+                if item.reason != self.last_error:
+                    self.last_error, self.has_said_why = item.reason, False
                 self._keep(self.recorder.mark("down", at=self.now(), reason=item.reason))
-                sys.stderr.write(f"{item.reason}\n")
                 if item.auth_refused:
                     self.stop.set()
+                elif not self.has_said_why:
+                    self.has_said_why = True
+                    sys.stderr.write(f"{item.reason}; trying again until Ctrl+C\n")
 
     async def _ask_state(self, link: PbxLink) -> None:
         """Have the PBX list what the service asks for after each sign-in; the tap writes the answers down."""
@@ -217,9 +227,12 @@ async def replay(arguments: argparse.Namespace) -> int:
 
 
 def _told(path: Path, rules: PbxRules) -> Iterator[ToldCall]:
-    machine = Replay(rules)
+    machine, is_stream = Replay(rules), False
     for packet in packets_of(path):
+        is_stream = is_stream or any(key in ("Event", "Hub-Mark") for key, _ in packet.headers)
         yield from machine.feed(packet)
+    if not is_stream:
+        raise Refused("stream_invalid", f"{path}: is no recording: there is not one AMI event in it")
     yield from machine.close()
 
 

@@ -16,6 +16,7 @@ from tests.testbed.asterisk import Asterisk, running_asterisk
 from tests.testbed.hub import HUB, clean_environment, run_command
 from tests.testbed.record import HUNG_UP, IN_TALK, JOINED, Ami
 from tests.testbed.sipp import caller, phone
+from tests.testbed.valkey import free_port
 from tests.testbed.waiting import wait_for
 
 
@@ -143,6 +144,7 @@ async def test_nothing_is_overwritten_and_nothing_left_where_the_pbx_refuses(tmp
         code, _, err = await run_command("record", "--config", str(config), str(out))
         assert (code, out.exists()) == (1, False)
         assert "refused the sign-in" in err and "wrong" not in err
+        assert err.count("\n") == 1, "said once"
         out.write_text("precious")
         code, _, err = await run_command("record", "--config", str(config), str(out))
         assert (code, err, out.read_text()) == (
@@ -153,6 +155,29 @@ async def test_nothing_is_overwritten_and_nothing_left_where_the_pbx_refuses(tmp
         os.symlink(tmp_path / "elsewhere", tmp_path / "link")
         code, _, err = await run_command("record", "--config", str(config), str(tmp_path / "link"))
         assert (code, (tmp_path / "elsewhere").exists()) == (1, False)
+
+
+async def test_a_pbx_that_is_not_there_is_said_once_however_often_it_is_tried(tmp_path: Path) -> None:
+    out, config = tmp_path / "out.txt", write_config(tmp_path, free_port(), "secret")
+    code, _, err = await run_command("record", "--config", str(config), "--seconds", "4", str(out))
+    waiting, last = err.splitlines()
+    assert (code, out.exists()) == (1, False)
+    assert waiting.endswith("; trying again until Ctrl+C")
+    assert last == "hub: PBX office: nothing was recorded"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"Dear Hub,\n\nthe call at ten: it was told wrong.\n", b"[general]\nenabled = yes\n",
+     b"\x89PNG\r\n\x1a\n" * 99, b"Response: Success\r\nMessage: Authentication accepted\r\n\r\n",
+     b'{"Event": "Newchannel"}\n'],
+    ids=["empty", "letter", "configuration", "picture", "answers only", "JSON"],
+)  # fmt: skip
+async def test_a_file_that_is_no_recording_says_so_in_one_line(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "x.txt"
+    file.write_bytes(content)
+    code, told, err = await run_command("replay", str(file))
+    assert (code, told, err) == (1, "", f"hub: {file}: is no recording: there is not one AMI event in it\n")
 
 
 async def test_a_recording_ends_by_its_time_and_by_its_size(tmp_path: Path) -> None:
