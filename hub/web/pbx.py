@@ -1,4 +1,4 @@
-"""The question that the dialplan asks before it puts a caller into a queue: one POST, one line of text back.
+"""What the dialplan asks of a caller, by one POST with one line of text back: where they go, and how they are called.
 
 Knows the PBX by the secret in the body and nothing else of the web: no session, no cookie, no JSON. Invariants: the
 secret is compared in constant time before the database is touched; an answer takes less than the 300 ms after which
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from urllib.parse import parse_qsl
@@ -19,6 +20,7 @@ from aiohttp import web
 from hub.errors import Refused, Unavailable
 from hub.settings import Pbx
 from hub.store.attempts import Limit, LocalAttempts, Try
+from hub.telephony.routing import caller_name
 from hub.telephony.routing.route_facts import Question, gather
 from hub.telephony.routing.routing import answer_line, decide
 from hub.web.client_address import network_of
@@ -29,6 +31,7 @@ from hub.web.visit import Services, Visit, read_body
 log = logging.getLogger(__name__)
 
 PATH = "/pbx/route"
+NAME_PATH = "/pbx/name"
 MAX_BODY_BYTES = 2048
 MAX_FIELDS = 12
 DEADLINE_S = 0.28
@@ -48,7 +51,20 @@ class Questions:
 QUESTIONS: web.AppKey[Questions] = web.AppKey("pbx_questions", Questions)
 
 
+Answer = Callable[[Visit, Pbx, dict[str, str]], Awaitable[str]]
+
+
 async def route(visit: Visit) -> web.StreamResponse:
+    """Say where a caller goes."""
+    return await _answered(visit, _route_of)
+
+
+async def name(visit: Visit) -> web.StreamResponse:
+    """Say what the display of the phone that is rung for a caller shows."""
+    return await _answered(visit, _name_of)
+
+
+async def _answered(visit: Visit, answer: Answer) -> web.StreamResponse:
     questions = visit.request.app[QUESTIONS]
     try:
         asked = _read_form(await read_body(visit.request, at_most=MAX_BODY_BYTES))
@@ -62,15 +78,28 @@ async def route(visit: Visit) -> web.StreamResponse:
     questions.open += 1
     try:
         async with asyncio.timeout(DEADLINE_S):
-            return _text(await _answer(visit, pbx, asked))
+            return _text(await answer(visit, pbx, asked))
     except (Unavailable, TimeoutError) as error:
-        log.warning("pbx %s: a caller was routed by the dialplan's defaults: %s", pbx.name, error or "too slow")
+        log.warning("pbx %s: the dialplan went on without an answer: %s", pbx.name, error or "too slow")
         return _text("not now", status=503)
     finally:
         questions.open -= 1
 
 
-async def _answer(visit: Visit, pbx: Pbx, asked: dict[str, str]) -> str:
+async def _name_of(visit: Visit, pbx: Pbx, asked: dict[str, str]) -> str:
+    async with visit.db.read() as conn:
+        found = await caller_name.caller_name(
+            conn,
+            visit.services.linker,
+            place_of(pbx),
+            number=asked.get("from", "")[:40],
+            presentation=asked.get("pres", "")[:40],
+            linked_id=asked.get("call", "")[:150],
+        )
+    return caller_name.answer_line(found)
+
+
+async def _route_of(visit: Visit, pbx: Pbx, asked: dict[str, str]) -> str:
     question = Question(asked.get("from", "")[:40], asked.get("queue", "")[:63], asked.get("pres", "")[:40])
     async with visit.db.read() as conn:
         facts = await gather(conn, visit.services.linker, place_of(pbx), question, now=visit.now)
@@ -110,4 +139,7 @@ def _text(text: str, *, status: int = 200) -> web.Response:
     return web.Response(text=text + "\n", status=status, content_type="text/plain")
 
 
-ROUTES = (Route("POST", PATH, route, "anyone", "nothing"),)
+ROUTES = (
+    Route("POST", PATH, route, "anyone", "nothing"),
+    Route("POST", NAME_PATH, name, "anyone", "nothing"),
+)

@@ -12,12 +12,14 @@ import pytest
 import sqlalchemy as sa
 
 from hub.clock import utc_now
-from hub.crm import blocking, people
+from hub.crm import blocking, clients, people
 from hub.settings import HubSection, Pbx, PbxTeam, Secret, Settings
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
+from hub.telephony.models import calls
 from hub.web import pbx as question
 from tests.testbed.site import Site, running_site
+from tests.testbed.talk import waiting_call
 
 OFFICE, BRANCH = "the word of the office, long enough", "the word of the branch, long enough"
 PLAIN = "hub:open:-:0:-:0:fallback:no:end"
@@ -43,12 +45,14 @@ async def site(db: Database, blobs: BlobStore) -> AsyncIterator[Site]:
         yield running
 
 
-async def ask(site: Site, body: bytes | str | dict[str, str] = b"", **headers: str) -> tuple[int, str]:
+async def ask(
+    site: Site, body: bytes | str | dict[str, str] = b"", path: str = "/pbx/route", **headers: str
+) -> tuple[int, str]:
     browser = await site.browser(None)
     data = urlencode(body) if isinstance(body, dict) else body
     headers = {"Content-Type": "application/x-www-form-urlencoded", **headers}
     while True:
-        async with browser.post("/pbx/route", data=data, headers=headers) as answer:
+        async with browser.post(path, data=data, headers=headers) as answer:
             # On a machine that is busy otherwise 280 ms may be too little: that is said, and not what is tried here.
             if answer.status != 503:
                 return answer.status, (await answer.text()).rstrip("\n")
@@ -64,6 +68,26 @@ async def test_the_right_word_is_answered_in_one_line_of_text(site: Site) -> Non
     browser = await site.browser(None)
     async with browser.post("/pbx/route", data=words()) as answer:
         assert answer.headers["Content-Type"].startswith("text/plain") and "Set-Cookie" not in answer.headers
+
+
+async def test_a_callers_name_is_told_to_who_has_the_right_word(site: Site) -> None:
+    boss = await site.api("boss")
+    async with boss.post("clients", json={"name": 'A:B "<x>"\u202e, ООО', "phones": ["84957654321"]}) as made:
+        assert made.status == 201, await made.text()
+    name = "hub:A%3AB%20x%20%2C%20%D0%9E%D0%9E%D0%9E:end"
+    assert await ask(site, words(**{"from": "84957654321"}), "/pbx/name") == (200, name)
+    for hidden in ({"from": "84957654321", "pres": "prohib_passed_screen"}, {"from": "84950000009"}, {"from": ""}):
+        assert await ask(site, words(**hidden), "/pbx/name") == (200, "hub::end"), hidden
+
+
+async def test_a_callers_name_is_that_of_the_client_whom_the_call_was_linked_to(site: Site) -> None:
+    _, _, call = await waiting_call(site.db, number="84957654321")
+    async with site.db.begin() as conn:
+        client_id = await clients.create(conn, None, kind="organisation", name="Linked by hand", now=utc_now())
+        await conn.execute(sa.update(calls).where(calls.c.linked_id == call.linked_id).values(client_id=client_id))
+    for pbx, secret, told in (("office", OFFICE, "Linked%20by%20hand"), ("branch", BRANCH, "")):
+        asked = words(call=call.linked_id, pbx=pbx, secret=secret, **{"from": "84957654321"})
+        assert await ask(site, asked, "/pbx/name") == (200, f"hub:{told}:end")
 
 
 @pytest.mark.parametrize(
@@ -87,7 +111,8 @@ async def test_the_right_word_is_answered_in_one_line_of_text(site: Site) -> Non
 )
 async def test_without_the_pbxs_own_word_nobody_learns_anything(site: Site, changed: dict[str, str]) -> None:
     body = urlencode(words(**changed), errors="surrogateescape")
-    assert await ask(site, body) == (403, "who are you?")
+    for path in ("/pbx/route", "/pbx/name"):
+        assert await ask(site, body, path) == (403, "who are you?")
 
 
 async def test_neither_a_session_nor_a_token_of_an_administrator_opens_it(site: Site) -> None:

@@ -49,6 +49,7 @@ PUBLIC = {
     ("POST", "/pbx/route"): 403,
     ("GET", "/reset/{token}"): 404,
     ("POST", "/reset"): 404,
+    ("POST", "/pbx/name"): 403,
     ("GET", "/api/v1/openapi.json"): 200,
 }
 

@@ -20,7 +20,7 @@ import pytest
 import pytest_asyncio
 
 from tests.testbed.asterisk import Asterisk, running_asterisk
-from tests.testbed.record import HUNG_UP, IN_TALK, JOINED, Ami
+from tests.testbed.record import CLAIM, HUNG_UP, IN_TALK, JOINED, OTHER_CLAIM, Ami
 from tests.testbed.sipp import SippCall, caller, phone
 from tests.testbed.valkey import free_port
 from tests.testbed.waiting import wait_for
@@ -40,6 +40,9 @@ class ScriptedHub:
     hang: bool = False
     drip: bool = False
     asked: list[dict[str, str]] = field(default_factory=list)
+    name: bytes | None = None
+    """What it answers to who a caller is; None: as `answer`."""
+    asked_name: list[dict[str, str]] = field(default_factory=list)
     server: asyncio.Server | None = None
 
     async def open(self) -> None:
@@ -55,14 +58,16 @@ class ScriptedHub:
         head = await reader.readuntil(b"\r\n\r\n")
         length = next(int(h.split(b":")[1]) for h in head.lower().split(b"\r\n") if h.startswith(b"content-length"))
         fields = parse_qs((await reader.readexactly(length)).decode(), keep_blank_values=True)
-        self.asked.append({name: values[0] for name, values in fields.items()})
+        is_name = head.startswith(b"POST /pbx/name ")
+        (self.asked_name if is_name else self.asked).append({name: values[0] for name, values in fields.items()})
+        answer = self.name if is_name and self.name is not None else self.answer
         try:
             if self.hang:
                 await reader.read()
             elif self.raw:
-                writer.write(self.answer)
+                writer.write(answer)
             else:
-                body = self.answer + b"\n"
+                body = answer + b"\n"
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body))
                 for piece in [body[i : i + 1] for i in range(len(body))] if self.drip else [body]:
                     writer.write(piece)
@@ -88,6 +93,8 @@ class Pbx:
         for name, value in behaviour.items():
             setattr(self.hub, name, value)
         self.hub.asked.clear()
+        self.hub.asked_name.clear()
+        self.hub.name = None
         await self.hub.open()
         ami = await Ami.open(self.asterisk)
         try:
@@ -322,6 +329,92 @@ async def test_with_hub_hanging_the_caller_waits_300_ms_and_no_longer(pbx: Pbx, 
             await ami.count(HUNG_UP, 1)
         assert said(ami) == ["HubWaiting", "in hub-sales"]
         assert 0.25 < seconds_until(ami, WAITING) < 0.5
+
+
+def display(one: SippCall) -> str:
+    """What the INVITE that a phone got makes it show: the From header's address, as written."""
+    found = re.search(r"^From: (.*);tag", one.received(), re.MULTILINE)
+    assert found
+    return found[1]
+
+
+OPEN_ROUTE = "hub:open:-:0:-:0:fallback:no:end"
+HOSTILE_NAMES = [
+    b"",
+    b"hub::end",
+    b"hub:%D0%A0",
+    b"hub:A%0D%0AX-Evil%3A 1:end",
+    b"hub:A%22%20%3Csip%3A900%40evil%3E:end",
+    b"hub:A%5C:end",
+    b"hub:A%C2%85B:end",
+    b"hub:A%1:end",
+    b"hub:A%ZZ:end",
+    b"hub:" + b"A" * 501 + b":end",
+    b"x" * 100_000,
+    b"hub:A:end:hub:B:end",
+]
+
+
+async def test_a_phone_that_is_rung_for_a_client_shows_the_name_that_hub_says(pbx: Pbx) -> None:
+    name = "%D0%A0%D0%BE%D0%BC%D0%B0%D1%88%D0%BA%D0%B0%2C%20A%26B%20%24%7BHUB%5FRING%7D%3F%3A"
+    async with pbx.listening("hub:open:101:1:-:0:fallback:no:end") as ami:
+        pbx.hub.name = f"hub:{name}:end".encode()
+        async with phone(pbx.asterisk, "101", "no_answer") as own, phone(pbx.asterisk, "102", talk_ms=300) as other:
+            async with caller(pbx.asterisk, "84951234567", name="SOMEBODY"):
+                await ami.count(JOINED, 1)
+                await ami.take("102")
+                await ami.count(HUNG_UP, 3)
+            shown = '"Ромашка, A&B ${HUB_RING}?:" <sip:84951234567@127.0.0.1>'
+            assert (display(own), display(other)) == (shown, shown)
+    assert [(one["from"], one["pbx"], one["secret"]) for one in pbx.hub.asked_name] == [
+        ("84951234567", "office", SECRET)
+    ] * 2
+    assert {one["call"] for one in pbx.hub.asked_name} == {ami.header(JOINED, b"Linkedid")}
+
+
+@pytest.mark.parametrize("answer", HOSTILE_NAMES, ids=range(len(HOSTILE_NAMES)))
+async def test_a_name_that_is_none_leaves_the_number_and_puts_nothing_into_the_header(pbx: Pbx, answer: bytes) -> None:
+    async with pbx.listening(OPEN_ROUTE) as ami:
+        pbx.hub.name = answer
+        async with phone(pbx.asterisk, "101", talk_ms=200) as own, caller(pbx.asterisk, "84951234567"):
+            await ami.count(JOINED, 1)
+            await ami.take("101")
+            await ami.count(HUNG_UP, 2)
+            assert display(own) in ("<sip:84951234567@127.0.0.1>", '"84951234567" <sip:84951234567@127.0.0.1>')
+            assert "Evil" not in own.received()
+
+
+@pytest.mark.parametrize(("is_open", "at_most_s"), [(False, 0.25), (True, 0.6)], ids=["dead", "hanging"])
+async def test_without_a_name_in_time_the_phone_rings_with_the_number(
+    pbx: Pbx, is_open: bool, at_most_s: float
+) -> None:
+    async with pbx.listening(OPEN_ROUTE) as ami, phone(pbx.asterisk, "101", "no_answer") as own:
+        async with caller(pbx.asterisk, "84951234567") as client:
+            await ami.count(JOINED, 1)
+            pbx.hub.hang = True
+            if not is_open:
+                await pbx.hub.close()
+            for claim in (CLAIM, OTHER_CLAIM):
+                began = ami.stream.count(b"HubClaimStarted")
+                await ami.take("101", claim)
+                await ami.count(b"HubClaimStarted", began + 1)
+                await ami.count(b"Event: DialBegin", began + 1)
+                await ami.count(JOINED, began + 2)
+            await client.hang_up()
+            await ami.count(HUNG_UP, 3)
+        assert own.received().count("<sip:84951234567@127.0.0.1>;tag") >= 1
+        first = frame_time(ami, b"Event: DialBegin", 0) - frame_time(ami, b"UserEvent: HubClaimStarted", 0)
+        second = frame_time(ami, b"Event: DialBegin", 1) - frame_time(ami, b"UserEvent: HubClaimStarted", 1)
+        assert first < at_most_s, "300 ms and no longer"
+        assert second < 0.25, "a Hub that was silent is not waited for again"
+        assert len(pbx.hub.asked_name) == is_open
+
+
+def frame_time(ami: Ami, event: bytes, nth: int) -> float:
+    frame = [frame for frame in ami.stream.split(b"\r\n\r\n") if event in frame][nth]
+    found = re.search(rb"Timestamp: ([0-9.]+)", frame)
+    assert found
+    return float(found[1])
 
 
 GARBAGE: list[bytes] = [

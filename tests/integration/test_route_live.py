@@ -181,3 +181,17 @@ async def test_rules_said_on_the_page_are_what_callers_meet_and_hub_hears_what_b
     async with (await office.site.browser("boss")).get("/calls") as answer:
         assert "badge--bad" in await answer.text()
     ami.close()
+
+
+async def test_the_clients_name_stands_on_the_phone_of_who_takes_the_call(office: Office) -> None:
+    asterisk = office.asterisk
+    async with office.api.post("clients", json={"name": 'ООО "Лютик" <Юг>', "phones": ["84957654321"]}) as made:
+        assert made.status == 201
+    for number, shown in (("84957654321", '"ООО Лютик Юг"'), (CLIENT, '"Ромашка"')):
+        async with phone(asterisk, "101", talk_ms=300) as desk, caller(asterisk, number, name="WRONG NAME"):
+            (item,) = await office.items(kind="call", state="waiting")
+            anna = await office.site.api("anna")
+            async with anna.post(f"calls/{item['ref']}/take", json={}) as answer:
+                assert answer.status in (200, 202), await answer.text()
+            await office.call(f"+7{number[1:]}", state="ended", outcome="answered")
+            assert f"From: {shown} <sip:{number}@" in desk.received()
