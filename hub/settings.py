@@ -25,6 +25,9 @@ Network = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$")
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 
 
+_DIAL_FORMAT = re.compile(r"e164|digits|national|subscriber|[0-9]{1,6}\{(digits|national|subscriber)\}")
+
+
 class Secret(str):
     """A string that hides itself: `repr` and format print `***`; `reveal()` gives the text."""
 
@@ -115,6 +118,13 @@ class Pbx(_Section, frozen=True, kw_only=True):
     dial_countries: tuple[Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")], ...] = ()
     """Where click-to-call and transfers may go, e.g. ["RU", "KZ"]; empty is everywhere. Premium numbers never."""
     region: Annotated[str, msgspec.Meta(pattern="^([A-Z]{2})?$")] = ""
+    dial_format: str = "e164"
+    """How the outbound routes want a number: e164 +7495…, digits 7495…, national 8495… and 810…, subscriber 495…, or
+    digits before one of these: 9{national}."""
+    dial_letters: Literal["refuse", "keypad"] = "refuse"
+    """What happens to a number with letters, 1-800-FLOWERS: refused, or read off a telephone's keys."""
+    emergency_numbers: tuple[Annotated[str, msgspec.Meta(pattern="^[0-9]{2,6}$")], ...] = ()
+    """Numbers that Hub never calls and says so; empty: those of the region, and 112 and 911."""
     recordings_dir: str = ""
     """Where MixMonitor's files lie, as this machine sees it: absolute. Or else:"""
     recordings_url: str = ""
@@ -351,6 +361,12 @@ def _check(settings: Settings) -> None:
     for i, pbx in enumerate(settings.pbx):
         _check_recordings(pbx, f"pbx[{i}]")
         _check_cdr(pbx, f"pbx[{i}]")
+        if not _DIAL_FORMAT.fullmatch(pbx.dial_format):
+            message = (
+                f'{pbx.dial_format!r} is no form of a number: write "e164", "digits", "national" or "subscriber", or '
+                'digits before one of the last three in braces: "9{national}"'
+            )
+            raise ConfigError("config_invalid", f"pbx[{i}].dial_format: {message}")
         if 0 < len(pbx.dialplan_secret) < 16:
             raise ConfigError("config_invalid", f"pbx[{i}].dialplan_secret: must have at least 16 characters")
     for i, box in enumerate(settings.mailbox):

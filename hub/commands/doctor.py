@@ -196,7 +196,7 @@ async def _redis(settings: Settings) -> list[Finding]:
 
 async def _pbx(pbx: Pbx, settings: Settings, owners: dict[str, str]) -> list[Finding]:
     place = f"pbx {pbx.name}"
-    findings = list(judge(pbx, await look(pbx, owners)))
+    findings = list(judge(pbx, await look(pbx, owners, region=pbx.region or settings.hub.default_region)))
     recordings = [
         Finding("bad" if one.is_error else "warn", place, shown(one.problem, max_chars=400), one.mend)
         for one in await recording_check.check(pbx)

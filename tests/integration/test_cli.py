@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.testbed.hub import PASSWORD, run_command, running_hub
+from tests.testbed.hub import HUB, PASSWORD, Hub, clean_environment, run_command, running_hub
 from tests.testbed.valkey import free_port
+from tests.testbed.waiting import wait_for
 
 
 @pytest.mark.parametrize(
@@ -37,6 +40,24 @@ async def test_a_database_that_does_not_answer_is_named_with_its_host(tmp_path: 
     assert "hub.database" in err.splitlines()[-1]
     assert "127.0.0.1" in err
     assert "Traceback" not in err
+
+
+async def test_the_example_configuration_starts_as_it_is(tmp_path: Path) -> None:
+    shutil.copy(Path("config/hub.example.toml"), tmp_path / "hub.toml")
+    port = free_port()
+    hub = Hub(tmp_path, tmp_path / "hub.toml", port, tmp_path / "hub.log")
+    # As a newcomer does, in a folder of their own; only the port is another, so that tests can run side by side.
+    environment = clean_environment() | {"HUB_WEB__PORT": str(port)}
+    with hub.log.open("wb") as log:
+        hub.process = await asyncio.create_subprocess_exec(
+            *HUB, "serve", "--config", "hub.toml", cwd=tmp_path, env=environment, stdout=log, stderr=log
+        )
+    try:
+        await wait_for(hub.is_ready, what="Hub answers", deadline_s=30)
+        assert (tmp_path / "var" / "hub.db").exists()
+    finally:
+        await hub.stop()
+    assert "Traceback" not in hub.log.read_text()
 
 
 async def test_a_missing_file_is_named() -> None:

@@ -305,3 +305,50 @@ async def test_what_the_snippet_prints_makes_an_asterisk_that_the_doctor_finds_n
             assert (code, told["ok"], {one["level"] for one in told["findings"]}) == (0, True, {"ok"}), out + err
         assert (await cli(asterisk, "dialplan show 74950000100@from-trunk")).count("Goto(hub-in,after-sales,1)") == 1
         assert (SHIPPED / "extensions_hub.conf").read_text() == (etc / "extensions_hub.conf").read_text()
+
+
+async def test_a_freepbx_set_up_by_the_snippet_is_well_and_a_route_in_another_form_is_told(tmp_path: Path) -> None:
+    async with running_asterisk(is_freepbx=True) as asterisk:
+        names = (
+            f'[[pbx]]\nname = "office"\nport = {asterisk.ami_port}\nusername = "hub"\nsecret = "{asterisk.SECRET}"\n'
+            'dial_format = "national"\nown_numbers = ["+7 495 000-01-00"]\n'
+            '[[pbx.team]]\nqueue = "hub-sales"\nteam = "sales"\n'
+        )
+        async with running_hub(tmp_path, names) as hub:
+            hub.config.chmod(0o600)
+            words = ("--config", str(hub.config), "--fallback", "101,102", "--freepbx")
+            code, text, err = await run_command("pbx", "snippet", *words)
+            assert code == 0, err
+            etc = asterisk.home / "etc"
+            for name in ("manager_hub.conf", "queues_hub.conf"):
+                (etc / name).unlink()
+            routes = etc / "extensions_freepbx.conf"
+            only_eight = routes.read_text().replace("exten => _[78]XXXXXXXXXX,1,", "exten => _8XXXXXXXXXX,1,")
+            routes.write_text(only_eight)
+            # What FreePBX writes itself, and an operator leaves alone.
+            main = {
+                "manager.conf": f"[general]\nenabled = yes\nport = {asterisk.ami_port}\nbindaddr = 127.0.0.1\n"
+                "#include manager_custom.conf\n",
+                "queues.conf": "[general]\n#include queues_custom.conf\n",
+                "extensions.conf": "[general]\n[globals]\nTESTBED_RING = 4\n#include globals_custom.conf\n"
+                "#include extensions_freepbx.conf\n#include extensions_custom.conf\n",
+                "manager_hub_secret.conf": f"secret = {asterisk.SECRET}\n",
+            }
+            for name, content in main.items():
+                (etc / name).write_text(content)
+            for part in text.split("; ==> ")[1:]:
+                file, _, lines = part.partition("\n")
+                if (name := file.split(" ")[0]).endswith("_custom.conf"):
+                    (etc / name).write_text(lines)
+            await asterisk.restart()
+            await hub.add_user("anna@hub.test", "Анна", "manager", ["sales"], "101")
+            code, out, err = await run_command("doctor", "--config", str(hub.config), "--json")
+            told = json.loads(out)
+            assert (code, {one["level"] for one in told["findings"]}) == (0, {"ok"}), out + err
+            route = "a number outside is dialled as 84950000000, and from-internal has a route for that"
+            assert route in [one["text"] for one in told["findings"]]
+
+            hub.config.write_text(hub.config.read_text().replace('"national"', '"e164"'))
+            code, out, err = await run_command("doctor", "--config", str(hub.config), "--json")
+            (bad,) = [one for one in json.loads(out)["findings"] if one["level"] != "ok"]
+            assert bad["text"] == "a number outside is dialled as 74950000000, and from-internal has no route for that"

@@ -245,7 +245,7 @@ class Asterisk:
             "exten => _[a-zA-Z0-9]!,1,Dial(PJSIP/101&PJSIP/102,20,m)\n same => n,Hangup()\n"
             "exten => h,1,Hangup()\n"
             "#include extensions_hub.conf\n#include extensions_testbed.conf\n"
-            "#include extensions_freepbx.conf\n"
+            + ("#include extensions_freepbx.conf\n" if self._is_freepbx else "")
         )
 
     def _endpoints(self) -> str:

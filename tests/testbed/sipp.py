@@ -23,7 +23,7 @@ from tests.testbed.waiting import wait_for
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 WAYS: tuple[Literal["received", "sent"], ...] = ("received", "sent")
-Behaviour = Literal["answer", "busy", "reject", "no_answer", "forward", "late"]
+Behaviour = Literal["answer", "busy", "reject", "no_answer", "forward", "late", "keys"]
 
 
 @dataclass

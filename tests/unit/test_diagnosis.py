@@ -13,7 +13,7 @@ import pytest
 
 from hub.settings import Pbx, PbxTeam, Secret
 from hub.telephony.doctor.diagnosis import judge
-from hub.telephony.doctor.doctor import look
+from hub.telephony.doctor.doctor import look, sent_on
 from hub.telephony.doctor.seen import Finding, HttpSeen, PhoneSeen, ProbeSeen, QueueSeen, Seen, exit_code, in_words
 from hub.telephony.doctor.shipped import DIALPLAN_VERSION, FILTERED
 from hub.telephony.doctor.snippet import snippet
@@ -164,13 +164,133 @@ def test_the_snippet_for_freepbx_goes_into_the_files_that_freepbx_leaves_alone()
         "extensions_custom.conf",
     ]  # fmt: skip
     assert "HUB_URL = http://127.0.0.1:8080" in text
-    assert "[general]" not in text and "[globals]" not in text
+    assert "[general](+)\ntimestampevents = yes\n" in text and "[globals]" not in text
+    assert "eventfilter = !Event: VarSet" in text and "eventfilter(" not in text, "the form that every version reads"
     assert "s3cret-word" not in text
     assert "HUB_PHONE_TECH = SIP" in text and "HUB_PBX = branch" in text
     assert "permit = 10.0.0.2/255.255.255.255" in text
     assert "Goto(from-internal,${FILTER(0-9,${EXTEN})},1)" in text
     assert "Dial(SIP/200&SIP/201,60,m)" in text
     assert "Custom Destinations: hub-in,sales,1, hub-in,support,1" in text
+
+
+def test_the_snippet_for_freepbx_says_what_its_operator_must_know_and_what_to_see() -> None:
+    pbx = msgspec.structs.replace(PBX, dial_format="national")
+    text = snippet(pbx, our_address="10.0.0.2", region="RU", trunk="trunk", fallback=["101"], freepbx=True)
+    for words in (
+        "core show version",
+        "Connectivity, Firewall, Networks: 10.0.0.2 as Trusted",
+        "now national: 84950000000",
+        "HUB_SECOND_PREFIX = 99",
+        "HUB_RING = 20   ; seconds that a manager's phone rings: 1 to 180",
+        "fwconsole reload",
+        "manager show user hub",
+        "queue show hub-sales",
+        "dialplan show hub-in",
+        "module show like curl",
+        "dialplan show 84950000000@from-internal",
+    ):
+        assert words in text, words
+
+
+@pytest.mark.parametrize(
+    ("version", "is_new"),
+    [
+        ("22.10.1+dfsg", True),
+        ("22.1.0", True),
+        ("22.0.0", False),
+        ("21.6.0", True),
+        ("21.5.0", False),
+        ("20.11.0", True),
+        ("20.9.3", False),
+        ("18.26.1", False),
+        ("16.30.0", False),
+        ("certified/20.7-cert4", False),
+        ("23.0.0", True),
+        ("AMI ?", False),
+        ("", False),
+    ],
+)
+def test_the_event_filter_is_told_in_the_form_that_the_version_reads(version: str, is_new: bool) -> None:
+    seen = healthy()
+    seen.version, seen.probe = (
+        version,
+        ProbeSeen(answered=True, said_so=True, music=True, has_timestamps=True, unwanted={"VarSet": 3}),
+    )
+    (finding,) = wrong(seen)
+    line = "eventfilter(action(exclude),name(VarSet)) =" if is_new else "eventfilter = !Event: VarSet"
+    assert finding.mend.endswith(f"· {line}")
+
+
+@pytest.mark.parametrize(
+    ("ring", "level", "text"),
+    [
+        ("20", "ok", "rings for 20 s"),
+        ("90", "ok", "rings for 90 s"),
+        ("600", "warn", "phones ring for 180 s, which is the most"),
+        ("2", "warn", "within 2 s"),
+        ("soon", "warn", "is no number of seconds: phones ring for 20"),
+        ("0", "warn", "is no number of seconds"),
+        ("²", "warn", "is no number of seconds"),
+    ],
+)
+def test_how_long_a_phone_rings_is_judged(ring: str, level: str, text: str) -> None:
+    seen = healthy()
+    seen.variables["HUB_RING"] = ring
+    (finding,) = [one for one in judge(PBX, seen) if "ring" in one.text.lower()]
+    assert (finding.level, text in finding.text) == (level, True), finding
+
+
+def test_a_long_ring_under_a_former_dialplan_is_told_for_what_it_does() -> None:
+    seen = healthy()
+    seen.contexts["hub-version"] = frozenset({"2"})
+    seen.variables["HUB_RING"] = "60"
+    assert any("after 45 s a call is offered again" in one.text for one in wrong(seen) if one.level == "bad")
+    seen.variables["HUB_RING"] = "30"
+    assert not any("offered again" in one.text for one in wrong(seen))
+
+
+def test_a_number_without_a_route_is_told_with_the_command_that_shows_it() -> None:
+    seen = healthy()
+    seen.dialled = "+74950000000"
+    seen.route = ("from-internal", "74950000000", False)
+    (finding,) = wrong(seen)
+    assert finding.text == "a number outside is dialled as 74950000000, and from-internal has no route for that"
+    assert "pbx.dial_format" in finding.mend and "dialplan show 74950000000@from-internal" in finding.mend
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("${FILTER(0-9,${EXTEN})}", "74950000000"),
+        ("${EXTEN}", "+74950000000"),
+        ("8${EXTEN:2}", "84950000000"),
+        ("810${EXTEN:1}", "81074950000000"),
+        ("9${FILTER(0-9,${EXTEN:2})}", "94950000000"),
+        ("${SHELL(rm)}", None),
+        ("${EXTEN:-4}", None),
+        ("s", None),
+    ],
+)
+def test_what_a_route_makes_of_a_number_is_worked_out_where_it_is_plain(written: str, sent: str | None) -> None:
+    assert sent_on(written, "+74950000000") == sent
+
+
+def test_on_freepbx_every_line_goes_into_a_file_that_is_the_operators() -> None:
+    seen = healthy()
+    seen.is_freepbx = True
+    seen.contexts = {}
+    seen.queues = {}
+    seen.probe = ProbeSeen(answered=True, said_so=True)
+    seen.manager = {"read": "all"}
+    mends = " ".join(one.mend for one in wrong(seen))
+    assert not re.search(r"(?<!_custom)(?<!_hub)\b(manager|extensions|queues|musiconhold)\.conf", mends), mends
+    for words in (
+        "manager_custom.conf, [general](+):  timestampevents = yes",
+        "extensions_custom.conf",
+        "queues_custom",
+    ):
+        assert words in mends
 
 
 # Peers that are no PBX, or a bad one

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from hub.errors import ConfigError
-from hub.settings import Mailbox, Pbx, Secret, Settings, load
+from hub.settings import HubSection, Mailbox, Pbx, Secret, Settings, WebSection, load
 
 MAILBOX = """
 [[mailbox]]
@@ -110,14 +110,29 @@ def test_a_secret_compares_and_hides() -> None:
     assert (str(Secret("a")), str(Secret(""))) == ("***", "")
 
 
-def test_the_example_names_every_key_and_loads(tmp_path: Path) -> None:
-    example = Path("config/hub.example.toml").read_text("utf-8")
+def test_the_example_loads_as_it_is_and_needs_no_other_file(tmp_path: Path) -> None:
+    settings = load(written(tmp_path, Path("config/hub.example.toml").read_text("utf-8")), {})
+    assert (settings.pbx, settings.mailbox) == ((), ())
+
+
+def test_the_example_names_every_key_and_loads_with_every_section_in_use(tmp_path: Path) -> None:
+    example = re.sub(r"(?m)^#(?=[\[A-Za-z])", "", Path("config/hub.example.toml").read_text("utf-8"))
     for name in ("ami.secret", "sales.secret", "dialplan.secret"):
         (tmp_path / name).write_text("a word of sixteen or more")
-    load(written(tmp_path, example), {})
-    for section in (Settings, Pbx, Mailbox):
+    settings = load(written(tmp_path, example), {})
+    assert (len(settings.pbx), len(settings.mailbox), len(settings.pbx[0].team)) == (1, 1, 1)
+    for section in (Settings, HubSection, WebSection, Pbx, Mailbox):
         for field in msgspec.structs.fields(section):
             if not (field.name.endswith("secret") or field.name == "password"):
                 assert re.search(rf"\b{field.name}\b", example), (
                     f"{section.__name__}.{field.name} is not in the example"
                 )
+
+
+@pytest.mark.parametrize(
+    "form", ["", "E164", "9{e164}", "{national}", "9national", "9{}", "8XXXXXXXXXX", "9{national},1"]
+)
+def test_a_form_of_numbers_that_is_none_is_refused_with_those_that_are(tmp_path: Path, form: str) -> None:
+    text = f"[[pbx]]\nname = 'a'\nusername = 'h'\ndial_format = '{form}'\n"
+    with pytest.raises(ConfigError, match=r'pbx\[0\].dial_format: .* no form of a number: write "e164", "digits"'):
+        load(written(tmp_path, text), {})

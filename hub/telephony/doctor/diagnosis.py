@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from hub.guard import shown
 from hub.settings import Pbx
 from hub.telephony.doctor.seen import Finding, HttpSeen, Level, QueueSeen, Seen, Trouble
-from hub.telephony.doctor.shipped import DIALPLAN_VERSION, READ, WRITE
+from hub.telephony.doctor.shipped import DIALPLAN_VERSION, READ, WRITE, filter_line
 from hub.telephony.tracking.directions import PbxRules, counts_as_phone
 
 _SHOWS_CLASS = {
@@ -28,6 +28,7 @@ _TOO_MUCH = {
     "system": ("ModuleLoad", "DBPut", "Filter"),
     "agi": ("AGI",),
 }
+CLAIM_LASTS_S, LITTLE_RING_S, MAX_RING_S = 45, 5, 180
 CLOCK_WARN_S, CLOCK_BAD_S = 2.0, 60.0
 CERTIFICATE_WARN_DAYS = 14
 
@@ -36,7 +37,27 @@ def judge(pbx: Pbx, seen: Seen) -> list[Finding]:
     """Return what is to be said of a PBX, in the order in which an operator mends it."""
     place = f"pbx {pbx.name}"
     found = _connection(pbx, seen) if seen.trouble else _all(pbx, seen)
-    return [Finding(level, place, shown(text, max_chars=400), mend) for level, text, mend in found]
+    files = in_freepbx if seen.is_freepbx else str
+    return [Finding(level, place, shown(text, max_chars=400), files(mend)) for level, text, mend in found]
+
+
+_IN_FREEPBX = (
+    ("manager.conf, [general]:", "manager_custom.conf, [general](+):"),
+    ("manager.conf", "manager_custom.conf"),
+    ("extensions.conf, [globals]:", "globals_custom.conf:"),
+    ("extensions.conf", "extensions_custom.conf"),
+    ("queues.conf", "queues_custom.conf"),
+    ("musiconhold.conf", "musiconhold_custom.conf"),
+    ("`asterisk -rx 'dialplan reload'`", "`fwconsole reload`"),
+    ("`asterisk -rx 'queue reload all'`", "`fwconsole reload`"),
+)
+
+
+def in_freepbx(mend: str) -> str:
+    """Name the files that are an operator's on FreePBX, which writes the main ones anew."""
+    for plain, custom in _IN_FREEPBX:
+        mend = mend.replace(plain, custom)
+    return mend
 
 
 _Said = tuple[Level, str, str]
@@ -49,6 +70,8 @@ def _all(pbx: Pbx, seen: Seen) -> Iterator[_Said]:
     yield from _rights(pbx, seen)
     yield from _events(pbx, seen)
     yield from _dialplan(pbx, seen)
+    yield from _numbers(pbx, seen)
+    yield from _ring(seen)
     yield from _variables(pbx, seen)
     yield from _queues(pbx, seen)
     yield from _phones(pbx, seen)
@@ -183,7 +206,7 @@ def _events(pbx: Pbx, seen: Seen) -> Iterator[_Said]:
         return
     if probe.unwanted:
         names = ", ".join(f"{count} {name}" for name, count in sorted(probe.unwanted.items()))
-        lines = " · ".join(f"eventfilter(action(exclude),name({name})) =" for name in sorted(probe.unwanted))
+        lines = " · ".join(filter_line(name, seen.version) for name in sorted(probe.unwanted))
         text = f"the event filter is not in force: one short call brought {names}"
         yield "warn", text, f"{user}:  read = {','.join(READ)} · {lines}"
     else:
@@ -223,6 +246,45 @@ def _dialplan(pbx: Pbx, seen: Seen) -> Iterator[_Said]:
     for (context, extension), leads in seen.reached.items():
         if not leads:
             yield "bad", *_leads_nowhere(context, extension)
+
+
+def _numbers(pbx: Pbx, seen: Seen) -> Iterator[_Said]:
+    """Say whether a number outside, written as Hub writes it, finds a route."""
+    if not seen.reached.get(("hub-trunk", seen.dialled)):
+        return
+    context, extension, leads = seen.route or ("hub-trunk", seen.dialled, None)
+    show = f"`asterisk -rx 'dialplan show {extension}@{context}'`"
+    if leads is False:
+        text = f"a number outside is dialled as {extension}, and {context} has no route for that"
+        mend = f'pbx.dial_format = "national", "digits" or as your routes are written; {show} shows what is there'
+        yield "bad", text, mend
+    elif leads:
+        yield "ok", f"a number outside is dialled as {extension}, and {context} has a route for that", ""
+    else:
+        yield "ok", f"a number outside is dialled as {seen.dialled}; {show} shows the route", ""
+
+
+def _ring(seen: Seen) -> Iterator[_Said]:
+    """Judge how long a manager's phone rings. A dialplan before version 3 rings for whatever is written."""
+    told = seen.variables.get("HUB_RING", "")
+    if not told:
+        return
+    line = "extensions.conf, [globals]:  HUB_RING = 20"
+    ring_s = int(told) if told.isascii() and told.isdigit() and len(told) < 6 else 0
+    is_todays = DIALPLAN_VERSION in seen.contexts.get("hub-version", frozenset())
+    if ring_s == 0:
+        yield "warn", f"HUB_RING = {told} is no number of seconds: phones ring for 20", line
+    elif not is_todays and ring_s >= CLAIM_LASTS_S:
+        text = (
+            f"HUB_RING = {ring_s}: this dialplan does not tell Hub, and after {CLAIM_LASTS_S} s a call is offered again"
+        )
+        yield "bad", text, line
+    elif ring_s > MAX_RING_S:
+        yield "warn", f"HUB_RING = {ring_s}: phones ring for {MAX_RING_S} s, which is the most", line
+    elif ring_s < LITTLE_RING_S:
+        yield "warn", f"HUB_RING = {ring_s}: nobody picks a phone up within {ring_s} s", line
+    else:
+        yield "ok", f"a manager's phone rings for {ring_s} s", ""
 
 
 def _leads_nowhere(context: str, extension: str) -> tuple[str, str]:

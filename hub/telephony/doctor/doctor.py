@@ -18,6 +18,7 @@ from datetime import timedelta
 from hub.clock import utc_now
 from hub.errors import HubError, Refused, Unavailable
 from hub.settings import Pbx
+from hub.telephony.control.dial_format import any_number, written
 from hub.telephony.doctor.reach import WITHIN, ask_web, our_address, peer_address, trouble_of
 from hub.telephony.doctor.seen import PhoneSeen, ProbeSeen, QueueSeen, Seen
 from hub.telephony.doctor.shipped import DIALPLAN_VERSION, FILTERED
@@ -29,17 +30,24 @@ QUEUE_EVENT_WITHIN_S = 2.0
 MAX_PHONES = 500
 PROBE = "Local/probe@hub-doctor"
 CONTEXTS = ("hub-version", "hub-in", "hub-trunk", "hub-fallback", "hub-doctor")
-VARIABLES = ("HUB_PHONE_TECH", "HUB_CALLERID", "HUB_URL", "HUB_PBX", "HUB_WAIT")
+FREEPBX = "from-internal-additional"
+"""A context that FreePBX writes, and nobody else."""
+NO_ROUTE = frozenset({"bad-number"})
+"""Where FreePBX tells callers that there is no route."""
+VARIABLES = ("HUB_PHONE_TECH", "HUB_CALLERID", "HUB_URL", "HUB_PBX", "HUB_WAIT", "HUB_RING", "HUB_SECOND_PREFIX")
 MANAGER_KEYS = ("read", "write", "deny", "permit", "acl", "writetimeout")
-ANY_NUMBER = "+74950000000"
-"""A number that nobody dials: it is only asked whether [hub-trunk] would."""
+_GOTO = re.compile(r"([A-Za-z0-9_-]+),([^,]+),(1|n|[a-z]+)")
 _WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9.:-]+")
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 
 
-async def look(pbx: Pbx, owners: Mapping[str, str]) -> Seen:
-    """Return what was seen. `owners`: whose phone each extension is. Never raises for what a PBX does."""
+async def look(pbx: Pbx, owners: Mapping[str, str], *, region: str = "RU") -> Seen:
+    """Return what was seen. `owners`: whose phone each extension is; `region`: where the PBX dials from.
+
+    Never raises for what a PBX does.
+    """
     seen = Seen(our_address=await asyncio.to_thread(our_address, pbx))
+    seen.dialled = written(any_number(region), pbx.dial_format, region)
     async with _line(pbx) as ears:
         try:
             async with asyncio.timeout(20):
@@ -173,12 +181,15 @@ async def _ask_dialplan(pbx: Pbx, ears: _Ears, seen: Seen) -> None:
             seen.contexts[context] = frozenset({DIALPLAN_VERSION})
     teams = [team.queue.removeprefix("hub-") for team in pbx.team]
     places = [(context, team) for team in teams for context in ("hub-in", "hub-fallback")]
-    for context, extension in [("hub-trunk", ANY_NUMBER), *places]:
+    for context, extension in [("hub-trunk", seen.dialled), *places]:
         leads = await _leads(ears, context, extension)
         if leads is not None:
             seen.reached[context, extension] = leads
             if leads:
                 seen.contexts.setdefault(context, frozenset({extension}))
+    if seen.reached.get(("hub-trunk", seen.dialled)):
+        seen.route = await _route(ears, seen.dialled)
+    seen.is_freepbx = bool(await ears.rows("ShowDialPlan", {"Context": FREEPBX}))
     for name in VARIABLES:
         if (value := await ears.value(name)) is not None:
             seen.variables[name] = value
@@ -194,6 +205,34 @@ async def _leads(ears: _Ears, context: str, extension: str) -> bool | None:
     """Whether a call would find something there; None where the PBX does not say."""
     answer = await ears.value(f"DIALPLAN_EXISTS({context},{extension},1)")
     return {"1": True, "0": False}.get(answer or "")
+
+
+async def _route(ears: _Ears, number: str) -> tuple[str, str, bool | None] | None:
+    """Follow the number from [hub-trunk] to the routes it is sent on to; None where it is sent nowhere else."""
+    rows = await ears.rows("ShowDialPlan", {"Context": "hub-trunk", "Extension": number}) or []
+    first = next((row.get("Extension", "") for row in rows if row.get("Context") == "hub-trunk"), "")
+    for row in rows:
+        if row.get("Extension") == first and row.get("Application") == "Goto":
+            found = _GOTO.fullmatch(row.get("AppData", ""))
+            extension = sent_on(found[2], number) if found else None
+            if found is None or extension is None:
+                return "hub-trunk", number, None
+            there = await ears.rows("ShowDialPlan", {"Context": found[1], "Extension": extension})
+            if there is None:
+                leads = await _leads(ears, found[1], extension)
+                return found[1], extension, False if leads is False else None
+            contexts = {one.get("Context", "") for one in there if one.get("Extension")}
+            return found[1], extension, bool(contexts - NO_ROUTE)
+    return None
+
+
+def sent_on(text: str, number: str) -> str | None:
+    """Work out what an operator's `8${EXTEN:2}` or `${FILTER(0-9,${EXTEN})}` makes of a number; None: too artful."""
+    digits = re.sub(r"\D", "", number)
+    text = text.replace("${FILTER(0-9,${EXTEN})}", digits)
+    text = re.sub(r"\$\{FILTER\(0-9,\$\{EXTEN:(\d{1,2})\}\)\}", lambda m: re.sub(r"\D", "", number[int(m[1]) :]), text)
+    text = re.sub(r"\$\{EXTEN(?::(\d{1,2}))?\}", lambda m: number[int(m[1] or 0) :], text)
+    return text if re.fullmatch(r"[0-9+*#]{1,30}", text) else None
 
 
 async def _ask_queues(pbx: Pbx, ears: _Ears, seen: Seen) -> None:

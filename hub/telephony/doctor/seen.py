@@ -79,6 +79,12 @@ class Seen:
     probe: ProbeSeen | None = None
     contexts: dict[str, frozenset[str]] = field(default_factory=dict)
     """The extensions of each context that is there."""
+    is_freepbx: bool = False
+    """Whether FreePBX writes the main files, so that what an operator adds goes into those named `…_custom.conf`."""
+    dialled: str = ""
+    """A number outside as Hub gives it to [hub-trunk]."""
+    route: tuple[str, str, bool | None] | None = None
+    """Where [hub-trunk] sends that number (context, extension), and whether a route takes it there; None: not told."""
     reached: dict[tuple[str, str], bool] = field(default_factory=dict)
     """Whether (context, extension) leads somewhere."""
     queues: dict[str, QueueSeen] | None = None

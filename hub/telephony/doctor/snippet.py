@@ -6,11 +6,13 @@ Invariant: no secret is in what it writes, and nothing of it needs an edit but w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from hub.crm.addresses import parse_phone
 from hub.settings import Pbx
-from hub.telephony.doctor.shipped import FILTER_LINES, READ, WRITE
+from hub.telephony.control.dial_format import any_number, written
+from hub.telephony.doctor.shipped import FILTER_LINES, OLD_FILTER_LINES, READ, WRITE
 
 _QUEUE = """[hub-template](!)
 joinempty = yes                 ; there are no members, and callers join all the same
@@ -42,9 +44,9 @@ def snippet(pbx: Pbx, *, our_address: str, region: str, trunk: str, fallback: Se
         _part(f"queues{custom}.conf", _queues(pbx)),
     ]
     if freepbx:
-        parts.append(_part("globals_custom.conf", _globals(pbx)))
+        parts.append(_part("globals_custom.conf", _globals(pbx, freepbx=freepbx)))
     parts.append(_part(f"extensions{custom}.conf", _dialplan(pbx, region, trunk, fallback, freepbx=freepbx)))
-    parts.append(_last(pbx, freepbx=freepbx))
+    parts.append(_last(pbx, region, our_address, freepbx=freepbx))
     return "\n".join(parts)
 
 
@@ -61,7 +63,8 @@ def _ask_secret() -> str:
 
 
 def _manager(pbx: Pbx, our_address: str, *, freepbx: bool) -> str:
-    general = "[general](+)\nenabled = yes\ntimestampevents = yes\n\n"
+    # FreePBX writes the rest of [general] itself.
+    general = "[general](+)\n" + ("" if freepbx else "enabled = yes\n") + "timestampevents = yes\n\n"
     lines = [
         f"[{pbx.username}]",
         "#include manager_hub_secret.conf",
@@ -71,19 +74,22 @@ def _manager(pbx: Pbx, our_address: str, *, freepbx: bool) -> str:
         f"read = {','.join(READ)}",
         f"write = {','.join(WRITE)}",
         "writetimeout = 1000",
-        *FILTER_LINES,
+        # Which Asterisk a FreePBX has is not known here, and the older form is read by every one.
+        *(OLD_FILTER_LINES if freepbx else FILTER_LINES),
     ]
-    # FreePBX writes [general] itself: Settings, Asterisk Manager.
-    return ("" if freepbx else general) + "\n".join(lines) + "\n"
+    return general + "\n".join(lines) + "\n"
 
 
 def _queues(pbx: Pbx) -> str:
     return _QUEUE + "\n" + "".join(f"[{name}](hub-template)\n" for name in dict.fromkeys(t.queue for t in pbx.team))
 
 
-def _globals(pbx: Pbx) -> str:
+def _globals(pbx: Pbx, *, freepbx: bool) -> str:
     values = {"HUB_PHONE_TECH": pbx.phone_tech, "HUB_RING": "20", "HUB_WAIT": "300", "HUB_PBX": pbx.name}
     lines = [f"{name} = {value}" for name, value in values.items()]
+    lines[1] += "   ; seconds that a manager's phone rings: 1 to 180"
+    if freepbx:
+        lines.append("HUB_SECOND_PREFIX = 99   ; the browser phone 99101 rings with 101")
     if pbx.dialplan_secret:
         lines += ["HUB_URL = http://127.0.0.1:8080   ; where Hub answers, as the PBX reaches it: an address, no name"]
     return "\n".join(lines) + "\n"
@@ -92,10 +98,15 @@ def _globals(pbx: Pbx) -> str:
 def _dialplan(pbx: Pbx, region: str, trunk: str, fallback: Sequence[str], *, freepbx: bool) -> str:
     rung = "&".join(f"{pbx.phone_tech}/{extension}" for extension in fallback)
     if freepbx:
-        out = "exten => _[+0-9]!,1,Goto(from-internal,${FILTER(0-9,${EXTEN})},1)"
+        example = written(any_number(region), pbx.dial_format, region)
+        out = (
+            f"; Hub dials as pbx.dial_format says, now {pbx.dial_format}: {example}. It must be the form of your\n"
+            "; Outbound Routes.\n"
+            "exten => _[+0-9]!,1,Goto(from-internal,${FILTER(0-9,${EXTEN})},1)"
+        )
     else:
         out = f"exten => _[+0-9]!,1,Dial({pbx.phone_tech}/${{FILTER(0-9,${{EXTEN}})}}@{trunk},60)"
-    texts = [] if freepbx else ["[globals](+)", _globals(pbx)]
+    texts = [] if freepbx else ["[globals](+)", _globals(pbx, freepbx=freepbx)]
     if not freepbx:
         texts += [
             "; The context of your trunk's endpoint leads here (include => hub-numbers), or is this one.",
@@ -135,11 +146,29 @@ def _numbers(pbx: Pbx, region: str) -> list[str]:
     return lines
 
 
-def _last(pbx: Pbx, *, freepbx: bool) -> str:
+def _last(pbx: Pbx, region: str, our_address: str, *, freepbx: bool) -> str:
     teams = ", ".join(f"hub-in,{team.queue.removeprefix('hub-')},1" for team in pbx.team)
+    reload = "fwconsole reload" if freepbx else "asterisk -rx 'core reload'"
+    queue = pbx.team[0].queue if pbx.team else "hub-sales"
+    steps: list[str] = []
     if freepbx:
-        return (
-            f"; ==> then: Admin, Custom Destinations: {teams}; choose them in your Inbound Routes.\n"
-            "; `fwconsole reload`, and `hub doctor` says what is missing.\n"
+        steps += [
+            "; ==> before it: asterisk -rx 'core show version' says 16.30, 18.16, 20.1 or a newer one.",
+            "; ==> Hub on another machine: Connectivity, Firewall, Networks: "
+            f"{our_address or 'its address'} as Trusted",
+            ";     (port 5038 in, and the port of HUB_URL out); permit above must name the address that FreePBX sees.",
+            f"; ==> then: Admin, Custom Destinations: {teams}; choose them in your Inbound Routes.",
+        ]
+    steps += [
+        f"; ==> then: {reload}. What to see:",
+        f";     asterisk -rx 'manager show user {pbx.username}'     the user, with the rights above",
+        f";     asterisk -rx 'queue show {queue}'    a queue without members",
+        ";     asterisk -rx 'dialplan show hub-in'      the contexts of extensions_hub.conf",
+        ";     asterisk -rx 'module show like curl'     func_curl and res_curl, for HUB_URL",
+    ]
+    if freepbx:
+        number = re.sub("[^0-9]", "", written(any_number(region), pbx.dial_format, region))
+        steps.append(
+            f";     asterisk -rx 'dialplan show {number}@from-internal'   one of your outbound routes (outrt-…)"
         )
-    return "; ==> then: asterisk -rx 'core reload', and `hub doctor` says what is missing.\n"
+    return "\n".join([*steps, "; `hub doctor` says what is missing."]) + "\n"
