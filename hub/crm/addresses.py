@@ -16,7 +16,9 @@ import phonenumbers
 
 AddressKind = Literal["phone", "email", "domain"]
 
-_SEVERAL = re.compile(r"[;,]|(?<=\d)\s*/\s*(?=\+?\d{2})")
+_SEVERAL = re.compile(r"[;,](?!\s*ext=)|(?<=\d)\s*/\s*(?=\+?\d{2})")
+_INSIDE = re.compile(r"\bвн(?:утр(?:енний)?)?\b\.?(?=[\s:]*\d{1,8}\s*$)", re.IGNORECASE)
+"""A Russian word for an extension that libphonenumber does not know."""
 _ONLY_DIGITS = re.compile(r"\+?\d+")
 _AT_A_HOST = re.compile(r"(?:sips?:)?(\+?\d[\d().\- ]*)(?:;[^@]*)?@\S*")
 
@@ -36,7 +38,7 @@ def parse_phone(raw: str, region: str) -> Phone | None:
     """
     if at_a_host := _AT_A_HOST.fullmatch(raw.strip()):
         raw = at_a_host[1]  # a SIP address: the number is its user
-    first = _SEVERAL.split(raw.strip(), maxsplit=1)[0].strip().removeprefix("tel:")
+    first = _INSIDE.sub("ext. ", _SEVERAL.split(raw.strip(), maxsplit=1)[0].strip().removeprefix("tel:"))
     if first.startswith("00"):
         first = f"+{first[2:]}"
     if len(first) > 60 or not any(c.isdigit() for c in first):

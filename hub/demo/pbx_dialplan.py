@@ -21,6 +21,10 @@ WITHDRAWN_AFTER_S = 0.5
 """Asterisk looks once a second whether somebody asked the caller out: half of one is what to expect."""
 
 
+CONTEXTS = ("hub-ring", "hub-colleague", "hub-out", "hub-transfer")
+"""Those of the shipped dialplan that Hub asks for."""
+
+
 @dataclass(eq=False, slots=True)
 class ScriptedCall:
     """One call from outside or from a phone; `over` is set when its last channel is gone."""
@@ -185,8 +189,21 @@ class Dialplan:
 
     async def originate(self, fields: Mapping[str, str]) -> None:
         """Ring the manager's phone under the channel id given, then send it to [hub-out]."""
-        if (manager := await self.ring_for(fields)) is not None:
+        if (manager := await self.ring_for(fields)) is None:
+            return
+        if manager.context == "hub-colleague":
+            await self._hub_colleague(manager, fields)
+        else:
             await self._hub_out(manager, fields)
+
+    def value_of(self, expression: str) -> str:
+        """Return what a global variable or function says: each phone here is one device."""
+        if found := re.fullmatch(r"PJSIP_DIAL_CONTACTS\(([0-9]+)\)", expression):
+            is_there = self.phones.get(found[1], Phone("away")).behaviour != "away"
+            return f"PJSIP/{found[1]}/sip:{found[1]}@127.0.0.1" if is_there else ""
+        if found := re.fullmatch(r"DIALPLAN_EXISTS\(([a-z-]+),[0-9]+,1\)", expression):
+            return "1" if found[1] in CONTEXTS else "0"
+        return ""
 
     async def ring_for(self, fields: Mapping[str, str]) -> ScriptedChannel | None:
         """Ring the phone that an Originate names and, picked up, put it where the Originate says; None if it is not."""
@@ -254,6 +271,15 @@ class Dialplan:
         caller = {"CallerIDNum": fields.get("callerid", UNKNOWN), "CallerIDName": UNKNOWN}
         self.say("OriginateResponse", {**told, "Uniqueid": fields.get("channelid", ""), **caller})
 
+    async def _hub_colleague(self, manager: ScriptedChannel, fields: Mapping[str, str]) -> None:
+        """[hub-colleague]: the manager's phone is up, now the colleague's is rung."""
+        switch, extension = self.switch, "".join(re.findall("[0-9]", manager.exten))
+        switch.renumber(manager, fields.get("hub_extension", ""))
+        switch.event("UserEvent", manager, UserEvent="HubDial", Dial=fields.get("hub_dial", ""), To=extension)
+        await switch.dial(manager, [self.target(extension)], ring_s=self.ring_s)
+        switch.event("SoftHangupRequest", manager, Cause="16")
+        switch.gone(manager)
+
     async def _hub_out(self, manager: ScriptedChannel, fields: Mapping[str, str]) -> None:
         """[hub-out] and [hub-trunk]: the manager's phone is up, now the client is rung."""
         switch = self.switch
@@ -262,11 +288,16 @@ class Dialplan:
         switch.renumber(manager, fields.get("hub_extension", ""))
         manager.priority = "3"
         switch.event("UserEvent", manager, UserEvent="HubDial", Dial=fields.get("hub_dial", ""), To=number)
-        manager.context, manager.exten, manager.priority = "hub-trunk", number, "1"
-        client = Target("trunk", "from-trunk", f"{number.replace('+', '')}@trunk", self.outside)
+        routed = "".join(re.findall("[0-9+]", fields.get("hub_as", ""))) or number
+        manager.context, manager.exten, manager.priority = "hub-trunk", routed, "1"
+        client = Target("trunk", "from-trunk", f"{routed.replace('+', '')}@trunk", self.outside)
         with self._hub_record(manager, wanted=fields.get("hub_record") == "yes") as note_talk:
             status = await switch.dial(manager, [client], ring_s=60, on_talk=note_talk)
         manager.priority = "1" if status in ("ANSWER", "CANCEL") else "2"
+        if status not in ("ANSWER", "CANCEL"):
+            cause = {"CHANUNAVAIL": "20", "BUSY": "17", "CONGESTION": "34"}.get(status, "16")
+            about = {"Dial": fields.get("hub_dial", ""), "To": number, "Reason": status, "Cause": cause}
+            switch.event("UserEvent", manager, UserEvent="HubDialOver", **about)
         switch.event("SoftHangupRequest", manager, Cause="16")
         declined = next((one for one in DECLINED.values() if one.status == status), None)
         if declined is not None:

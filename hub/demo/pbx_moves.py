@@ -30,6 +30,10 @@ class Moves:
 
     def act(self, name: str, fields: dict[str, str], reply: Reply) -> bool:
         channel = self._switch.find(fields.get("channel", ""))
+        if name == "getvar" and "channel" not in fields:
+            variable = fields.get("variable", "")
+            reply("Success", "", Variable=variable, Value=self._dialplan.value_of(variable))
+            return True
         deeds = {
             "blindtransfer": self._blind,
             "atxfer": self._attended,
@@ -93,7 +97,7 @@ class Moves:
         switch.gone(client)
 
     def _target(self, context: str, exten: str) -> Target:
-        if context == "hub-transfer-out":
+        if context in ("hub-transfer-out", "hub-transfer-as"):
             return Target("trunk", "from-trunk", f"{exten}@trunk", self._dialplan.outside)
         return self._dialplan.target(exten)
 
@@ -144,7 +148,8 @@ class Moves:
             switch.gone(manager)
 
     def _endpoint(self, context: str, exten: str) -> tuple[str, str]:
-        return ("trunk", "from-trunk") if context == "hub-transfer-out" else (exten, "internal")
+        is_outside = context in ("hub-transfer-out", "hub-transfer-as")
+        return ("trunk", "from-trunk") if is_outside else (exten, "internal")
 
     def _bring_together(self, client: ScriptedChannel, colleague: ScriptedChannel) -> None:
         async def talk() -> None:

@@ -51,6 +51,7 @@ calls = sa.Table(
     sa.Column("note", sa.Text()),
     sa.Column("origin", sa.String(8), nullable=False, server_default="live"),
     sa.Column("blocked", sa.Boolean(), nullable=False, server_default=sa.false()),
+    sa.Column("failure", sa.String(20)),
     sa.UniqueConstraint("pbx", "boot", "linked_id", name="uq_calls_identity"),
     sa.Index("ix_calls_started", "started_at", "id"),
     sa.Index("ix_calls_open", "pbx", "state"),
@@ -99,6 +100,7 @@ call_intents = sa.Table(
     sa.Column("channel_id", sa.String(40), unique=True),
     sa.Column("extension", sa.String(10)),
     sa.Column("number", sa.String(32)),
+    sa.Column("keys", sa.String(8)),
     sa.Column("channel", sa.String(150)),
     sa.Column("queue", sa.String(80)),
     sa.Column("target", sa.String(64)),
@@ -118,7 +120,10 @@ call_intents = sa.Table(
     sa.Index("ix_call_intents_due", "pbx", "state", "id"),
     sa.Index("ix_call_intents_asked", "kind", "created_at"),
 )
-"""`channel` is what is acted upon (the asker's phone, or whom a supervisor hears), `peer_channel` the other side."""
+"""`channel` is what is acted upon (the asker's phone, or whom a supervisor hears), `peer_channel` the other side.
+
+`keys` are pressed once `number` answers: an extension behind a switchboard.
+"""
 
 pbx_states = sa.Table(
     "pbx_states",

@@ -105,7 +105,7 @@ class PbxService:
                 tasks.create_task(self._read(link, tracker))
                 tasks.create_task(self._store(tracker, loop))
                 tasks.create_task(self._devices.run())
-                tasks.create_task(IntentSender(self._db, self._pbx, link).run())
+                tasks.create_task(IntentSender(self._db, self._pbx, link, region=self._intake.home).run())
                 gone = VanishedChannels(link, tracker.channel_ids, self._ender(tracker))
                 tasks.create_task(self._db.loops.run(f"pbx.{self._pbx.name}.channels", gone.look, wait=gone.rest))
 

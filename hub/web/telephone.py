@@ -42,6 +42,8 @@ def dial_rules(visit: Visit, pbx_name: str) -> DialRules:
         region=pbx.region or visit.services.linker.region,
         countries=frozenset(pbx.dial_countries),
         own_numbers=visit.services.linker.own_phones,
+        emergency=frozenset(pbx.emergency_numbers),
+        letters=pbx.dial_letters,
         per_user_per_min=house.dial_per_user_per_min,
         per_user_per_hour=house.dial_per_user_per_hour,
         per_min=house.dial_per_min,

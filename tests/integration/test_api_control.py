@@ -19,11 +19,23 @@ from hub.store.blobs import BlobStore
 from hub.store.engine import Database
 from hub.telephony.control import intents
 from hub.telephony.models import call_intents
-from hub.telephony.tracking.calls import Call
+from hub.telephony.tracking.calls import Announced, Call, CallChanged, CallEnded, Channel, Leg
 from tests.integration.test_api_clients import got
 from tests.testbed import talk
 from tests.testbed.site import SETTINGS, Site, running_site
 
+OUTBOUND = Call(
+    pbx="office",
+    boot="b1",
+    linked_id="hub-0123456789abcdef",
+    direction="outbound",
+    state="connecting",
+    started_at=utc_now(),
+    from_raw="101",
+    from_extension="101",
+    to_raw="+74951230000",
+    legs=(Leg(Channel("PJSIP/101-1"), "hub-0123456789abcdef", "101", None, "caller"),),
+)
 SMALL = msgspec.structs.replace(
     SETTINGS,
     hub=msgspec.structs.replace(SETTINGS.hub, dial_per_user_per_min=3, dial_per_min=5),
@@ -271,6 +283,66 @@ async def test_numbers_abroad_and_premium_ones_are_refused_to_the_click(site: Si
     olga = await site.api("olga")
     for to, refusal in (("+442079460000", "country_not_allowed"), ("+44 909 879 0000", "costly_number")):
         assert await code(olga, "calls", to=to) == (403, refusal)
+
+
+async def test_a_click_calls_a_colleague_an_extension_behind_a_number_or_says_why_not(site: Site) -> None:
+    olga, browser = await site.api("olga"), await site.browser("olga")
+    for to, refusal in (
+        ("112", (403, "emergency_number")),
+        ("104", (403, "emergency_number")),
+        ("150", (400, "bad_number")),
+        ("101", (400, "own_extension")),
+        ("1-800-FLOWERS", (400, "letters_in_number")),
+    ):
+        assert await code(olga, "calls", to=to) == refusal, to
+    assert await asked(site) == []
+    assert (await post(olga, "calls", to="102"))[0] == 202
+    assert (await post(olga, "calls", to="8 495 123-00-00 доб. 12"))[0] == 202
+    form = {"user": str(site.actors["vera"].user_id), "request_id": "abcdefgh"}
+    async with browser.post("/call", data=form, headers={"HX-Request": "true"}) as answer:
+        assert "Your phone rings first" in await answer.text()
+    assert [(one.target, one.number, one.keys) for one in await asked(site)] == [
+        ("102", None, None),
+        (None, "+74951230000", "12"),
+        ("103", None, None),
+    ]
+    async with browser.post("/call", data={"to": "01", "request_id": "bcdefghi"}) as answer:
+        assert "emergency number" in await answer.text()
+
+
+async def test_an_extension_is_not_dropped_from_a_transfer_and_colleagues_have_call_buttons(site: Site) -> None:
+    call_id, _ = await speaking(site)
+    olga, browser = await site.api("olga"), await site.browser("olga")
+    refused = await code(olga, f"calls/{call_id}/transfer", to="8 495 123-00-00 доб. 12")
+    assert refused == (400, "extension_not_here")
+    async with browser.get(f"/calls/{call_id}/colleagues", params={"q": "84951230000 доб. 12"}) as answer:
+        assert "An extension cannot be dialled here" in await answer.text()
+    async with browser.get("/desk/team") as answer:
+        page = await answer.text()
+    assert f"&#34;user&#34;: {site.actors['pavel'].user_id}" in page
+    assert f"&#34;user&#34;: {site.actors['olga'].user_id}" not in page, "nobody calls themselves"
+
+
+async def test_why_a_dial_reached_nobody_is_said_on_the_page_and_in_the_call(site: Site) -> None:
+    olga, browser = await site.api("olga"), await site.browser("olga")
+    _, told = await post(olga, "calls", to="8 495 123-00-00")
+    await settle(site, told["intent"])
+    (intent,) = await asked(site)
+    page = f"/call-intents/{told['intent']}"
+    async with browser.get(page) as answer:
+        assert "data-live" in await answer.text(), "the page listens on: the reason comes after the answer"
+    call = replace(OUTBOUND, dial_id=intent.channel_id)
+    over = Announced(call, "HubDialOver", {"Dial": intent.channel_id, "Reason": "CHANUNAVAIL", "Cause": "20"})
+    ended = replace(call, state="ended", outcome="failed", ended_at=utc_now())
+    intake = await talk.intake(site.db, "sales")
+    await intake.store([CallChanged(call), over, CallEnded(ended)], now=utc_now())
+    async with browser.get(page) as answer:
+        assert "The line to the outside does not work now." in await answer.text()
+    shown = (await got(olga, "calls", to="84951230000"))["items"][0]
+    assert (shown["outcome"], shown["failure"]) == ("failed", "trunk_down")
+    assert (await got(olga, f"call-intents/{told['intent']}"))["reason"] == "trunk_down"
+    async with (await site.browser("root")).get("/calls") as answer:
+        assert "The line to the outside does not work now." in await answer.text()
 
 
 async def test_a_phone_of_its_own_on_a_pbx_is_the_one_that_rings(site: Site) -> None:

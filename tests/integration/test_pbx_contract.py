@@ -62,8 +62,8 @@ class Peer:
         fields = {"Queue": "hub-sales", "Caller": channel, "WithdrawInfo": f"{claim}-{extension}"}
         await self.link.action("QueueWithdrawCaller", fields, deadline=SOON)
 
-    async def dial(self, number: str) -> None:
-        fields: dict[str, Any] = {"Channel": "PJSIP/101", "Context": "hub-out", "Exten": number, "Priority": "1"}
+    async def dial(self, number: str, *, context: str = "hub-out") -> None:
+        fields: dict[str, Any] = {"Channel": "PJSIP/101", "Context": context, "Exten": number, "Priority": "1"}
         fields |= {"ChannelId": f"hub-{CLAIM}", "Async": "true", "Timeout": "3000", "CallerID": number}
         fields |= {"Variable": [f"HUB_DIAL=hub-{CLAIM}", "HUB_EXTENSION=101"]}
         await self.link.action("Originate", fields, deadline=SOON)
@@ -256,6 +256,57 @@ async def test_click_to_call_rings_the_manager_then_the_client_under_the_channel
         "Hangup",
         "Hangup",
     ]
+
+
+async def test_a_dial_that_reached_nobody_says_what_became_of_it(peer: Peer) -> None:
+    async with peer.phone("101", "answer"), peer.phone("trunk", "busy"):
+        await peer.dial("+74951234567")
+        over = await peer.until("UserEvent", UserEvent="HubDialOver")
+        await peer.until("Hangup", times=2)
+    assert (over["Dial"], over["To"], over["Reason"], over["Cause"]) == (f"hub-{CLAIM}", "+74951234567", "BUSY", "17")
+    assert over["Uniqueid"] == f"hub-{CLAIM}"
+    told = peer.told()
+    assert told.index("DialEnd") < told.index("HubDialOver") < len(told) - 1
+
+
+async def test_a_colleague_is_dialled_by_the_manager_s_extension(peer: Peer) -> None:
+    async with peer.phone("101", "answer"), peer.phone("102", "answer", talk_s=0.5):
+        await peer.dial("102", context="hub-colleague")
+        await peer.until("Hangup", times=2)
+    dialled = await peer.until("UserEvent", UserEvent="HubDial")
+    assert (dialled["Dial"], dialled["To"]) == (f"hub-{CLAIM}", "102")
+    rung = await peer.until("DialBegin", times=2)
+    assert (rung["DestChannel"][:10], rung["CallerIDNum"]) == ("PJSIP/102-", "101")
+    assert [n for n in peer.told() if n not in ("BridgeLeave", "OriginateResponse")] == [
+        "Newchannel",
+        "DialBegin",
+        "DialEnd",
+        "HubDial",
+        "Newchannel",
+        "DialBegin",
+        "DialEnd",
+        "BridgeEnter",
+        "BridgeEnter",
+        "Hangup",
+        "Hangup",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PJSIP_DIAL_CONTACTS(101)", "PJSIP/101/sip:101@127.0.0.1"),
+        ("PJSIP_DIAL_CONTACTS(199)", ""),
+        ("HUB_SECOND_PREFIX", ""),
+        ("DIALPLAN_EXISTS(hub-ring,101,1)", "1"),
+        ("DIALPLAN_EXISTS(hub-colleague,1,1)", "1"),
+        ("DIALPLAN_EXISTS(hub-nothing,101,1)", "0"),
+    ],
+)
+async def test_what_hub_asks_before_it_rings_a_phone_is_answered(peer: Peer, variable: str, value: str) -> None:
+    answer = await peer.link.action("Getvar", {"Variable": variable}, deadline=SOON)
+    assert answer["Value"].partition(":")[0] == value.partition(":")[0]
+    assert answer["Value"].startswith(value)
 
 
 async def test_a_call_handed_on_blindly_leaves_one_phone_and_rings_the_other(peer: Peer) -> None:

@@ -127,7 +127,7 @@ DEVICES, RINGS_ALL = "PJSIP_DIAL_CONTACTS(101)", "DIALPLAN_EXISTS(hub-ring,101,1
 def test_several_devices_are_rung_by_the_dialplan_and_hub_names_no_more_than_the_extension(
     told: dict[str, str], channel: str
 ) -> None:
-    intent = replace(BASE, kind="dial", channel_id="hub-0123456789abcdef", number="+74951230000")
+    intent = replace(BASE, kind="dial", channel_id="hub-0123456789abcdef", **OUTSIDE)
     assert [one.variable for one in questions_of(intent, OFFICE)] == [DEVICES, "HUB_SECOND_PREFIX", RINGS_ALL]
     assert not any(one.is_needed for one in questions_of(intent, OFFICE))
     (action,) = actions_of(intent, OFFICE, told=told)
@@ -144,7 +144,7 @@ def test_several_devices_are_rung_by_the_dialplan_and_hub_names_no_more_than_the
 
 def test_only_pjsip_has_several_devices() -> None:
     old = Pbx(name="office", username="hub", phone_tech="SIP")
-    assert questions_of(replace(BASE, kind="dial"), old) == []
+    assert questions_of(replace(BASE, kind="dial", **OUTSIDE), old) == []
 
 
 HOSTILE = [
@@ -202,3 +202,54 @@ def test_a_click_has_one_name_that_fits_into_a_channels_id() -> None:
     one = channel_id("hubattended", 5, "7:click")
     assert one == channel_id("hubattended", 5, "7:click") != channel_id("hubattended", 6, "7:click")
     assert len(one) <= 40
+
+
+TODAYS = "DIALPLAN_EXISTS(hub-colleague,1,1)"
+CLICK = replace(BASE, kind="dial", channel_id="hub-0123456789abcdef", number="+74951230000", target=None)
+
+
+@pytest.mark.parametrize(
+    ("form", "is_todays", "exten", "more"),
+    [
+        ("e164", False, "+74951230000", []),
+        ("e164", True, "+74951230000", []),
+        ("national", True, "+74951230000", ["HUB_AS=84951230000"]),
+        # A dialplan that does not know HUB_AS passes on what it is sent.
+        ("national", False, "84951230000", []),
+        ("9{digits}", True, "+74951230000", ["HUB_AS=974951230000"]),
+    ],
+)
+def test_the_dialplan_gets_a_number_as_the_routes_take_it(
+    form: str, is_todays: bool, exten: str, more: list[str]
+) -> None:
+    office = Pbx(name="office", username="hub", dial_format=form)
+    (action,) = actions_of(CLICK, office, told={TODAYS: "1" if is_todays else "0"}, region="RU")
+    assert (action.fields["Exten"], action.fields["CallerID"]) == (exten, "+74951230000")
+    assert action.fields["Variable"] == ["HUB_DIAL=hub-0123456789abcdef", "HUB_EXTENSION=101", *more]
+
+
+def test_a_transfer_outside_is_written_as_the_routes_take_it() -> None:
+    office = Pbx(name="office", username="hub", dial_format="national")
+    (blind,) = actions_of(replace(BASE, kind="blind", **OUTSIDE), office, region="RU")
+    assert (blind.fields["Context"], blind.fields["Exten"]) == ("hub-transfer-as", "84951230000")
+
+
+def test_an_extension_behind_the_number_or_a_colleague_needs_todays_dialplan_and_is_refused_else() -> None:
+    for intent, place in (
+        (replace(CLICK, keys="12"), ("hub-out", "+74951230000")),
+        (replace(CLICK, number=None, target="102"), ("hub-colleague", "102")),
+    ):
+        assert TODAYS in [one.variable for one in questions_of(intent, OFFICE)]
+        (action,) = actions_of(intent, OFFICE, told={TODAYS: "1"})
+        assert (action.fields["Context"], action.fields["Exten"]) == place
+        assert ("HUB_KEYS=12" in action.fields["Variable"]) == (intent.keys is not None)
+        for told in ({}, {TODAYS: "0"}):
+            with pytest.raises(Refused) as refused:
+                actions_of(intent, OFFICE, told=told)
+            assert refused.value.details["reason"] == "dialplan_old"
+
+
+@pytest.mark.parametrize("keys", ["1,2", "12)g", "w", "1&2", "1" * 11])
+def test_no_extension_behind_a_number_becomes_an_option_of_dial(keys: str) -> None:
+    with pytest.raises(Refused):
+        actions_of(replace(CLICK, keys=keys), OFFICE, told={TODAYS: "1"})

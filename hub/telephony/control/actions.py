@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from hub import guard
 from hub.errors import Refused
 from hub.settings import Pbx
+from hub.telephony.control.dial_format import written
 from hub.telephony.control.intents import Intent
 
 RING_MANAGER_MS = 30_000
@@ -56,11 +57,21 @@ def questions_of(intent: Intent, pbx: Pbx) -> list[Question]:
     """
     if intent.kind == "complete":
         return [Question(COMPLETE_KEYS, _channel(intent))]
+    asked: list[str] = []
     if intent.kind in _RINGING and pbx.phone_tech == "PJSIP":
         extension = guard.extension(intent.extension or "")
-        asked = (_devices_of(extension), SECOND_PREFIX, _rings_all(extension))
-        return [Question(variable, is_needed=False) for variable in asked]
-    return []
+        asked += [_devices_of(extension), SECOND_PREFIX, _rings_all(extension)]
+    if intent.kind == "dial" and _needs_today(intent, pbx):
+        asked.append(IS_TODAYS)
+    return [Question(variable, is_needed=False) for variable in asked]
+
+
+IS_TODAYS = "DIALPLAN_EXISTS(hub-colleague,1,1)"
+"""Asks whether the dialplan can call colleagues, write numbers otherwise and press keys: versions before 3 cannot."""
+
+
+def _needs_today(intent: Intent, pbx: Pbx) -> bool:
+    return bool(intent.target or intent.keys) or pbx.dial_format != "e164"
 
 
 def _devices_of(extension: str) -> str:
@@ -76,23 +87,24 @@ _NOTHING: Mapping[str, str] = {}
 _RINGING = frozenset({"dial", "retrieve", "listen", "whisper", "barge"})
 
 
-def actions_of(intent: Intent, pbx: Pbx, *, told: Mapping[str, str] = _NOTHING) -> list[Action]:
+def actions_of(intent: Intent, pbx: Pbx, *, told: Mapping[str, str] = _NOTHING, region: str = "RU") -> list[Action]:
     """Return the AMI actions of an intent, in order; `told` are the answers to `questions_of`, by variable.
 
+    `region` is where the PBX dials from.
     Raises Refused on a value no line may carry. Source: Asterisk 22's manager actions, tried on 22.10.
     """
     match intent.kind:
         case "take":
             return [_take(intent)]
         case "dial":
-            return [_dial(intent, pbx, told)]
+            return [_dial(intent, pbx, told, region)]
         case "hangup":
             return [Action("Hangup", {"Channel": _channel(intent), "Cause": "16"})]
         case "blind":
-            context, target = _target(intent)
+            context, target = _target(intent, pbx, region)
             return [Action("BlindTransfer", {"Channel": _channel(intent), "Context": context, "Exten": target})]
         case "attended":
-            context, target = _target(intent)
+            context, target = _target(intent, pbx, region)
             # "#" ends the number: Asterisk would wait three seconds for more.
             return [Action("Atxfer", {"Channel": _channel(intent), "Context": context, "Exten": f"{target}#"})]
         case "complete":
@@ -126,11 +138,23 @@ def _take(intent: Intent) -> Action:
     )
 
 
-def _dial(intent: Intent, pbx: Pbx, told: Mapping[str, str]) -> Action:
-    number = guard.dial_digits(intent.number or "")
+def _dial(intent: Intent, pbx: Pbx, told: Mapping[str, str], region: str) -> Action:
     about = [f"HUB_DIAL={intent.channel_id}", f"HUB_EXTENSION={guard.extension(intent.extension or '')}"]
     if intent.record_team_id is not None:
         about.append("HUB_RECORD=yes")
+    is_todays = told.get(IS_TODAYS) == "1"
+    if not is_todays and (intent.target or intent.keys):
+        raise Refused("dialplan_old", "the PBX's dialplan is too old for this", reason="dialplan_old")
+    if intent.target:
+        target = guard.extension(intent.target)
+        return _ring(intent, pbx, told, _place("hub-colleague", target), about, shown=target)
+    number = guard.dial_digits(intent.number or "")
+    if intent.keys:
+        about.append(f"HUB_KEYS={guard.extension(intent.keys, field='keys')}")
+    if (routed := written(number, pbx.dial_format, region)) != number:
+        if not is_todays:
+            return _ring(intent, pbx, told, _place(pbx.dial_context, routed), about, shown=number)
+        about.append(f"HUB_AS={routed}")
     return _ring(intent, pbx, told, _place(pbx.dial_context, number), about, shown=number)
 
 
@@ -185,10 +209,12 @@ def _place(context: str, extension: str) -> dict[str, str]:
     return {"Context": context, "Exten": extension, "Priority": "1"}
 
 
-def _target(intent: Intent) -> tuple[str, str]:
+def _target(intent: Intent, pbx: Pbx, region: str) -> tuple[str, str]:
     """Return the context and the digits of whom a call is handed to."""
-    if intent.number:
+    if intent.number and pbx.dial_format == "e164":
         return "hub-transfer-out", guard.dial_digits(intent.number).removeprefix("+")
+    if intent.number:
+        return "hub-transfer-as", written(guard.dial_digits(intent.number), pbx.dial_format, region)
     return "hub-transfer", guard.extension(intent.target or "")
 
 

@@ -8,6 +8,7 @@ at the PBX.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,13 +23,14 @@ from hub.errors import Conflict, Forbidden, NotFound, Refused
 from hub.store.engine import hint_after_commit
 from hub.telephony.control import intents, limits
 from hub.telephony.control.intents import TOPIC
-from hub.telephony.control.numbers import DialRules, allowed_number
+from hub.telephony.control.numbers import DialRules, number_and_keys, require_no_emergency
 from hub.telephony.models import call_intents, calls
-from hub.telephony.reading import register
+from hub.telephony.reading import colleagues, register
 from hub.telephony.recordings import recordings
 
 __all__ = ["TOPIC", "dial", "hang_up", "require_extension", "take"]
 
+_EXTENSION = re.compile(r"[0-9]{2,6}")
 TAKE_WITHIN = timedelta(seconds=5)
 DIAL_WITHIN = timedelta(seconds=10)
 
@@ -72,7 +74,7 @@ async def dial(
     conn: AsyncConnection,
     actor: Actor,
     *,
-    to: str,
+    to: str | int,
     client_id: int | None,
     contact_id: int | None,
     request_id: str,
@@ -80,17 +82,20 @@ async def dial(
     rules: DialRules,
     now: datetime,
 ) -> int:
-    """Have the actor's phone rung and then the number called; return the intent's id.
+    """Have the actor's phone rung and then `to` called: a number outside, a colleague's extension, or their id.
 
+    Returns the intent's id.
     `request_id` comes with the page (or the API's Idempotency-Key): the same one never dials twice.
     Raises Refused, Forbidden for what is no number or may not be called, TooMany over a limit.
     """
     extension = require_extension(actor, pbx)
-    number = allowed_number(to, rules)
+    target = await _colleague(conn, extension, to, pbx=pbx, rules=rules, now=now)
+    dialled = number_and_keys(str(to), rules) if target is None else None
     channel_id = intents.channel_id("hub", actor.user_id, request_id)
     if (twin := await intents.find_twin(conn, "channel_id", channel_id)) is not None:
         return twin.id
-    await limits.require_room(conn, actor.user_id, rules, now=now)
+    if dialled is not None:
+        await limits.require_room(conn, actor.user_id, rules, now=now)
     intent_id = await intents.write(
         conn,
         "channel_id",
@@ -101,7 +106,9 @@ async def dial(
         contact_id=contact_id,
         channel_id=channel_id,
         extension=extension,
-        number=number,
+        number=dialled.number if dialled else None,
+        keys=(dialled.keys or None) if dialled else None,
+        target=target,
         record_team_id=await recordings.team_that_records(conn, actor),
         created_at=now,
         deadline=now + DIAL_WITHIN,
@@ -113,9 +120,29 @@ async def dial(
         user_id=actor.user_id,
         object_kind="call_intent",
         object_id=intent_id,
-        details={"number": number},
+        details={"number": dialled.number} if dialled else {"target": target},
     )
     return intent_id
+
+
+async def _colleague(
+    conn: AsyncConnection, own: str, to: str | int, *, pbx: str, rules: DialRules, now: datetime
+) -> str | None:
+    """Return the extension that `to` means, where it is a colleague's; None for what is to be read as a number outside.
+
+    An extension that is called like an emergency number, 101 or 112, is the colleague's: no trunk is used.
+    """
+    if isinstance(to, str):
+        to = to.strip()
+        if not _EXTENSION.fullmatch(to):
+            return None
+        if await colleagues.name_of(conn, to, pbx=pbx) is None:
+            require_no_emergency(to, rules)
+            return None
+    target = await colleagues.find_target(conn, to, pbx=pbx, now=now)
+    if target == own:
+        raise Refused("own_extension", "this is your own phone", field="to")
+    return target
 
 
 async def hang_up(conn: AsyncConnection, actor: Actor, call_id: int, *, now: datetime) -> int:

@@ -17,7 +17,7 @@ from hub.crm.audit import record
 from hub.errors import Conflict, Forbidden
 from hub.telephony.control import control, intents, limits
 from hub.telephony.control.intents import Kind
-from hub.telephony.control.numbers import DialRules, allowed_number
+from hub.telephony.control.numbers import DialRules, number_alone
 from hub.telephony.reading import colleagues, progress, seats
 from hub.telephony.reading.seats import Seat
 
@@ -54,7 +54,7 @@ async def transfer(
         raise Conflict("already_there", "this phone is in the call already")
     number = None
     if target is None:
-        number = allowed_number(str(to), rules)
+        number = number_alone(str(to), rules)
         await limits.require_room(conn, actor.user_id, rules, now=now)
     return await _ask(conn, actor, seat, kind, request_id, now=now, target=target, number=number)
 

@@ -36,7 +36,7 @@ class Intent:
     """What is to be sent, or how it went. `reason` says why it was refused or is unknown.
 
     `extension` is the asker's phone, `channel` what is acted upon, `peer_channel` the other side of the call;
-    `target` and `number` are whom a call is handed to: a phone of the house, or a number outside.
+    `target` and `number` are who is called or handed the call: a phone of the house, or a number outside.
     """
 
     id: int
@@ -59,6 +59,8 @@ class Intent:
     reason: str
     record_team_id: int | None = None
     """Whose rule says that a call which this dials is recorded."""
+    keys: str | None = None
+    """What is pressed once a dialled number answers: the digits of an extension there."""
 
 
 COLUMNS = [call_intents.c[name] for name in Intent.__slots__]
@@ -136,6 +138,15 @@ async def settle(conn: AsyncConnection, intent_id: int, state: IntentState, *, r
     data = {"intent_kind": row.kind, "state": state, "reason": row.reason, "call_id": row.call_id}
     await tell(conn, "call_intent", intent_id, at=now, user_id=row.user_id, data=data)
     return True
+
+
+async def note_failure(conn: AsyncConnection, channel_id: str, reason: str, *, now: datetime) -> None:
+    """Write why a dial that the PBX took reached nobody, and tell the asker's pages. Its state stays `sent`."""
+    update = sa.update(call_intents).where(call_intents.c.channel_id == channel_id, call_intents.c.kind == "dial")
+    row = (await conn.execute(update.values(reason=guard.shown(reason)).returning(call_intents))).first()
+    if row is not None:
+        data = {"intent_kind": row.kind, "state": row.state, "reason": row.reason, "call_id": row.call_id}
+        await tell(conn, "call_intent", row.id, at=now, user_id=row.user_id, data=data)
 
 
 async def left_in_sending(conn: AsyncConnection, pbx: str) -> list[Intent]:

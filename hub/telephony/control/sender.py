@@ -48,6 +48,8 @@ class IntentSender:
     db: Database
     pbx: Pbx
     port: ActionPort
+    region: str = "RU"
+    """Where the PBX dials from."""
     _lanes: dict[str, deque[Intent]] = field(default_factory=dict)
     """What waits, by what must keep its order: `_lane_of`. The first of each is being sent."""
     _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
@@ -121,7 +123,7 @@ class IntentSender:
         has_acted = False
         try:
             told = await self._ask(intent)
-            for action in actions_of(intent, self.pbx, told=told):
+            for action in actions_of(intent, self.pbx, told=told, region=self.region):
                 await self._act(action)
                 has_acted = has_acted or not action.prepares
         except (Refused, Unavailable, Unknown) as error:

@@ -10,9 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm import queue
+from hub.telephony.control import intents
+from hub.telephony.control.dial_failures import failure_of
+from hub.telephony.models import calls
 from hub.telephony.recordings import recordings
 from hub.telephony.routing import waymarks
 from hub.telephony.tracking.calls import Call
@@ -51,7 +55,17 @@ async def keep_while_ringing(conn: AsyncConnection, heard: Heard, now: datetime)
         await queue.extend_lease(conn, heard.fields.get("Claim", ""), until=until)
 
 
+async def note_dial_failure(conn: AsyncConnection, heard: Heard, now: datetime) -> None:
+    """Keep why a dialled call reached nobody, and tell who dialled."""
+    failure = failure_of(heard.fields.get("Reason", ""), heard.fields.get("Cause", ""))
+    if failure is None or heard.call.dial_id is None or heard.call.answered_at is not None:
+        return
+    await conn.execute(sa.update(calls).where(calls.c.id == heard.call_id).values(failure=failure))
+    await intents.note_failure(conn, heard.call.dial_id, failure, now=now)
+
+
 RECEIVERS: dict[str, Receiver] = {
+    "HubDialOver": note_dial_failure,
     "HubClaimStarted": keep_while_ringing,
     "HubRecording": recordings.note_recording,
     "HubBlocked": waymarks.note_blocked,

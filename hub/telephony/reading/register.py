@@ -80,6 +80,8 @@ class CallRow:
     """Turned away by the blacklist."""
     origin: str
     """`live`, or `cdr` where nobody saw it and the PBX's records told of it later."""
+    failure: str | None
+    """Why a dialled call reached nobody, as in `control.dial_failures`; None where that was a person's doing."""
     legs: tuple[LegRow, ...] = ()
     recordings: tuple[Recording, ...] = ()
     """Those that the asker may hear."""
@@ -234,6 +236,7 @@ def timeline_data(call: Mapping[Any, Any], legs: Sequence[Mapping[Any, Any]], ma
         "state": call["state"],
         "outcome": call["outcome"],
         "estimated": call["estimated"],
+        "failure": call.get("failure"),
         "number": call[f"{side}_number"] or call[f"{side}_raw"][:64],
         "manager": manager,
         "manager_extension": call["answered_extension"] or call["from_extension"],

@@ -101,6 +101,8 @@ class Queues:
             if claim_id not in call.claims_over:
                 call.claim_id, call.is_claim_open, call.has_left_queue = claim_id, True, True
             self.fail_claim(call, known(frame.get("Reason")) or "failed")
+        elif said == "HubDialOver":
+            self._board.say(call, lambda shown: Announced(shown, said, dict(frame)))
         elif not said.startswith(("HubWaiting", "HubDial", "HubClaim")):
             channel.on_hold = channel.on_hold and said != "HubReturned"
             call.has_voicemail |= said == "HubVoicemail"

@@ -264,7 +264,12 @@ class CallTracker:
                 self._callers.goes_outside(frame, rung)
                 if rung.number is None and call.answered_at is None:
                     rung.number = call.to_raw or None
-        elif call.root is not None and call.root.party.is_phone and call.dial_id is None and call.answered_at is None:
+        elif (
+            call.root is not None
+            and call.root.party.is_phone
+            and call.answered_at is None
+            and (call.dial_id is None or party.extension == call.to_raw)
+        ):
             call.direction = "internal"
         elif call.direction == "outbound" and call.from_extension is None and call.dial_id is None:
             # A client who was rung first is put through to this phone.

@@ -14,6 +14,7 @@ import msgspec
 from hub.clock import rfc3339
 from hub.mail.reading.quotes import quoted_from
 from hub.mail.register import AttachmentRow, MessageRow
+from hub.telephony.control.dial_failures import DIAL_FAILURES
 from hub.telephony.reading.register import CallRow, LegRow
 
 Moment = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
@@ -112,6 +113,8 @@ class Call(Shape, frozen=True, kw_only=True):
     note: str | None
     blocked: bool
     origin: Annotated[str, one_of("live", "cdr")]
+    failure: Annotated[str, one_of(*DIAL_FAILURES)] | None
+    """Why a call dialled by a click reached nobody, where that was no person's doing."""
 
 
 class Calls(Shape, frozen=True, kw_only=True):
@@ -179,6 +182,7 @@ def call(row: CallRow) -> Call:
         note=row.note,
         blocked=row.blocked,
         origin=row.origin,
+        failure=row.failure,
     )
 
 

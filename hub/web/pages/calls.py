@@ -15,7 +15,7 @@ from aiohttp import web
 from hub.crm import clients, contacts
 from hub.errors import NotFound, Refused
 from hub.telephony.control import control, handing, intents, supervision
-from hub.telephony.control.numbers import allowed_number
+from hub.telephony.control.numbers import number_alone
 from hub.telephony.reading import colleagues, register
 from hub.web import render
 from hub.web.routes import Route
@@ -30,17 +30,18 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
 async def dial(visit: Visit) -> web.StreamResponse:
     """Ring the asker's phone, then call the number; a client named with it is the one whose call it is."""
     form, request_id = visit.form, request_id_of(visit)
-    client_id, contact_id = form.number("client"), form.number("contact")
+    client_id, contact_id, user_id = form.number("client"), form.number("contact"), form.number("user")
     async with visit.db.begin() as conn:
         if client_id is not None:
             await clients.find(conn, client_id)
         if contact_id is not None and (await contacts.find(conn, contact_id)).client_id != client_id:
             raise NotFound("contact_missing", "no such contact")
         pbx = await own_pbx(conn, visit)
+        to: str | int = user_id if user_id is not None else form.text("to", max_chars=80)
         intent_id = await control.dial(
             conn,
             visit.actor,
-            to=form.text("to", max_chars=60),
+            to=to,
             client_id=client_id,
             contact_id=contact_id,
             request_id=request_id,
@@ -129,7 +130,7 @@ async def find_colleagues(visit: Visit) -> web.StreamResponse:
     context: dict[str, Any] = {"call": call, "colleagues": found, "number": None, "refusal": None}
     if sum(c.isdigit() for c in query.q) > 6:
         try:
-            context["number"] = allowed_number(query.q[:60], dial_rules(visit, call.pbx))
+            context["number"] = number_alone(query.q[:60], dial_rules(visit, call.pbx))
         except Refused as error:
             context["refusal"] = error
     return render.page(visit, "call/colleagues.html", context)
