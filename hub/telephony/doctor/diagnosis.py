@@ -28,7 +28,7 @@ _TOO_MUCH = {
     "system": ("ModuleLoad", "DBPut", "Filter"),
     "agi": ("AGI",),
 }
-CLAIM_LASTS_S, LITTLE_RING_S, MAX_RING_S = 45, 5, 180
+CLAIM_LASTS_S, LITTLE_RING_S, MAX_RING_S = 45, 3, 180
 CLOCK_WARN_S, CLOCK_BAD_S = 2.0, 60.0
 CERTIFICATE_WARN_DAYS = 14
 

@@ -36,7 +36,7 @@ NO_ROUTE = frozenset({"bad-number"})
 """Where FreePBX tells callers that there is no route."""
 VARIABLES = ("HUB_PHONE_TECH", "HUB_CALLERID", "HUB_URL", "HUB_PBX", "HUB_WAIT", "HUB_RING", "HUB_SECOND_PREFIX")
 MANAGER_KEYS = ("read", "write", "deny", "permit", "acl", "writetimeout")
-_GOTO = re.compile(r"([A-Za-z0-9_-]+),([^,]+),(1|n|[a-z]+)")
+_GOTO = re.compile(r"([A-Za-z0-9_-]+),(.+),(1|n|[a-z]+)")
 _WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9.:-]+")
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 

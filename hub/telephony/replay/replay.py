@@ -156,6 +156,8 @@ def _step(effect: Effect, at: datetime) -> Step | None:
             return Step(at, "taken", call.claim_extension)
         case ClaimFailed(reason=reason):
             return Step(at, "claim failed", reason=reason)
+        case Announced(name="HubClaimStarted"):
+            return None  # told once it is taken, or failed
         case Announced(name=name):
             return Step(at, "announced", reason=name)
     return None
