@@ -17,7 +17,7 @@ from hub.crm.audit import record
 from hub.errors import Conflict, Forbidden
 from hub.telephony.control import control, intents, limits
 from hub.telephony.control.intents import Kind
-from hub.telephony.control.numbers import DialRules, number_alone, require_no_emergency
+from hub.telephony.control.numbers import DialRules, number_alone
 from hub.telephony.reading import colleagues, progress, seats
 from hub.telephony.reading.seats import Seat
 
@@ -52,8 +52,6 @@ async def transfer(
     target = await colleagues.find_target(conn, to, pbx=seat.call.pbx, now=now)
     if target is not None and target in (seat.own.extension, *(leg.extension for leg in seat.others)):
         raise Conflict("already_there", "this phone is in the call already")
-    if target is not None and await colleagues.name_of(conn, target, pbx=seat.call.pbx) is None:
-        require_no_emergency(target, rules)
     number = None
     if target is None:
         number = number_alone(str(to), rules)
