@@ -97,6 +97,8 @@ thread_ids = sa.Table(
 
 _unreadable = sa.text("parse_state = 'failed'")
 _gone = sa.text("deleted_at IS NOT NULL")
+_has_event = sa.text("event_uid IS NOT NULL")
+_of_gmail = sa.text("gm_msgid IS NOT NULL")
 
 messages = sa.Table(
     "messages",
@@ -128,6 +130,8 @@ messages = sa.Table(
     sa.Column("parse_attempts", sa.Integer(), nullable=False, server_default="0"),
     sa.Column("defects", Json, nullable=False),
     sa.Column("about", Json, nullable=False, server_default="{}"),
+    sa.Column("event_uid", sa.String(300)),
+    sa.Column("gm_msgid", sa.BigInteger()),
     sa.Column("flags", Json, nullable=False),
     moment("deleted_at"),
     link("bounce_of", "messages"),
@@ -145,8 +149,11 @@ messages = sa.Table(
     sa.Index("ix_messages_from", "from_address"),
     sa.Index("ix_messages_unreadable", "mailbox_id", "id", sqlite_where=_unreadable, postgresql_where=_unreadable),
     sa.Index("ix_messages_gone", "mailbox_id", "id", sqlite_where=_gone, postgresql_where=_gone),
+    sa.Index("ix_messages_event", "mailbox_id", "event_uid", sqlite_where=_has_event, postgresql_where=_has_event),
+    sa.Index("ix_messages_gm_msgid", "mailbox_id", "gm_msgid", sqlite_where=_of_gmail, postgresql_where=_of_gmail),
 )
-"""`about`: what a message is beside its text (an event, signed, encrypted). `deleted_at`: no folder of the server
+"""`about`: what a message is beside its text (an event, signed, encrypted). `event_uid`: the meeting that it speaks of.
+`gm_msgid`: Gmail's own id, the same in each folder. `deleted_at`: no folder of the server
 holds it any more."""
 
 locations = sa.Table(

@@ -70,6 +70,18 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
+class Attendee:
+    """Who is invited, and what they answered: accepted, declined, tentative, delegated, or empty for nothing yet."""
+
+    name: str
+    answer: str = ""
+    delegated_to: str = ""
+
+
+_ANSWERS = {"ACCEPTED": "accepted", "DECLINED": "declined", "TENTATIVE": "tentative", "DELEGATED": "delegated"}
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """An invitation, as far as it could be read; `starts` and `ends` are ISO 8601, days where `is_all_day`."""
 
@@ -79,7 +91,7 @@ class Event:
     is_all_day: bool
     place: str
     organiser: str
-    attendees: tuple[str, ...]
+    attendees: tuple[Attendee, ...]
     recurrence: Mapping[str, str]
     """How often it comes, as a sentence by language; empty for once."""
     description: str
@@ -188,7 +200,7 @@ def event_of(about: Mapping[str, Any] | None) -> Event | None:
         is_all_day=is_day,
         place=_words(event.get("place")),
         organiser=_person(event.get("organiser")),
-        attendees=tuple(filter(None, map(_person, attendees))) if isinstance(attendees, list) else (),
+        attendees=tuple(filter(None, map(_attendee, attendees))) if isinstance(attendees, list) else (),
         recurrence={k: v for k, v in recurrence.items() if isinstance(v, str)}
         if isinstance(recurrence, Mapping)
         else {},
@@ -204,6 +216,13 @@ def _words(value: object) -> str:
 
 def _person(value: object) -> str:
     return _words(value.get("name")) or _words(value.get("address")) if isinstance(value, Mapping) else ""
+
+
+def _attendee(value: object) -> Attendee | None:
+    name = _person(value)
+    if not name or not isinstance(value, Mapping):
+        return None
+    return Attendee(name, _ANSWERS.get(_words(value.get("status")).upper(), ""), _words(value.get("delegated_to")))
 
 
 def _moment(value: object) -> tuple[str, bool]:

@@ -27,6 +27,8 @@ class FakeFolder:
     """None: the highest UID and one. 0: the server does not tell."""
     messages: dict[int, bytes] = field(default_factory=dict)
     internaldate: bytes = b"24-Nov-2020 09:00:00 +0000"
+    of_gmail: dict[int, bytes] = field(default_factory=dict)
+    """What X-GM-MSGID and X-GM-LABELS say of a message, as the words of its FETCH row."""
 
 
 class FakeImapServer:
@@ -112,7 +114,9 @@ class FakeImapServer:
             return b"* 1 FETCH (UID %d RFC822.SIZE %d)\r\n" % (uid, len(raw))
         if command.endswith(b"(UID FLAGS)"):
             return b"* 1 FETCH (UID %d FLAGS ())\r\n" % uid
-        head = b'* 1 FETCH (UID %d FLAGS () INTERNALDATE "%s" BODY[] {%d}\r\n' % (uid, selected.internaldate, len(raw))
+        more = selected.of_gmail.get(uid, b"") + b" " if b"X-GM-" in command else b""
+        about = (uid, selected.internaldate, more, len(raw))
+        head = b'* 1 FETCH (UID %d FLAGS () INTERNALDATE "%s" %bBODY[] {%d}\r\n' % about
         return head + raw + b")\r\n"
 
 

@@ -19,7 +19,7 @@ from hub.mail.models import outbox
 from hub.mail.reading.mime import ParsedMessage, parse
 from hub.mail.register import MessageFilters
 from hub.mail.sending import cancelling, drafts, submit
-from hub.mail.sending.claims import claim
+from hub.mail.sending.claims import mark, next_due
 from hub.mail.sending.drafts import Content, Draft, Start
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
@@ -182,7 +182,7 @@ async def test_what_is_taken_back_is_the_draft_it_was_and_nothing_is_left_of_it(
 
 async def claim_none(conn: Any, actor: Actor, message_id: int) -> bool:
     row = await register.find(conn, actor, message_id)
-    return await claim(conn, row.mailbox_id, now=NOW + timedelta(seconds=9)) == []
+    return await next_due(conn, row.mailbox_id, now=NOW + timedelta(seconds=9)) == []
 
 
 async def test_what_was_taken_back_comes_onto_no_card_when_its_reader_becomes_a_client(site: Site) -> None:
@@ -206,7 +206,8 @@ async def test_what_a_sender_has_cannot_be_taken_back(site: Site) -> None:
     message_id = await _send(site, olga, (await _begin(site, olga)).id)
     async with site.db.begin() as conn:
         row = await register.find(conn, olga, message_id)
-        assert await claim(conn, row.mailbox_id, now=NOW + timedelta(seconds=11))
+        (due,) = await next_due(conn, row.mailbox_id, now=NOW + timedelta(seconds=11))
+        assert await mark(conn, [replace(due, since=NOW)], now=NOW + timedelta(seconds=11))
     async with site.db.begin() as conn:
         with pytest.raises(Conflict) as gone:
             await cancelling.cancel(conn, olga, message_id, now=NOW)
@@ -233,8 +234,8 @@ async def test_what_goes_later_waits_until_then_and_bears_that_date(site: Site) 
         ((draft, goes),) = await drafts.waiting_to_go(conn, olga)
         assert (draft.message_id, goes) == (message_id, at)
         row = await register.find(conn, olga, message_id)
-        assert await claim(conn, row.mailbox_id, now=at - timedelta(seconds=1)) == []
-        assert await claim(conn, row.mailbox_id, now=at)
+        assert await next_due(conn, row.mailbox_id, now=at - timedelta(seconds=1)) == []
+        assert await next_due(conn, row.mailbox_id, now=at)
 
 
 async def test_a_forward_carries_files_pictures_and_the_whole_original_along(site: Site) -> None:
@@ -317,6 +318,6 @@ async def test_an_undone_message_leaves_no_way_to_be_sent(site: Site) -> None:
     async with site.db.begin() as conn:
         row = await register.find(conn, olga, message_id)
         await cancelling.cancel(conn, olga, message_id, now=NOW)
-        assert await claim(conn, row.mailbox_id, now=NOW + timedelta(days=9)) == []
+        assert await next_due(conn, row.mailbox_id, now=NOW + timedelta(days=9)) == []
         states = (await conn.execute(sa.select(outbox.c.state).where(outbox.c.message_id == message_id))).scalars()
         assert list(states) == ["undone"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import hub.mail.reading
 from hub.mail.reading.quotes import Parts
-from hub.web.letter import DEFECTS, MAX_TEXT_CHARS, event_of, linked
+from hub.web.letter import DEFECTS, MAX_TEXT_CHARS, Attendee, event_of, linked
 
 
 def test_an_invitation_is_told_as_far_as_it_can_be_read() -> None:
@@ -29,7 +29,11 @@ def test_an_invitation_is_told_as_far_as_it_can_be_read() -> None:
     assert event is not None
     assert (event.summary, event.organiser, event.place) == ("Встреча втроём", "a@b.example", "")
     assert (event.starts, event.ends, event.is_all_day) == ("2026-11-25T10:00:00+03:00", "", False)
-    assert (event.is_cancelled, event.is_answer, event.attendees) == (True, False, ("Анна", "b@b.example"))
+    assert (event.is_cancelled, event.is_answer, event.attendees) == (
+        True,
+        False,
+        (Attendee("Анна"), Attendee("b@b.example")),
+    )
     assert event.recurrence == {"en": "every week", "ru": "каждую неделю"}
 
 

@@ -50,7 +50,7 @@ from hub.telephony.routing.routing import Facts, Owner, Target, decide
 from hub.web import styleguide
 from hub.web.assets import Assets
 from hub.web.composing import Writing, later_choices
-from hub.web.letter import Event, File, Letter, event_of, linked
+from hub.web.letter import Attendee, Event, File, Letter, event_of, linked
 from hub.web.look import make_environment
 from hub.web.pages.mail_register import why_found
 from hub.web.pages.phrases import FIELDS
@@ -152,7 +152,7 @@ LETTER = Letter(
         is_all_day=False,
         place="Москва",
         organiser="Мария Зуева",
-        attendees=("Анна",),
+        attendees=(Attendee("Анна", "accepted"), Attendee("Б", "delegated", "v@x.example"), Attendee("В")),
         recurrence={"en": "every week", "ru": "каждую неделю"},
         description="Повестка",
         is_cancelled=True,

@@ -23,7 +23,9 @@ from hub.mail.imap.grammar import (
     flag_words,
     folder_bytes,
     folder_name,
+    gmail_id,
     is_number,
+    label_names,
     moment,
     number,
     only,
@@ -86,6 +88,9 @@ class Fetched:
     flags: tuple[str, ...]
     internaldate: datetime
     raw: bytes
+    gm_msgid: int | None = None
+    """Gmail's id of the message, the same in each folder; None where the server is no Gmail (X-GM-EXT-1)."""
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,10 +300,13 @@ class Asking(ABC):
     async def fetch(self, uids: Sequence[int]) -> list[Fetched]:
         """Return those of `uids` that are still there, ascending, without marking them as read."""
         found = []
-        for uid, row in await self._fetch(uids, b"(UID FLAGS INTERNALDATE BODY.PEEK[])"):
+        of_gmail = b"X-GM-MSGID X-GM-LABELS " if "X-GM-EXT-1" in self.capabilities else b""
+        for uid, row in await self._fetch(uids, b"(UID FLAGS INTERNALDATE %sBODY.PEEK[])" % of_gmail):
             raw, at = row.get(b"BODY[]"), row.get(b"INTERNALDATE")
             if isinstance(raw, bytes):
-                found.append(Fetched(uid, flag_words(row.get(b"FLAGS")), moment(at), bytes(raw)))
+                flags, labels = flag_words(row.get(b"FLAGS")), label_names(row.get(b"X-GM-LABELS"))
+                gm_msgid = gmail_id(row.get(b"X-GM-MSGID"))
+                found.append(Fetched(uid, flags, moment(at), bytes(raw), gm_msgid=gm_msgid, labels=labels))
         return sorted(found, key=lambda one: one.uid)
 
     async def _fetch(self, uids: Sequence[int], what: bytes) -> list[tuple[int, dict[bytes, Token]]]:

@@ -200,6 +200,19 @@ def is_number(digits: bytes) -> bool:
     return digits.isdigit() and len(digits) <= 18
 
 
+def gmail_id(token: Token) -> int | None:
+    """Read an X-GM-MSGID, an unsigned number of 64 bits; None for what fits no signed one."""
+    if not isinstance(token, bytes) or not token.isdigit() or len(token) > 19 or int(token) >= 2**63:
+        return None
+    return int(token)
+
+
+def label_names(labels: Token) -> tuple[str, ...]:
+    """The labels of an X-GM-LABELS, Gmail's own without their backslash, as a person reads them."""
+    words = labels if isinstance(labels, list) else []
+    return tuple(folder_name(word).removeprefix("\\") for word in words[:100] if isinstance(word, bytes))
+
+
 def moment(at: Token) -> datetime:
     """Read an INTERNALDATE; a server that tells none gives the epoch, which is history."""
     if isinstance(at, Quoted):

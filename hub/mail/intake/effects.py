@@ -1,9 +1,9 @@
 """What follows from messages that were just stored, in the transaction that stored them.
 
 Called once for each batch. Decides what a notice of a mail system does to the message it speaks of, and when a
-conversation goes too fast to be between people. Invariants: whatever is done here is safe to do again, since a batch
-whose commit was lost is stored again; a notice changes only what Hub really sent to the address it names; nothing
-here sends anything.
+conversation goes too fast to be between people; `meetings` decides what answers to invitations do. Invariants:
+whatever is done here is safe to do again, since a batch whose commit was lost is stored again; a notice changes only
+what Hub really sent to the address it names; nothing here sends anything.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm import queue, timeline
 from hub.crm.models import users
 from hub.mail import undeliverable
-from hub.mail.intake import bounces
+from hub.mail.intake import bounces, meetings
 from hub.mail.intake.bounces import Bounce, Failed
-from hub.mail.models import mailboxes, messages, outbox, outbox_recipients, thread_ids, threads
+from hub.mail.intake.joining import join
+from hub.mail.models import mailboxes, messages, outbox, outbox_recipients
 from hub.mail.reading.mime import ParsedMessage
 from hub.mail.register import timeline_data
 from hub.store.changes import tell
@@ -48,7 +49,10 @@ class Stored:
 
 
 async def follow_up(conn: AsyncConnection, stored: Sequence[Stored], *, now: datetime) -> None:
-    """Do what follows from `stored`."""
+    """Do what follows from `stored`, messages of one mailbox."""
+    told = [(one.id, one.parsed.about) for one in stored if one.parsed.about]
+    if told:
+        await meetings.follow(conn, stored[0].mailbox_id, told, now=now)
     new = [one for one in stored if one.is_new and one.direction == "in"]
     if not new:
         return
@@ -77,7 +81,7 @@ async def _came_back(conn: AsyncConnection, notice: Stored, *, now: datetime) ->
     first = await conn.execute(unseen.values(bounce_of=original["id"]).returning(messages.c.id))
     if first.first() is None:
         return
-    await _join(conn, notice, original, now=now)
+    await join(conn, notice.id, original, now=now)
     for one in failed:
         await _mark(conn, original, one, now=now)
     if any(one.is_permanent for one in failed):
@@ -112,30 +116,6 @@ async def _really_sent_to(conn: AsyncConnection, outbox_id: int, bounce: Bounce)
     if not named and len(went) == 1 and len(rows) == 1:
         named = list(went)
     return [Failed(went[one], bounce.status, bounce.is_permanent, bounce.reason) for one in named]
-
-
-async def _join(conn: AsyncConnection, notice: Stored, original: sa.RowMapping, *, now: datetime) -> None:
-    """Put the notice into its original's conversation and onto its card."""
-    into = original["thread_id"]
-    # A thread is one mailbox's: a notice that another mailbox got stays there, and only goes onto the card.
-    is_here = notice.mailbox_id == original["mailbox_id"]
-    if is_here and notice.thread_id is not None and into is not None and notice.thread_id != into:
-        others = sa.select(messages.c.id).where(messages.c.thread_id == notice.thread_id, messages.c.id != notice.id)
-        if (await conn.execute(others.limit(1))).first() is None:
-            ids = sa.update(thread_ids).where(thread_ids.c.thread_id == notice.thread_id)
-            await conn.execute(ids.values(thread_id=into))
-        await conn.execute(sa.update(messages).where(messages.c.id == notice.id).values(thread_id=into))
-        renew = sa.update(threads).where(threads.c.id == into, threads.c.last_at < notice.received_at)
-        await conn.execute(renew.values(last_at=notice.received_at))
-    if original["client_id"] is None:
-        return
-    whose = {"client_id": original["client_id"], "contact_id": original["contact_id"]}
-    by = {"link_reason": "thread", "link_confidence": "exact"}
-    update = sa.update(messages).where(messages.c.id == notice.id, messages.c.link_manual.is_(False))
-    row = (await conn.execute(update.values(**whose, **by).returning(messages))).mappings().first()
-    if row is not None:
-        at, data = row["received_at"], timeline_data(row)
-        await timeline.put(conn, "message", notice.id, at=at, data=data, now=now, **whose)
 
 
 async def _mark(conn: AsyncConnection, original: sa.RowMapping, one: Failed, *, now: datetime) -> None:

@@ -32,6 +32,7 @@ from hub.mail.intake.effects import Stored
 from hub.mail.intake.handing import prepare_all
 from hub.mail.intake.preparing import Prepared, ReplyKey
 from hub.mail.models import attachments, folders, locations, mailboxes, messages, outbox
+from hub.mail.reading.events import is_answer
 from hub.mail.register import timeline_data
 from hub.mail.thread import own_addresses
 from hub.store.blobs import BlobStore
@@ -55,6 +56,10 @@ class Arrived:
     raw: bytes
     flags: tuple[str, ...]
     received_at: datetime
+    gm_msgid: int | None = None
+    """Gmail's id of the message, where the server tells it."""
+    labels: tuple[str, ...] = ()
+    """Gmail's labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,25 +180,36 @@ class MailIntake:
         return set((await conn.execute(uids)).scalars())
 
     async def _known(self, conn: AsyncConnection, place: FolderPlace, ready: Sequence[_Ready]) -> dict[str, int]:
-        """Return the messages that are stored already, by the hash of the bytes given: the same bytes, or our own copy.
+        """Return the messages that are stored already, by the hash of the bytes given: the same bytes, the same by
+        Gmail's id, or our own copy.
 
-        What Hub itself sent lies in Sent with other bytes perhaps, but with its Message-ID.
+        What Hub itself sent lies in Sent with other bytes perhaps, but with its Message-ID; what lies in Sent or was
+        sent by Hub may be shown again in any folder (Gmail's All Mail), changed, but with its From and Message-ID.
         """
         mine = messages.c.mailbox_id == self.mailbox_id
         same = sa.select(messages.c.raw_sha256, messages.c.id).where(
             mine, messages.c.raw_sha256.in_([one.sha256 for one in ready])
         )
         known = {row.raw_sha256: row.id for row in await conn.execute(same)}
-        if place.role != "sent":
+        if of_gmail := {one.arrived.gm_msgid for one in ready if one.sha256 not in known} - {None}:
+            alike = sa.select(messages.c.gm_msgid, messages.c.id).where(mine, messages.c.gm_msgid.in_(of_gmail))
+            by_id = {row.gm_msgid: row.id for row in await conn.execute(alike)}
+            known |= {o.sha256: by_id[o.arrived.gm_msgid] for o in ready if o.arrived.gm_msgid in by_id}
+        left = [one for one in ready if one.sha256 not in known]
+        if not (ids := {one.prepared.values["message_id"] for one in left} - {""}):
             return known
-        ids = {one.sha256: one.prepared.values["message_id"] for one in ready if one.sha256 not in known}
         own = (
-            sa.select(messages.c.message_id, messages.c.id)
-            .join(outbox, outbox.c.message_id == messages.c.id)
-            .where(mine, messages.c.message_id.in_(set(ids.values()) - {""}))
+            sa.select(messages.c.message_id, messages.c.from_address, messages.c.id, outbox.c.id.label("outbox_id"))
+            .join(outbox, outbox.c.message_id == messages.c.id, isouter=True)
+            .where(mine, messages.c.message_id.in_(ids), messages.c.direction == "out")
         )
-        sent = {row.message_id: row.id for row in await conn.execute(own)}
-        return known | {sha256: sent[message_id] for sha256, message_id in ids.items() if message_id in sent}
+        sent = {row.message_id: row for row in await conn.execute(own)}
+        for one in left:
+            row = sent.get(one.prepared.values["message_id"])
+            by_hub = place.role == "sent" and row is not None and row.outbox_id is not None
+            if row is not None and (by_hub or row.from_address == one.prepared.values["from_address"]):
+                known[one.sha256] = row.id
+        return known
 
     async def _rows(
         self, conn: AsyncConnection, place: FolderPlace, fresh: Sequence[_Ready], *, is_new: bool, now: datetime
@@ -233,6 +249,8 @@ class MailIntake:
                 "received_at": arrived.received_at,
                 "parse_attempts": prepared.attempts,
                 "flags": _flags(arrived),
+                "gm_msgid": arrived.gm_msgid,
+                "about": prepared.values["about"] | ({"labels": list(arrived.labels)} if arrived.labels else {}),
                 "link_manual": False,
                 "candidates": [asdict(candidate) for candidate in row.linked.candidates],
             }
@@ -313,6 +331,9 @@ class MailIntake:
         """Close what these answers of ours answered: history is read backwards, and answers nothing newer."""
         answered: dict[int, datetime] = {}
         for row in rows:
+            if is_answer(row.values["about"]):
+                # That somebody comes to a meeting answers no letter.
+                continue
             thread, at = row.values["thread_id"], row.values["received_at"]
             answered[thread] = max(at, answered.get(thread, at))
         open_items = await queue.of_things(conn, "message", answered)

@@ -1,8 +1,9 @@
 """Which new messages wait for somebody, and under what name: a queue item for a thread, a lead for a stranger.
 
 Decides what a machine wrote or we ourselves make nothing to do. Runs in the transaction that stores the messages.
-Invariants: one item for a thread and one open lead for an address, however many messages; of a personal mailbox
-nothing is offered to the team.
+Invariants: one item for a thread and one open lead for an address, however many messages; a letter to several
+mailboxes is one item for each team, which says where else it lies, and one lead; of a personal mailbox nothing is
+offered to the team.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm import leads, queue
 from hub.crm.linking import Linked
 from hub.crm.models import clients
+from hub.mail.intake import twins
+from hub.mail.intake.twins import Twin
+from hub.mail.models import mailboxes
 
 Message = tuple[Mapping[str, Any], Linked]
 """The columns of a stored message, and whose its sender's address is."""
@@ -30,13 +34,24 @@ async def offer_all(
     if owner_id is not None:
         # A team sees what is in its queue, so a person's own mail goes there only from a client's card.
         wanted = [(row, linked) for row, linked in wanted if row["client_id"] is not None]
+    held = await twins.find(conn, [row for row, _ in wanted]) if owner_id is None else {}
     theirs = {row["client_id"] for row, _ in wanted} - {None}
     named = sa.select(clients.c.id, clients.c.name).where(clients.c.id.in_(theirs))
     names = {row.id: row.name for row in await conn.execute(named)} if theirs else {}
+    here = await _address_of(conn, wanted[0][0]["mailbox_id"]) if held else ""
     for row, linked in wanted:
-        await _offer(conn, row, linked, names.get(row["client_id"]), team_id=team_id, now=now)
+        elsewhere = held.get(row["id"], [])
+        await twins.say_also_in(conn, elsewhere, here, now=now)
+        if any(one.team_id == team_id for one in elsewhere):
+            continue
+        await _offer(conn, row, linked, names.get(row["client_id"]), team_id=team_id, elsewhere=elsewhere, now=now)
         if owner_id is not None:
             await queue.assign(conn, "message", row["thread_id"], owner_id, now=now)
+
+
+async def _address_of(conn: AsyncConnection, mailbox_id: int) -> str:
+    address: str = (await conn.execute(sa.select(mailboxes.c.address).where(mailboxes.c.id == mailbox_id))).scalar_one()
+    return address
 
 
 async def _offer(
@@ -46,10 +61,12 @@ async def _offer(
     client_name: str | None,
     *,
     team_id: int,
+    elsewhere: Sequence[Twin],
     now: datetime,
 ) -> None:
     lead_id = None
-    if row["client_id"] is None and linked.address:
+    # The sender of a letter to two teams is the lead of the one that had it first.
+    if row["client_id"] is None and linked.address and not any(one.lead_id for one in elsewhere):
         lead_id = await leads.join_or_open(
             conn,
             team_id=team_id,
@@ -60,6 +77,8 @@ async def _offer(
             now=now,
         )
     data = {"subject": row["subject"], "snippet": row["snippet"], "message_id": row["id"], "lead_id": lead_id}
+    if elsewhere:
+        data["also_in"] = sorted({one.mailbox for one in elsewhere})
     await queue.offer(
         conn,
         team_id=team_id,

@@ -17,7 +17,7 @@ from typing import Any
 
 from hub import guard
 from hub.mail.intake import reply_tag, threads
-from hub.mail.reading import mime, parsing
+from hub.mail.reading import events, mime, parsing
 from hub.mail.reading.headers import Address
 from hub.mail.reading.mime import ParsedMessage
 from hub.mail.reading.parsing import Reading
@@ -113,6 +113,7 @@ def _values(parsed: ParsedMessage, text: str) -> dict[str, Any]:
         "auto": parsed.auto,
         "defects": list(parsed.defects),
         "about": parsed.about,
+        "event_uid": (events.event_of(parsed.about) or {}).get("uid") or None,
     }
 
 

@@ -10,6 +10,7 @@ Source: RFC 5545, 5546 (methods).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -63,6 +64,18 @@ def read(text: str) -> dict[str, Any] | None:
         "recurrence": said(_rule(rule)) if rule is not None else None,
         "instead_of": _moment(event, "RECURRENCE-ID", lines, offsets),
     }
+
+
+def event_of(about: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the event that a message carries, of what it is beside its text; None where that is of another shape."""
+    event = (about or {}).get("event")
+    return event if isinstance(event, dict) and isinstance(event.get("uid"), str) else None
+
+
+def is_answer(about: Mapping[str, Any] | None) -> bool:
+    """Tell whether a message is a participant's answer to an invitation: a calendar wrote it, not a person."""
+    event = event_of(about)
+    return event is not None and event.get("method") == "REPLY"
 
 
 def _first_event(text: str) -> tuple[str, list[str], dict[str, timezone]]:
@@ -186,6 +199,8 @@ def _person(value: Any) -> dict[str, str] | None:
         "status": _clean(params.get("PARTSTAT", ""), 20).upper(),
         "role": _clean(params.get("ROLE", ""), 20).upper(),
     }
+    if to := re.sub(r"(?i)^mailto:", "", _clean(_one(params.get("DELEGATED-TO", "")), 254)):
+        person["delegated_to"] = to
     return person if person["name"] or person["address"] else None
 
 

@@ -200,7 +200,10 @@ class OpenFolder:
     async def _store(self, messages: Sequence[Fetched], after: FolderCursor, *, is_history: bool) -> None:
         """Store messages, the cursor with the last of them, then the flags of their places."""
         intake, first_look = self.work.intake, self.work.first_look
-        came = [Arrived(one.uid, one.raw, one.flags, one.internaldate) for one in messages]
+        came = [
+            Arrived(one.uid, one.raw, one.flags, one.internaldate, gm_msgid=one.gm_msgid, labels=one.labels)
+            for one in messages
+        ]
         # In a new epoch of a known mailbox, and in a gap, history may hold mail that nobody has seen yet.
         parts: dict[bool, list[Arrived]] = {True: [], False: []}
         for one in came:
