@@ -184,7 +184,8 @@ class MailIntake:
         Gmail's id, or our own copy.
 
         What Hub itself sent lies in Sent with other bytes perhaps, but with its Message-ID; what lies in Sent or was
-        sent by Hub may be shown again in any folder (Gmail's All Mail), changed, but with its From and Message-ID.
+        sent by Hub may be shown again in another folder (Gmail's All Mail), changed, but with its From and Message-ID.
+        What comes into the INBOX has come: nobody hides a letter by naming an id of ours.
         """
         mine = messages.c.mailbox_id == self.mailbox_id
         same = sa.select(messages.c.raw_sha256, messages.c.id).where(
@@ -205,9 +206,10 @@ class MailIntake:
         )
         sent = {row.message_id: row for row in await conn.execute(own)}
         for one in left:
-            row = sent.get(one.prepared.values["message_id"])
-            by_hub = place.role == "sent" and row is not None and row.outbox_id is not None
-            if row is not None and (by_hub or row.from_address == one.prepared.values["from_address"]):
+            if (row := sent.get(one.prepared.values["message_id"])) is None:
+                continue
+            by_hub = place.role == "sent" and row.outbox_id is not None
+            if by_hub or (place.role != "inbox" and row.from_address == one.prepared.values["from_address"]):
                 known[one.sha256] = row.id
         return known
 
