@@ -15,6 +15,7 @@ _BROWSERS = (
     ("FxiOS", "Firefox"),
     ("CriOS", "Chrome"),
     ("Chrome", "Chrome"),
+    ("HeadlessChrome", "Chrome"),
     ("Version", "Safari"),
 )
 _SYSTEMS = (

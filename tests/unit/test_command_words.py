@@ -44,6 +44,7 @@ def test_a_table_is_one_line_a_row_whatever_a_cell_holds(capsys: pytest.CaptureF
         (IPHONE + " Version/18.0 Mobile/15E148 Safari/604.1", "Safari 18, iPhone"),
         (IPHONE + " FxiOS/143.0 Mobile/15E148 Safari/605.1.15", "Firefox 143, iPhone"),
         ("Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0", "Firefox 143, Linux"),
+        (CHROME.replace("Chrome/", "HeadlessChrome/"), "Chrome 141, Windows"),
         ("curl/8.14.1", "curl/8.14.1"),
         ("", ""),
     ],
