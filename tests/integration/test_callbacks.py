@@ -266,3 +266,12 @@ async def test_what_a_pbx_makes_too_long_or_impossible_to_store_is_cut_and_holds
     await company.see(CallEnded(ended("missed", "2.2")))
     async with company.db.read() as conn:
         assert len((await conn.execute(sa.select(calls.c.id))).all()) == 2
+
+
+async def test_records_of_a_talk_that_was_sent_to_a_queue_and_given_up_there_owe_a_call_back(company: Company) -> None:
+    talked = ended("answered", "100.9", queue="hub-support", is_left_waiting=True)
+    async with company.db.begin() as conn:
+        await company.intake.store_late(conn, [talked], [], now=utc_now())
+    async with company.db.read() as conn:
+        (item,) = await queue.listed(conn, company.people["boris"], state="waiting")
+    assert (item.kind, item.data["reason"]) == ("lead", "callback")

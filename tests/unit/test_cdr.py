@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hub.telephony.backfill.cdr import MAX_ROW_CHARS, read_csv, read_rows
 from hub.telephony.backfill.cdr_calls import calls_of, corrected
 from hub.telephony.tracking.calls import Call
-from hub.telephony.tracking.directions import PbxRules
+from hub.telephony.tracking.directions import PbxRules, numbers_called
 
 RULES = PbxRules(pbx="office", hub_queues=frozenset(("hub-sales",)), own_numbers=frozenset(("+74950000100",)))
 T0 = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
@@ -268,3 +268,35 @@ def test_what_was_seen_answered_stays_so_whatever_the_record_says() -> None:
     seen = replace(told, outcome="answered", answered_at=T0 + timedelta(seconds=9), answered_extension="103")
     true = corrected(seen, told, not_before=T0)
     assert (true.outcome, true.answered_extension, true.talk_s) == ("answered", "103", 51.0)
+
+
+@pytest.mark.parametrize(
+    ("channel", "extension"), [("IAX2/101-7245", "101"), ("SCCP/101-0000000A", "101"), ("PJSIP/101-00000002", "101")]
+)
+def test_who_answered_is_known_by_a_channel_in_any_form(channel: str, extension: str) -> None:
+    (call,) = calls(row(dstchannel=channel))
+    assert call.answered_extension == extension
+
+
+def test_an_outbound_call_behind_a_nine_is_of_the_number_that_the_trunk_was_asked_for() -> None:
+    out = {"src": "101", "dst": "984951234567", "dcontext": "internal", "channel": "PJSIP/101-00000001"}
+    (call,) = calls(row(**out, dstchannel="PJSIP/trunk-00000002", lastdata="PJSIP/84951234567@trunk,60"))
+    assert (call.direction, call.to_raw) == ("outbound", "984951234567")
+    assert numbers_called(call) == ("84951234567", "984951234567")
+
+
+def test_talked_sent_to_a_queue_and_given_up_there_is_left_waiting() -> None:
+    queued = {
+        "dst": "sales",
+        "dcontext": "hub-in",
+        "dstchannel": "",
+        "lastapp": "Queue",
+        "lastdata": "hub-sales,,,,120",
+    }
+    later = row(**queued, start="2026-11-25 10:00:25", duration=30, billsec=30)
+    (call,) = calls(row() + later)
+    assert (call.outcome, call.answered_extension, call.queue, call.is_left_waiting) == (
+        "answered", "101", "hub-sales", True,
+    )  # fmt: skip
+    (talked,) = calls(row(**queued, disposition="NO ANSWER", billsec=0, start="2026-11-25 09:59:00") + row())
+    assert not talked.is_left_waiting

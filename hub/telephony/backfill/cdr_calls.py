@@ -14,6 +14,7 @@ from datetime import datetime
 
 from hub.telephony.backfill.cdr import DIGITS, Record
 from hub.telephony.tracking.calls import Call, Channel, Leg, LegResult, Outcome
+from hub.telephony.tracking.dial_strings import number_in
 from hub.telephony.tracking.directions import (
     SUPERVISOR,
     Party,
@@ -98,7 +99,7 @@ def _call(linked_id: str, rows: list[Record], rules: PbxRules) -> Told | None:
         direction = "outbound"
     spoke = [(row, party) for row, party in called if row.result == "answered"]
     answered_at = min((row.end - row.billed for row, _ in spoke), default=None)
-    answered_by = next((party.extension for _, party in spoke if party.extension), None)
+    answered_by = next((party.extension or party.endpoint for _, party in spoke if party.is_phone), None)
     queues = [name for row in rows for name in _queues(row)]
     dialled = _dialled(root)
     call = Call(
@@ -122,9 +123,18 @@ def _call(linked_id: str, rows: list[Record], rules: PbxRules) -> Told | None:
         talk_s=sum(row.billed.total_seconds() for row, _ in spoke),
         answered_extension=answered_by if direction != "outbound" else None,
         queue=next((name for name in queues if name in rules.hub_queues), None),
+        is_left_waiting=_is_left_waiting(rows, [row for row, _ in spoke], rules),
         legs=_legs(root, caller, called, number=dialled, answered_at=answered_at, ended_at=ended_at),
     )
     return Told(call, frozenset(row.uniqueid for row in rows) | {linked_id})
+
+
+def _is_left_waiting(rows: list[Record], spoke: list[Record], rules: PbxRules) -> bool:
+    """Tell whether the last of a call that was answered is a queue of Hub's in which nobody took the caller."""
+    last = max(rows, key=lambda row: (row.start, row.end))
+    if not spoke or last in spoke or last.dst_channel or last.start < max(row.end for row in spoke):
+        return False
+    return any(name in rules.hub_queues for name in _queues(last))
 
 
 def _queues(row: Record) -> Iterable[str]:
@@ -147,10 +157,9 @@ def _dialled(root: Record) -> str:
 
 
 def _number_called(row: Record, dialled: str) -> str | None:
-    """Return the number outside that a row's channel was made for."""
-    number = (
-        word_for(row.dst_channel) or dialled or dialled_number(row.app_data.partition("/")[2].partition(",")[0], "")
-    )
+    """Return the number outside that a row's channel was made for: as the trunk was asked, else as it was dialled."""
+    asked = number_in(row.app_data.partition("/")[2].partition(",")[0]) if row.app == "dial" else None
+    number = word_for(row.dst_channel) or asked or dialled
     return number[:64] if number else None
 
 

@@ -56,6 +56,7 @@ async def was_spoken_with_since(conn: AsyncConnection, number: str, call: Call) 
         sa.or_(calls.c.from_number == number, calls.c.to_number == number),
         # By the index: no talk that began later belongs to a call of days before.
         calls.c.started_at > call.started_at - LONGEST_TALK,
-        calls.c.answered_at > call.started_at,
+        # Its own talk was before the queue that the caller gave up in.
+        calls.c.answered_at > ((call.ended_at if call.is_left_waiting else None) or call.started_at),
     )
     return (await conn.execute(query.limit(1))).first() is not None

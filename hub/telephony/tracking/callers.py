@@ -64,6 +64,8 @@ class Callers:
 
     def name_phone(self, channel: LiveChannel, caller_id: str, now: datetime) -> None:
         """Learn from its caller id which extension a phone is."""
+        if caller_id == channel.party.extension or not SHORT_NUMBER.fullmatch(caller_id):
+            return
         party = self._board.renamed_party(channel, caller_id)
         if party == channel.party:
             return

@@ -43,7 +43,7 @@ def _number_of(word: str) -> str | None:
 
 def caller_number(text: str) -> str:
     """Return a caller's number without what a provider wrapped it in: `7495…@host`, `sip:+7495…;user=phone`."""
-    if text.isalnum():
+    if not text or text.isalnum():
         return text
     found = _CALLER.fullmatch(text.replace("%2B", "+"))
     return found[1].strip() if found else text

@@ -7,6 +7,7 @@ any form gives an endpoint, and a number of a line's hardware is never an extens
 
 from __future__ import annotations
 
+import functools
 import re
 
 EXTENSION = re.compile(r"[0-9]{1,10}")
@@ -31,6 +32,7 @@ def is_by_hardware(technology: str) -> bool:
     return technology in _BY_HARDWARE
 
 
+@functools.lru_cache(maxsize=10_000)
 def extension_in(endpoint: str) -> str | None:
     """Return the extension that an endpoint is called after, alone or beside its tenant's name, else None.
 

@@ -83,18 +83,13 @@ class CallTracker:
 
         `is_overtaken`: it came before the lists of the last `resync`, and would wind back the state that they told.
         """
-        if "Linkedid" not in frame and is_old(frame):
-            for word in self._older.translate(frame):
-                self._take(word, now, is_overtaken)
-        else:
-            self._take(frame, now, is_overtaken)
+        is_modern = "Linkedid" in frame or not is_old(frame)
+        for word in (frame,) if is_modern else self._older.translate(frame):
+            name = word.get("Event", "")
+            handler = self._handlers.get(name)
+            if handler is not None and (not is_overtaken or name in _NEVER_OVERTAKEN):
+                handler(word, now)
         return self._effects(now) if self._board.touched else []
-
-    def _take(self, frame: Frame, now: datetime, is_overtaken: bool) -> None:
-        name = frame.get("Event", "")
-        handler = self._handlers.get(name)
-        if handler is not None and (not is_overtaken or name in _NEVER_OVERTAKEN):
-            handler(frame, now)
 
     def channel_ids(self) -> Set[str]:
         """Return the uniqueids of the channels that have not hung up."""
