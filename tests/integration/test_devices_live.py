@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 from typing import Any
 
 import pytest
@@ -9,8 +11,9 @@ import sqlalchemy as sa
 
 from hub.clock import utc_now
 from hub.crm.access import Actor
+from hub.errors import Conflict
 from hub.store.engine import Database
-from hub.telephony.control import control
+from hub.telephony.control import control, handing, supervision
 from hub.telephony.control.numbers import DialRules
 from hub.telephony.models import call_intents, call_legs
 from tests.integration.test_lease_live import manager, take
@@ -52,20 +55,7 @@ async def click(db: Database, actor: Actor, to: str = "8 495 123-45-67") -> None
         )
 
 
-async def test_take_rings_both_telephones_and_the_one_picked_up_has_the_call(db: Database) -> None:
-    async with running_asterisk(second_devices=("101",)) as asterisk, hub(db, asterisk):
-        await wait_for(lambda: is_up(db), what="Hub is connected")
-        anna = await manager(db, "anna", "101")
-        async with phone(asterisk, "101", "no_answer") as desk, phone(asterisk, "101b", talk_ms=1500) as app:
-            async with caller(asterisk, "84951234567"):
-                await take(db, anna)
-                await the_call(db, state="talking", answered_extension="101", answered_user_id=anna.user_id)
-            await the_call(db, state="ended", outcome="answered", answered_extension="101")
-            assert asked(desk) == ["INVITE", "CANCEL", "ACK"]
-            assert asked(app)[:2] == ["INVITE", "ACK"]
-
-
-@pytest.mark.parametrize(
+SECOND_DEVICES = pytest.mark.parametrize(
     ("second", "phones", "settings"),
     [
         ("101b", ("101",), ""),
@@ -74,6 +64,27 @@ async def test_take_rings_both_telephones_and_the_one_picked_up_has_the_call(db:
     ],
     ids=["one AOR", "FreePBX"],
 )
+
+
+@SECOND_DEVICES
+async def test_take_rings_both_telephones_and_the_one_picked_up_has_the_call(
+    db: Database, second: str, phones: tuple[str, ...], settings: str
+) -> None:
+    devices = ("101",) if second == "101b" else ()
+    asterisk_runs = running_asterisk(phones=phones, second_devices=devices, settings=settings)
+    async with asterisk_runs as asterisk, hub(db, asterisk):
+        await wait_for(lambda: is_up(db), what="Hub is connected")
+        anna = await manager(db, "anna", "101")
+        async with phone(asterisk, "101", "no_answer") as desk, phone(asterisk, second, talk_ms=1500) as app:
+            async with caller(asterisk, "84951234567"):
+                await take(db, anna)
+                await the_call(db, state="talking", answered_extension="101", answered_user_id=anna.user_id)
+            await the_call(db, state="ended", outcome="answered", answered_extension="101")
+            assert asked(desk) == ["INVITE", "CANCEL", "ACK"]
+            assert asked(app)[:2] == ["INVITE", "ACK"]
+
+
+@SECOND_DEVICES
 async def test_click_to_call_rings_both_telephones_and_dials_from_the_one_picked_up(
     db: Database, second: str, phones: tuple[str, ...], settings: str
 ) -> None:
@@ -121,6 +132,68 @@ async def test_a_busy_client_is_busy_though_the_other_telephone_of_the_manager_s
             await click(db, anna)
             ended = await the_call(db, state="ended")
         assert ended.outcome == "busy"
+
+
+async def test_a_supervisor_with_two_telephones_hears_a_call_and_is_no_part_of_it(db: Database) -> None:
+    async with running_asterisk(second_devices=("103",)) as asterisk, hub(db, asterisk):
+        await wait_for(lambda: is_up(db), what="Hub is connected")
+        anna, chief = await manager(db, "anna", "101"), await manager(db, "chief", "103")
+        chief = dataclasses.replace(chief, privileges=frozenset({"supervise"}))
+        ami = await Ami.open(asterisk)
+        async with (
+            phone(asterisk, "101") as desk,
+            phone(asterisk, "103", "no_answer") as silent,
+            phone(asterisk, "103b") as app,
+            caller(asterisk, "84951234567"),
+        ):
+            await take(db, anna)
+            call = await the_call(db, state="talking")
+            async with db.begin() as conn:
+                await supervision.supervise(conn, chief, call.id, "listen", request_id="listen-1", now=utc_now())
+            await ami.count(b"Event: ChanSpyStart", 1)
+            assert (asked(silent), asked(app)[:1]) == (["INVITE", "CANCEL", "ACK"], ["INVITE"])
+            await desk.hang_up()
+            ended = await the_call(db, state="ended")
+        assert len(await told(db)) == 1, "hearing it made no call"
+        async with db.read() as conn:
+            extensions = (await conn.execute(sa.select(call_legs.c.extension))).scalars().all()
+        assert (ended.outcome, sorted(filter(None, extensions))) == ("answered", ["101"])
+        ami.close()
+
+
+async def test_a_parked_client_is_taken_up_at_any_of_two_telephones(db: Database) -> None:
+    async with running_asterisk(second_devices=("102",)) as asterisk, hub(db, asterisk):
+        await wait_for(lambda: is_up(db), what="Hub is connected")
+        anna, boris = await manager(db, "anna", "101"), await manager(db, "boris", "102")
+        async with (
+            phone(asterisk, "101"),
+            phone(asterisk, "102", "no_answer") as silent,
+            phone(asterisk, "102b") as app,
+            caller(asterisk, "84951234567") as client,
+        ):
+            await take(db, anna)
+            call = await the_call(db, state="talking")
+            async with db.begin() as conn:
+                await handing.park(conn, anna, call.id, request_id="park-1", now=utc_now())
+            await the_call(db, state="held")
+
+            async def is_taken_up() -> bool:
+                with contextlib.suppress(Conflict):  # the other phone's leg may take a moment to end
+                    async with db.begin() as conn:
+                        return bool(await handing.retrieve(conn, boris, call.id, now=utc_now()))
+                return False
+
+            await wait_for(is_taken_up, what="the client is parked")
+            await the_call(db, state="talking", answered_extension="102")
+            assert (asked(silent), asked(app)[:1]) == (["INVITE", "CANCEL", "ACK"], ["INVITE"])
+            await client.hang_up()
+            await the_call(db, state="ended", outcome="answered")
+
+            async def all_over() -> bool:
+                return all(row.state == "ended" for row in await told(db))
+
+            await wait_for(all_over, what="nothing stays open")
+        assert [row.from_raw for row in await told(db) if row.direction == "inbound"] == ["84951234567"]
 
 
 def rewrite_contacts(asterisk: Asterisk, extension: str, *contacts: str) -> None:
