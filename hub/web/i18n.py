@@ -153,6 +153,7 @@ class Translator:
             "filesize": self.filesize,
             "phone": phone,
             "is_callable": is_callable,
+            "is_extension": is_extension,
             "initials": initials,
             "hue": hue,
             "iso": iso,
@@ -183,6 +184,11 @@ _LEGAL_FORMS = frozenset("ооо ао оао зао пао ип llc inc ltd gmbh
 def is_callable(value: str | None) -> bool:
     """Whether a number can be called by a click: whole, with its country."""
     return bool(value) and re.fullmatch(r"\+[0-9]{7,15}", value or "") is not None
+
+
+def is_extension(value: str | None) -> bool:
+    """Whether this is written as the extensions of a house are."""
+    return re.fullmatch(r"[0-9]{2,6}", value or "") is not None
 
 
 def initials(name: str | None) -> str:

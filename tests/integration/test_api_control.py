@@ -323,6 +323,16 @@ async def test_an_extension_is_not_dropped_from_a_transfer_and_colleagues_have_c
     assert f"&#34;user&#34;: {site.actors['olga'].user_id}" not in page, "nobody calls themselves"
 
 
+async def test_a_colleagues_extension_in_the_list_of_calls_is_a_call_button(site: Site) -> None:
+    inside = replace(
+        OUTBOUND, linked_id="1.1", direction="internal", state="ended", ended_at=utc_now(), outcome="missed",
+        from_raw="102", from_extension="102", to_raw="103", to_extension="103",
+    )  # fmt: skip
+    await (await talk.intake(site.db, "sales")).store([CallChanged(inside), CallEnded(inside)], now=utc_now())
+    async with (await site.browser("root")).get("/calls") as answer:
+        assert "&#34;to&#34;: &#34;102&#34;" in await answer.text()
+
+
 async def test_why_a_dial_reached_nobody_is_said_on_the_page_and_in_the_call(site: Site) -> None:
     olga, browser = await site.api("olga"), await site.browser("olga")
     _, told = await post(olga, "calls", to="8 495 123-00-00")

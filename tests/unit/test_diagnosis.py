@@ -14,7 +14,17 @@ import pytest
 from hub.settings import Pbx, PbxTeam, Secret
 from hub.telephony.doctor.diagnosis import judge
 from hub.telephony.doctor.doctor import look, sent_on
-from hub.telephony.doctor.seen import Finding, HttpSeen, PhoneSeen, ProbeSeen, QueueSeen, Seen, exit_code, in_words
+from hub.telephony.doctor.seen import (
+    Finding,
+    HttpSeen,
+    PhoneSeen,
+    ProbeSeen,
+    QueueSeen,
+    Seen,
+    Trouble,
+    exit_code,
+    in_words,
+)
 from hub.telephony.doctor.shipped import DIALPLAN_VERSION, FILTERED
 from hub.telephony.doctor.snippet import snippet
 from tests.fakes.ami_server import AmiServer, ami_server, packet
@@ -274,6 +284,20 @@ def test_a_number_without_a_route_is_told_with_the_command_that_shows_it() -> No
 )
 def test_what_a_route_makes_of_a_number_is_worked_out_where_it_is_plain(written: str, sent: str | None) -> None:
     assert sent_on(written, "+74950000000") == sent
+
+
+@pytest.mark.parametrize(
+    ("trouble", "hint"),
+    [
+        ("sign_in", "(FreePBX: in manager_custom.conf)"),
+        ("refused", "(FreePBX: in manager_custom.conf)"),
+        ("silent", "(FreePBX: Connectivity, Firewall, Networks: 10.0.0.2 as Trusted)"),
+    ],
+)
+def test_without_a_line_the_mend_says_where_freepbx_has_it(trouble: Trouble, hint: str) -> None:
+    seen = Seen(trouble=trouble, our_address="10.0.0.2")
+    (finding,) = judge(PBX, seen)
+    assert finding.mend.endswith(hint), finding.mend
 
 
 def test_on_freepbx_every_line_goes_into_a_file_that_is_the_operators() -> None:

@@ -110,7 +110,13 @@ def _connection(pbx: Pbx, seen: Seen) -> Iterator[_Said]:
         "silent": f"{where} does not answer",
     }
     assert seen.trouble is not None
-    yield "bad", texts.get(seen.trouble, f"{where}: {seen.reason}"), mends[seen.trouble]
+    mend = mends[seen.trouble]
+    # Whether it is a FreePBX cannot be asked without a line.
+    if "manager.conf" in mend:
+        mend += " (FreePBX: in manager_custom.conf)"
+    if seen.trouble in ("silent", "unreachable"):
+        mend += f" (FreePBX: Connectivity, Firewall, Networks: {ours} as Trusted)"
+    yield "bad", texts.get(seen.trouble, f"{where}: {seen.reason}"), mend
 
 
 def _bind_address(pbx: Pbx) -> str:

@@ -43,6 +43,7 @@ class Dial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Whom to call from the asker's phone."""
 
     to: str
+    """A number outside, also with an extension behind it ("+7… доб. 12"), or a colleague's extension."""
     client: Id | None = None
     contact: Id | None = None
     pbx: str | None = None
