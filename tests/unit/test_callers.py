@@ -200,3 +200,27 @@ def test_once_a_phone_was_rung_the_caller_stays_who_it_was() -> None:
     play.feed({"Event": "NewCallerid", **caller, "CallerIDNum": "74959999999", "CallerIDName": "Company"})
     changed = [effect for effect in play.effects if isinstance(effect, CallChanged)]
     assert (changed[-1].call.from_raw, changed[-1].call.from_name) == ("84951234567", "Иван")
+
+
+@pytest.mark.parametrize(
+    ("channel", "dial_string", "shown", "extension"),
+    [
+        ("PJSIP/anna-00000002", "anna/sip:anna@10.0.0.7", "101", "101"),
+        ("PJSIP/anna-00000002", "anna", "101", "101"),
+        ("IAX2/reception-77", "reception", "101", "101"),
+        ("PJSIP/provider-00000002", "112@provider", "112", None),
+        ("DAHDI/1-1", "g1/112", "112", None),
+        ("PJSIP/provider-00000002", "79161112233@provider", "101", None),
+    ],
+)
+def test_who_is_rung_without_a_number_in_an_unusual_context_is_a_phone(
+    channel: str, dial_string: str, shown: str, extension: str | None
+) -> None:
+    play = Play(CallTracker(RULES, boot=BOOT))
+    caller = CHANNELS["caller"].headers()
+    rung = Chan(channel, "10.2", "10.1", "office", "s", shown).headers()
+    play.feed({"Event": "Newchannel", "ChannelStateDesc": "Ring", **caller})
+    play.feed({"Event": "Newchannel", "ChannelStateDesc": "Down", **rung})
+    dest = {f"Dest{key}": value for key, value in rung.items()}
+    play.feed({"Event": "DialBegin", **caller, **dest, "DialString": dial_string})
+    assert play.effects[-1].call.legs[1].extension == extension

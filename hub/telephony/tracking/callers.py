@@ -163,8 +163,9 @@ class Callers:
         context = frame.get("DestContext")
         if context is None or is_decided_by_context(self._rules, context):
             return False
-        asked = number_in(frame.get("DialString", ""))
-        return asked is None or asked == shown
+        dial_string = frame.get("DialString", "")
+        # `101` and `101/sip:101@10.0.0.7` ring a phone; `112@trunk` and `g1/112` ask an outside line for a number.
+        return number_in(dial_string) is None or dial_string.partition("/")[0] == shown
 
     def _ring_outside_first(self, frame: Frame, dials: LiveChannel | None, rung: LiveChannel) -> None:
         """A call that begins by ringing an outside line: the manager's own mobile, or a client who asked for a call."""
