@@ -18,7 +18,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from hub import process
+from hub import logs, process
 from hub.clock import utc_now
 from hub.crm import leases, people, presence, trimming
 from hub.crm.addresses import parse_email, parse_phone
@@ -139,6 +139,7 @@ async def _team_ids(db: Database) -> dict[str, int]:
 
 async def serve(settings: Settings, *, roles: frozenset[str], ready: asyncio.Event | None = None) -> None:
     """Run the roles until SIGTERM or SIGINT, or until cancelled. `ready` is set once the page answers."""
+    logs.configure(settings.hub.log)
     with alone_on(settings, named="hub.database"):
         async with opened(settings) as parts:
             await run_roles(parts, roles=roles, ready=ready)

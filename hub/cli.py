@@ -16,7 +16,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from hub import app, process
+from hub import app, logs, process
 from hub.clock import utc_now
 from hub.commands import accounts, tokens
 from hub.errors import ConfigError, HubError, Unavailable
@@ -36,9 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # What a stranger is called must not end a command because the terminal is not in UTF-8.
             stream.reconfigure(errors="backslashreplace")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    for chatty in ("aiosqlite", "alembic", "mail.log"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logs.configure("text")
     try:
         return _run(arguments.run(arguments))
     except KeyboardInterrupt:

@@ -58,6 +58,8 @@ class HubSection(_Section, frozen=True, kw_only=True):
     data_dir: str = "var"
     default_region: Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")] = "RU"
     language: Literal["ru", "en"] = "ru"
+    log: Literal["text", "json"] = "text"
+    """How the log is written to standard error: lines for people, or a JSON object a line."""
     secret_keys_file: str = ""
     """The keys that secrets in the database are sealed with; empty is keys/secrets.keys below data_dir."""
     page_networks: tuple[Network, ...] = ()

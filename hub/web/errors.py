@@ -12,7 +12,10 @@ from typing import Any
 from aiohttp import web
 
 from hub.errors import Forbidden, HubError, NotFound, NotSignedIn, Refused, TooLarge, TooMany, Unavailable
+from hub.logs import current_trace, new_trace
 from hub.web.api.endpoint import json_response
+
+REQUEST_ID = "X-Request-ID"
 
 
 class WrongMethod(Refused):
@@ -56,8 +59,11 @@ def wrong_method(allowed: Iterable[str]) -> WrongMethod:
 
 def json_error(error: HubError) -> web.Response:
     """Answer in the API's shape."""
-    body: dict[str, Any] = {"code": error.code, "message": error.message, "details": error.details}
-    return with_headers(json_response({"error": body}, status=error.status), error)
+    trace = current_trace() or new_trace()
+    body: dict[str, Any] = {"code": error.code, "message": error.message, "details": error.details, "request_id": trace}
+    response = json_response({"error": body}, status=error.status)
+    response.headers[REQUEST_ID] = trace
+    return with_headers(response, error)
 
 
 def with_headers(response: web.Response, error: HubError) -> web.Response:

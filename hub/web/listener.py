@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import socket
-import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from hub.errors import Refused
+from hub.logs import new_trace, tracing, where_of
 from hub.settings import WebSection
 from hub.web import security
 from hub.web.client_address import is_trusted, network_of, parse_address
@@ -157,6 +157,10 @@ class Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what never reached the application: a request that cannot be read, or a bug beyond its middlewares."""
+        with tracing(new_trace()):
+            return self._refusal(request, exc)
+
+    def _refusal(self, request: web.BaseRequest, exc: BaseException | None) -> web.Response:
         if isinstance(exc, HttpProcessingError):
             log.info("a request that cannot be read (%s)", type(exc).__name__)
             response = json_error(Refused("bad_request", "the request cannot be read"))
@@ -188,16 +192,6 @@ def address_of(peername: Any, trusted: tuple[str, ...] = ()) -> str:
     if address is None or address.is_loopback or is_trusted(address, trusted):
         return ""
     return network_of(str(address))
-
-
-def where_of(error: Any) -> str:
-    """Return an error's class and where it came from, without its message."""
-    if not isinstance(error, BaseException):
-        return "no exception"
-    frames = traceback.extract_tb(error.__traceback__)[-4:]
-    return " < ".join(
-        [type(error).__name__, *(f"{one.name} ({one.filename}:{one.lineno})" for one in reversed(frames))]
-    )
 
 
 def _in_our_shape(handle: Handler) -> Handler:

@@ -15,12 +15,13 @@ from aiohttp import web
 
 from hub import guard
 from hub.errors import HubError, NotSignedIn, Refused
+from hub.logs import new_trace, tracing, where_of
 from hub.store.attempts import open_attempts
 from hub.web import auth, health, listening, pbx, render, security
 from hub.web.api import endpoint
 from hub.web.api.table import API_ROUTES
 from hub.web.door import LIVE, SERVICES, behind_door
-from hub.web.errors import Bug, Compressed, error_of_status, json_error, with_headers, wrong_method
+from hub.web.errors import REQUEST_ID, Bug, Compressed, error_of_status, json_error, with_headers, wrong_method
 from hub.web.last_uses import USES, LastUses
 from hub.web.live import LiveFeed
 from hub.web.pages.table import PAGE_ROUTES
@@ -31,6 +32,7 @@ from hub.web.visit import MAX_UPLOAD_BYTES, Services
 __all__ = ["ROUTES", "Services", "make_app"]
 
 log = logging.getLogger(__name__)
+TRACE: web.RequestKey[str] = web.RequestKey("trace", str)
 
 ROUTES: tuple[Route, ...] = (
     *health.ROUTES,
@@ -55,6 +57,7 @@ def make_app(services: Services) -> web.Application:
     app[listening.LISTENERS] = listening.Listeners()
     app[pbx.QUESTIONS] = pbx.Questions()
     app[render.PAGES] = render.Pages.load()
+    app.on_response_prepare.append(_name)
     app.on_response_prepare.append(security.hardener(services.settings.web.public_url))
     app.on_shutdown.append(_end_streams)
     app.cleanup_ctx.append(_run_loops)
@@ -86,9 +89,16 @@ async def _end_streams(app: web.Application) -> None:
 
 @web.middleware
 async def _count(request: web.Request, handler: Handler) -> web.StreamResponse:
-    response = await handler(request)
+    trace = request[TRACE] = new_trace()
+    with tracing(trace):
+        response = await handler(request)
     request.app[health.COUNTS].add(response.status)
     return response
+
+
+async def _name(request: web.Request, response: web.StreamResponse) -> None:
+    """Tell the id under which the log has this request."""
+    response.headers.setdefault(REQUEST_ID, request.get(TRACE, ""))
 
 
 @web.middleware
@@ -109,10 +119,11 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
         # Who asked has gone in the middle of a long answer: nobody is there to be told.
         log.info("%s %r was broken off by the client", request.method, loggable_path(request))
         return web.Response()
-    except Exception:
+    except Exception as error:  # noqa: BLE001
         bug = Bug.numbered()
         # The one place where a bug does not stop its task further: the request ends here, and its number is logged.
-        log.exception("bug %s in %s %r", bug.details["number"], request.method, loggable_path(request))
+        place = where_of(error)
+        log.error("bug %s in %s %r: %s", bug.details["number"], request.method, loggable_path(request), place)
         refusal = bug
     return _answer(request, refusal)
 

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -119,10 +120,13 @@ async def test_packed_bodies_on_every_path_never_stop_the_loop(site: Site, codin
     async def attack(method: str, path: str) -> int:
         return (await ask(port, _head(method, path, f"Content-Encoding: {coding}", length=len(body)), body)).status
 
+    cpu_s = time.process_time()
     async with measured_stall() as stall:
         statuses = await asyncio.gather(*(attack(method, path) for method, path in PATHS for _ in range(4)))
     assert set(statuses) == {415}
-    assert stall.worst_s < 0.25, f"the loop stood still for {stall.worst_s:.2f} s"
+    assert stall.worst_s < 1, f"the loop stood still for {stall.worst_s:.2f} s"
+    # 40 GB would take a minute of it, however busy the machine is otherwise.
+    assert time.process_time() - cpu_s < 10
 
 
 async def test_a_packed_part_of_a_form_stays_packed(site: Site) -> None:

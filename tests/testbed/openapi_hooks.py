@@ -25,7 +25,8 @@ def refusals_have_one_shape(_ctx: Any, response: Any, _case: Any) -> None:
     if response.status_code < 400:
         return
     error = response.json()["error"]
-    assert set(error) == {"code", "message", "details"}
+    assert set(error) == {"code", "message", "details", "request_id"}
+    assert response.headers.get("x-request-id") == [error["request_id"]]
     assert error["code"] != "internal_error"
     if response.status_code == 405:
         assert response.headers.get("allow"), "405 without Allow"

@@ -279,7 +279,15 @@ class MailIntake:
             told = []
             for row in some:
                 v = row.values
-                data = {"direction": v["direction"], "state": v["state"], "thread": v["thread_id"]}
+                trace = row.ready.sha256[:16]
+                log.info(
+                    "message %d: uid %d of mailbox %d",
+                    row.id,
+                    row.ready.arrived.uid,
+                    self.mailbox_id,
+                    extra={"trace": trace},
+                )
+                data = {"direction": v["direction"], "state": v["state"], "thread": v["thread_id"], "trace": trace}
                 client_id = v["client_id"]
                 await tell(conn, "message", row.id, at=now, **to, client_id=client_id, data=data)
                 if client_id is not None:

@@ -8,6 +8,7 @@ overwritten.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -40,6 +41,8 @@ from hub.telephony.tracking.calls import (
     Effect,
     Leg,
 )
+
+log = logging.getLogger(__name__)
 
 __all__ = ["CallIntake", "candidate_data", "latest_snapshots_only"]
 
@@ -177,7 +180,9 @@ async def _show(conn: AsyncConnection, written: Iterable[Entry], *, now: datetim
         if not stored.is_news:
             continue
         about = {"team_id": stored.team_id, "user_id": stored.answered_user_id, "client_id": stored.client_id}
-        await tell(conn, "call", stored.id, at=now, **about, data={"state": row["state"]})
+        trace = f"{row['pbx']}/{row['linked_id']}"
+        log.info("call %d: %s", stored.id, row["state"], extra={"trace": trace})
+        await tell(conn, "call", stored.id, at=now, **about, data={"state": row["state"], "trace": trace})
         if stored.client_id is not None:
             data = timeline_data(row, entry.legs, entry.manager)
             told.append(timeline.Told(stored.id, stored.client_id, stored.contact_id, row["started_at"], data))

@@ -14,11 +14,12 @@ from hub.web.visit import MAX_ID
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What went wrong. `code` is stable, `message` is English, `details` are facts."""
+    """What went wrong. `code` is stable, `message` is English, `details` are facts; the log has it by `request_id`."""
 
     code: str
     message: str
     details: dict[str, Any]
+    request_id: str
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -67,6 +67,8 @@ async def live(visit: Visit) -> web.StreamResponse:
         key = ("page", visit.language, told.item is not None and told.item.owner_id == actor.user_id)
         if key not in told.drawn:
             data: dict[str, Any] = {"topics": topics, "html": []}
+            if trace := told.change.data.get("trace"):
+                data["trace"] = trace
             told.drawn[key] = sse.event("change", told.change.position, data)
         return told.drawn[key]
 
