@@ -9,6 +9,8 @@ keeps its own `while` and sends each piece of work through the same retries:
     with db.loops.loop("pbx.office.calls") as loop:
         stored = await loop.retry(step)        # returns what `step` returned, however long the database was away
 
+A step that lasts, such as a connection, calls `loop.succeeded()` once it works.
+
 A step that raises `Unavailable` or `OSError` (no file descriptors, disk full, a time-out) is run again after a pause
 that doubles from `Backoff.first` to `Backoff.longest`, half of it jitter; a hint does not cut that pause short, only
 cancellation does. So a step must be safe to repeat, also when its commit went through and only the answer was lost.
@@ -24,7 +26,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterator
@@ -83,16 +84,17 @@ class Loop:
 
         Several tasks may share a loop: each has pauses of its own.
         """
-        for failures in itertools.count(1):
+        failures = 0
+        while True:
             try:
                 result = await step()
             except (Unavailable, OSError) as error:
+                failures = failures + 1 if self.state.is_failing else 1
                 self._failed(error)
-                await asyncio.sleep(self._backoff.pause_s(failures, random.random()))  # noqa: S311
             else:
-                self._succeeded()
+                self.succeeded()
                 return result
-        raise AssertionError("unreachable")
+            await asyncio.sleep(self._backoff.pause_s(failures, random.random()))  # noqa: S311
 
     def _failed(self, error: Unavailable | OSError) -> None:
         now, told = utc_now(), _one_line(error)
@@ -111,7 +113,8 @@ class Loop:
             trace = None if isinstance(error, Unavailable) else error
             log.warning("%s: failed %d times, trying again: %s", state.name, self.state.failures, told, exc_info=trace)
 
-    def _succeeded(self) -> None:
+    def succeeded(self) -> None:
+        """Record a success; for a step that lasts, such as a connection, to call once it works."""
         state = self.state
         if state.failures:
             log.info("%s: works again after %d failures", state.name, state.failures)

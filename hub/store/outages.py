@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hub.errors import Unavailable
 
+CODE = "database_unavailable"
 _CLASSES = ("08", "53", "57", "58")
 """Connection exception, insufficient resources, operator intervention (query_canceled among them), system error."""
 _STATES = frozenset(("40001", "40P01", "40003", "55P03", "25006", "25P03", "25P04"))
@@ -52,7 +53,7 @@ CONNECTING = (
 def unavailable(error: BaseException) -> Unavailable:
     """Return what to raise for an outage."""
     first = str(error).strip().splitlines() or [type(error).__name__]
-    return Unavailable("database_unavailable", f"the database does not answer: {first[0][:200]}")
+    return Unavailable(CODE, f"the database does not answer: {first[0][:200]}")
 
 
 def is_outage(error: BaseException) -> bool:

@@ -29,6 +29,7 @@ from hub.mail.models import mailboxes
 from hub.mail.sending.sender import Sender
 from hub.mail.sync.reader import MailboxReader
 from hub.mail.sync.sent_folder import ImapSentFolder
+from hub.periodic import Backoff
 from hub.settings import Settings
 from hub.store import holders
 from hub.store.blobs import BlobStore
@@ -86,19 +87,29 @@ class MailKeeper:
 
     async def run(self) -> None:
         """Keep all mailboxes at work until cancelled."""
-        with self._db.bus.subscribe(TOPIC) as hints:
+        # A pause must never be so long that a hold which cannot be renewed outlives its lease.
+        every = self._lease / 4
+        loops = self._db.loops
+        with (
+            self._db.bus.subscribe(TOPIC) as hints,
+            loops.loop("mailboxes", backoff=Backoff(longest=every)) as loop,
+        ):
             try:
                 while True:
-                    try:
-                        await self._renew()
-                        await self._look()
-                    except ConfigError:
-                        raise
-                    except HubError as error:
-                        log.warning("mailboxes cannot be looked after now: %s", error.message)
-                    await hints.wait(at_most_s=self._lease.total_seconds() / 4)
+                    await loop.retry(self._keep)
+                    await hints.wait(at_most_s=every.total_seconds())
             finally:
                 await self._leave_all()
+
+    async def _keep(self) -> None:
+        """Do once all that is to be done. Raises Unavailable for all but a configuration that cannot work."""
+        try:
+            await self._renew()
+            await self._look()
+        except (ConfigError, Unavailable):
+            raise
+        except HubError as error:
+            raise Unavailable(error.code, error.message) from error
 
     @property
     def holding(self) -> list[str]:
@@ -222,9 +233,13 @@ class MailKeeper:
     async def _read(self, box: Box, reader: MailboxReader) -> None:
         """Read until the sign-in is refused, and remember with which settings it was."""
         await reader.run()
+        with self._db.loops.loop(f"mailbox.{box.id}.refusal") as loop:
+            await loop.retry(lambda: self._remember_refusal(box))
+
+    async def _remember_refusal(self, box: Box) -> None:
+        values = {"state": "auth_refused", "refused_with": box.mark, "error_at": utc_now()}
         async with self._db.begin() as conn:
-            refused = sa.update(mailboxes).where(mailboxes.c.id == box.id, mailboxes.c.state == "auth_refused")
-            await conn.execute(refused.values(refused_with=box.mark, error_at=utc_now()))
+            await conn.execute(sa.update(mailboxes).where(mailboxes.c.id == box.id).values(**values))
 
     async def _show(self, box: Box, state: str, error: str) -> None:
         now, mine = utc_now(), mailboxes.c.id == box.id

@@ -9,11 +9,11 @@ Sent is `copies`' step, which can be repeated.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from hub.clock import utc_now
 from hub.errors import HubError, NotFound, Unavailable, Unknown
@@ -66,14 +66,16 @@ class Sender:
     async def run(self) -> None:
         """Settle what is left over, then send what is due: woken by the bus, and looking every few seconds."""
         with self._db.bus.subscribe(outbox.TOPIC) as hints:
-            while True:
-                try:
-                    if not self._is_settled:
-                        await self.settle_left_over()
-                    await self.work()
-                except Unavailable as error:
-                    log.warning("outbox of %s waits: %s", self._mailbox.address, error)
-                await hints.wait(at_most_s=self._patience_s())
+            await self._db.loops.run(
+                f"mailbox.{self._mailbox_id}.outbox",
+                self._settle_and_work,
+                wait=lambda: hints.wait(at_most_s=self._patience_s()),
+            )
+
+    async def _settle_and_work(self) -> None:
+        if not self._is_settled:
+            await self.settle_left_over()
+        await self.work()
 
     def _patience_s(self) -> float:
         opens = self._pace.opens_at(self._now())
@@ -141,19 +143,18 @@ class Sender:
 
         However long the database is away, both are kept: forgetting an outcome would make its message unknown.
         """
-        while True:
-            try:
-                async with self._db.begin() as conn:
-                    now = self._now()
-                    await claims.settle_all(conn, done, now=now)
-                    point("mail.outbox.settling")
-                    marked = await claims.mark(conn, asked, now=now)
-                    point("mail.outbox.marked")
-                point("mail.outbox.committed")
-                return marked
-            except Unavailable as error:
-                log.warning("outbox of %s: an outcome waits for the database: %s", self._mailbox.address, error)
-                await asyncio.sleep(1)
+        with self._db.loops.loop(f"mailbox.{self._mailbox_id}.outcomes") as loop:
+            return await loop.retry(partial(self._write, done, asked))
+
+    async def _write(self, done: Sequence[Done], asked: Sequence[Due]) -> set[int]:
+        async with self._db.begin() as conn:
+            now = self._now()
+            await claims.settle_all(conn, done, now=now)
+            point("mail.outbox.settling")
+            marked = await claims.mark(conn, asked, now=now)
+            point("mail.outbox.marked")
+        point("mail.outbox.committed")
+        return marked
 
     async def send(self, due: Due, line: smtp.SmtpLine, before_data: smtp.BeforeData) -> smtp.Outcome | smtp.TakenBack:
         try:

@@ -11,7 +11,8 @@ import asyncio
 import logging
 from concurrent.futures import Executor
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 
 import sqlalchemy as sa
 
@@ -25,7 +26,9 @@ from hub.mail.models import mailboxes
 from hub.mail.sync.fetching import Trouble
 from hub.mail.sync.pauses import Pauses
 from hub.mail.sync.session import MailSession
+from hub.periodic import Loop
 from hub.settings import Mailbox
+from hub.store import outages
 from hub.store.blobs import BlobStore
 from hub.store.changes import tell
 from hub.store.engine import Database
@@ -58,11 +61,10 @@ class MailboxReader:
     async def run(self) -> None:
         """Keep the mailbox in step until cancelled, or until its sign-in is refused: `keeper` decides what then."""
         pauses = Pauses()
-        while True:
-            began = asyncio.get_running_loop().time()
-            try:
-                await self._live()
-            except HubError as error:
+        with self._db.loops.loop(f"mailbox.{self._mailbox_id}.reader") as loop:
+            while True:
+                began = asyncio.get_running_loop().time()
+                error = await loop.retry(partial(self._live_until_lost, loop))
                 if error.code == "auth_refused":
                     await self._show("auth_refused", error.message)
                     return
@@ -70,16 +72,30 @@ class MailboxReader:
                 await self._show("down", error.message)
                 await asyncio.sleep(pause_s)
 
-    async def _live(self) -> None:
+    async def _live_until_lost(self, loop: Loop) -> HubError:
+        """Return why the mail server's connection ended. Raises Unavailable where the database is away instead.
+
+        That says nothing of the mail server, so it must not make its pauses grow.
+        """
+        try:
+            await self._live(loop)
+        except HubError as error:
+            if error.code == outages.CODE:
+                raise
+            return error
+
+    async def _live(self, loop: Loop) -> NoReturn:
         """Live through one connection; ends only by an error."""
+        # The database first: while it is away, nobody signs in again and again for nothing.
+        intake, first_look = await self._intake(), await self._first_look()
         async with connected(self._mailbox.imap) as imap:
-            intake, first_look = await self._intake(), await self._first_look()
             box = self._mailbox
             session = MailSession(
                 self._db, imap, intake, self._trouble, first_look, box.history_days, wanted=box.folders
             )
             while True:
                 is_behind = await session.catch_up()
+                loop.succeeded()
                 await self._show("up", "; ".join(f"{name}: {what}" for name, what in session.problems.items()))
                 if not is_behind:
                     await session.watch(at_most=SENT_EVERY, look_every_s=LOOK_EVERY_S)
