@@ -24,6 +24,7 @@ from hub.mail.sending.claims import Due
 from hub.mail.sending.copies import Copies, SentFolder
 from hub.mail.sending.pace import Pace
 from hub.mail.sending.providers import LANES, habits_of
+from hub.periodic import Loop
 from hub.settings import Mailbox
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
@@ -62,15 +63,15 @@ class Sender:
         self._copies = Copies(db, blobs, mailbox, mailbox_id, sent_folder, now=now)
         self._look_first: dict[int, Due] = {}
         self._is_settled = False
+        self._loop: Loop | None = None
 
     async def run(self) -> None:
         """Settle what is left over, then send what is due: woken by the bus, and looking every few seconds."""
-        with self._db.bus.subscribe(outbox.TOPIC) as hints:
-            await self._db.loops.run(
-                f"mailbox.{self._mailbox_id}.outbox",
-                self._settle_and_work,
-                wait=lambda: hints.wait(at_most_s=self._patience_s()),
-            )
+        name = f"mailbox.{self._mailbox_id}.outbox"
+        with self._db.bus.subscribe(outbox.TOPIC) as hints, self._db.loops.loop(name) as self._loop:
+            while True:
+                await self._loop.retry(self._settle_and_work)
+                await hints.wait(at_most_s=self._patience_s())
 
     async def _settle_and_work(self) -> None:
         if not self._is_settled:
@@ -131,6 +132,8 @@ class Sender:
                 conn, self._mailbox_id, now=now, at_most=count, but_not={*but_not, *self._look_first}
             )
         point("mail.outbox.picked")
+        if self._loop is not None:
+            self._loop.succeeded()  # there may be work without end
         self._pace.began(len(dues), now)
         return dues
 

@@ -88,6 +88,7 @@ class MailboxReader:
         """Live through one connection; ends only by an error."""
         # The database first: while it is away, nobody signs in again and again for nothing.
         intake, first_look = await self._intake(), await self._first_look()
+        loop.succeeded()
         async with connected(self._mailbox.imap) as imap:
             box = self._mailbox
             session = MailSession(
@@ -95,7 +96,6 @@ class MailboxReader:
             )
             while True:
                 is_behind = await session.catch_up()
-                loop.succeeded()
                 await self._show("up", "; ".join(f"{name}: {what}" for name, what in session.problems.items()))
                 if not is_behind:
                     await session.watch(at_most=SENT_EVERY, look_every_s=LOOK_EVERY_S)
