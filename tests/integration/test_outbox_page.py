@@ -144,3 +144,20 @@ async def test_the_api_takes_the_same_decisions(site: Site) -> None:
             assert (answer.status, (await answer.json())["state"]) == (200, state)
     async with api.post(f"messages/{unknown}/cancel", json={}) as answer:
         assert answer.status == 409 and (await answer.json())["error"]["code"] == "gone"
+
+
+@pytest.mark.usefixtures("mailbox")
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        ("550 not local sender", "address is refused"),
+        ("550 no", "550 no"),
+        ("this mail server takes no address with letters outside ASCII", "takes no address with letters outside ASCII"),
+    ],
+)
+async def test_an_answer_to_the_whole_message_is_no_fault_of_its_recipient(site: Site, reply: str, words: str) -> None:
+    await letter(site, "anna", "refused", "refused", reason="x")
+    async with site.db.begin() as conn:
+        await conn.execute(sa.update(outbox_recipients).values(code=None, reply=reply))
+    shown = await page(await site.browser("anna"))
+    assert words in shown and "no such address" not in shown
