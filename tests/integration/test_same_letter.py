@@ -63,6 +63,23 @@ async def test_a_letter_to_two_mailboxes_of_one_team_is_one_item_and_one_lead(bo
     assert len(await all_items(box)) == 2, "another letter is another item"
 
 
+async def test_an_answer_to_both_mailboxes_goes_to_the_colleague_who_is_at_the_conversation(box: Box) -> None:
+    info, place = await second_box(box, "sales")
+    await box.arrive(mail())
+    (item,) = await box.waiting()
+    async with box.db.begin() as conn:
+        await queue.claim(conn, box.actor, item.id, now=T0)
+    more = "In-Reply-To: <1@romashka.test>\r\n"
+    answer = mail(message_id="<2@romashka.test>", more=more, to="sales@hub.test, info@hub.test", body="And when?")
+    await info.store(place, [Arrived(1, answer, (), T0)], cursor={}, is_new=True, now=T0)
+    assert len(await box.waiting()) == 1, "nobody knows yet that it is hers"
+    await box.arrive(answer)
+    assert await box.waiting() == []
+    mine, _ = await all_items(box)
+    assert (mine.state, mine.owner_id) == ("claimed", box.actor.user_id)
+    assert mine.data["snippet"] == "And when?" and mine.data["also_in"] == ["info@hub.test"]
+
+
 async def test_a_letter_to_two_teams_is_an_item_for_each_that_says_so_and_one_lead(box: Box) -> None:
     info, place = await second_box(box, "support")
     raw = mail(to="sales@hub.test, info@hub.test")

@@ -38,12 +38,18 @@ async def offer_all(
     theirs = {row["client_id"] for row, _ in wanted} - {None}
     named = sa.select(clients.c.id, clients.c.name).where(clients.c.id.in_(theirs))
     names = {row.id: row.name for row in await conn.execute(named)} if theirs else {}
+    own = await queue.of_things(conn, "message", {row["thread_id"] for row, _ in wanted}) if held else {}
     here = await _address_of(conn, wanted[0][0]["mailbox_id"]) if held else ""
     for row, linked in wanted:
         elsewhere = held.get(row["id"], [])
         await twins.say_also_in(conn, elsewhere, here, now=now)
-        if any(one.team_id == team_id for one in elsewhere):
-            continue
+        if same := [one for one in elsewhere if one.team_id == team_id]:
+            if not (item := own.get(row["thread_id"])) or item.state == "done":
+                continue
+            # A colleague is at this conversation: the letter is theirs, and not another's by the other mailbox.
+            for one in same:
+                if one.is_waiting and await twins.is_part(conn, one.thread_id, of=row["thread_id"]):
+                    await queue.settle(conn, "message", one.thread_id, now=now)
         await _offer(conn, row, linked, names.get(row["client_id"]), team_id=team_id, elsewhere=elsewhere, now=now)
         if owner_id is not None:
             await queue.assign(conn, "message", row["thread_id"], owner_id, now=now)

@@ -28,6 +28,8 @@ class Twin:
     team_id: int
     mailbox: str
     lead_id: int | None
+    is_waiting: bool
+    """Nobody has taken it there yet."""
 
 
 async def find(conn: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> dict[int, list[Twin]]:
@@ -49,7 +51,8 @@ async def find(conn: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> dict
     found: dict[int, list[Twin]] = {}
     for row in same:
         if item := items.get(row.thread_id):
-            twin = Twin(row.thread_id, item.team_id, row.address, item.data.get("lead_id"))
+            lead_id, is_waiting = item.data.get("lead_id"), item.state == "waiting"
+            twin = Twin(row.thread_id, item.team_id, row.address, lead_id, is_waiting)
             found.setdefault(wanted[row.message_id, row.from_address]["id"], []).append(twin)
     return found
 
@@ -60,6 +63,17 @@ async def say_also_in(conn: AsyncConnection, twins: Sequence[Twin], mailbox: str
     for thread_id, item in items.items():
         also = sorted({*item.data.get("also_in", ()), mailbox})
         await queue.note(conn, "message", thread_id, {"also_in": also}, now=now)
+
+
+async def is_part(conn: AsyncConnection, thread_id: int, *, of: int) -> bool:
+    """Tell whether all that came in one thread came in the other too."""
+    ids = sa.select(messages.c.message_id, messages.c.thread_id).where(
+        messages.c.thread_id.in_((thread_id, of)), messages.c.direction == "in"
+    )
+    found: dict[int, set[str]] = {thread_id: set(), of: set()}
+    for row in await conn.execute(ids):
+        found[row.thread_id].add(row.message_id)
+    return found[thread_id] <= found[of]
 
 
 async def _wait_for_others(conn: AsyncConnection, message_ids: Sequence[str]) -> None:
