@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm import queue, timeline
 from hub.crm.linking import Linked, Linker
 from hub.mail.audience import audience
+from hub.mail.intake.authors import is_only_named
 from hub.mail.models import mail_jobs, messages, threads
 from hub.mail.register import timeline_data
 from hub.store.changes import tell
@@ -57,7 +58,7 @@ async def relink(conn: AsyncConnection, *, client_id: int, contact_id: int | Non
     )
     found = (await conn.execute(query)).mappings().all()
     for message in found:
-        sure = "likely" if (message["about"] or {}).get("via") else "exact"
+        sure = "likely" if is_only_named(message["about"] or {}) else "exact"
         await put(conn, message, Link(client_id, contact_id, "client", sure), now=now)
     owned = {m["thread_id"] for m in found if m["thread_id"] is not None}
     if owned:
@@ -112,7 +113,7 @@ async def ask_anew(
     best = linked.best
     if best is not None:
         # A sender whom only Reply-To names is likely, however well the address is known.
-        is_likely = row["direction"] == "in" and bool((row["about"] or {}).get("via"))
+        is_likely = row["direction"] == "in" and is_only_named(row["about"] or {})
         link = Link(best.client_id, best.contact_id, best.reason, "likely" if is_likely else best.confidence)
     else:
         link = await _of_thread(conn, row, linked)

@@ -17,10 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub import guard
 from hub.crm.access import Actor
 from hub.crm.audit import record
+from hub.crm.linking import Linker
 from hub.errors import Forbidden
-from hub.mail import register, sender_signs, thread
+from hub.mail import originals, register, sender_signs, thread
 from hub.mail.files import pictures
 from hub.mail.files.attachments import Preview, is_held, preview_of
+from hub.mail.originals import Original
 from hub.mail.reading import charsets, quotes
 from hub.mail.reading.quotes import Parts
 from hub.mail.reading.sanitize import text_to_html
@@ -119,6 +121,8 @@ class Letter:
     """Whether this sender's pictures are always shown to this person."""
     defects: tuple[str, ...]
     event: Event | None
+    original: Original | None
+    """Who wrote it before a colleague forwarded it, where that is to be suggested."""
     may_mark: bool
     """Whether this person may change its flags: it lies in a mailbox they work with."""
 
@@ -134,6 +138,7 @@ async def letter_of(
     *,
     blobs: BlobStore,
     settings: HubSection,
+    linker: Linker,
     wants_pictures: bool,
 ) -> Letter:
     """Gather what the page shows of a message that was found with its body."""
@@ -160,6 +165,7 @@ async def letter_of(
         is_always=is_always,
         defects=defects_of(message),
         event=event_of(message.about),
+        original=await originals.suggested(conn, linker, message),
         may_mark=any(one.id == message.mailbox_id for one in await register.mailboxes_of(conn, actor)),
     )
 

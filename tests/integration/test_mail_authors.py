@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
-from hub.crm import clients
-from hub.mail import relink
+from hub.crm import clients, timeline
+from hub.crm.models import audit
+from hub.errors import Refused
+from hub.mail import originals, relink
+from hub.mail.register import MessageRow
 from tests.integration.test_mail_intake import T0, Box, known_client, mail
 from tests.integration.test_mail_intake import box as box
 
@@ -130,3 +134,67 @@ async def test_a_mailbox_of_a_public_provider_makes_no_domain_ours(box: Box) -> 
     assert message.from_address == "ivan@gmail.com"
     await box.arrive(mail("Form <shop@gmail.com>", message_id="<2@x>", more="Reply-To: anna@gmail.com\r\n"))
     assert {one.address for one in await box.leads()} == {"ivan@gmail.com", "anna@gmail.com"}
+
+
+def forwarded(by: str, original: str = "Ирина <irina@romashka.test>") -> bytes:
+    body = f"Посмотри\r\n\r\n---------- Forwarded message ---------\r\nОт: {original}\r\nТема: Цена\r\n\r\nСколько?"
+    return mail(by, subject="Fwd: price", body=body)
+
+
+async def accept(box: Box) -> MessageRow:
+    (message,) = await box.messages()
+    linker = box.intake.linker
+    async with box.db.begin() as conn:
+        await originals.accept(conn, box.actor, linker, message.id, now=T0)
+        await originals.accept(conn, box.actor, linker, message.id, now=T0)
+    (message,) = await box.messages()
+    return message
+
+
+@pytest.mark.parametrize("colleague", [SALES, "oleg@hub.test"])
+async def test_a_letter_that_a_colleague_forwarded_belongs_to_its_writer_by_one_click(box: Box, colleague: str) -> None:
+    client_id = await known_client(box)
+    await box.arrive(forwarded(f"Oleg <{colleague}>"))
+    (message,) = await box.messages()
+    assert (message.from_address, message.client_id) == (colleague, None)
+    async with box.db.read() as conn:
+        original = await originals.suggested(conn, box.intake.linker, message)
+    assert original is not None and original.whose is not None
+    assert (original.name, original.address, original.whose.client_id) == ("Ирина", "irina@romashka.test", client_id)
+    after = await accept(box)
+    assert (after.from_address, after.client_id, after.link_confidence) == ("irina@romashka.test", client_id, "exact")
+    assert after.about["via"] == {"name": "Oleg", "address": colleague, "by": "forward"}
+    assert [(one.client_id, one.title) for one in await box.waiting()] == [(client_id, "Ромашка")]
+    async with box.db.read() as conn:
+        trace = (await conn.execute(sa.select(audit).where(audit.c.action == "message.original_accepted"))).one()
+        card = await timeline.page(conn, client_id)
+    assert (trace.object_id, trace.user_id) == (message.id, box.actor.user_id)
+    assert [entry.ref_id for entry in card] == [message.id]
+
+
+async def test_the_unknown_writer_of_a_forwarded_letter_becomes_a_lead_by_one_click(box: Box) -> None:
+    await box.arrive(forwarded(f"Oleg <{SALES}>", "Anna <anna@new.test>"))
+    assert await box.leads() == []
+    after = await accept(box)
+    (lead,) = await box.leads()
+    (item,) = await box.waiting()
+    assert (after.from_name, lead.address, lead.times) == ("Anna", "anna@new.test", 1)
+    assert item.data["lead_id"] == lead.id
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        forwarded("Stranger <x@stranger.test>"),
+        forwarded(f"Oleg <{SALES}>", "Olga <olga@hub.test>"),
+        mail(f"Oleg <{SALES}>", subject="Fwd: price"),
+    ],
+    ids=["a stranger's", "a colleague's own", "nothing forwarded"],
+)
+async def test_what_no_colleague_forwarded_is_not_suggested_and_cannot_be_accepted(box: Box, raw: bytes) -> None:
+    await box.arrive(raw)
+    (message,) = await box.messages()
+    async with box.db.begin() as conn:
+        assert await originals.suggested(conn, box.intake.linker, message) is None
+        with pytest.raises(Refused):
+            await originals.accept(conn, box.actor, box.intake.linker, message.id, now=T0)

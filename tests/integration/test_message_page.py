@@ -194,3 +194,30 @@ async def test_a_message_tells_where_it_lies_what_it_reports_on_and_what_is_odd_
         "no date that can be read",
     ):
         assert words in shown, words
+
+
+async def test_a_colleagues_forward_offers_its_writer_and_one_click_makes_the_lead(site: Site) -> None:
+    message = await talk.message(site.db, site.blobs, sender="sales@hub.test", sender_name="Oleg", subject="Fwd: Цена")
+    about = {"forwarded": {"name": "<b>Анна</b>", "address": "anna@client.example"}}
+    await _change(site.db, message, about=about)
+    olga, api = await site.browser("olga"), await site.api("olga")
+    path = f"/messages/{message}"
+    shown = await page(olga, path)
+    assert f'action="{path}/original"' in shown and "Make it a lead" in shown
+    assert "&lt;b&gt;Анна&lt;/b&gt;, anna@client.example" in shown
+    async with olga.post(f"{path}/original", allow_redirects=False) as answer:
+        assert answer.status == 303
+    shown = await page(olga, path)
+    assert f'action="{path}/original"' not in shown
+    assert "By way of" in shown and "sales@hub.test" in shown
+    told = await got(api, f"messages/{message}")
+    assert (told["from"]["address"], told["about"]["via"]["by"]) == ("anna@client.example", "forward")
+    assert [one["address"] for one in (await got(api, "leads"))["items"]] == ["anna@client.example"]
+
+
+async def test_a_sender_whom_only_the_letter_names_is_told_as_such(site: Site) -> None:
+    message = await talk.message(site.db, site.blobs, sender="anna@form.example", sender_name="Анна")
+    via = {"name": "Site", "address": "sales@hub.test", "by": "reply_to"}
+    await _change(site.db, message, about={"via": via})
+    shown = await page(await site.browser("olga"), f"/messages/{message}")
+    assert "This came from sales@hub.test. The sender is only named in it" in shown

@@ -74,9 +74,15 @@ def named(name: str, address: str, about: Mapping[str, Any], via: Mapping[str, s
     return {**sender, "about": {**about, "via": dict(via)}}
 
 
+def is_only_named(about: Mapping[str, Any]) -> bool:
+    """Tell whether nothing proves the sender: it is named in the letter, and no person has said that it is so."""
+    via = about.get("via")
+    return isinstance(via, Mapping) and via.get("by") != "forward"
+
+
 def likely(linked: Linked, about: Mapping[str, Any]) -> Linked:
     """Return a link as sure as the sender is: one that was found by a field that anybody can write is likely."""
-    if linked.best is None or not about.get("via"):
+    if linked.best is None or not is_only_named(about):
         return linked
     return replace(linked, best=replace(linked.best, confidence="likely"))
 

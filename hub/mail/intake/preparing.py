@@ -18,6 +18,7 @@ from typing import Any
 from hub import guard
 from hub.mail.intake import reply_tag, threads
 from hub.mail.reading import events, mime, parsing
+from hub.mail.reading.forwarded import original_sender
 from hub.mail.reading.headers import Address
 from hub.mail.reading.mime import ParsedMessage
 from hub.mail.reading.parsing import Reading
@@ -112,9 +113,16 @@ def _values(parsed: ParsedMessage, text: str) -> dict[str, Any]:
         "snippet": mime.first_line(text, max_chars=200),
         "auto": parsed.auto,
         "defects": list(parsed.defects),
-        "about": parsed.about,
+        "about": parsed.about | _forwarded(parsed, text),
         "event_uid": (events.event_of(parsed.about) or {}).get("uid") or None,
     }
+
+
+def _forwarded(parsed: ParsedMessage, text: str) -> dict[str, Any]:
+    original = original_sender(parsed.subject, text)
+    if original is None:
+        return {}
+    return {"forwarded": {"name": guard.shown(original.name, max_chars=300), "address": original.address}}
 
 
 @dataclass(frozen=True, slots=True)

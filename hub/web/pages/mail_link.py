@@ -12,7 +12,7 @@ from aiohttp import web
 
 from hub.crm import clients
 from hub.errors import NotFound
-from hub.mail import manual_link, register
+from hub.mail import manual_link, originals, register
 from hub.store import changes
 from hub.web import render
 from hub.web.routes import Route
@@ -58,7 +58,15 @@ async def link(visit: Visit) -> web.StreamResponse:
     return render.go(visit, f"/messages/{message_id}")
 
 
+async def accept_original(visit: Visit) -> web.StreamResponse:
+    """Say that the letter a colleague forwarded is from whom it names."""
+    async with visit.db.begin() as conn:
+        await originals.accept(conn, visit.actor, visit.services.linker, visit.id(), now=visit.now)
+    return render.go(visit, f"/messages/{visit.id()}")
+
+
 ROUTES = (
     Route("GET", "/messages/{id}/link", choice),
     Route("POST", "/messages/{id}/link", link),
+    Route("POST", "/messages/{id}/original", accept_original),
 )

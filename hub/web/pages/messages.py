@@ -80,6 +80,7 @@ async def _letter(visit: Visit, conn: AsyncConnection, message: MessageRow) -> L
         message,
         blobs=services.blobs,
         settings=services.settings.hub,
+        linker=services.linker,
         wants_pictures=visit.query(Shown).pictures,
     )
 
