@@ -53,6 +53,7 @@ def make_app(services: Services) -> web.Application:
     app[LIVE] = LiveFeed(services.db)
     app[USES] = LastUses()
     app[health.COUNTS] = health.Counts()
+    app[health.LAST_LOOK] = health.LastLook()
     app[LIMITS] = SignInLimits(open_attempts(services.settings.hub.redis))
     app[listening.LISTENERS] = listening.Listeners()
     app[pbx.QUESTIONS] = pbx.Questions()

@@ -25,7 +25,7 @@ from hub.settings import HubSection, Secret, Settings, WebSection
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database, open_database
 from hub.telephony import health as pbx_health
-from hub.web import condition
+from hub.web import condition, health
 from tests.testbed import talk
 from tests.testbed.events import listening
 from tests.testbed.postgres import Postgres
@@ -251,3 +251,23 @@ async def test_a_wrong_password_is_logged_and_audited_without_what_was_typed(
     assert f"a wrong password of user {olga.user_id}, from 127.0.0.1" in caplog.text
     assert "a wrong password of nobody here" in caplog.text
     assert "hunter2" not in caplog.text + str(rows)
+
+
+async def test_a_flood_of_strangers_asking_whether_it_is_ready_costs_one_look_in_two_seconds(
+    db: Database, blobs: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "KEPT_S", 600)
+    async with running_site(db, blobs, settings=_with(tmp_path)) as site:
+        through_proxy = {"X-Forwarded-For": "203.0.113.9"}
+        async with aiohttp.ClientSession(site.url, headers=through_proxy) as stranger:
+
+            async def told() -> Any:
+                async with stranger.get("/readyz") as answer:
+                    return await answer.json()
+
+            first = await asyncio.gather(*(told() for _ in range(20)))
+            assert [one["reasons"] for one in first] == [[{"code": "pbx_down"}]] * 20
+            async with db.begin() as conn:
+                await pbx_health.write(conn, "office", "up", now=utc_now())
+            assert (await told())["status"] == "degraded", "what was found a moment ago"
+            assert await _reasons(site) == {}, "this machine itself is told what is now"
