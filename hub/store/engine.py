@@ -122,6 +122,7 @@ def open_database(url: str, *, bus: Bus | None = None) -> Database:
 def _open_postgresql(url: sa.URL) -> tuple[AsyncEngine, AsyncEngine]:
     engine = create_async_engine(
         url.set(drivername="postgresql+asyncpg"),
+        hide_parameters=True,
         pool_size=10,
         max_overflow=10,
         pool_timeout=4,

@@ -51,8 +51,8 @@ def open_engines(url: sa.URL) -> tuple[AsyncEngine, AsyncEngine]:
         raise ConfigError("config_invalid", f"hub.database: {url.database}: {error.strerror}") from error
     url = url.set(drivername="sqlite+aiosqlite")
     pool: dict[str, Any] = {"poolclass": AsyncAdaptedQueuePool, "pool_timeout": QUEUE_WITHIN_S}
-    writer = create_async_engine(url, pool_size=1, max_overflow=0, **pool)
-    reader = create_async_engine(url, pool_size=4, max_overflow=4, **pool)
+    writer = create_async_engine(url, hide_parameters=True, pool_size=1, max_overflow=0, **pool)
+    reader = create_async_engine(url, hide_parameters=True, pool_size=4, max_overflow=4, **pool)
     _set_up(writer, "busy_timeout = 4000", "journal_mode = WAL")
     _set_up(reader, "busy_timeout = 4000", "query_only = ON")
     _begin_writing(writer)

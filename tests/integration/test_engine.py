@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 import sqlalchemy as sa
 
 from hub.store.engine import Database
@@ -31,3 +32,10 @@ async def test_a_task_cancelled_within_a_transaction_leaves_no_lock(db: Database
         await asyncio.gather(task, return_exceptions=True)
         async with asyncio.timeout(5), db.begin() as conn:
             assert (await conn.execute(sa.text("SELECT count(*) FROM teams"))).scalar_one() == 0
+
+
+async def test_a_statement_that_fails_names_no_value_it_was_given(db: Database) -> None:
+    with pytest.raises(sa.exc.DBAPIError) as failed:
+        async with db.begin() as conn:
+            await conn.execute(sa.text("INSERT INTO no_such_table VALUES (:it)"), {"it": "a password"})
+    assert "a password" not in str(failed.value)
