@@ -49,6 +49,7 @@ async def doctor(arguments: argparse.Namespace) -> int:
     """Print what was found; 1 if anything is bad."""
     settings = load(arguments.config)
     findings = await asyncio.to_thread(_files, arguments.config, settings)
+    findings += _proxy(settings)
     found, owners = await _database(settings)
     findings += found
     works: list[Awaitable[list[Finding]]] = [_redis(settings)] if settings.hub.redis else []
@@ -66,6 +67,16 @@ async def doctor(arguments: argparse.Namespace) -> int:
     else:
         sys.stdout.write(in_words(findings))
     return exit_code(findings)
+
+
+def _proxy(settings: Settings) -> list[Finding]:
+    """Whether those who come through a reverse proxy are told apart: else one holds up the sign-ins of all."""
+    if not settings.web.public_url.startswith("https://"):
+        return []
+    if settings.web.trusted_proxies:
+        return [Finding("ok", "web", f"{settings.web.public_url}, behind {', '.join(settings.web.trusted_proxies)}")]
+    text = "behind a proxy that is not named everybody has its address, and shares its limit of sign-ins"
+    return [Finding("warn", "web", text, 'web.trusted_proxies = ["127.0.0.1"]')]
 
 
 # Files

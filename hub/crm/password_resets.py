@@ -40,7 +40,7 @@ def _digest(token: str) -> str:
 async def make(conn: AsyncConnection, user_id: int, *, lasts: timedelta = LASTS, by: int | None, now: datetime) -> str:
     """Make a link's token for an enabled person and void those before it; return the token. Raises NotFound."""
     query = sa.select(users.c.id).where(users.c.id == user_id, users.c.disabled_at.is_(None))
-    if (await conn.execute(query)).first() is None:
+    if (await conn.execute(query.with_for_update(read=True))).first() is None:
         raise NotFound("user_missing", "this account is disabled: enable it first")
     await void_all(conn, user_id, now=now)
     token = secrets.token_urlsafe(32)

@@ -126,6 +126,12 @@ async def password_of(conn: AsyncConnection, account: AccountKey) -> tuple[int |
     return (int(row.id), row.password_hash) if row else (None, _NOBODY)
 
 
+async def password_now(conn: AsyncConnection, user_id: int) -> str | None:
+    """Return the hash of an enabled person, None for a disabled one; neither changes before the transaction ends."""
+    query = sa.select(users.c.password_hash).where(users.c.id == user_id, users.c.disabled_at.is_(None))
+    return (await conn.execute(query.with_for_update(read=True))).scalar()
+
+
 async def fits(stored: str, password: str) -> bool:
     """Tell whether a password is the one of this hash; takes 64 MiB and a tenth of a second. Holds no connection."""
     return await asyncio.get_running_loop().run_in_executor(_hashing, _verify, stored, password[:256])

@@ -69,7 +69,7 @@ async def make(
     Raises NotFound, Refused.
     """
     query = sa.select(users.c.id).where(users.c.email == account_key(email), users.c.disabled_at.is_(None))
-    user_id = (await conn.execute(query)).scalar()
+    user_id = (await conn.execute(query.with_for_update(read=True))).scalar()
     if user_id is None:
         raise NotFound("user_missing", f"no user {guard.shown(email)}")
     if expires_at is not None and expires_at <= now:

@@ -62,19 +62,20 @@ async def login(visit: Visit) -> web.StreamResponse:
     next_path = visit.form.text("next")
     device = visit.request.cookies.get(device_cookie(visit.services), "")
     try:
-        user_id = await _signed_in(visit, account, device)
+        found = await _checked(visit, account, device)
     except TooMany as error:
         log.warning("a sign-in was put off: too many tries, the last from %s", visit.client_address)
         response = _form(visit, next_path=next_path, email=typed, error="too_many", status=error.status)
         response.headers["Retry-After"] = str(error.details["retry_after_s"])
         return response
-    if user_id is None:
+    if found is None:
         return _form(visit, next_path=next_path, email=typed, error="wrong", status=401)
-    return await begin_session(visit, user_id, device=device, next_path=safe_next(next_path))
+    user_id, password_hash = found
+    return await begin_session(visit, user_id, password_hash, device=device, next_path=safe_next(next_path))
 
 
-async def _signed_in(visit: Visit, account: AccountKey, device: str) -> int | None:
-    """Return whose password was typed, None where it is wrong. Raises TooMany, Unavailable."""
+async def _checked(visit: Visit, account: AccountKey, device: str) -> tuple[int, str] | None:
+    """Return whose password was typed and its hash, None where it is wrong. Raises TooMany, Unavailable."""
     limits = visit.request.app[LIMITS]
     known = False
     if device:
@@ -95,7 +96,7 @@ async def _signed_in(visit: Visit, account: AccountKey, device: str) -> int | No
         await _note_failure(visit, user_id)
         return None
     await limits.forgive(one)
-    return user_id
+    return user_id, stored
 
 
 async def _note_failure(visit: Visit, user_id: int | None) -> None:
@@ -114,9 +115,14 @@ async def _note_failure(visit: Visit, user_id: int | None) -> None:
         )
 
 
-async def begin_session(visit: Visit, user_id: int, *, device: str, next_path: str) -> web.Response:
-    """Sign a person in: a new session, and a browser that is known from now on."""
+async def begin_session(visit: Visit, user_id: int, password_hash: str, *, device: str, next_path: str) -> web.Response:
+    """Sign a person in: a new session, and a browser that is known from now on.
+
+    Raises NotSignedIn where the password was changed, or the account disabled, since it was checked.
+    """
     async with visit.db.begin() as conn:
+        if await people.password_now(conn, user_id) != password_hash:
+            raise NotSignedIn("not_signed_in", "the password was changed a moment ago")
         if visit.session is not None:
             await people.revoke_session(conn, visit.session.id, now=visit.now)
         agent = visit.request.headers.get("User-Agent", "")
@@ -125,8 +131,7 @@ async def begin_session(visit: Visit, user_id: int, *, device: str, next_path: s
         known = await known_devices.remember(conn, user_id, device, now=visit.now)
         await presence.arrive(conn, user_id, now=visit.now)
         actor = await load_actor(conn, user_id)
-    if actor is None:
-        raise NotSignedIn("not_signed_in", "this account was disabled a moment ago")
+    assert actor is not None
     response = web.Response(status=303, headers={"Location": next_path or home_of(actor)})
     is_secure = is_https(visit.services)
     for name, value, lasts, same_site in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from http.cookies import Morsel
@@ -11,17 +12,20 @@ import pytest
 from argon2 import PasswordHasher
 
 from hub.clock import utc_now
-from hub.crm import people
+from hub.crm import accounts, people, sessions
 from hub.crm.people import account_key
 from hub.settings import HubSection, Settings, WebSection
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
-from hub.web.sign_in_limits import BY_ACCOUNT, BY_ACCOUNT_AND_NETWORK, BY_DEVICE, BY_NETWORK
+from hub.web.sign_in_limits import BY_ACCOUNT, BY_ACCOUNT_AND_NETWORK, BY_DEVICE, BY_NETWORK, LIMITS
+from tests.testbed.events import listening
 from tests.testbed.site import Site, running_site
 from tests.testbed.valkey import running_valkey
+from tests.testbed.waiting import wait_for
 
 PASSWORD = "correct horse battery"
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+QUICK_OTHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("another password")
 TRIES = BY_ACCOUNT_AND_NETWORK.tries
 
 
@@ -203,6 +207,47 @@ async def test_a_planted_device_is_worth_nothing_once_its_victim_signed_in(site:
     again = await site.browser(None)
     again.cookie_jar.update_cookies({"hub_device": planted})
     assert (await tried(again, "olga@hub.test", PASSWORD, at="203.0.113.9"))[0] == 429
+
+
+async def test_a_sign_in_that_was_checked_before_the_password_changed_opens_nothing(site: Site) -> None:
+    """The old password is being hashed while the owner sets another: afterwards no session of it lives."""
+    slow = PasswordHasher().hash(PASSWORD)
+    user_id = site.actors["olga"].user_id
+    limits = site.app[LIMITS]
+
+    async def is_hashing() -> bool:
+        return limits.waiting > 0
+
+    for pauses in range(0, 60, 10):
+        async with site.db.begin() as conn:
+            await accounts.set_password(conn, user_id, slow, way="command", now=utc_now())
+        thief = await site.browser(None)
+        async with asyncio.TaskGroup() as tasks:
+            trying = tasks.create_task(tried(thief, "olga@hub.test", PASSWORD))
+            await wait_for(is_hashing, what="the password is looked at")
+            for _ in range(pauses):
+                await asyncio.sleep(0)
+            async with site.db.begin() as conn:
+                await accounts.set_password(conn, user_id, QUICK_OTHER, way="command", now=utc_now())
+        assert trying.result()[0] in (303, 401)
+        async with thief.get("/", allow_redirects=False) as answer:
+            assert answer.headers["Location"] == "/login"
+        async with site.db.read() as conn:
+            assert await sessions.open_of(conn, user_id, now=utc_now()) == []
+
+
+@pytest.mark.parametrize("how", ["disabled", "password"])
+async def test_what_ends_a_session_anywhere_ends_its_stream(site: Site, db: Database, how: str) -> None:
+    browser = await site.browser("olga")
+    user_id = site.actors["olga"].user_id
+    async with listening(browser, "/live") as events:
+        async with db.begin() as conn:
+            if how == "disabled":
+                await accounts.disable(conn, user_id, by=None, now=utc_now())
+            else:
+                await accounts.set_password(conn, user_id, QUICK, way="command", now=utc_now())
+        with pytest.raises(EOFError):
+            await events.until("nothing that is ever told", deadline_s=5)
 
 
 @pytest.mark.parametrize("public_url", ["", "https://hub.example.com"])

@@ -48,7 +48,7 @@ async def save(visit: Visit) -> web.StreamResponse:
     except (Refused, TooMany) as error:
         return _page(visit, link, token, error)
     device = visit.request.cookies.get(device_cookie(visit.services), "")
-    return await begin_session(visit, link.user_id, device=device, next_path="")
+    return await begin_session(visit, link.user_id, hashed, device=device, next_path="")
 
 
 async def _hashed(visit: Visit) -> str:
