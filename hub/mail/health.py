@@ -23,6 +23,7 @@ from hub.errors import NotFound
 from hub.mail.imap.refusals import Advice, advice
 from hub.mail.models import folders, mailboxes, messages, outbox
 from hub.mail.sync import places
+from hub.mail.sync.choice import ProblemKind
 from hub.mail.sync.places import Epoch
 
 LATE_AFTER = timedelta(minutes=5)
@@ -63,9 +64,10 @@ _SAID: tuple[tuple[Trouble, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class FolderHealth:
-    """One folder that is read: `stored` of `on_server` messages; `gaps` are UIDs that the server will not give.
+    """One folder that is read: `stored` of `on_server` messages; `gaps` are UIDs that the server did not give.
 
-    `on_server` 0: not looked at yet.
+    `on_server` 0: not looked at yet. `is_complete`: all of it is here. `missing` counts all gaps, which are asked for
+    again at `retry_at`; None where Hub does not want them, being too large.
     """
 
     name: str
@@ -75,6 +77,8 @@ class FolderHealth:
     is_complete: bool
     gaps: tuple[int, ...]
     compared_at: datetime | None
+    missing: int = 0
+    retry_at: datetime | None = None
 
     @property
     def percent(self) -> int:
@@ -82,6 +86,15 @@ class FolderHealth:
         if self.is_complete:
             return 100
         return min(99, self.stored * 100 // self.on_server) if self.on_server else 0
+
+
+@dataclass(frozen=True, slots=True)
+class FolderProblem:
+    """What is wrong with a folder; `said` are the server's words, or ours."""
+
+    folder: str
+    kind: ProblemKind
+    said: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +130,9 @@ class Health:
     folders: tuple[FolderHealth, ...] = ()
     backlog: tuple[Backlog, ...] = ()
     unreadable: int = 0
+    retry_at: datetime | None = None
+    """When the next connection is tried, while there is none."""
+    problems: tuple[FolderProblem, ...] = ()
 
     @property
     def advice(self) -> Advice:
@@ -236,6 +252,8 @@ async def _read(conn: AsyncConnection, which: sa.ColumnElement[bool], *, now: da
                 folders=tuple(of_folders.get(row["id"], ())),
                 backlog=tuple(backlog.get(row["id"], ())),
                 unreadable=unreadable.get(row["id"], 0),
+                retry_at=row["retry_at"] if row["state"] == "down" else None,
+                problems=tuple(FolderProblem(**one) for one in row["problems"] or ()),
             )
         )
     return found
@@ -246,23 +264,26 @@ async def folders_of(conn: AsyncConnection, ids: Sequence[int]) -> dict[int, lis
     query = sa.select(folders).where(folders.c.mailbox_id.in_(ids), folders.c.is_chosen.is_(True))
     found: dict[int, list[FolderHealth]] = {}
     for row in (await conn.execute(query.order_by(folders.c.id))).mappings().all():
-        is_complete = row["uidvalidity"] is not None and (row["low_uid"] or 1) <= 1
-        stored = max(row["on_server"] - len(row["gaps"]), 0) if is_complete else await _stored(conn, row)
+        missing = len(row["gaps"])
+        is_loaded = row["uidvalidity"] is not None and (row["low_uid"] or 1) <= 1
+        stored = row["on_server"] if is_loaded and not missing else await _stored(conn, row)
         folder = FolderHealth(
             row["name"],
             row["role"],
             stored,
             row["on_server"],
-            is_complete,
+            is_loaded and not missing,
             tuple(row["gaps"][:GAPS_SHOWN]),
             row["compared_at"],
+            missing,
+            row["retry_at"],
         )
         found.setdefault(row["mailbox_id"], []).append(folder)
     return found
 
 
 async def _stored(conn: AsyncConnection, row: Any) -> int:
-    """Count what is here of a folder whose history is being loaded: by the index alone."""
+    """Count what is here of a folder that is not all here: by the index alone."""
     if row["uidvalidity"] is None:
         return 0
     return await places.how_many(conn, Epoch(row["id"], row["uidvalidity"]))

@@ -28,6 +28,8 @@ mailboxes = sa.Table(
     sa.Column("state", sa.String(15), nullable=False, server_default="connecting"),
     sa.Column("error", sa.String(300), nullable=False, server_default=""),
     moment("error_at"),
+    moment("retry_at"),
+    sa.Column("problems", Json),
     sa.Column("refused_with", sa.String(64)),
     moment("seen_at"),
     moment("last_mail_at"),
@@ -39,7 +41,8 @@ mailboxes = sa.Table(
 """`team_id` gets what strangers write; a mailbox with an `owner_id` is that person's own. `source`: where its settings
 stand, in the configuration file or (`settings`) here; secrets stand in neither. `state` is the reading side's,
 `send_state` the outbox's. `refused_with` marks the settings that a server refused, so that they are not tried again and
-again."""
+again. `retry_at`: when the next connection is tried. `problems`: what is wrong with folders, as
+`{"folder", "kind", "said"}` each."""
 
 mail_secrets = sa.Table(
     "mail_secrets",
@@ -68,8 +71,10 @@ folders = sa.Table(
     sa.Column("gaps", Json, nullable=False),
     sa.Column("on_server", sa.BigInteger(), nullable=False, server_default="0"),
     moment("compared_at"),
+    moment("retry_at"),
     sa.UniqueConstraint("mailbox_id", "name", name="uq_mail_folders_name"),
 )
+"""`gaps`: UIDs that the server did not give; `retry_at`: when they are asked for again."""
 
 threads = sa.Table(
     "threads",

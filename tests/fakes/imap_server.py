@@ -20,6 +20,10 @@ Answer = Callable[[bytes, bytes], "bytes | None"]
 """Given the tag and the command: bytes to answer instead, or None for the usual answer."""
 
 
+class Cut(bytes):
+    """An answer after which the line is cut."""
+
+
 @dataclass
 class FakeFolder:
     uidvalidity: int = 1
@@ -53,6 +57,16 @@ class FakeImapServer:
         for writer in self._idlers:
             writer.write(b"* %d EXISTS\r\n" % len(self.folders[folder].messages))
 
+    def say(self, line: bytes) -> int:
+        """Say something to all that are in IDLE; return how many those are."""
+        for writer in self._idlers:
+            writer.write(line + b"\r\n")
+        return len(self._idlers)
+
+    def usual(self, command: bytes, folder: str = "INBOX") -> bytes:
+        """What would be answered, before the last line."""
+        return self._untagged(command, self.folders[folder])
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         selected = FakeFolder()
@@ -63,6 +77,9 @@ class FakeImapServer:
                 self.heard.append(command)
                 if (other := self.instead(tag, command)) is not None:
                     writer.write(other)
+                    if isinstance(other, Cut):
+                        await writer.drain()
+                        break
                     continue
                 if command.startswith(b"SELECT"):
                     selected = self.folders[command.split(b'"')[1].decode()]
@@ -78,7 +95,7 @@ class FakeImapServer:
             pass
         finally:
             self._idlers.discard(writer)
-            writer.transport.abort()
+            writer.close()
 
     def _untagged(self, command: bytes, selected: FakeFolder) -> bytes:
         word = command.split(b" ")[0]

@@ -210,7 +210,7 @@ async def test_a_line_cut_again_and_again_loses_nothing_and_doubles_nothing(
 ) -> None:
     for n in range(60):
         await peer.deliver(mail(message_id=f"<{n}@romashka.test>", body="x" * 2000))
-    async with running_proxy(peer.imap.port, cut_after_bytes=[900, 3_000, 12_000, 40_000]) as proxy:
+    async with running_proxy(peer.imap.port, cut_after_bytes=[900, 900, 3_000, 3_000, 12_000]) as proxy:
         imap = msgspec.structs.replace(peer.imap, port=proxy.port)
         async with running_office(db, blobs, imap) as office:
             await office.until(lambda found: len(found) == 60, "all mails", deadline_s=60)

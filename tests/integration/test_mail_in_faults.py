@@ -214,7 +214,7 @@ async def test_a_server_that_refuses_idle_is_polled(
             await office.until_state("up")
             server.deliver(1, numbered(1))
             await office.until(lambda found: len(found) == 1, "the mail")
-            assert server.connections == 1
+            assert server.connections == 2, "INBOX's and the other folders'"
             async with db.read() as conn:
                 assert (await conn.execute(sa.select(mailboxes.c.state))).scalar() == "up"
 

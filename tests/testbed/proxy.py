@@ -166,3 +166,38 @@ async def running_command_cutter(target_port: int, *, at: int) -> AsyncIterator[
         yield cutter
     finally:
         server.close()
+
+
+class DelayingProxy:
+    """Forwards to `target_port`, each byte `delay_s` later, both ways: a distant server with a broad line."""
+
+    def __init__(self, target_port: int, delay_s: float) -> None:
+        self.port = 0
+        self._target_port, self._delay_s = target_port, delay_s
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, OSError):
+            peer_reader, peer_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+            try:
+                await asyncio.gather(self._pass(reader, peer_writer), self._pass(peer_reader, writer))
+            finally:
+                peer_writer.transport.abort()
+                writer.transport.abort()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        while data := await reader.read(65536):
+            # Timers of one delay go off in the order in which they were set.
+            loop.call_later(self._delay_s, writer.write, data)
+        loop.call_later(self._delay_s, writer.transport.abort)
+
+
+@asynccontextmanager
+async def running_delay(target_port: int, *, delay_s: float) -> AsyncIterator[DelayingProxy]:
+    proxy = DelayingProxy(target_port, delay_s)
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    proxy.port = server.sockets[0].getsockname()[1]
+    try:
+        yield proxy
+    finally:
+        server.close()

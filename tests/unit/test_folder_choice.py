@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.mail.imap.asking import Folder
-from hub.mail.sync.choice import choose, roles_of, sent_folder_of
+from hub.mail.sync.choice import Problem, choose, roles_of, sent_folder_of
 
 
 def folder(name: str, use: str = "", *, delimiter: str = "/", selectable: bool = True) -> Folder:
@@ -62,7 +62,7 @@ def test_the_operators_names_and_patterns_choose_and_an_unknown_one_is_told() ->
     there = [folder(name) for name in ("Clients/A", "Clients/B", "Private", 'Odd "q" [x]?*', "Trash")]
     choice = choose([INBOX, *there], ("Clients/*", 'Odd "q" [x]?*', "Kunden"))
     assert [one.name for one in choice.folders] == ["INBOX", "Clients/A", "Clients/B", 'Odd "q" [x]?*']
-    assert choice.problems == {"Kunden": "the server has no such folder"}
+    assert choice.problems == {"Kunden": Problem("missing", "the server has no such folder")}
 
 
 def test_what_is_no_mail_is_read_only_by_its_full_name_and_drafts_never() -> None:
@@ -70,13 +70,13 @@ def test_what_is_no_mail_is_read_only_by_its_full_name_and_drafts_never() -> Non
     assert names(*there, wanted=("*",)) == ["INBOX"]
     choice = choose([INBOX, *there], ("Junk", "Drafts"))
     assert [(one.name, one.is_quiet) for one in choice.folders] == [("INBOX", False), ("Junk", True)]
-    assert choice.problems == {"Drafts": "drafts are not read"}
+    assert choice.problems == {"Drafts": Problem("drafts", "drafts are not read")}
 
 
 def test_a_name_too_long_for_the_register_is_a_problem_and_no_stop() -> None:
     choice = choose([INBOX, folder("x" * 600), folder("y")])
     assert [one.name for one in choice.folders] == ["INBOX", "y"]
-    assert list(choice.problems.values()) == ["its name is longer than 500 characters"]
+    assert [one.said for one in choice.problems.values()] == ["its name is longer than 500 characters"]
 
 
 @given(st.lists(st.text(max_size=12), max_size=8), st.lists(st.text(max_size=8), max_size=4))

@@ -8,6 +8,7 @@ are 32 bits, modification sequences 63.
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,7 @@ from datetime import datetime, timedelta
 from hub import guard
 from hub.errors import Refused
 from hub.mail.imap.grammar import (
+    BadServer,
     Quoted,
     Response,
     Token,
@@ -26,6 +28,8 @@ from hub.mail.imap.grammar import (
     gmail_id,
     is_number,
     label_names,
+    legible_name,
+    mended,
     moment,
     number,
     only,
@@ -36,6 +40,8 @@ from hub.mail.imap.grammar import (
     told_long,
     uid_set,
 )
+
+log = logging.getLogger(__name__)
 
 ANSWER_WITHIN = timedelta(seconds=60)
 FETCH_WITHIN = timedelta(minutes=2)
@@ -62,6 +68,8 @@ class Folder:
     """One of `SPECIAL_USES`, or empty."""
     selectable: bool
     delimiter: str = ""
+    is_unreadable: bool = False
+    """The server's row cannot be read: `name` is what of it can, and the folder cannot be asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +119,7 @@ class Asking(ABC):
     has_qresync: bool = False
     _spelled: dict[str, bytes] = field(default_factory=dict)
     """Folders whose names the server writes otherwise than RFC 3501 has it."""
+    _is_selected: bool = False
 
     @abstractmethod
     async def exchange(
@@ -165,19 +174,33 @@ class Asking(ABC):
         untagged = await self.ask(b'LIST "" "*"' + options)
         found = []
         for response in only(rb"\* LIST ", untagged):
-            match tokens(response):
-                case [b"*", bytes(), list() as attributes, delimiter, bytes() as wire, *_]:
+            found.append(self._row_of_list(response))
+        statuses = {}
+        for response in only(rb"\* STATUS ", untagged):
+            # A folder whose row cannot be read is asked for by itself, or was left out.
+            with contextlib.suppress(BadServer):
+                match tokens(response):
+                    case [b"*", bytes(), bytes() as wire, list() as items]:
+                        statuses[self._spell(wire)] = _status(items)
+        return [one for one in found if one is not None], statuses
+
+    def _row_of_list(self, response: Response) -> Folder | None:
+        """Read one row of a LIST; what cannot be read is a folder with a name as far as it goes. None: no folder."""
+        try:
+            match tokens(mended(response)):
+                # What follows the name in lists is RFC 5258's; anything else is a name that was not quoted.
+                case [b"*", bytes(), list() as attributes, delimiter, bytes() as wire, *more] if wire and all(
+                    isinstance(one, list) for one in more
+                ):
                     flags = {a.decode("ascii", "replace").lower() for a in attributes if isinstance(a, bytes)}
                     use = next((use for use in SPECIAL_USES if f"\\{use}" in flags), "")
                     selectable = not flags & {"\\noselect", "\\nonexistent"}
                     apart = delimiter.decode("ascii", "replace") if isinstance(delimiter, bytes) else ""
-                    found.append(Folder(self._spell(wire), use, selectable, apart))
-        statuses = {}
-        for response in only(rb"\* STATUS ", untagged):
-            match tokens(response):
-                case [b"*", bytes(), bytes() as wire, list() as items]:
-                    statuses[self._spell(wire)] = _status(items)
-        return found, statuses
+                    return Folder(self._spell(wire), use, selectable, apart)
+        except BadServer:
+            pass
+        name = legible_name(response)
+        return Folder(name, "", selectable=False, is_unreadable=True) if name else None
 
     def _spell(self, wire: bytes) -> str:
         """Return a folder's readable name, and remember its bytes where the name alone would not lead back to them."""
@@ -238,7 +261,15 @@ class Asking(ABC):
     async def select(self, folder: str) -> Selected:
         """Select a folder. Raises Refused where there is none."""
         named = self.has_condstore and "ENABLE" not in self.capabilities
-        untagged, _ = await self._of_folder(b"SELECT", folder, b" (CONDSTORE)" if named else b"")
+        try:
+            untagged, _ = await self._of_folder(b"SELECT", folder, b" (CONDSTORE)" if named else b"")
+        except Refused:
+            if not named:
+                raise
+            untagged, _ = await self._of_folder(b"SELECT", folder)
+            # It takes the folder and not the word: changes are compared from now on.
+            self.has_condstore = False
+        self._is_selected = True
         # What the answer itself says is no news; whoever selects asks for the UIDs next.
         self.heed_no_news()
         text = b"\n".join(response.line for response in untagged)
@@ -248,6 +279,18 @@ class Asking(ABC):
             told(rb"\* (\d+) EXISTS", text),
             told_long(rb"\[HIGHESTMODSEQ (\d+)", text) if self.has_condstore else 0,
         )
+
+    async def leave(self) -> None:
+        """Have no folder selected that is to be asked how it stands: of that one a server may tell an old state."""
+        if self._is_selected:
+            self._is_selected = False
+            if "UNSELECT" in self.capabilities:
+                await self.ask(b"UNSELECT")
+                return
+            # CLOSE would remove for good what is marked as deleted; an EXAMINE that fails selects nothing either
+            # (RFC 3501, 6.3.2), and no server has a folder without a name.
+            with contextlib.suppress(Refused):
+                await self.ask(b'EXAMINE ""')
 
     # UIDs
 
@@ -261,28 +304,56 @@ class Asking(ABC):
                 found.update(number(word) for word in response.line.split(b"(")[0].split()[2:])
         return sorted(found)
 
-    async def lowest(self, criteria: bytes) -> int:
-        """Return the lowest UID that matches, 0 where none does; one number where the server can (RFC 4731)."""
-        if "ESEARCH" not in self.capabilities:
-            return min(await self.uids(criteria), default=0)
-        return await self._searched(b"MIN", criteria)
+    async def lowest(self, first: int, criteria: bytes = b"") -> int:
+        """Return the lowest UID from `first` on that matches, 0 where none does."""
+        span = b"UID %d:*" % first
+        told_one = await self._extreme(b"MIN", span + criteria)
+        if told_one is None:
+            return min((uid for uid in await self.uids(span + criteria) if uid >= first), default=0)
+        # `first:*` names the last message even where `first` is beyond it (RFC 3501, 6.4.8).
+        told_one = told_one if told_one >= first else 0
+        # What the one number passes over must be empty: a server that counts wrong would hide mail for good.
+        below = b"UID %d:%d" % (first, told_one - 1) if told_one else span
+        passed = [uid for uid in await self.uids(below + criteria) if uid >= first] if told_one != first else []
+        return self._noticed(min(passed), b"MIN") if passed else told_one
 
-    async def highest(self, criteria: bytes) -> int:
-        """Return the highest UID that matches, 0 where none does; one number where the server can (RFC 4731)."""
-        if "ESEARCH" not in self.capabilities:
-            return max(await self.uids(criteria), default=0)
-        return await self._searched(b"MAX", criteria)
+    async def highest(self, first: int, last: int) -> int:
+        """Return the highest UID of [`first`, `last`], 0 where there is none."""
+        span = b"UID %d:%d" % (first, last)
+        told_one = await self._extreme(b"MAX", span)
+        if told_one is None:
+            return max((uid for uid in await self.uids(span) if first <= uid <= last), default=0)
+        if told_one == last:
+            return told_one
+        above = max(told_one + 1, first)
+        passed = [uid for uid in await self.uids(b"UID %d:%d" % (above, last)) if above <= uid <= last]
+        return self._noticed(max(passed), b"MAX") if passed else told_one
+
+    async def newest(self) -> int:
+        """Return the highest UID of the selected folder, 0 where it is empty."""
+        return max(await self.uids(b"UID *"), default=0)
 
     async def how_many(self, criteria: bytes) -> int:
         """Return how many messages match. Costs one number where the server can (RFC 4731)."""
-        if "ESEARCH" not in self.capabilities:
-            return len(await self.uids(criteria))
-        return await self._searched(b"COUNT", criteria)
+        count = await self._extreme(b"COUNT", criteria)
+        return len(await self.uids(criteria)) if count is None else count
 
-    async def _searched(self, what: bytes, criteria: bytes) -> int:
+    async def _extreme(self, what: bytes, criteria: bytes) -> int | None:
+        """Return the one number that is asked for, 0 where the server has none; None where it cannot tell it so."""
+        if "ESEARCH" not in self.capabilities:
+            return None
         untagged = await self.ask(b"UID SEARCH RETURN (%s) %s" % (what, criteria))
-        text = b"\n".join(response.line for response in only(rb"\* ESEARCH", untagged))
-        return told(rb" %s (\d+)" % what, text)
+        rows = only(rb"\* ESEARCH", untagged)
+        if not rows:
+            self.capabilities -= {"ESEARCH"}
+            return None
+        return told(rb" %s (\d+)" % what, b"\n".join(response.line for response in rows))
+
+    def _noticed(self, uid: int, what: bytes) -> int:
+        """Believe the plain answer, and ask for no single numbers any more."""
+        log.warning("the mail server's ESEARCH %s passes over UID %d: it is asked by SEARCH", what.decode(), uid)
+        self.capabilities -= {"ESEARCH"}
+        return uid
 
     async def with_message_id(self, message_id: str) -> list[int]:
         """Return the UIDs of the selected folder whose Message-ID is this."""

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -64,6 +64,16 @@ class _Pending:
             self.deadline.reschedule(min(now + self.patience_s, self.latest))
 
 
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """How long and for what is waited; see `ImapConnection.idle`."""
+
+    at_most: timedelta
+    calm: timedelta
+    is_growth_heeded: bool
+    or_until: Callable[[], Awaitable[Any]] | None
+
+
 class _Protocol(IMAP4ClientProtocol):  # type: ignore[misc]
     """aioimaplib's protocol with a parser that cannot overflow and an end that everybody hears of."""
 
@@ -72,6 +82,11 @@ class _Protocol(IMAP4ClientProtocol):  # type: ignore[misc]
         self.greeting: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self.pending: _Pending | None = None
         self.changed = asyncio.Event()
+        """Something happened in the selected folder, or the line ended."""
+        self.grown = asyncio.Event()
+        """The folder has more messages than it had."""
+        self.over = asyncio.Event()
+        """The line ended."""
         self.exists = 0
         """How many messages the selected folder has."""
         self.ended: HubError | None = None
@@ -120,7 +135,12 @@ class _Protocol(IMAP4ClientProtocol):  # type: ignore[misc]
     def _take_news(self, news: re.Match[bytes]) -> None:
         word = (news[2] or b"VANISHED").upper()
         if word == b"EXISTS":
-            self.exists = number(news[1])
+            before, self.exists = self.exists, number(news[1])
+            if self.exists == before:
+                # Some servers say it again at each NOOP, or several times a second: that is no news.
+                return
+            if self.exists > before:
+                self.grown.set()
         elif word == b"EXPUNGE":
             self.exists -= 1
         elif word == b"VANISHED":
@@ -132,6 +152,7 @@ class _Protocol(IMAP4ClientProtocol):  # type: ignore[misc]
     def _end(self, error: HubError) -> None:
         self.ended = self.ended or error
         self.changed.set()
+        self.over.set()
         waiting: list[asyncio.Future[Any]] = [self.greeting]
         if self.pending:
             waiting += [self.pending.done, self.pending.go_on]
@@ -264,32 +285,38 @@ class ImapConnection(Asking):
         match = re.search(rb"\[APPENDUID \d+ (\d+)\]", answer.line, re.IGNORECASE)
         return int(match[1]) if match else None
 
-    async def idle(self, *, at_most: timedelta, or_until: Callable[[], Awaitable[Any]] | None = None) -> bool:
+    async def idle(
+        self,
+        *,
+        at_most: timedelta,
+        calm: timedelta = timedelta(0),
+        is_growth_heeded: bool = True,
+        or_until: Callable[[], Awaitable[Any]] | None = None,
+    ) -> bool:
         """Wait until the server says that something changed; False when `at_most` has passed in silence.
 
-        Ends early, as well, when what `or_until` waits for is there. Where the server has no IDLE, or refuses it, it is
-        asked once, by NOOP, after the wait. Raises Unavailable when the line ends.
+        For `calm` only more messages are heeded, and not even they unless `is_growth_heeded`. Ends early, as well,
+        when what `or_until` waits for is there. Where the server has no IDLE, or refuses it, it is asked once, by NOOP,
+        after the wait. Raises Unavailable when the line ends.
         """
         protocol = self._protocol
-        if protocol.changed.is_set():
-            protocol.changed.clear()
-            self._raise_if_ended()
-            return True
-        if "IDLE" not in self.capabilities or not await self._idle(min(at_most, IDLE_AT_MOST), or_until):
-            await self._news(at_most, or_until)
+        wait = _Wait(min(at_most, IDLE_AT_MOST), calm, is_growth_heeded, or_until)
+        must_wait = bool(calm) or not protocol.changed.is_set()
+        if must_wait and ("IDLE" not in self.capabilities or not await self._idle(wait)):
+            await self._news(wait)
             await self.ask(b"NOOP")
         self._raise_if_ended()
         changed = protocol.changed.is_set()
-        protocol.changed.clear()
+        self.heed_no_news()
         return changed
 
-    async def _idle(self, at_most: timedelta, or_until: Callable[[], Awaitable[Any]] | None) -> bool:
+    async def _idle(self, wait: _Wait) -> bool:
         """Wait in IDLE; False where the server refuses it, and then it is not asked again."""
         pending = self._write(b"IDLE")
         try:
             async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
                 await _go_on_or_refused(pending)
-            await self._news(at_most, or_until)
+            await self._news(wait)
             self._protocol.transport.write(b"DONE\r\n")
             async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
                 _require_ok(await pending.done)
@@ -302,18 +329,17 @@ class ImapConnection(Asking):
         finally:
             self._protocol.pending = None
 
-    async def _news(self, at_most: timedelta, or_until: Callable[[], Awaitable[Any]] | None) -> None:
-        """Wait for a word of the server, for `at_most`; hear at once when the line ends."""
-        waits = [asyncio.ensure_future(self._protocol.changed.wait())]
-        if or_until is not None:
-            waits.append(asyncio.ensure_future(or_until()))
-        try:
-            await asyncio.wait(waits, timeout=at_most.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
-        self._raise_if_ended()
+    async def _news(self, wait: _Wait) -> None:
+        """Wait for a word of the server; hear at once when the line ends."""
+        protocol = self._protocol
+        calm_s = min(wait.calm, wait.at_most).total_seconds()
+        others = [wait.or_until] if wait.or_until else []
+        if calm_s:
+            heeded = protocol.grown if wait.is_growth_heeded else protocol.over
+            if await _first([heeded.wait, protocol.over.wait, *others], within_s=calm_s):
+                return self._raise_if_ended()
+        await _first([protocol.changed.wait, *others], within_s=wait.at_most.total_seconds() - calm_s)
+        return self._raise_if_ended()
 
     @property
     def has_news(self) -> bool:
@@ -328,6 +354,7 @@ class ImapConnection(Asking):
     def heed_no_news(self) -> None:
         if self._protocol.ended is None:
             self._protocol.changed.clear()
+            self._protocol.grown.clear()
 
     # Commands
 
@@ -412,6 +439,18 @@ async def connected(server: MailServer) -> Any:
         yield connection
     finally:
         await connection.close()
+
+
+async def _first(waits: Sequence[Callable[[], Awaitable[Any]]], *, within_s: float) -> bool:
+    """Wait for the first of some things; False when none came in time."""
+    tasks = [asyncio.ensure_future(wait()) for wait in waits]
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=max(within_s, 0), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return bool(done)
 
 
 def _bytes(argument: str | bytes) -> bytes:

@@ -188,6 +188,24 @@ def folder_name(wire: bytes) -> str:
     return re.sub(r"&([A-Za-z0-9+,]*)-", decode, text)
 
 
+_BARE_BACKSLASH = re.compile(rb'^(\* LIST \([^)]*\) )"\\"(?= )', re.IGNORECASE)
+_LIST_NAME = re.compile(rb'^\* LIST \([^)]*\)? *(?:NIL|"\\?."|\S+) *(.*)$', re.IGNORECASE | re.DOTALL)
+
+
+def mended(response: Response) -> Response:
+    r"""Return a LIST row as it was meant where its delimiter is a bare backslash, `"\"`."""
+    line = _BARE_BACKSLASH.sub(rb'\1"\\\\"', response.line)
+    return response if line == response.line else Response((line, *response.parts[1:]))
+
+
+def legible_name(response: Response) -> str:
+    """Return what can be read of the folder's name in a LIST row that breaks the grammar; may be empty."""
+    whole = b"".join(response.parts)
+    match = _LIST_NAME.match(whole)
+    text = folder_name(((match and match[1]) or whole[7:]).strip(b' "\t'))
+    return " ".join(_CONTROL.sub(" ", text).split())[:100]
+
+
 def number(digits: bytes) -> int:
     """Return a number of the protocol, 32 bits (RFC 3501, 9). Raises BadServer beyond: it would fit no column."""
     if not digits.isdigit() or len(digits) > 10 or int(digits) > MAX_NUMBER:
@@ -213,15 +231,18 @@ def label_names(labels: Token) -> tuple[str, ...]:
     return tuple(folder_name(word).removeprefix("\\") for word in words[:100] if isinstance(word, bytes))
 
 
+UNDATED = datetime.fromtimestamp(0, UTC)
+
+
 def moment(at: Token) -> datetime:
-    """Read an INTERNALDATE; a server that tells none gives the epoch, which is history."""
+    """Read an INTERNALDATE; `UNDATED` where the server tells none."""
     if isinstance(at, Quoted):
         text = at.decode("ascii", "replace").strip()
         try:
             return datetime.strptime(text, "%d-%b-%Y %H:%M:%S %z").astimezone(UTC)
         except (ValueError, OverflowError):
             pass
-    return datetime.fromtimestamp(0, UTC)
+    return UNDATED
 
 
 def uid_set(uids: Sequence[int]) -> bytes:

@@ -61,7 +61,8 @@ _PASSING_WORDS = re.compile(
     re.IGNORECASE,
 )
 _ENDING_WORDS = re.compile(
-    r"shut(ting)? ?down|restart|maintenance|auto.?logout|logging out|log ?out|idle|inactiv|expired|too long",
+    r"shut(ting)? ?down|restart|maintenance|auto.?logout|logging out|log ?out|idle|inactiv|expired|too long"
+    r"|temporar|try again|server (is )?(unavailable|busy)",
     re.IGNORECASE,
 )
 """Why a server ends a session that has done nothing wrong."""

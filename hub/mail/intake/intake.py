@@ -9,6 +9,7 @@ makes no lead and nothing to do; what a person linked is never overwritten.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
@@ -107,6 +108,8 @@ class MailIntake:
     """Whose own mailbox it is: then nothing of it that is on no client's card is told, or offered, to the team."""
     reply_key: ReplyKey | None = None
     """None: ids of Hub's own form are believed as all others are."""
+    one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock, compare=False)
+    """Two connections of a mailbox may bring the same message at once: the second is to find the first."""
 
     async def store(
         self, place: FolderPlace, batch: Sequence[Arrived], *, cursor: Mapping[str, Any], is_new: bool, now: datetime
@@ -137,7 +140,7 @@ class MailIntake:
         self, place: FolderPlace, ready: Sequence[_Ready], *, cursor: Mapping[str, Any], is_new: bool, now: datetime
     ) -> int:
         stored = 0
-        async with self.db.begin() as conn:
+        async with self.one_at_a_time, self.db.begin() as conn:
             if ready:
                 stored = await self._store_all(conn, place, ready, is_new=is_new, now=now)
             if cursor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from hub.mail.imap.asking import Folder
 
@@ -46,32 +47,48 @@ class Chosen:
         return self.role in _QUIET
 
 
+ProblemKind = Literal["missing", "drafts", "long_name", "unreadable", "refused", "not_given", "too_large", "flags"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a folder: its kind, for pages, and in words, of the server where it said any."""
+
+    kind: ProblemKind
+    said: str
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The folders to read, INBOX first, then Sent; and what is wrong with what was asked for, by name."""
+    """The folders to read, INBOX first, then Sent; and what is wrong with others, by name."""
 
     folders: tuple[Chosen, ...]
-    problems: dict[str, str]
+    problems: dict[str, Problem]
+
+
+_UNREADABLE = Problem("unreadable", "the server lists it in a way that cannot be read, so it is left out")
 
 
 def choose(folders: Sequence[Folder], wanted: Collection[str] = ()) -> Choice:
     """Choose among all `folders` of a server. `wanted`: names, or patterns with `*`; empty is all that is mail."""
-    roles = roles_of(folders)
+    readable = [one for one in folders if not one.is_unreadable]
+    roles = roles_of(readable)
     usable = [one for one in folders if one.selectable and one.name != "INBOX"]
-    problems: dict[str, str] = {}
+    problems = {one.name: _UNREADABLE for one in folders if one.is_unreadable and one.name.upper() != "INBOX"}
     names: set[str] = set()
     for want in wanted:
         found = {one.name for one in usable if _is_meant(one, want)}
         if want.upper() != "INBOX" and not found:
-            problems[want] = "the server has no such folder"
+            problems[want] = Problem("missing", "the server has no such folder")
         elif found == {want} and roles[want] == "drafts":
-            problems[want] = "drafts are not read"
+            problems[want] = Problem("drafts", "drafts are not read")
         # A pattern means mail; what is no mail must be named.
         names |= {name for name in found if name == want or roles[name] not in _NOT_BY_THEMSELVES}
     if not wanted:
         names = {one.name for one in usable if roles[one.name] not in _NOT_BY_THEMSELVES}
     for name in [name for name in names if len(name) > MAX_NAME_CHARS]:
-        problems[name[:80] + "…"] = f"its name is longer than {MAX_NAME_CHARS} characters"
+        said = f"its name is longer than {MAX_NAME_CHARS} characters"
+        problems[name[:80] + "…"] = Problem("long_name", said)
         names.discard(name)
     chosen = [Chosen(name, roles[name]) for name in names if roles[name] != "drafts"]
     chosen.sort(key=lambda one: (one.role != SENT, one.name))

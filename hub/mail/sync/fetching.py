@@ -1,22 +1,24 @@
 """Messages off the server in groups of bounded size, and which of them it would not give.
 
-One message must not stop a mailbox: what a server refuses is narrowed down to the message, and where asking for it
-ends the whole line (Dovecot says BYE over a file that it cannot read) that is remembered beyond the connection, and
-after `STRIKES_AT_MOST` it is not asked for again in this process. Invariant: each UID asked for is in the messages,
-is `missing`, or is no longer on the server.
+One message must not stop a mailbox: what a server refuses is narrowed down to the message, and what ends the line is
+remembered beyond the connection (`trouble`); both are set aside and asked for again later. An answer without bytes
+where the server tells of some is no message: it is asked for once more at once, and set aside then. Invariant: each UID
+asked for is in the messages, is `missing`, or is no longer on the server.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from hub.errors import Refused, Unavailable
 from hub.mail.imap.asking import Fetched
 from hub.mail.imap.connection import ImapConnection
 from hub.mail.imap.grammar import uid_set
+from hub.mail.imap.refusals import Throttled, is_for_now
+from hub.mail.sync.trouble import Place as Place
+from hub.mail.sync.trouble import Trouble as Trouble
 
 log = logging.getLogger(__name__)
 
@@ -27,32 +29,8 @@ MAX_OLD_GROUP_BYTES = 8 * 1024 * 1024
 MAX_OLD_GROUP = 200
 """History makes no work for anybody and is stored at a stroke; two such groups are in memory at once."""
 MAX_MESSAGE_BYTES = 200 * 1024 * 1024
-STRIKES_AT_MOST = 2
 MANY = 10
 """So many refused at once is the server's trouble, not the messages'."""
-
-Place = tuple[int, int]
-"""A folder and its epoch."""
-
-
-@dataclass(slots=True)
-class Trouble:
-    """Which messages were being asked for when lines ended. Lives as long as the reader of a mailbox."""
-
-    suspects: set[tuple[Place, int]] = field(default_factory=set)
-    strikes: Counter[tuple[Place, int]] = field(default_factory=Counter)
-
-    def line_ended(self, place: Place, uids: Sequence[int]) -> None:
-        """Take note: one of `uids` may be why; from now on each is asked for alone."""
-        self.suspects.update((place, uid) for uid in uids)
-        if len(uids) == 1:
-            self.strikes[place, uids[0]] += 1
-
-    def cleared(self, place: Place, uids: Sequence[int]) -> None:
-        self.suspects.difference_update((place, uid) for uid in uids)
-
-    def is_hopeless(self, place: Place, uid: int) -> bool:
-        return self.strikes[place, uid] >= STRIKES_AT_MOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +56,7 @@ class Fetcher:
         total = 0
         for uid in uids:
             size = sizes.get(uid, 0)
-            alone = size > MAX_MESSAGE_BYTES or (self.place, uid) in self.trouble.suspects
+            alone = size > MAX_MESSAGE_BYTES or self.trouble.is_suspect(self.place, uid)
             if alone or not groups or len(groups[-1]) >= most or total + size > most_bytes:
                 groups.append([])
                 total = 0
@@ -87,50 +65,84 @@ class Fetcher:
             total = most_bytes + 1 if alone else total + size
             if size > MAX_MESSAGE_BYTES:
                 log.error("message %d of folder %d has %d bytes: it stays on the server", uid, self.place[0], size)
-                self.trouble.strikes[self.place, uid] = STRIKES_AT_MOST
+                self.trouble.too_large.add((self.place, uid))
         return [tuple(group) for group in groups]
 
     async def take(self, group: Sequence[int]) -> Taken:
-        """Fetch a group. Raises Unavailable when the line ends, or the server refuses one and all."""
-        if len(group) == 1 and self.trouble.is_hopeless(self.place, group[0]):
-            return Taken((), tuple(group))
-        messages = await self._bodies(group)
-        absent = sorted(set(group) - {one.uid for one in messages})
-        missing = await self.imap.uids(b"UID " + uid_set(absent)) if absent else []
-        missing = [uid for uid in missing if uid in absent]
-        if len(missing) >= MANY and not messages:
+        """Fetch a group. Raises Unavailable when the line ends, or the server refuses one and all; Throttled."""
+        resting = [uid for uid in group if self.trouble.is_resting(self.place, uid)]
+        asked = sorted(set(group) - set(resting))
+        messages, refused = await self._bodies(asked)
+        given = {one.uid: one for one in messages if one.raw}
+        if doubtful := set(asked) - set(given) - set(refused):
+            given |= await self._once_more(doubtful, blank={one.uid: one for one in messages if not one.raw})
+        missing = await self._still_there(set(asked) - set(given))
+        if given:
+            self.trouble.gives_something(self.place)
+        elif len(set(missing) & set(refused)) >= MANY and self.trouble.gives_nothing(self.place):
             raise Unavailable("imap_refused", f"the mail server gives none of {len(missing)} messages")
         if missing:
             log.warning("folder %d: the server does not give %s", self.place[0], missing)
-        self.trouble.cleared(self.place, group)
-        return Taken(tuple(messages), tuple(missing))
+        self.trouble.cleared(self.place, set(asked) - set(missing))
+        for uid in missing:
+            self.trouble.not_given(self.place, [uid], is_for_now=is_for_now(refused.get(uid, "")))
+        return Taken(tuple(given[uid] for uid in sorted(given)), tuple(sorted([*missing, *resting])))
 
-    async def _bodies(self, uids: Sequence[int]) -> list[Fetched]:
-        """Fetch `uids`; where the server refuses, halve until only those are left out that it refuses alone."""
+    async def _once_more(self, doubtful: Collection[int], *, blank: dict[int, Fetched]) -> dict[int, Fetched]:
+        """Return those of `doubtful` that are messages after all: they come now, or the server tells them to be empty.
+
+        `blank` came without a byte.
+        """
         try:
-            return await self.imap.fetch(uids)
+            empty = {one.uid for one in await self.imap.sizes(sorted(blank)) if one.size == 0}
         except Refused:
+            empty = set()
+        given = {uid: one for uid, one in blank.items() if uid in empty}
+        if again := await self._still_there(set(doubtful) - set(given)):
+            messages, _ = await self._bodies(again)
+            given |= {one.uid: one for one in messages if one.raw}
+        return given
+
+    async def _still_there(self, uids: Collection[int]) -> list[int]:
+        there = await self.imap.uids(b"UID " + uid_set(sorted(uids))) if uids else []
+        return [uid for uid in there if uid in uids]
+
+    async def _bodies(self, uids: Sequence[int]) -> tuple[list[Fetched], dict[int, str]]:
+        """Fetch `uids`; where the server refuses, halve until only those are left out that it refuses alone.
+
+        Returns the messages, and the server's words about those that it refused.
+        """
+        try:
+            return (await self.imap.fetch(uids) if uids else []), {}
+        except Refused as error:
             if len(uids) == 1:
-                return []
-        except Unavailable:
-            self.trouble.line_ended(self.place, uids)
+                return [], {uids[0]: error.message}
+        except Unavailable as error:
+            self._blame(error, uids)
             raise
         half = len(uids) // 2
-        return await self._bodies(uids[:half]) + await self._bodies(uids[half:])
+        first, refused = await self._bodies(uids[:half])
+        second, more = await self._bodies(uids[half:])
+        return first + second, refused | more
+
+    def _blame(self, error: Unavailable, uids: Sequence[int]) -> None:
+        """Suspect what was asked for when the line ended, unless the server said that it is about itself."""
+        if not isinstance(error, Throttled) and error.code != "imap_bye_for_now":
+            self.trouble.line_ended(self.place, uids)
 
     async def _sizes(self, uids: Sequence[int]) -> dict[int, int]:
         """The sizes that the server tells. What it does not tell is fetched all the same, and may be missing then."""
-        trusted = [uid for uid in uids if (self.place, uid) not in self.trouble.suspects]
-        doubted = [uid for uid in uids if (self.place, uid) in self.trouble.suspects]
+        trusted = [uid for uid in uids if not self.trouble.is_suspect(self.place, uid)]
+        doubted = [uid for uid in uids if self.trouble.is_suspect(self.place, uid)]
         asked = [trusted] if trusted else []
-        asked += [[uid] for uid in doubted if not self.trouble.is_hopeless(self.place, uid)]
+        asked += [[uid] for uid in doubted if not self.trouble.is_resting(self.place, uid)]
         sizes: dict[int, int] = {}
         for some in asked:
             try:
                 sizes |= {one.uid: one.size for one in await self.imap.sizes(some)}
             except Refused:
                 continue
-            except Unavailable:
-                self.trouble.line_ended(self.place, some)
+            except Unavailable as error:
+                self._blame(error, some)
                 raise
         return sizes

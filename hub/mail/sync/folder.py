@@ -23,7 +23,8 @@ from hub.clock import utc_now
 from hub.errors import Refused, Unavailable
 from hub.mail.imap.asking import Fetched, Selected
 from hub.mail.imap.connection import ImapConnection
-from hub.mail.imap.grammar import uid_set
+from hub.mail.imap.grammar import UNDATED, uid_set
+from hub.mail.imap.refusals import Throttled
 from hub.mail.intake.intake import Arrived, FolderPlace, FolderRole, MailIntake
 from hub.mail.models import folders, locations, messages
 from hub.mail.sync import flags, places, plan
@@ -35,7 +36,6 @@ from hub.mail.sync.plan import FolderCursor
 from hub.store.engine import Database
 from hub.store.upsert import insert
 
-GAPS_AT_ONCE = 5
 NEVER = 2**32
 CHANGES_AT_ONCE = 2000
 """So many changed messages are asked for in one command; more, in windows of so many stored ones."""
@@ -44,8 +44,10 @@ NEWEST = 300
 COMPARE_EVERY = {True: timedelta(hours=24), False: timedelta(minutes=15)}
 """The whole folder, with (True) and without modification sequences."""
 TRIES_AT_ONCE = 3
+CLOCKS_DIFFER_BY = timedelta(seconds=60)
+"""A server's clock may be behind ours, and tells whole seconds."""
 COMPARISON = 0
-"""Stands for no UID: a comparison that ends the line each time is not tried again and again."""
+"""Stands for no UID: a comparison that ends the line each time is tried again after pauses that grow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ class OpenFolder:
     cursor: FolderCursor
     selected: Selected
     compared_at: datetime | None
+    retry_at: datetime | None
+    """When pages say that what is missing is asked for again."""
     reach: Reach
     fetcher: Fetcher = field(init=False)
 
@@ -99,23 +103,31 @@ class OpenFolder:
         return Epoch(self.place.folder_id, self.place.uidvalidity)
 
     @property
+    def next_try_s(self) -> float | None:
+        """In how many seconds something of what is missing is to be asked for again."""
+        return self.work.trouble.next_try_s(self.fetcher.place, self.cursor.gaps)
+
+    @property
     def lacks_history(self) -> bool:
         return self.cursor.low_uid > 1
 
     # New mail, before all else
 
-    async def take_new(self) -> None:
-        imap = self.work.imap
+    async def take_new(self) -> bool:
+        """Take all new mail; tell whether there was any."""
+        imap, before = self.work.imap, self.cursor.high_uid
         while span := plan.ahead(self.cursor, uidnext=self.selected.uidnext):
             uids = [uid for uid in await imap.uids(b"UID %d:%d" % span) if span[0] <= uid <= span[1]]
             await self._take_newer(uids)
-            following = self.cursor.high_uid + 1
             if not uids:
-                # Nothing up to there; of a desert only the far end is asked for.
-                lowest = await imap.lowest(b"UID %d:*" % (span[1] + 1))
-                following = max(span[1] + 1, lowest)
-            self.cursor = plan.reached(self.cursor, max(span[1], following - 1))
+                # Nothing up to there; of a desert only the far end is asked for. The cursor passes no UID that the
+                # server may still give: its UIDNEXT may be wrong.
+                lowest = await imap.lowest(span[1] + 1)
+                if not lowest:
+                    break
+                self.cursor = plan.reached(self.cursor, lowest - 1)
         await self._take_newer(await imap.uids(b"UID %d:*" % (self.cursor.high_uid + 1)))
+        return self.cursor.high_uid != before
 
     async def _take_newer(self, uids: Sequence[int]) -> None:
         while batch := plan.newer(self.cursor, uids):
@@ -125,7 +137,8 @@ class OpenFolder:
 
     # What the server would not give before
 
-    async def retry_gaps(self) -> None:
+    async def retry_gaps(self, *, until: float) -> None:
+        """Ask again for what is due of it, until the loop's clock shows `until`."""
         gaps = self.cursor.gaps
         if not gaps:
             return
@@ -135,11 +148,23 @@ class OpenFolder:
             there |= set(await self.work.imap.uids(b"UID " + uid_set(some)))
         for uid in (gap for gap in gaps if gap not in there):
             await self._store((), plan.retried(self.cursor, uid, is_filled=True), is_history=True)
-        tried = [uid for uid in gaps if uid in there and not self.work.trouble.is_hopeless(self.fetcher.place, uid)]
-        for uid in tried[:GAPS_AT_ONCE]:
-            got = await self.fetcher.take([uid])
-            after = plan.retried(self.cursor, uid, is_filled=not got.missing)
+        due = sorted(uid for uid in gaps if uid in there and not self.work.trouble.is_resting(self.fetcher.place, uid))
+        for group in await self.fetcher.groups(due, is_history=True):
+            got = await self.fetcher.take(group)
+            after = self.cursor
+            for uid in group:
+                after = plan.retried(after, uid, is_filled=uid not in got.missing)
             await self._store(got.messages, after, is_history=True)
+            if asyncio.get_running_loop().time() >= until:
+                break
+
+    async def show_next_try(self, retry_at: datetime | None) -> None:
+        """Note for the pages when what is missing is asked for again; None where nothing is."""
+        if retry_at != self.retry_at:
+            async with self.work.db.begin() as conn:
+                mine = sa.update(folders).where(folders.c.id == self.place.folder_id)
+                await conn.execute(mine.values(retry_at=retry_at))
+            self.retry_at = retry_at
 
     # History
 
@@ -172,7 +197,7 @@ class OpenFolder:
                 got = await self.fetcher.take(group)
                 faults.point("mail.sync.fetched")
                 yield group, got
-            below = span[0] if uids else await imap.highest(b"UID %d:%d" % (oldest, span[0])) + 1
+            below = span[0] if uids else await imap.highest(oldest, span[0]) + 1
             cursor = plan.looked_through(cursor, max(oldest, min(below, span[0])))
         # Only an empty group moves the cursor over what is not there.
         yield (), Taken((), ())
@@ -186,7 +211,7 @@ class OpenFolder:
             async with self.work.db.read() as conn:
                 known = await _first_known(conn, self.epoch)
             since = min(since, known - timedelta(days=1)) if known else since
-            lowest = await self.work.imap.lowest(since.strftime("SINCE %d-%b-%Y").encode("ascii"))
+            lowest = await self.work.imap.lowest(1, since.strftime(" SINCE %d-%b-%Y").encode("ascii"))
             self.reach.oldest = lowest or NEVER
         return self.reach.oldest
 
@@ -199,21 +224,26 @@ class OpenFolder:
 
     async def _store(self, messages: Sequence[Fetched], after: FolderCursor, *, is_history: bool) -> None:
         """Store messages, the cursor with the last of them, then the flags of their places."""
-        intake, first_look = self.work.intake, self.work.first_look
+        intake, first_look = self.work.intake, self.work.first_look - (timedelta(0) if is_history else CLOCKS_DIFFER_BY)
+        now = utc_now()
+        # What a server dates not at all is history where it is taken as such, else it has just come.
+        undated_at = UNDATED if is_history else now
+        dates = {one.uid: undated_at if one.internaldate == UNDATED else one.internaldate for one in messages}
         came = [
-            Arrived(one.uid, one.raw, one.flags, one.internaldate, gm_msgid=one.gm_msgid, labels=one.labels)
+            Arrived(one.uid, one.raw, one.flags, dates[one.uid], gm_msgid=one.gm_msgid, labels=one.labels)
             for one in messages
         ]
-        # In a new epoch of a known mailbox, and in a gap, history may hold mail that nobody has seen yet.
+        # A UIDNEXT that was too low makes old mail look new; in a new epoch of a known mailbox, and in a gap, history
+        # may hold mail that nobody has seen yet. So the date decides.
         parts: dict[bool, list[Arrived]] = {True: [], False: []}
         for one in came:
-            parts[self.chosen.is_quiet or (is_history and one.received_at < first_look)].append(one)
+            parts[self.chosen.is_quiet or one.received_at < first_look].append(one)
         old, fresh = parts[True], parts[False]
         faults.point("mail.sync.storing")
         if old:
-            await intake.store(self.place, old, cursor={} if fresh else columns(after), is_new=False, now=utc_now())
+            await intake.store(self.place, old, cursor={} if fresh else columns(after), is_new=False, now=now)
         if fresh or not old:
-            await intake.store(self.place, fresh, cursor=columns(after), is_new=True, now=utc_now())
+            await intake.store(self.place, fresh, cursor=columns(after), is_new=True, now=now)
         self.cursor = after
         faults.point("mail.sync.stored")
         flags_of = {one.uid: one.flags for one in messages}
@@ -313,15 +343,17 @@ class OpenFolder:
         async with self.work.db.read() as conn:
             ours = await places.stored(conn, self.epoch, below=below, at_most=at_most)
         trouble, where = self.work.trouble, self.fetcher.place
-        if not ours or trouble.is_hopeless(where, COMPARISON):
+        if not ours or trouble.is_resting(where, COMPARISON):
             return 0
         first = min(ours)
         try:
             theirs = await self.work.imap.flags(first, below - 1)
-        except Unavailable:
-            trouble.strikes[where, COMPARISON] += 1
+        except Throttled:
             raise
-        trouble.strikes[where, COMPARISON] = 0
+        except Unavailable:
+            trouble.line_ended(where, [COMPARISON])
+            raise
+        trouble.cleared(where, [COMPARISON])
         delta = difference(ours, theirs, known_gaps=self.cursor.gaps)
         unknown = [uid for uid in delta.unknown if self.cursor.low_uid <= uid <= self.cursor.high_uid]
         if delta.flags or delta.vanished or unknown:
@@ -389,7 +421,11 @@ async def open_folder(work: Work, chosen: Chosen, reaches: dict[tuple[int, int],
     selected = await work.imap.select(chosen.name)
     row = await _row(work, chosen)
     stored = FolderCursor(row.uidvalidity, row.high_uid, row.low_uid or 1, tuple(row.gaps), row.highestmodseq or 0)
-    uidnext = selected.uidnext or await work.imap.highest(b"UID *") + 1
+    uidnext = selected.uidnext
+    if not uidnext or selected.uidvalidity != stored.uidvalidity:
+        # Where a new epoch begins, what is there now decides what is history, and not what the server foretells.
+        newest = await work.imap.newest() if selected.exists else 0
+        uidnext = newest + 1 if newest or not selected.exists else uidnext
     cursor = plan.begin(stored, uidvalidity=selected.uidvalidity, uidnext=uidnext, modseq=selected.highestmodseq)
     reach = reaches.setdefault((row.id, selected.uidvalidity), Reach())
     compared_at, values = row.compared_at, {}
@@ -405,7 +441,8 @@ async def open_folder(work: Work, chosen: Chosen, reaches: dict[tuple[int, int],
         faults.point("mail.sync.opened")
     role: FolderRole = "inbox" if chosen.role == INBOX else "sent" if chosen.role == SENT else "other"
     place = FolderPlace(row.id, role, selected.uidvalidity)
-    return OpenFolder(work, chosen, place, cursor, replace(selected, uidnext=uidnext), compared_at, reach)
+    selected = replace(selected, uidnext=uidnext)
+    return OpenFolder(work, chosen, place, cursor, selected, compared_at, row.retry_at, reach)
 
 
 async def _row(work: Work, chosen: Chosen) -> sa.Row[Any]:

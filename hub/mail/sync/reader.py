@@ -1,6 +1,7 @@
 """One mailbox at work: connect, catch up, then wait in IDLE and take what comes; and again after each failure.
 
-The work of a connection is `session`'s. Decides how long to wait and when to give up. Invariants: a line that fails
+The work of a connection is `session`'s: one stays in INBOX, so that new mail is seen at once, and `second_line` reads
+all other folders. Decides how long to wait and when to give up. Invariants: a line that fails
 is followed by another after a growing, jittered pause; a refused password is not tried again, since servers lock
 accounts; what the reader stores never depends on what it did in an earlier life but through the stored cursors.
 """
@@ -19,13 +20,15 @@ import sqlalchemy as sa
 from hub.clock import utc_now
 from hub.crm.linking import Linker
 from hub.errors import HubError, Unavailable
-from hub.mail.imap.connection import connected
+from hub.mail.imap.connection import ImapConnection, connected
 from hub.mail.intake.intake import MailIntake
 from hub.mail.intake.preparing import ReplyKey
 from hub.mail.models import mailboxes
 from hub.mail.sync.fetching import Trouble
 from hub.mail.sync.pauses import Pauses
+from hub.mail.sync.second_line import Manners, SecondLine
 from hub.mail.sync.session import MailSession
+from hub.mail.sync.standing import Part, Standing
 from hub.periodic import Loop
 from hub.settings import Mailbox
 from hub.store import outages
@@ -37,6 +40,7 @@ log = logging.getLogger(__name__)
 
 SENT_EVERY = timedelta(seconds=60)
 LOOK_EVERY_S = 15.0
+PROBLEMS_AT_MOST = 100
 
 
 class MailboxReader:
@@ -56,7 +60,7 @@ class MailboxReader:
         self._db, self._blobs, self._linker = db, blobs, linker
         self._mailbox, self._mailbox_id, self._parsers = mailbox, mailbox_id, parsers
         self._reply_key = reply_key
-        self._trouble = Trouble()
+        self._trouble, self._standing, self._manners = Trouble(), Standing(), Manners()
 
     async def run(self) -> None:
         """Keep the mailbox in step until cancelled, or until its sign-in is refused: `keeper` decides what then."""
@@ -69,7 +73,7 @@ class MailboxReader:
                     await self._show("auth_refused", error.message)
                     return
                 pause_s = pauses.after(error, lasted_s=asyncio.get_running_loop().time() - began)
-                await self._show("down", error.message)
+                await self._show("down", error.message, retry_s=pause_s)
                 await asyncio.sleep(pause_s)
 
     async def _live_until_lost(self, loop: Loop) -> HubError:
@@ -90,15 +94,45 @@ class MailboxReader:
         intake, first_look = await self._intake(), await self._first_look()
         loop.succeeded()
         async with connected(self._mailbox.imap) as imap:
-            box = self._mailbox
-            session = MailSession(
-                self._db, imap, intake, self._trouble, first_look, box.history_days, wanted=box.folders
+            session = self._session(imap, intake, first_look, "inbox")
+            others = SecondLine(
+                self._mailbox.imap,
+                session,
+                lambda line: self._session(line, intake, first_look, "rest"),
+                self._show_problems,
+                self._manners,
+                watch_for=SENT_EVERY,
+                look_every_s=LOOK_EVERY_S,
             )
-            while True:
-                is_behind = await session.catch_up()
-                await self._show("up", "; ".join(f"{name}: {what}" for name, what in session.problems.items()))
-                if not is_behind:
-                    await session.watch(at_most=SENT_EVERY, look_every_s=LOOK_EVERY_S)
+            rest = asyncio.create_task(others.run(), name=f"mailbox {self._mailbox.address} folders")
+            try:
+                while not rest.done():
+                    is_behind = await session.catch_up()
+                    await self._show("up", "")
+                    if not is_behind:
+                        await session.watch(at_most=SENT_EVERY, look_every_s=LOOK_EVERY_S)
+                rest.result()
+                raise Unavailable("imap_lost", "the connection for folders ended")
+            except HubError:
+                others.first_line_ended()
+                raise
+            finally:
+                rest.cancel()
+                await asyncio.gather(rest, return_exceptions=True)
+
+    def _session(self, imap: ImapConnection, intake: MailIntake, first_look: datetime, part: Part) -> MailSession:
+        box = self._mailbox
+        return MailSession(
+            self._db,
+            imap,
+            intake,
+            self._trouble,
+            first_look,
+            box.history_days,
+            wanted=box.folders,
+            part=part,
+            standing=self._standing,
+        )
 
     async def _intake(self) -> MailIntake:
         async with self._db.read() as conn:
@@ -117,16 +151,19 @@ class MailboxReader:
             at: datetime = (await conn.execute(sa.select(mailboxes.c.first_synced_at).where(mine))).scalar_one()
         return at
 
-    async def _show(self, state: str, error: str) -> None:
-        """Write the mailbox's health; tell the pages when it changed."""
+    async def _show(self, state: str, error: str, *, retry_s: float | None = None) -> None:
+        """Write the mailbox's health; tell the pages when it changed. `retry_s`: when it is tried again."""
         now = utc_now()
         if state != "up":
             log.warning("mailbox %s is %s: %s", self._mailbox.address, state, error)
         mine = mailboxes.c.id == self._mailbox_id
         values: dict[str, Any] = {"state": state, "error": error[:300]}
+        if state == "up":
+            values |= self._problems()
         # Since when it is as it is: a mailbox that stays down keeps the time it went down at.
         since = sa.case((mailboxes.c.state == state, sa.func.coalesce(mailboxes.c.error_at, now)), else_=now)
         values |= {"seen_at": now, "error_at": None} if state == "up" else {"error_at": since}
+        values["retry_at"] = None if retry_s is None else now + timedelta(seconds=retry_s)
         try:
             async with self._db.begin() as conn:
                 before = (await conn.execute(sa.select(mailboxes.c.state).where(mine))).scalar_one()
@@ -135,3 +172,19 @@ class MailboxReader:
                     await tell(conn, "mailbox", self._mailbox_id, at=now, data={"state": state})
         except Unavailable as unavailable:
             log.warning("mailbox %s: its state could not be stored: %s", self._mailbox.address, unavailable)
+
+    def _problems(self) -> dict[str, Any]:
+        """What is wrong with folders, as columns."""
+        found = self._standing.problems
+        told = [{"folder": name, "kind": one.kind, "said": one.said[:200]} for name, one in found.items()]
+        words = "; ".join(f"{name}: {one.said}" for name, one in found.items())
+        return {"error": words[:300], "problems": told[:PROBLEMS_AT_MOST]}
+
+    async def _show_problems(self) -> None:
+        """Tell what is wrong with folders, while the mailbox is up."""
+        values = self._problems()
+        mine = sa.update(mailboxes).where(mailboxes.c.id == self._mailbox_id, mailboxes.c.state == "up")
+        other = sa.or_(mailboxes.c.error != values["error"], mailboxes.c.problems.is_(None))
+        async with self._db.begin() as conn:
+            if (await conn.execute(mine.where(other).values(**values))).rowcount:
+                await tell(conn, "mailbox", self._mailbox_id, at=utc_now(), data={"state": "up"})

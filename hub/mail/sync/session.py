@@ -1,8 +1,10 @@
 """One connection to a mailbox at work: which folder is looked into when, and how long INBOX is listened to.
 
-What is done in a folder is `folder`'s. New mail of all folders goes before anybody's history, INBOX before the rest,
-and a folder that stands as it stood is not opened. Invariants: a folder other than INBOX that cannot be opened stops
-nothing and is named in `problems`; with nothing new, nothing is asked but how the folders stand.
+What is done in a folder is `folder`'s. A connection reads all folders, or INBOX alone, or all but INBOX (`Part`): two
+of them share a mailbox where the server gives two. New mail of all folders goes before anybody's history, INBOX before
+the rest, and a folder that stands as it stood is not opened. Invariants: on a connection that reads all, no more than
+one folder's work lies between two looks into INBOX; a folder other than INBOX that cannot be opened stops nothing and
+is named in `problems`; with nothing new, nothing is asked but how the folders stand.
 """
 
 from __future__ import annotations
@@ -10,45 +12,45 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from hub.clock import utc_now
+from hub.clock import monotonic_s, utc_now
 from hub.errors import Refused
 from hub.mail.imap.asking import Folder, Status
 from hub.mail.imap.connection import ImapConnection
 from hub.mail.intake.intake import MailIntake
 from hub.mail.models import folders
-from hub.mail.sync import flags, places
-from hub.mail.sync.choice import Choice, Chosen, choose
+from hub.mail.sync import flags, listing, places
+from hub.mail.sync.choice import INBOX, Chosen, Problem, choose
 from hub.mail.sync.fetching import Trouble
 from hub.mail.sync.folder import OpenFolder, Reach, Work, open_folder
+from hub.mail.sync.standing import Part, Standing, is_in
+from hub.store.bus import Subscription
 from hub.store.engine import Database
-from hub.store.upsert import insert
 
 log = logging.getLogger(__name__)
 
 FIRST_LOOK_S = 1.0
+CALM_S = 2.0
+"""After a look into INBOX that found nothing new: so long only more messages are heeded."""
+FALSE_ALARMS = 2
+"""So often a server may tell of more messages that are not there, before that is heeded no sooner than all else."""
+INBOX_EVERY_S = 1.0
+"""On a connection that reads all folders: so often INBOX is looked into while the others are polled."""
+FEW_FOLDERS = 50
+"""How so many stand may be asked in one command although INBOX waits for its end."""
 TURN_S = 2.0
 """So long history or a comparison is worked on before somebody looks whether new mail has come."""
 POLL_EVERY_S = 55.0
 """How often it is asked how all folders stand."""
 VISIT_EVERY_S = 300.0
 """Without modification sequences a status does not tell of flags: then a folder is opened now and again."""
-
-
-_UNSEEN: dict[str, Any] = {
-    "uidvalidity": None,
-    "high_uid": 0,
-    "low_uid": None,
-    "highestmodseq": None,
-    "gaps": [],
-    "on_server": 0,
-    "is_chosen": False,
-}
+_INBOX = Chosen("INBOX", INBOX)
 
 
 @dataclass(slots=True)
@@ -65,137 +67,173 @@ class MailSession:
     first_look: datetime
     history_days: int
     wanted: tuple[str, ...] = ()
-    _failing: dict[str, str] = field(default_factory=dict)
-    _choice: Choice = field(default_factory=lambda: Choice((), {}))
+    part: Part = "all"
+    standing: Standing = field(default_factory=Standing)
+    others: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by who works in the other folders: this connection while it reads all, or the second one."""
+    _turned: asyncio.Event = field(default_factory=asyncio.Event)
+    _is_prepared: bool = False
     _reaches: dict[tuple[int, int], Reach] = field(default_factory=dict)
-    _statuses: dict[str, Status] = field(default_factory=dict)
-    """How each folder stood when its last visit began."""
-    _visited_at: dict[str, float] = field(default_factory=dict)
     _polled_at: float | None = None
-    _behind: list[Chosen] = field(default_factory=list)
-    """Folders whose history is missing; the first has its turn next."""
+    _inbox_at: float = 0.0
     _work: Work = field(init=False)
 
     def __post_init__(self) -> None:
         self._work = Work(self.db, self.imap, self.intake, self.trouble, self.first_look, self.history_days)
 
     @property
-    def problems(self) -> dict[str, str]:
+    def problems(self) -> dict[str, Problem]:
         """What is wrong with a folder, by its name; empty when all is well."""
-        return self._choice.problems | self._failing
+        return self.standing.problems
+
+    def turn_to(self, part: Part) -> None:
+        """Read another part of the folders from the next look on, which is soon."""
+        if part != self.part:
+            self.part, self._polled_at = part, None
+            self._turned.set()
 
     async def catch_up(self) -> bool:
-        """Take all new mail of all folders and a turn of history; tell whether history is missing."""
-        loop = asyncio.get_running_loop()
-        if self._polled_at is None:
+        """Take all new mail of the folders and a turn of history; tell whether history is missing."""
+        self._turned.clear()
+        if self.part != "all":
+            return await self._catch_up()
+        async with self.others:
+            return await self._catch_up()
+
+    async def _catch_up(self) -> bool:
+        if not self._is_prepared:
             await self.imap.enable_changes()
-            await self._mend()
-        if self._polled_at is None or loop.time() - self._polled_at >= POLL_EVERY_S:
-            self._polled_at = loop.time()
+            if self.part != "inbox":
+                await self._mend()
+            self._is_prepared = True
+        if self._polled_at is None or monotonic_s() - self._polled_at >= POLL_EVERY_S:
+            self._polled_at = monotonic_s()
             await self._poll()
         else:
-            # Between two turns of history only INBOX is asked for.
-            inbox = self._choice.folders[0]
-            status = await self.imap.status(inbox.name)
-            if status != self._statuses.get(inbox.name):
-                await self._visit(inbox, status)
+            # Between two turns of history only INBOX is asked for, and what is due again.
+            await self._look_into_inbox()
+            await self._ask_again()
         await self._carry_out_wishes()
-        if self._behind:
-            await self._take_history(self._behind.pop(0))
-        return bool(self._behind)
+        if behind := self.standing.behind_in(self.part):
+            await self._take_history(behind)
+        return self.standing.behind_in(self.part) is not None
 
     async def watch(self, *, at_most: timedelta, look_every_s: float) -> None:
-        """Stay in INBOX for `at_most` and take what comes. Ends early when there is history to take."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + at_most.total_seconds()
-        inbox = await self._open(self._choice.folders[0])
+        """Wait for `at_most` and take what comes: in INBOX at once, elsewhere what people want.
+
+        Ends early when there is history to take, or something is to be asked for again.
+        """
+        until = monotonic_s() + at_most.total_seconds()
+        with self.db.bus.subscribe(flags.TOPIC) as hints:
+            if self.part != "rest":
+                await self._listen(hints, until=until, look_every_s=look_every_s)
+                return
+            while (left_s := self._left_s(until)) > 0 and not self._turned.is_set():
+                await hints.wait(at_most_s=min(left_s, look_every_s))
+                await self._carry_out_wishes()
+
+    def _left_s(self, until: float) -> float:
+        return min(until - monotonic_s(), self.standing.next_again_s(self.part))
+
+    async def _listen(self, hints: Subscription, *, until: float, look_every_s: float) -> None:
+        inbox = await self._open(_INBOX)
         await self._take(inbox, is_news=False)
         if inbox.lacks_history:
             # The server began to number anew.
-            self._behind.append(inbox.chosen)
-        silence_s = FIRST_LOOK_S
-        with self.db.bus.subscribe(flags.TOPIC) as hints:
-            while (left_s := until - loop.time()) > 0 and not inbox.lacks_history:
-                # Some servers do not tell in IDLE what came just before it began, so silence is not believed for long,
-                # and least of all at first.
-                wait = timedelta(seconds=min(left_s, look_every_s, silence_s))
-                silence_s = min(2 * silence_s, look_every_s)
-                is_news = await self.imap.idle(at_most=wait, or_until=lambda: hints.wait(at_most_s=3600))
-                await inbox.take_new()
-                if is_news:
-                    silence_s = FIRST_LOOK_S
-                    await inbox.take_changes(is_news=True)
-                    if inbox.must_compare:
-                        await inbox.compare(until=loop.time() + TURN_S)
-                if await self._carry_out_wishes():
-                    inbox = await self._open(inbox.chosen)
-                    await self._take(inbox, is_news=False)
+            self.standing.put_behind(inbox.chosen)
+        silence_s, calm_s, false_alarms = FIRST_LOOK_S, 0.0, 0
+        while (left_s := self._left_s(until)) > 0 and not inbox.lacks_history and not self._turned.is_set():
+            # Some servers do not tell in IDLE what came just before it began, so silence is not believed for long, and
+            # least of all at first. What they tell is not believed either: a look that finds nothing is not repeated
+            # at once.
+            wait_s = min(left_s, look_every_s, max(silence_s, calm_s))
+            before = self.imap.exists
+            is_news = await self.imap.idle(
+                at_most=timedelta(seconds=wait_s),
+                calm=timedelta(seconds=calm_s),
+                is_growth_heeded=false_alarms < FALSE_ALARMS,
+                or_until=lambda: _either(hints.wait(at_most_s=3600), self._turned.wait()),
+            )
+            false_alarms += self.imap.exists > before
+            if is_found := await inbox.take_new():
+                false_alarms = 0
+            silence_s = FIRST_LOOK_S if is_news else min(2 * silence_s, look_every_s)
+            calm_s = 0.0 if is_found else CALM_S
+            if is_news:
+                await inbox.take_changes(is_news=True)
+                if inbox.must_compare:
+                    await inbox.compare(until=monotonic_s() + TURN_S)
+            if await self._carry_out_by_turns():
+                inbox = await self._open(inbox.chosen)
+                await self._take(inbox, is_news=False)
 
     # Which folders
 
     async def _poll(self) -> None:
         """See which folders there are and how they stand; visit those that stand otherwise than before."""
-        listed, statuses = await self.imap.list_with_status()
-        choice = choose(listed, self.wanted)
-        if choice != self._choice:
-            for name, what in choice.problems.items():
-                log.warning("folder %s: %s", name, what)
-            await self._store_choice(choice)
-            self._choice = choice
-            self._failing = {name: why for name, why in self._failing.items() if name in _names(choice)}
-        for chosen in choice.folders:
+        listed, statuses = await self._list()
+        chosen_here = (_INBOX,) if self.part == "inbox" else self.standing.choice.folders
+        for chosen in chosen_here:
+            if not is_in(self.part, chosen.name):
+                continue
+            if chosen.name != "INBOX" and monotonic_s() - self._inbox_at >= INBOX_EVERY_S:
+                await self._look_into_inbox()
             try:
+                if chosen.name == "INBOX":
+                    self._inbox_at = monotonic_s()
                 status = statuses.get(chosen.name) or await self.imap.status(chosen.name)
                 if self._is_due(chosen, status):
                     await self._visit(chosen, status)
             except Refused as error:
-                if chosen.name == "INBOX":
-                    raise
-                self._fail(chosen.name, error.message)
-        if not self._behind:
-            await self._forget_missing(listed)
+                self._refused(chosen, error)
+        await self._ask_again()
+        if listed and self.standing.behind_in(self.part) is None and not any(one.is_unreadable for one in listed):
+            await listing.forget_missing(self.db, self.intake.mailbox_id, listed)
+
+    async def _list(self) -> tuple[list[Folder], dict[str, Status]]:
+        """Ask which folders there are, unless only INBOX is ours; and how they stand, where nobody waits meanwhile."""
+        if self.part == "inbox":
+            return [], {}
+        await self.imap.leave()
+        standing = self.standing
+        if self.part == "rest" or 0 < len(standing.choice.folders) <= FEW_FOLDERS:
+            listed, statuses = await self.imap.list_with_status()
+        else:
+            listed, statuses = await self.imap.list_folders(), {}
+        choice = choose(listed, self.wanted)
+        if choice != standing.choice:
+            await listing.store_choice(self.db, self.intake.mailbox_id, choice)
+            standing.take_choice(choice)
+        return listed, statuses
 
     def _is_due(self, chosen: Chosen, status: Status) -> bool:
-        if self._statuses.get(chosen.name) != status or chosen.name in self._failing:
-            return True
-        since = asyncio.get_running_loop().time() - self._visited_at[chosen.name]
-        return since >= VISIT_EVERY_S and not (status.highestmodseq and self.imap.has_qresync)
+        knows_flags = bool(status.highestmodseq and self.imap.has_qresync)
+        every_s = float("inf") if knows_flags else VISIT_EVERY_S
+        return self.standing.must_visit(chosen.name, status, every_s=every_s)
 
-    def _fail(self, name: str, why: str) -> None:
-        if self._failing.get(name) != why:
-            log.warning("folder %s: %s", name, why)
-        self._failing[name] = why
+    def _refused(self, chosen: Chosen, error: Refused) -> None:
+        """Go on without a folder; without INBOX nothing goes on."""
+        if chosen.name == "INBOX":
+            raise error
+        self.standing.fail(chosen.name, Problem("refused", error.message))
 
-    async def _store_choice(self, choice: Choice) -> None:
-        mailbox_id = self.intake.mailbox_id
-        async with self.db.begin() as conn:
-            mine = sa.update(folders).where(folders.c.mailbox_id == mailbox_id, folders.c.name.not_in(_names(choice)))
-            await conn.execute(mine.values(is_chosen=False))
-            for one in choice.folders:
-                values = {"role": one.role, "is_chosen": True}
-                row = insert(conn, folders).values(mailbox_id=mailbox_id, name=one.name, gaps=[], **values)
-                await conn.execute(row.on_conflict_do_update(index_elements=["mailbox_id", "name"], set_=values))
-
-    async def _forget_missing(self, listed: list[Folder]) -> None:
-        """What lay in a folder that the server has no more lies nowhere; where it was renamed, it was found again."""
-        there = {one.name for one in listed if one.selectable}
-        if not there:
+    async def _look_into_inbox(self) -> None:
+        if self.part == "rest":
             return
-        query = sa.select(folders.c.id, folders.c.name).where(
-            folders.c.mailbox_id == self.intake.mailbox_id, folders.c.uidvalidity.is_not(None)
-        )
-        async with self.db.read() as conn:
-            known = (await conn.execute(query)).all()
-        for row in known:
-            if row.name in there or row.name == "INBOX":
-                continue
-            more = 1
-            while more:
-                async with self.db.begin() as conn:
-                    more = await places.forget(conn, row.id, but_epoch=None, now=utc_now())
-                    if not more:
-                        await conn.execute(sa.update(folders).where(folders.c.id == row.id).values(**_UNSEEN))
-            log.info("folder %s is no longer on the server", row.name)
+        self._inbox_at = monotonic_s()
+        await self.imap.leave()
+        status = await self.imap.status(_INBOX.name)
+        if status != self.standing.statuses.get(_INBOX.name):
+            await self._visit(_INBOX, status)
+
+    async def _ask_again(self) -> None:
+        """Visit the folders in which something is due that they did not give before."""
+        chosen = {one.name: one for one in (_INBOX, *self.standing.choice.folders)}
+        for name in self.standing.due_again(self.part):
+            try:
+                await self._visit(chosen[name], await self.imap.status(name))
+            except Refused as error:
+                self._refused(chosen[name], error)
 
     async def _mend(self) -> None:
         """Put right what a process left that died between the mail and what follows of it."""
@@ -210,86 +248,116 @@ class MailSession:
     async def _visit(self, chosen: Chosen, status: Status) -> None:
         folder = await self._open(chosen)
         await self._take(folder, is_news=False)
-        await folder.retry_gaps()
+        await folder.retry_gaps(until=monotonic_s() + TURN_S)
         if folder.must_compare:
-            await folder.compare(until=asyncio.get_running_loop().time() + TURN_S)
+            await folder.compare(until=monotonic_s() + TURN_S)
         await folder.forget_old_epochs()
-        if folder.lacks_history and chosen not in self._behind:
-            self._behind.append(chosen)
-        self._settle(folder, status)
+        if folder.lacks_history:
+            self.standing.put_behind(chosen)
+        await self._settle(folder, status)
 
     async def _take(self, folder: OpenFolder, *, is_news: bool) -> None:
         await folder.take_new()
         await folder.take_changes(is_news=is_news)
 
-    def _settle(self, folder: OpenFolder, status: Status) -> None:
+    async def _settle(self, folder: OpenFolder, status: Status) -> None:
         """Note how a visit ended; one that left something undone is repeated."""
         name = folder.chosen.name
-        self._visited_at[name] = asyncio.get_running_loop().time()
-        if folder.cursor.gaps or folder.must_compare:
-            self._statuses.pop(name, None)
+        self.standing.visited_at[name] = monotonic_s()
+        if folder.must_compare:
+            self.standing.statuses.pop(name, None)
         else:
-            self._statuses[name] = status
-        self._note_gaps(folder)
+            self.standing.statuses[name] = status
+        await self._note_gaps(folder)
 
-    def _note_gaps(self, folder: OpenFolder) -> None:
-        if folder.cursor.gaps:
-            self._fail(folder.chosen.name, f"{len(folder.cursor.gaps)} messages cannot be fetched")
+    async def _note_gaps(self, folder: OpenFolder) -> None:
+        """Tell what a folder does not give, and when it is asked again."""
+        name, gaps, again_s = folder.chosen.name, folder.cursor.gaps, folder.next_try_s
+        self.standing.ask_again_at.pop(name, None)
+        if again_s is not None:
+            self.standing.ask_again_at[name] = monotonic_s() + again_s
+        if gaps and again_s is None:
+            self.standing.fail(name, Problem("too_large", f"{len(gaps)} messages are too large and stay on the server"))
+        elif gaps:
+            self.standing.fail(name, Problem("not_given", f"{len(gaps)} messages cannot be fetched"))
         else:
-            self._failing.pop(folder.chosen.name, None)
+            self.standing.well(name)
+        retry_at = utc_now() + timedelta(seconds=again_s) if gaps and again_s is not None else None
+        await folder.show_next_try(retry_at)
 
     async def _take_history(self, chosen: Chosen) -> None:
         try:
             folder = await self._open(chosen)
             await folder.take_new()
-            await folder.take_history(until=asyncio.get_running_loop().time() + TURN_S)
+            await folder.take_history(until=monotonic_s() + TURN_S)
         except Refused as error:
-            if chosen.name == "INBOX":
-                raise
-            self._fail(chosen.name, error.message)
+            self.standing.caught_up(chosen)
+            self._refused(chosen, error)
             return
-        self._note_gaps(folder)
+        await self._note_gaps(folder)
+        # Where the line ends before this, it is this folder's turn again on the next one.
+        self.standing.caught_up(chosen)
         if folder.lacks_history:
-            self._behind.append(chosen)
+            self.standing.put_behind(chosen)
         else:
             await folder.forget_old_epochs()
             # The next poll looks once more: gaps may have been found.
-            self._statuses.pop(chosen.name, None)
+            self.standing.forget([chosen.name])
 
     # What people want
 
+    async def _carry_out_by_turns(self) -> bool:
+        """Carry out wishes, not beside a second connection that begins meanwhile."""
+        if self.part != "all":
+            return await self._carry_out_wishes()
+        async with self.others:
+            return await self._carry_out_wishes()
+
     async def _carry_out_wishes(self) -> bool:
-        """Do what is wished and due; tell whether another folder than before may be selected now."""
+        """Do what is wished and due in our folders; tell whether another folder than before may be selected now."""
         now, mailbox_id = utc_now(), self.intake.mailbox_id
         async with self.db.read() as conn:
             due = await flags.due(conn, mailbox_id, now=now)
         if not due:
             return False
+        chosen, inbox_id = await self._chosen_by_id()
+        # A wish about what lies in no folder that is read is nobody's but who reads the rest.
+        due = [one for one in due if self.part == "all" or (one.folder_id == inbox_id) == (self.part == "inbox")]
+        if not due:
+            return False
         by_folder: dict[int, list[flags.Task]] = defaultdict(list)
         for task in flags.plan(due):
             by_folder[task.folder_id].append(task)
-        chosen = await self._chosen_by_id()
         for folder_id, tasks in by_folder.items():
             if folder_id not in chosen:
                 continue
             try:
                 folder = await self._open(chosen[folder_id])
                 await self._take(folder, is_news=False)
-                if refused := await folder.carry_out(tasks):
-                    self._fail(folder.chosen.name, f"flags cannot be changed: {refused}")
+                refused = await folder.carry_out(tasks)
             except Refused as error:
-                self._fail(chosen[folder_id].name, error.message)
+                refused = error.message
+            if refused:
+                self.standing.fail(chosen[folder_id].name, Problem("flags", f"flags cannot be changed: {refused}"))
         async with self.db.begin() as conn:
             await flags.rest(conn, {one.message_id for one in due}, now=now)
         return True
 
-    async def _chosen_by_id(self) -> dict[int, Chosen]:
-        by_name = {one.name: one for one in self._choice.folders}
+    async def _chosen_by_id(self) -> tuple[dict[int, Chosen], int]:
+        """The folders that are read by their rows' ids, and the id of INBOX."""
+        by_name = {one.name: one for one in (*self.standing.choice.folders, _INBOX)}
         query = sa.select(folders.c.id, folders.c.name).where(folders.c.mailbox_id == self.intake.mailbox_id)
         async with self.db.read() as conn:
             rows = (await conn.execute(query)).all()
-        return {row.id: by_name[row.name] for row in rows if row.name in by_name}
+        chosen = {row.id: by_name[row.name] for row in rows if row.name in by_name}
+        return chosen, next((row.id for row in rows if row.name == _INBOX.name), 0)
 
 
-def _names(choice: Choice) -> list[str]:
-    return [one.name for one in choice.folders]
+async def _either(*waits: Coroutine[Any, Any, Any]) -> None:
+    """Wait for the first of several; the others are let go."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

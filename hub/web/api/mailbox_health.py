@@ -9,13 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.clock import rfc3339
 from hub.mail import health
 from hub.mail.imap.refusals import Advice
+from hub.mail.sync.choice import ProblemKind
 from hub.web.api.endpoint import Endpoint, Query
 from hub.web.api.shapes import Moment, Shape, at, one_of
 from hub.web.visit import Visit
 
 
 class FolderHealth(Shape, frozen=True, kw_only=True):
-    """A folder that is read; `gaps` are UIDs that the server will not give, at most 50."""
+    """A folder that is read. `gaps` are UIDs that the server did not give, the first 50 of `missing`; they are asked
+    for again at `retry_at`."""
 
     name: str
     role: str
@@ -23,7 +25,17 @@ class FolderHealth(Shape, frozen=True, kw_only=True):
     on_server: int
     complete: bool
     gaps: list[int]
+    missing: int
+    retry_at: Moment | None
     compared_at: Moment | None
+
+
+class FolderProblem(Shape, frozen=True, kw_only=True):
+    """What is wrong with a folder; `said` is for administrators and whose own mailbox it is."""
+
+    folder: str
+    kind: Annotated[str, one_of(*get_args(ProblemKind))]
+    said: str | None
 
 
 class Backlog(Shape, frozen=True, kw_only=True):
@@ -35,7 +47,7 @@ class Backlog(Shape, frozen=True, kw_only=True):
 class MailboxHealth(Shape, frozen=True, kw_only=True):
     """`trouble` is empty where all is well; `lag_s` how long new mail may have been missed; `error` is what the server
     said, for administrators and whose own mailbox it is; `advice` is what the provider wants at a refused sign-in.
-    `unreadable` is counted up to 1000."""
+    `retry_at`: when the next connection is tried, while there is none. `unreadable` is counted up to 1000."""
 
     id: int
     address: str
@@ -52,7 +64,9 @@ class MailboxHealth(Shape, frozen=True, kw_only=True):
     stored: int
     on_server: int
     unreadable: int
+    retry_at: Moment | None
     folders: list[FolderHealth]
+    problems: list[FolderProblem]
     outbox: list[Backlog]
 
 
@@ -83,9 +97,15 @@ async def found(conn: AsyncConnection, visit: Visit, _query: Query) -> MailboxHe
                 on_server=one.on_server,
                 complete=one.is_complete,
                 gaps=list(one.gaps),
+                missing=one.missing,
+                retry_at=rfc3339(one.retry_at),
                 compared_at=rfc3339(one.compared_at),
             )
             for one in box.folders
+        ],
+        retry_at=rfc3339(box.retry_at),
+        problems=[
+            FolderProblem(folder=one.folder, kind=one.kind, said=one.said if may_read else None) for one in box.problems
         ],
         outbox=[Backlog(state=one.state, count=one.count, oldest=at(one.oldest)) for one in box.backlog],
     )
