@@ -189,7 +189,8 @@ class PbxService:
             self._batch = []
         if self._sweep_wanted and not self._effects:
             alive = {(call.boot, call.linked_id) for call in tracker.open_calls()}
-            await self._intake.end_vanished(self._pbx.name, alive, now=self._now())
+            heard = self._gap_since
+            await self._intake.end_vanished(self._pbx.name, alive, now=self._now(), heard_until=heard)
             self._sweep_wanted = False
             if self._gap_since is not None:
                 self._backfill.ask(Gap(self._gap_since, self._now()))
