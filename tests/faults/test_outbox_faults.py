@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from hub.clock import utc_now
 from hub.mail.reading.mime import parse
@@ -31,6 +32,7 @@ def server(one: MailServer) -> dict[str, object]:
     return about | {"password": one.password.reveal()}
 
 
+@pytest.mark.timeout(300)
 async def test_killed_at_each_point_the_outbox_loses_nothing_and_sends_nothing_twice(
     office: Office, db: Database, db_url: str, blobs: BlobStore, tmp_path: Path
 ) -> None:

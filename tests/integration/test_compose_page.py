@@ -41,7 +41,7 @@ async def test_one_form_is_one_message_however_often_it_is_sent(site: Site) -> N
 async def test_a_refused_address_loses_no_word_and_tells_the_page_where_it_is_kept(site: Site) -> None:
     browser, api = await site.browser("olga"), await site.api("olga")
     await talk.message(site.db, site.blobs)
-    for to, code in (("иван@ромашка.рф", 400), ("nobody", 400), ('"a b"@c.example', 400), ("", 400)):
+    for to, code in (("иван@ромашка", 400), ("nobody", 400), ('"a b"@c.example', 400), ("", 400)):
         form = FORM | {"request_id": f"{abs(hash(to)):032d}"[:32], "to": to}
         async with browser.post("/compose", data=form, headers={"HX-Request": "true"}) as answer:
             assert answer.status == code, to
@@ -91,7 +91,7 @@ async def test_the_api_sends_later_takes_back_and_has_the_draft_again(site: Site
 
 @pytest.mark.parametrize(
     ("change", "code"),
-    [({"send_at": "2999-01-01T00:00:00Z"}, "too_far_ahead"), ({"send_at": "2026-12-01T00:00:00"}, "bad_time")],
+    [({"send_at": "2899-01-01T00:00:00Z"}, "too_far_ahead"), ({"send_at": "2026-12-01T00:00:00"}, "bad_time")],
 )
 async def test_a_moment_that_cannot_be_meant_is_refused(site: Site, change: dict[str, str], code: str) -> None:
     api = await site.api("olga")
