@@ -95,7 +95,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/messages/{id}"): Rule(404, 200, of="message"),
     ("GET", "/messages/{id}/link"): Rule(404, 200, of="message"),
     ("POST", "/messages/{id}/link"): Rule(404, 204, of="message", form="whose="),
-    ("POST", "/messages/{id}/original"): Rule(404, 422, of="message"),
+    ("POST", "/messages/{id}/original"): Rule(404, 400, of="message"),
     ("GET", "/messages/{id}/body"): Rule(404, 200, of="message"),
     ("GET", "/messages/{id}/part"): Rule(404, 200, of="message"),
     ("GET", "/messages/{id}/files"): Rule(404, 200, of="message"),
