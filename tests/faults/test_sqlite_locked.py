@@ -71,7 +71,7 @@ async def test_requests_answer_503_within_5_s_while_another_process_has_the_lock
                 writes.append(asyncio.create_task(ask(api, "POST", "clients", json=person)))
             writes.append(asyncio.create_task(ask(browser, "POST", "/presence", data={"state": "away"})))
             reading = await ask(browser, "GET", "/desk")
-            assert (reading.status, reading.took_s < 2) == (200, True), reading
+            assert (reading.status, reading.took_s < 5) == (200, True), reading
             await asyncio.sleep(0.5)
         refused = [task.result() for task in writes if task.done()]
     answers = await asyncio.gather(*writes)
