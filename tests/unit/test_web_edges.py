@@ -76,6 +76,13 @@ def test_a_next_page_is_always_our_own(text: str) -> None:
     assert target == "" or (target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable())
 
 
+@pytest.mark.parametrize(
+    "text", ["//[", "http://[", "//\u2100", "//evil.example", "/\\evil.example", "javascript:1", "/\r\nx"]
+)
+def test_what_is_no_page_of_our_own_is_nowhere_to_go(text: str) -> None:
+    assert safe_next(text) == ""
+
+
 def test_an_event_is_one_frame_whatever_a_caller_is_called() -> None:
     name = "</script>\nevent: reset\rdata: x\u2028"
     frame = sse.event("change", sse.Position(1, 2), {"name": name, "at": str(timedelta(0))}).decode()
