@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.telephony.tracking.calls import Call, CallChanged
+from hub.telephony.tracking.calls import Call, CallChanged, ClaimConnected
 from hub.telephony.tracking.directions import numbers_called
 from hub.telephony.tracking.tracker import CallTracker, PbxRules
 from tests.unit.ami_script import BOOT, CHANNELS, Chan, Play, ended, holds_for_every_call, replay
@@ -89,6 +89,9 @@ def outbound(dialled: str, dial_string: str) -> Call:
         ("84951234567", "g1/0001#84951234567", "84951234567"),
         ("0048221234567", "48221234567@trunk", "0048221234567"),
         ("+48221234567", "48221234567@trunk", "+48221234567"),
+        # Berlin, not Ivanovo: who dials 810 dials abroad, and the trunk is asked without it.
+        ("8104930901820", "4930901820@trunk", "8104930901820"),
+        ("01148221234567", "48221234567@trunk", "01148221234567"),
         ("", "trunk/sip:84951234567@sip.example", "84951234567"),
         ("*55", "84951234567@trunk", "*55"),
         ("112", "112@trunk", "112"),
@@ -123,6 +126,24 @@ def test_a_client_who_is_rung_before_the_manager_is_called_by_us() -> None:
     (call,) = ended(play.effects)
     assert (call.direction, call.outcome) == ("outbound", "answered")
     assert (call.from_extension, call.to_raw, call.did) == ("101", "84951234567", None)
+
+
+def test_a_phone_without_an_extension_stays_the_caller_when_its_call_is_handed_to_a_colleague() -> None:
+    play = Play(CallTracker(RULES, boot=BOOT))
+    desk = Chan("PJSIP/anna-00000004", "20.1", "20.1", "from-internal", "84951234567").headers()
+    client = Chan("PJSIP/trunk-00000005", "20.2", "20.1", "from-trunk", "s").headers()
+    colleague = Chan("PJSIP/102-00000006", "20.3", "20.1", "from-internal", "s")
+    play.feed({"Event": "Newchannel", **desk})
+    play.feed({"Event": "Newchannel", **client})
+    dest = {f"Dest{key}": value for key, value in client.items()}
+    play.feed({"Event": "DialBegin", **desk, **dest, "DialString": "84951234567@trunk"})
+    for channel in (desk, client):
+        play.feed({"Event": "Newstate", "ChannelStateDesc": "Up", **channel})
+        play.feed({"Event": "BridgeEnter", "BridgeUniqueid": "b1", **channel})
+    play.feed({"Event": "Newchannel", **colleague.headers()})
+    play.feed({"Event": "DialBegin", **client, **colleague.headers("Dest"), "DialString": "102"})
+    call = play.effects[-1].call
+    assert (call.direction, call.from_extension) == ("outbound", None)
 
 
 # Inbound: number and name after the birth
@@ -224,3 +245,38 @@ def test_who_is_rung_without_a_number_in_an_unusual_context_is_a_phone(
     dest = {f"Dest{key}": value for key, value in rung.items()}
     play.feed({"Event": "DialBegin", **caller, **dest, "DialString": dial_string})
     assert play.effects[-1].call.legs[1].extension == extension
+
+
+@pytest.mark.parametrize("name", ["PJSIP/99101-00000002", "PJSIP/7101-00000002"])
+def test_a_claim_is_taken_on_the_second_device_of_an_extension_alone(name: str) -> None:
+    """The desk phone is not there, and the device's caller id does not say whose it is."""
+    play = Play(CallTracker(RULES, boot=BOOT))
+    caller = CHANNELS["caller"].headers()
+    device = Chan(name, "10.2", "10.1", "from-internal", "s").headers()
+    play.feed({"Event": "Newchannel", "ChannelStateDesc": "Ring", **caller})
+    play.feed({"Event": "QueueCallerJoin", "Queue": "hub-sales", **caller})
+    play.feed({"Event": "QueueCallerLeave", "Queue": "hub-sales", **caller})
+    claim = {"UserEvent": "HubClaimStarted", "Claim": "0123456789abcdef", "Extension": "101"}
+    play.feed({"Event": "UserEvent", **claim, **caller})
+    play.feed({"Event": "Newchannel", **device})
+    dest = {f"Dest{key}": value for key, value in device.items()}
+    play.feed({"Event": "DialBegin", **caller, **dest, "DialString": device["Channel"][6:-9]})
+    for channel in (device, caller):
+        play.feed({"Event": "BridgeEnter", "BridgeUniqueid": "b1", **channel})
+    connected = play.effects[-1]
+    assert isinstance(connected, ClaimConnected)
+    assert (connected.call.answered_extension, connected.call.manager_channel) == ("101", device["Channel"])
+
+
+def test_a_colleague_who_is_rung_while_a_claim_is_open_is_not_the_claims_manager() -> None:
+    play = Play(CallTracker(RULES, boot=BOOT))
+    caller = CHANNELS["caller"].headers()
+    colleague = Chan("PJSIP/102-00000002", "10.2", "10.1", "from-internal", "s").headers()
+    play.feed({"Event": "Newchannel", "ChannelStateDesc": "Ring", **caller})
+    play.feed({"Event": "QueueCallerJoin", "Queue": "hub-sales", **caller})
+    claim = {"UserEvent": "HubClaimStarted", "Claim": "0123456789abcdef", "Extension": "101"}
+    play.feed({"Event": "UserEvent", **claim, **caller})
+    play.feed({"Event": "Newchannel", **colleague})
+    dest = {f"Dest{key}": value for key, value in colleague.items()}
+    play.feed({"Event": "DialBegin", **caller, **dest, "DialString": "102"})
+    assert [leg.extension for leg in play.effects[-1].call.legs] == [None, "102"]

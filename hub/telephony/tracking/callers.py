@@ -8,6 +8,7 @@ where only the trunk's leg has it. Invariant: what the company shows of itself o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from hub.telephony.tracking.board import Board
@@ -82,6 +83,13 @@ class Callers:
             call.to_extension = party.extension
         self._board.touch(call)
         self._talk.look(call, now)
+
+    def name_device(self, rung: LiveChannel, extension: str | None) -> None:
+        """Know a device that is rung for an extension and has digits before that in its name: 99101 for 101."""
+        called = rung.party.extension
+        if extension and rung.party.is_phone and called != extension and (called or extension).endswith(extension):
+            rung.party = replace(rung.party, extension=extension)
+            rung.changed()
 
     # The caller, put right by the dialplan
 

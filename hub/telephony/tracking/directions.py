@@ -20,6 +20,7 @@ _WIRING = frozenset(
     "UnicastRTP MulticastRTP AudioSocket Console OutgoingSpoolFailed Substitute".split()
 )
 _DIALLED = re.compile(r"\+?[0-9]+")
+_LONGEST_PREFIX = 2
 _DIAL_ID = re.compile(r"hub-[0-9a-f]{16}")
 
 SUPERVISOR = "hubspy-"
@@ -151,13 +152,15 @@ def dialled_number(dial_string: str, caller_id: str) -> str | None:
 def numbers_called(call: Call) -> tuple[str, ...]:
     """Return in what order to look for the number that an outbound call goes to: as dialled, or as the trunk is asked.
 
-    Where the trunk is asked for the end of what was dialled, the rest was a prefix for the outside line.
+    Where the trunk is asked for the end of what was dialled, the rest was a prefix for the outside line: at most
+    `_LONGEST_PREFIX` digits, for 810 and 011 lead abroad.
     """
     lines = (leg.number for leg in call.legs if leg.role == "callee" and leg.extension is None and leg.number)
     dialled, asked = call.to_raw, next(lines, None)
     if not asked or asked == dialled:
         return (dialled,)
-    is_behind_prefix = dialled.endswith(asked) and not dialled.startswith(("+", "00"))
+    is_short = len(dialled) - len(asked) <= _LONGEST_PREFIX
+    is_behind_prefix = is_short and dialled.endswith(asked) and not dialled.startswith(("+", "00"))
     return (asked, dialled) if is_behind_prefix else (dialled, asked)
 
 

@@ -247,6 +247,8 @@ class CallTracker:
         self._callers.on_rung(frame, dials, rung, now)
         if rung is call.root:
             return
+        if call.is_claim_open and dials is not None and dials in (call.queue_channel, call.root):
+            self._callers.name_device(rung, call.claim_extension)
         party = rung.party
         if call.is_claim_open and party.extension == call.claim_extension:
             call.manager = rung
@@ -266,7 +268,12 @@ class CallTracker:
             and (call.dial_id is None or party.extension == call.to_raw)
         ):
             call.direction = "internal"
-        elif call.direction == "outbound" and call.from_extension is None and call.dial_id is None:
+        elif (
+            call.direction == "outbound"
+            and call.from_extension is None
+            and call.dial_id is None
+            and not (call.root is not None and call.root.party.is_phone)
+        ):
             # A client who was rung first is put through to this phone.
             call.from_extension, call.from_raw = party.extension, call.from_raw or party.extension or ""
         if party.is_phone and call.to_extension is None and call.queue is None and call.direction != "outbound":
