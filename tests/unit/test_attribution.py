@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from hub.mail.reading.quotes import split
@@ -47,3 +49,10 @@ def test_the_line_before_a_quote_belongs_to_it_however_it_is_broken(name: str) -
 )
 def test_a_dated_line_begins_a_quote_without_marks(line: str) -> None:
     assert split(f"Ok\n\n{line}\n\nold text").own.strip() == "Ok"
+
+
+@pytest.mark.parametrize("line", ["-" + " " * 490 + "-", "--original message" + " " * 470 + "x"])
+def test_lines_of_blanks_are_looked_through_in_bounded_time(line: str) -> None:
+    began = time.process_time()
+    assert split(f"{line}\n" * 1_000).quoted == ""
+    assert time.process_time() - began < 2

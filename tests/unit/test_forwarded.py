@@ -79,6 +79,10 @@ def test_a_text_made_to_hurt_is_looked_through_in_bounded_time() -> None:
         "From: x\n" * 50_000,
         "> " * 100_000,
         "1,<" * 60_000 + "@",
+        " " * 50_000 + "x",
+        "-- forwarded by " + " " * 50_000 + "x",
+        "-- forwarded message" + " " * 50_000 + "x",
+        "a" + " " * 50_000 + "x",
     ):
         began = time.process_time()
         original_sender("Fwd: x", text)

@@ -17,9 +17,9 @@ _WHEN = re.compile(
 )
 _DATE = re.compile(r"\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d{4}-\d\d-\d\d|\b(19|20)\d\d\b")
 _DIVIDER = re.compile(
-    r"[-_=— ]{2,}\s*(original message|forwarded message|исходное сообщение|пересылаемое сообщение|"
+    r"[-_=— ]{2,}+\s*+(original message|forwarded message|исходное сообщение|пересылаемое сообщение|"
     r"начало переадресованного сообщения|переадресованное сообщение|вихідне повідомлення|"
-    r"пересланное сообщение|перенаправленное сообщение|ursprüngliche nachricht)\s*[-_=— ]*:?",
+    r"пересланное сообщение|перенаправленное сообщение|ursprüngliche nachricht)[-_=—\s]*+:?",
     re.IGNORECASE,
 )
 _BEGIN_FORWARD = re.compile(r"(begin forwarded message|начало переадресованного сообщения)\s*:", re.IGNORECASE)

@@ -16,12 +16,13 @@ from hub.mail.reading.headers import Address
 from hub.mail.reading.people import addresses
 
 MAX_CHARS = 50_000
+MAX_LINE_CHARS = 600
 MAX_HEAD_LINES = 14
 _SUBJECT = re.compile(r"\s*(?:\[[^\]]{1,40}\]\s*)?(?:fwd?|пересл|fw|вперёд|wg|tr|rv|vs|пер)\s*:", re.IGNORECASE)
 _DIVIDER = re.compile(
-    r"[>\s]*[-_=—–* ]{2,}\s*(?:forwarded message|forwarded by .{0,80}|пересылаемое сообщение|пересланное сообщение|"
+    r"[>\s]*+[-_=—–* ]{2,}+\s*+(?:forwarded message|forwarded by .{0,80}|пересылаемое сообщение|пересланное сообщение|"
     r"переадресованное сообщение|перенаправленное сообщение|пересылаемое письмо|переслане повідомлення|"
-    r"weitergeleitete nachricht)\s*[-_=—–* ]*:?\s*|[>\s]*(?:begin forwarded message|"
+    r"weitergeleitete nachricht)[-_=—–*\s]*+:?\s*+|[>\s]*+(?:begin forwarded message|"
     r"начало переадресованного сообщения|начало пересылаемого сообщения)\s*:\s*",
     re.IGNORECASE,
 )
@@ -41,7 +42,7 @@ def original_sender(subject: str, text: str) -> Address | None:
     is_forward = _SUBJECT.match(subject) is not None
     if not is_forward and "@" not in text:
         return None
-    lines = text.split("\n")
+    lines = [line[:MAX_LINE_CHARS] for line in text.split("\n")]
     for number, line in enumerate(lines):
         if _DIVIDER.fullmatch(line):
             return _sender(lines[number + 1 : number + 1 + MAX_HEAD_LINES])
