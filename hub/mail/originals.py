@@ -48,7 +48,16 @@ async def suggested(conn: AsyncConnection, linker: Linker, message: MessageRow) 
     is_colleague = own.has(message.from_address) or own.has_domain_of(message.from_address)
     if not is_colleague or own.has(address) or own.has_domain_of(address):
         return None
-    return Original(name, address, (await linker.by_email(conn, address)).best)
+    whose = (await linker.by_email(conn, address)).best
+    if whose is None and await _is_personal(conn, message.mailbox_id):
+        # Of a person's own mailbox nobody becomes a lead, so a click would do nothing.
+        return None
+    return Original(name, address, whose)
+
+
+async def _is_personal(conn: AsyncConnection, mailbox_id: int) -> bool:
+    query = sa.select(mailboxes.c.owner_id).where(mailboxes.c.id == mailbox_id)
+    return (await conn.execute(query)).scalar() is not None
 
 
 def _forwarded(about: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -11,6 +11,7 @@ from hub.crm import clients, timeline
 from hub.crm.models import audit
 from hub.errors import Refused
 from hub.mail import originals, relink
+from hub.mail.models import mailboxes
 from hub.mail.register import MessageRow
 from tests.integration.test_mail_intake import T0, Box, known_client, mail
 from tests.integration.test_mail_intake import box as box
@@ -196,5 +197,26 @@ async def test_what_no_colleague_forwarded_is_not_suggested_and_cannot_be_accept
     (message,) = await box.messages()
     async with box.db.begin() as conn:
         assert await originals.suggested(conn, box.intake.linker, message) is None
+        with pytest.raises(Refused):
+            await originals.accept(conn, box.actor, box.intake.linker, message.id, now=T0)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_in_a_persons_own_mailbox_only_a_client_is_suggested_since_nobody_becomes_a_lead(
+    box: Box, is_known: bool
+) -> None:
+    if is_known:
+        await known_client(box)
+    async with box.db.begin() as conn:
+        await conn.execute(sa.update(mailboxes).values(owner_id=box.actor.user_id))
+    box.intake = replace(box.intake, owner_id=box.actor.user_id)
+    await box.arrive(forwarded(f"Oleg <{SALES}>"))
+    (message,) = await box.messages()
+    async with box.db.read() as conn:
+        assert (await originals.suggested(conn, box.intake.linker, message) is not None) == is_known
+    if is_known:
+        assert (await accept(box)).from_address == "irina@romashka.test"
+        return
+    async with box.db.begin() as conn:
         with pytest.raises(Refused):
             await originals.accept(conn, box.actor, box.intake.linker, message.id, now=T0)
