@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import email
 from dataclasses import replace
 from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub.crm.models import team_rules
 from hub.errors import Conflict, NotFound, Unavailable
 from hub.mail.models import folders, locations, mailboxes, messages, outbox_recipients
 from hub.mail.models import outbox as outbox_table
 from hub.mail.reading.headers import Address
-from hub.mail.sending import claims, outbox, smtp
+from hub.mail.sending import claims, outbox, smtp, submit
 from hub.mail.sending.sender import Sender
+from hub.mail.sending.submit import NewMessage, Reader
 from hub.settings import Secret
-from tests.integration.test_outbox import IVAN, T0, Office, office  # noqa: F401 - a fixture
+from tests.integration.test_outbox import IVAN, SALES, T0, Office, office  # noqa: F401 - a fixture
 from tests.testbed.smtp import CUT, running_peer
 
 
@@ -369,3 +374,24 @@ async def test_what_came_back_may_go_out_again_to_whom_it_came_back_from(office:
         await outbox.send_again(conn, office.actor, message_id, now=office.clock())
     await office.sender.work()
     assert [one.recipients for one in office.mail.journal] == [(IVAN.address, "b@x.example"), ("b@x.example",)]
+
+
+@pytest.mark.parametrize(
+    ("team", "reader", "hours"),
+    [("Asia/Vladivostok", None, 10), ("Asia/Vladivostok", "Europe/Kaliningrad", 2), ("", "Asia/Kolkata", 5.5)],
+)
+async def test_the_date_of_a_message_stands_in_its_writers_zone_else_in_the_teams(
+    office: Office,  # noqa: F811
+    team: str,
+    reader: str | None,
+    hours: float,
+) -> None:
+    async with office.db.begin() as conn:
+        team_id = (await conn.execute(sa.select(mailboxes.c.team_id))).scalar_one()
+        await conn.execute(team_rules.insert().values(team_id=team_id, time_zone=team, hours={}, holidays=[]))
+    new = NewMessage(mailbox=SALES, to=(IVAN,), subject="Счёт", text="Добрый день")
+    at = Reader(zone=ZoneInfo(reader)) if reader else None
+    frozen = await submit.freeze(office.db, office.blobs, office.actor, new, now=T0, reader=at)
+    head = email.message_from_bytes(await office.blobs.get(frozen.raw_sha256))
+    date = parsedate_to_datetime(head["Date"])
+    assert (date, date.utcoffset()) == (T0, timedelta(hours=hours))
