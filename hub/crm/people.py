@@ -22,6 +22,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub import guard
+from hub.crm import endings
 from hub.crm.access import Actor, load_actor
 from hub.crm.addresses import parse_email
 from hub.crm.audit import record
@@ -168,8 +169,11 @@ async def find_session(conn: AsyncConnection, secret: str, *, now: datetime) -> 
 
 
 async def revoke_session(conn: AsyncConnection, session_id: int, *, now: datetime) -> None:
-    """Sign a browser out."""
-    await conn.execute(sa.update(sessions).where(sessions.c.id == session_id).values(revoked_at=now))
+    """Sign a browser out; its streams end in every process."""
+    is_open = sa.and_(sessions.c.id == session_id, sessions.c.revoked_at.is_(None))
+    ended = sa.update(sessions).where(is_open).values(revoked_at=now).returning(sessions.c.user_id)
+    if (user_id := (await conn.execute(ended)).scalar()) is not None:
+        await endings.publish(conn, user_id, session_ids=[session_id], now=now)
 
 
 async def team_names(conn: AsyncConnection) -> dict[int, str]:

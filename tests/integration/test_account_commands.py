@@ -125,6 +125,17 @@ async def test_a_new_password_ends_the_sessions_and_keeps_the_tokens(hub: Hub) -
     assert audit(hub, "user.password_set") == [("user.password_set", {"way": "command"})]
 
 
+async def test_the_streams_of_a_session_end_when_its_browser_signs_in_anew(hub: Hub) -> None:
+    async with await browser(hub) as page:
+        async with listening(page, "/live") as earlier:
+            form = {"email": CHIEF, "password": PASSWORD}
+            async with page.post("/login", data=form, allow_redirects=False) as answer:
+                assert answer.status == 303
+            with pytest.raises(EOFError):
+                await earlier.until("nothing that is ever told", deadline_s=5)
+        assert await is_in(page)
+
+
 async def test_sessions_are_listed_with_where_and_when_and_ended_one_by_one(hub: Hub) -> None:
     firefox = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:143.0) Gecko/20100101 Firefox/143.0"
     async with await browser(hub, agent=firefox) as one, await browser(hub, agent="\u202ex" * 40) as other:
