@@ -34,6 +34,12 @@ def test_what_is_no_number_never_does(raw: str) -> None:
     assert refused.value.code == "bad_number"
 
 
+@pytest.mark.parametrize("raw", ["84951234567;ext=123456789", "tel:+7-495-123-45-67;ext=12345678901234"])
+def test_an_extension_that_is_too_long_to_keep_is_refused(raw: str) -> None:
+    with pytest.raises(Refused, match="more than 8 digits"):
+        number_and_keys(raw, RU)
+
+
 @pytest.mark.parametrize(
     ("raw", "region", "is_emergency"),
     [

@@ -31,6 +31,9 @@ _MORE_EMERGENCY = {
 }
 """Gas and the two-digit numbers still in use, which libphonenumber does not list."""
 
+MAX_KEYS = 8
+"""Digits of an extension, at most; libphonenumber reads up to 20 behind `;ext=`."""
+
 _EXTENSION = re.compile(
     r"(?:;\s*ext=|[,;pw]+|(?<![^\W\d_])(?:доб(?:авочный)?|вн(?:утр(?:енний)?)?|ext(?:ension)?|extn)(?![^\W\d_])"
     r"|(?<=[\d)\s])[x#])[\s.:№#]*([0-9]{1,8})#?\s*\)?$",
@@ -107,7 +110,10 @@ def number_and_keys(raw: str, rules: DialRules) -> Dialled:
     is_free = phonenumbers.number_type(number) == PhoneNumberType.TOLL_FREE
     if rules.countries and country not in rules.countries and not (is_free and country == "001"):
         raise Forbidden("country_not_allowed", f"calls to {country} are not allowed here", field="to", country=country)
-    return Dialled(guard.dial_digits(shown), keys or phone.extension)
+    keys = keys or phone.extension
+    if len(keys) > MAX_KEYS:
+        raise Refused("bad_number", f"the extension {keys} has more than {MAX_KEYS} digits", field="to")
+    return Dialled(guard.dial_digits(shown), keys)
 
 
 def require_no_emergency(written: str, rules: DialRules) -> None:
