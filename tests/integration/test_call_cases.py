@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -17,9 +18,11 @@ from hub.telephony.tracking.calls import CallEnded, CallOffered, Effect
 from hub.telephony.tracking.tracker import CallTracker
 from tests.integration.test_call_intake import CALLER, T0, WAITING
 from tests.integration.test_callbacks import Company, ended
-from tests.unit.ami_script import BOOT, START, replay
+from tests.unit.ami_script import BOOT, START, read_stream, replay
 from tests.unit.test_callers import RULES, case
+from tests.unit.told import INTERNAL
 
+AMI = Path(__file__).parents[1] / "data" / "ami"
 NUMBER = "+74951234567"
 
 
@@ -69,6 +72,22 @@ async def test_given_up_in_another_teams_queue_after_a_talk_is_that_teams_call_b
     assert (item.data["reason"], item.address, item.client_id) == ("callback", NUMBER, client_id)
     assert item.team_id == company.teams["support"]
     assert others == []
+
+
+async def test_who_is_handed_over_into_a_teams_queue_is_offered_to_that_team_however_the_frames_are_stored(
+    company: Company,
+) -> None:
+    """The phone that hands over is still in the bridge when the caller stands in the queue already."""
+    rules = replace(RULES, pbx="office", internal_contexts=INTERNAL)
+    tracker = CallTracker(rules, boot=BOOT)
+    for at, frame in enumerate(read_stream(AMI / "attended_transfer_to_a_teams_queue_and_given_up.txt")):
+        if frame.get("Event") == "QueueCallerLeave":
+            break
+        now = START + timedelta(milliseconds=at)
+        await company.intake.store(tracker.handle(frame, now=now), now=now)
+    async with company.db.read() as conn:
+        (item,) = await queue.listed(conn, company.people["boris"], state="waiting")
+    assert (item.kind, item.owner_id) == ("call", None)
 
 
 async def test_the_talk_before_the_transfer_closes_no_call_back_of_the_transfer(company: Company) -> None:

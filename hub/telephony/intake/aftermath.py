@@ -247,8 +247,8 @@ class Aftermath:
 
 
 def _is_talked(call: Call) -> bool:
-    """Tell whether a phone of the house is on the line with the caller now."""
-    if call.state not in ("talking", "held"):
+    """Tell whether a phone of the house is on the line with the caller now, and not only on its way out."""
+    if call.state not in ("talking", "held") or call.is_left_waiting:
         return False
     phones = (leg for leg in call.legs if leg.role == "callee" and leg.extension is not None)
     return any(leg.answered_at is not None and leg.left_at is None for leg in phones)
