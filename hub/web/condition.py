@@ -13,8 +13,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-import sqlalchemy as sa
-
 from hub.clock import rfc3339
 from hub.errors import Unavailable
 from hub.mail import health as mailbox_health
@@ -57,9 +55,8 @@ class Finding:
 async def look(services: Services, *, now: datetime) -> Condition:
     """Look at everything once. Never raises for what is broken: that is what is told."""
     folders = [services.settings.data_dir]
-    url = sa.make_url(services.settings.hub.database)
-    if url.get_backend_name() == "sqlite":
-        folders.append(Path(str(url.database)).parent)
+    if services.db.dialect == "sqlite":
+        folders.append(Path(str(services.db.writer.url.database)).parent)
     try:
         async with asyncio.timeout(WITHIN_S):
             found = await disk.probe(folders)

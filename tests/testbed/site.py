@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import aiohttp
+import msgspec
 from aiohttp import web
 
 from hub.clock import utc_now
@@ -89,7 +90,13 @@ class Site:
 async def running_site(
     db: Database, blobs: BlobStore, *, settings: Settings = SETTINGS, port: int = 0, limits: Limits | None = None
 ) -> AsyncIterator[Site]:
-    """Start the server and stop it, with every client of `Site.browser` and `Site.api`."""
+    """Start the server and stop it, with every client of `Site.browser` and `Site.api`.
+
+    Its data lie beside the blobs, unless the settings name another folder.
+    """
+    if settings.hub.data_dir == HubSection().data_dir:
+        hub = msgspec.structs.replace(settings.hub, data_dir=str(blobs.root.parent))
+        settings = msgspec.structs.replace(settings, hub=hub)
     app = make_app(Services(db=db, blobs=blobs, settings=settings, linker=Linker("RU")))
     async with listening(app, "127.0.0.1", port, limits=limits, shutdown_s=5) as address:
         site = Site(db, blobs, app, f"http://127.0.0.1:{address[1]}")
