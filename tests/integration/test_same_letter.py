@@ -46,7 +46,7 @@ async def all_leads(box: Box) -> list[tuple[str, int, int]]:
 
 async def test_a_letter_to_two_mailboxes_of_one_team_is_one_item_and_one_lead(box: Box) -> None:
     info, place = await second_box(box, "sales")
-    raw = mail(to="sales@hub.test, info@hub.test")
+    raw = mail(to="sales@hub.test, info@hub.test", more="Date: Tue, 24 Nov 2026 11:59:58 +0300\r\n")
     await box.arrive(raw)
     changed = b"X-Delivered: info\r\n" + raw
     await info.store(place, [Arrived(1, changed, (), T0)], cursor={}, is_new=True, now=T0)
@@ -61,6 +61,14 @@ async def test_a_letter_to_two_mailboxes_of_one_team_is_one_item_and_one_lead(bo
     assert [one.state for one in await all_items(box)] == ["done"], "what a colleague has done is not work again"
     await info.store(place, [Arrived(3, mail(message_id="<2@x>"), (), T0)], cursor={}, is_new=True, now=T0)
     assert len(await all_items(box)) == 2, "another letter is another item"
+
+
+async def test_another_letter_under_the_same_message_id_is_work_of_its_own(box: Box) -> None:
+    info, place = await second_box(box, "sales")
+    await box.arrive(mail())
+    other = mail(body="Another letter, by a program that uses its Message-ID again")
+    await info.store(place, [Arrived(1, other, (), T0)], cursor={}, is_new=True, now=T0)
+    assert [(item.state, item.data.get("also_in")) for item in await all_items(box)] == [("waiting", None)] * 2
 
 
 async def test_an_answer_to_both_mailboxes_goes_to_the_colleague_who_is_at_the_conversation(box: Box) -> None:
@@ -82,7 +90,7 @@ async def test_an_answer_to_both_mailboxes_goes_to_the_colleague_who_is_at_the_c
 
 async def test_a_letter_to_two_teams_is_an_item_for_each_that_says_so_and_one_lead(box: Box) -> None:
     info, place = await second_box(box, "support")
-    raw = mail(to="sales@hub.test, info@hub.test")
+    raw = mail(to="sales@hub.test, info@hub.test", more="Date: Tue, 24 Nov 2026 11:59:58 +0300\r\n")
     await box.arrive(raw)
     await info.store(place, [Arrived(1, raw, (), T0)], cursor={}, is_new=True, now=T0)
     first, second = await all_items(box)
@@ -94,7 +102,7 @@ async def test_a_letter_to_two_teams_is_an_item_for_each_that_says_so_and_one_le
 
 async def test_a_persons_own_mailbox_takes_nothing_from_the_team_and_tells_it_nothing(box: Box) -> None:
     info, place = await second_box(box, "sales", owner_id=box.actor.user_id)
-    raw = mail(to="sales@hub.test, info@hub.test")
+    raw = mail(to="sales@hub.test, info@hub.test", more="Date: Tue, 24 Nov 2026 11:59:58 +0300\r\n")
     await info.store(place, [Arrived(1, raw, (), T0)], cursor={}, is_new=True, now=T0)
     await box.arrive(raw)
     (item,) = await all_items(box)

@@ -19,6 +19,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm import queue
 from hub.mail.models import mailboxes, messages
 
+_SAME = ("message_id", "from_address", "date", "snippet")
+"""What the same letter has alike in all mailboxes. Programs use a Message-ID again, and strangers forge one: neither
+may hide another letter."""
+
 
 @dataclass(frozen=True, slots=True)
 class Twin:
@@ -34,26 +38,27 @@ class Twin:
 
 async def find(conn: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> dict[int, list[Twin]]:
     """Return the twins of messages of one mailbox, by the ids of these."""
-    wanted = {(row["message_id"], row["from_address"]): row for row in rows if row["message_id"]}
+    wanted = {tuple(row[name] for name in _SAME): row for row in rows if row["message_id"]}
     if not wanted:
         return {}
-    await _wait_for_others(conn, [message_id for message_id, _ in wanted])
+    await _wait_for_others(conn, [message_id for message_id, *_ in wanted])
     mailbox_id = rows[0]["mailbox_id"]
     query = (
-        sa.select(messages.c.message_id, messages.c.from_address, messages.c.thread_id, mailboxes.c.address)
+        sa.select(*(messages.c[name] for name in _SAME), messages.c.thread_id, mailboxes.c.address)
         .join(mailboxes, mailboxes.c.id == messages.c.mailbox_id)
-        .where(messages.c.message_id.in_([message_id for message_id, _ in wanted]), messages.c.direction == "in")
+        .where(messages.c.message_id.in_([message_id for message_id, *_ in wanted]), messages.c.direction == "in")
         .where(messages.c.mailbox_id != mailbox_id, mailboxes.c.owner_id.is_(None), messages.c.deleted_at.is_(None))
         .order_by(messages.c.id)
     )
-    same = [row for row in await conn.execute(query) if (row.message_id, row.from_address) in wanted]
-    items = await queue.of_things(conn, "message", {row.thread_id for row in same if row.thread_id is not None})
+    same = [(row, row[: len(_SAME)]) for row in await conn.execute(query)]
+    same = [(row, what) for row, what in same if what in wanted]
+    items = await queue.of_things(conn, "message", {row.thread_id for row, _ in same if row.thread_id is not None})
     found: dict[int, list[Twin]] = {}
-    for row in same:
+    for row, what in same:
         if item := items.get(row.thread_id):
             lead_id, is_waiting = item.data.get("lead_id"), item.state == "waiting"
             twin = Twin(row.thread_id, item.team_id, row.address, lead_id, is_waiting)
-            found.setdefault(wanted[row.message_id, row.from_address]["id"], []).append(twin)
+            found.setdefault(wanted[what]["id"], []).append(twin)
     return found
 
 
@@ -67,12 +72,12 @@ async def say_also_in(conn: AsyncConnection, twins: Sequence[Twin], mailbox: str
 
 async def is_part(conn: AsyncConnection, thread_id: int, *, of: int) -> bool:
     """Tell whether all that came in one thread came in the other too."""
-    ids = sa.select(messages.c.message_id, messages.c.thread_id).where(
+    ids = sa.select(messages.c.thread_id, *(messages.c[name] for name in _SAME)).where(
         messages.c.thread_id.in_((thread_id, of)), messages.c.direction == "in"
     )
-    found: dict[int, set[str]] = {thread_id: set(), of: set()}
+    found: dict[int, set[tuple[Any, ...]]] = {thread_id: set(), of: set()}
     for row in await conn.execute(ids):
-        found[row.thread_id].add(row.message_id)
+        found[row.thread_id].add(tuple(row[1:]))
     return found[thread_id] <= found[of]
 
 
