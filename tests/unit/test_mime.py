@@ -273,6 +273,33 @@ def test_mails_of_machines_are_told_from_those_of_people(head: str, kind: str) -
     assert read("From: a@x.example", head).auto == kind
 
 
+@pytest.mark.parametrize(
+    ("head", "text"),
+    [
+        ("Subject: Авто: запчасти на КАМАЗ", "Сколько стоят?"),
+        ("Subject: Буду в командировке с 5 по 7, давайте встретимся", "Где вам удобно?"),
+        ("Subject: Меня не будет в офисе: перенесём встречу на среду", "Хорошо?"),
+        ("Subject: Отсутствую до среды, пришлите КП", "Спасибо"),
+        ("Subject: Автоответчик для офиса", "Сколько стоит?"),
+        ("From: Служба доставки Север <ivan@sever.example>\r\nSubject: Груз", "Не удалось доставить, перезвоните."),
+    ],
+)
+def test_a_letter_of_a_person_that_only_sounds_like_a_machines_is_a_persons(head: str, text: str) -> None:
+    who = () if head.startswith("From") else ("From: a@x.example",)
+    raw = "\r\n".join((*who, head, "Content-Type: text/plain; charset=utf-8", "", text))
+    assert parse(raw.encode()).auto == "none"
+
+
+@pytest.mark.parametrize(("sender", "auto"), [("ivan@x.example", "none"), ("postmaster@x.example", "bounce")])
+def test_a_person_may_attach_what_a_mail_system_reported(sender: str, auto: str) -> None:
+    raw = (
+        f"From: {sender}\r\nSubject: Question\r\nContent-Type: multipart/mixed; boundary=q\r\n\r\n"
+        "--q\r\nContent-Type: text/plain\r\n\r\nWhat does this mean?\r\n"
+        "--q\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; x\r\n\r\nAction: failed\r\n--q--\r\n"
+    )
+    assert parse(raw.encode()).auto == auto
+
+
 def test_flowed_lines_are_joined_and_quotes_kept() -> None:
     body = "One long \r\nline.\r\n> quoted \r\n> text\r\n-- \r\nsig"
     got = read(*SIMPLE, "Content-Type: text/plain; format=flowed", body=body)

@@ -48,7 +48,9 @@ def classify(
         return "spam"
     kind, subject = said("content-type"), said("subject")
     report = _report_type(kind, kinds)
-    if report == "delivery-status" or head.has("x-failed-recipients"):
+    if report == "delivery-status" and (kind.startswith("multipart/report") or _may_be_system(head, said)):
+        return "bounce"
+    if head.has("x-failed-recipients"):
         return "bounce"
     if report == "disposition-notification":
         return "auto_reply"
@@ -67,7 +69,7 @@ def classify(
 
 def _report_type(kind: str, kinds: Collection[str]) -> str:
     if "message/delivery-status" in kinds:
-        # Whatever the whole is called: nothing but a mail system writes such a part.
+        # Whatever the whole is called; but a person may attach one, to ask what it says.
         return "delivery-status"
     if not kind.startswith("multipart/report"):
         return ""
@@ -77,6 +79,15 @@ def _report_type(kind: str, kinds: Collection[str]) -> str:
     if "message/disposition-notification" in kinds:
         return "disposition-notification"
     return "feedback-report" if "message/feedback-report" in kinds else ""
+
+
+def _may_be_system(head: Head, said: Callable[[str], str]) -> bool:
+    """Tell whether no sign is there that a person sent a message which holds the part of a mail system's notice."""
+    who = sender(head)
+    address, name = (who.address, who.name) if who else ("", "")
+    is_machine = said("return-path") == "<>" or said("auto-submitted").startswith("auto")
+    is_named = notices.DAEMON.match(address) or notices.KEEPER.match(address) or notices.SYSTEM_NAME.search(name)
+    return is_machine or not address or is_named is not None
 
 
 def _is_notice(head: Head, return_path: str, submitted: str, subject: str, beginning: Callable[[], str]) -> bool:

@@ -26,9 +26,10 @@ KEEPER = re.compile(
 """Addresses that a mail system writes from, and people or other machines perhaps too."""
 POSTMASTER = re.compile(r"(postmaster|mail[-_.]?(admin|system|server)|bounces?)(@|$)", re.IGNORECASE)
 SYSTEM_NAME = re.compile(
-    r"mail(er)? (delivery|system|administrator|router|server)|delivery (sub)?system|delivery service|mailer[- ]daemon|"
+    r"mail(er)? (delivery|system|administrator|router|server)|delivery (sub)?system|mailer[- ]daemon|"
     r"postmaster|microsoft outlook$|system administrator|internet mail delivery|mail delivery|courier mail server|"
-    r"системный администратор|почтов(ый|ая|ого) (сервер|служба|робот|систем)|служба доставки|система доставки|"
+    r"системный администратор|почтов(ый|ая|ого) (сервер|служба|робот|систем)|"
+    r"(служба|система) доставки (почты|сообщений|писем)|"
     r"mail\.?ru.{0,20}(daemon|robot)|mailsystem|e-?mail-?administrator|systemadministrator",
     re.IGNORECASE,
 )
