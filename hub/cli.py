@@ -145,6 +145,9 @@ async def _serve(arguments: argparse.Namespace) -> int:
 async def _demo(arguments: argparse.Namespace) -> int:
     from hub.demo.day import run_demo
 
+    # A line for each call and message of the sample data would bury the address and the logins.
+    for room in ("hub.telephony.intake", "hub.mail.intake"):
+        logging.getLogger(room).setLevel(logging.WARNING)
     await run_demo(host=arguments.host, port=arguments.port, data_dir=arguments.data_dir)
     return 0
 
