@@ -290,6 +290,21 @@ def test_a_letter_of_a_person_that_only_sounds_like_a_machines_is_a_persons(head
     assert parse(raw.encode()).auto == "none"
 
 
+@pytest.mark.parametrize(
+    ("subject", "text", "auto"),
+    [("Order", "Please send an offer.", "none"), ("Order", "", "auto_reply"), ("Принято: План", "Иван", "auto_reply")],
+)
+def test_a_letter_with_an_answer_of_a_calendar_in_it_is_a_persons(subject: str, text: str, auto: str) -> None:
+    raw = (
+        f"From: ivan@x.example\r\nSubject: {subject}\r\nContent-Type: multipart/mixed; boundary=q\r\n\r\n"
+        f"--q\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{text}\r\n"
+        "--q\r\nContent-Type: text/calendar\r\n\r\nBEGIN:VCALENDAR\r\nMETHOD:REPLY\r\nBEGIN:VEVENT\r\nUID:1\r\n"
+        "DTSTART:20261130T100000Z\r\nATTENDEE;PARTSTAT=ACCEPTED:mailto:ivan@x.example\r\nEND:VEVENT\r\n"
+        "END:VCALENDAR\r\n--q--\r\n"
+    )
+    assert parse(raw.encode()).auto == auto
+
+
 @pytest.mark.parametrize(("sender", "auto"), [("ivan@x.example", "none"), ("postmaster@x.example", "bounce")])
 def test_a_person_may_attach_what_a_mail_system_reported(sender: str, auto: str) -> None:
     raw = (

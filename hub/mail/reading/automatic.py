@@ -23,8 +23,8 @@ from hub.mail.reading.people import sender
 Auto = Literal["none", "auto_reply", "bounce", "list", "spam"]
 
 _ACCEPTED = re.compile(
-    r"\s*(accepted|declined|tentative(ly accepted)?|принято|отклонено|под вопросом|прийнято|відхилено|zugesagt|"
-    r"abgesagt)\s*:",
+    r"\s*(accepted|declined|tentative(ly accepted)?|(предварительно )?принято|отклонено|под вопросом|прийнято|"
+    r"відхилено|(mit vorbehalt )?zugesagt|abgesagt|acceptée?|refusée?)\s*:",
     re.IGNORECASE,
 )
 _DMARC = re.compile(r"\s*(\[[^\]]{1,40}\]\s*)?report[- ]domain:.{1,200}submitter:", re.IGNORECASE)
@@ -65,6 +65,11 @@ def classify(
     if said("return-path") == "<>":
         return "auto_reply"
     return "none"
+
+
+def tells_answer(head: Head) -> bool:
+    """Tell the subject of an answer to an invitation: "Принято: Переговоры"."""
+    return _ACCEPTED.match(head.text("subject", max_chars=300).strip()) is not None
 
 
 def _report_type(kind: str, kinds: Collection[str]) -> str:

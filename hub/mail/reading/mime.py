@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from hub.mail.reading import events
-from hub.mail.reading.automatic import Auto, classify
+from hub.mail.reading.automatic import Auto, classify, tells_answer
 from hub.mail.reading.bodies import joined_html, joined_text
 from hub.mail.reading.contents import Attachment, Contents
 from hub.mail.reading.dates import date
@@ -101,7 +101,8 @@ def _parse(raw: bytes, *, depth: int) -> ParsedMessage:
         return (text if text is not None else html_to_text((markup or "")[:MAX_BEGINNING]))[:MAX_BEGINNING]
 
     auto = auto_in_group = classify(head, kinds=found.kinds, beginning=beginning)
-    if auto == "none" and events.is_answer(found.about):
+    # Who writes a letter and attaches an answer of somebody's calendar is a person all the same.
+    if auto == "none" and events.is_answer(found.about) and (tells_answer(head) or not beginning().strip()):
         auto = auto_in_group = "auto_reply"
     if auto == "list":
         auto_in_group = classify(head, kinds=found.kinds, beginning=beginning, is_own_group=True)
