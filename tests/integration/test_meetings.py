@@ -59,6 +59,19 @@ async def test_an_answer_is_told_on_the_invitation_whichever_came_first(
     assert answer.auto == "auto_reply" and answer.thread_id == row.thread_id
 
 
+async def test_what_a_person_writes_beside_an_answer_waits_as_the_conversation_it_came_as(box: Box) -> None:
+    await box.arrive(letter("sales@hub.test", CLIENT, "REQUEST", *INVITED), role="sent")
+    part = calendar("REPLY", f";PARTSTAT=ACCEPTED:mailto:{CLIENT}")
+    raw = f"From: {CLIENT}\r\nSubject: Order\r\nMessage-ID: <2@x.example>\r\n"
+    raw += "Content-Type: multipart/mixed; boundary=q\r\n"
+    raw += f"\r\n--q\r\n\r\nPlease send an offer.\r\n--q\r\nContent-Type: text/calendar\r\n\r\n{part}\r\n--q--\r\n"
+    await box.arrive(raw.encode())
+    (item,) = await box.waiting()
+    (came,) = [one for one in await box.messages() if one.direction == "in"]
+    assert (item.ref_id, came.auto) == (came.thread_id, "none")
+    assert answers(await invitation(box))[CLIENT] == "ACCEPTED"
+
+
 async def test_an_answer_of_somebody_else_or_to_another_meeting_changes_nothing(box: Box) -> None:
     await box.arrive(letter("sales@hub.test", CLIENT, "REQUEST", *INVITED), role="sent")
     said = f";PARTSTAT=DECLINED:mailto:{CLIENT}"

@@ -45,7 +45,9 @@ async def follow(
         for row in meetings:
             await _tell_answers(conn, row, answers, now=now)
         for row in answers:
-            if meetings and row["thread_id"] != meetings[-1]["thread_id"] and _is_own(row):
+            # What a person wrote beside the answer waits in a queue, as the conversation that it came as.
+            is_apart = bool(meetings) and row["thread_id"] != meetings[-1]["thread_id"]
+            if is_apart and _is_own(row) and row["auto"] != "none":
                 await join(conn, row["id"], meetings[-1], now=now)
 
 
