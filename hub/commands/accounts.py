@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from hub import app
 from hub.clock import rfc3339, utc_now
-from hub.commands.words import AddCommand, print_table, read_duration
+from hub.commands.words import AddCommand, print_table, read_duration, read_id
 from hub.crm import accounts, password_resets, people, phones, privileges, sessions
 from hub.crm.browsers import browser_name
 from hub.errors import Refused
@@ -141,8 +141,7 @@ async def _enable(arguments: argparse.Namespace) -> int:
 
 async def _sessions(arguments: argparse.Namespace) -> int:
     end: str | None = arguments.end
-    if end not in (None, "all") and not (end or "").isdecimal():
-        raise Refused("bad_id", "--end: give the number of a session as listed, or all")
+    session_id = read_id(end, word="--end") if end not in (None, "all") else None
     now = utc_now()
     async with app.opened(load(arguments.config)) as parts:
         if end is None:
@@ -157,10 +156,10 @@ async def _sessions(arguments: argparse.Namespace) -> int:
             return 0
         async with parts.db.begin() as conn:
             user_id = await privileges.user_id_of(conn, arguments.email)
-            if end == "all":
+            if session_id is None:
                 await sessions.end_all(conn, user_id, by=None, now=now)
             else:
-                await sessions.end(conn, user_id, int(end), by=None, now=now)
+                await sessions.end(conn, user_id, session_id, by=None, now=now)
     return 0
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from hub import app
 from hub.clock import rfc3339, utc_now
-from hub.commands.words import AddCommand, print_table, read_duration
+from hub.commands.words import AddCommand, print_table, read_duration, read_id
 from hub.crm import privileges, tokens
 from hub.settings import load
 
@@ -25,7 +25,7 @@ def add_parsers(token: argparse.ArgumentParser, command: AddCommand) -> None:
     listed = command(words, "list", _list, "list the tokens that are not revoked")
     listed.add_argument("email", nargs="?", help="of this person (default: of everybody)")
     revoke = command(words, "revoke", _revoke, "revoke a token; its streams end at once")
-    revoke.add_argument("id", type=int, help="its number in the list")
+    revoke.add_argument("id", help="its number in the list")
 
 
 async def _create(arguments: argparse.Namespace) -> int:
@@ -59,6 +59,7 @@ async def _list(arguments: argparse.Namespace) -> int:
 
 
 async def _revoke(arguments: argparse.Namespace) -> int:
+    token_id = read_id(arguments.id, word="id")
     async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
-        await tokens.revoke(conn, arguments.id, by=None, now=utc_now())
+        await tokens.revoke(conn, token_id, by=None, now=utc_now())
     return 0

@@ -1,4 +1,4 @@
-"""What commands share: how one is added, lengths of time as words, and tables on standard output."""
+"""What commands share: how one is added, lengths of time and ids as words, and tables on standard output."""
 
 from __future__ import annotations
 
@@ -37,6 +37,13 @@ def read_duration(text: str, *, word: str, at_most: timedelta) -> timedelta:
         limit = f"{at_most.days}d at most"
         raise Refused("bad_time", f"{word}: {guard.shown(text)!r} is no length of time: 30m, 24h, 90d, {limit}")
     return length
+
+
+def read_id(text: str, *, word: str) -> int:
+    """Read a number as lists show it. Raises Refused that names the word of the command."""
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise Refused("bad_id", f"{word}: {guard.shown(text)!r} is no number of the list")
+    return int(text)
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str | None]]) -> None:

@@ -151,6 +151,7 @@ async def test_sessions_are_listed_with_where_and_when_and_ended_one_by_one(hub:
         assert (await is_in(one), await is_in(other)) == (False, True)
         assert "no open session" in await said(hub, "user", "sessions", ANNA, "--end", line.split()[0], code=1)
         assert "--end" in await said(hub, "user", "sessions", ANNA, "--end", "x", code=1)
+        assert "--end" in await said(hub, "user", "sessions", ANNA, "--end", "9" * 20, code=1)
         await said(hub, "user", "sessions", ANNA, "--end", "all")
         assert not await is_in(other)
     assert len((await said(hub, "user", "sessions", ANNA)).splitlines()) == 1

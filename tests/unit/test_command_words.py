@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from hub.commands.words import print_table, read_duration
+from hub.commands.words import print_table, read_duration, read_id
 from hub.crm.browsers import browser_name
 from hub.errors import Refused
 
@@ -51,3 +51,10 @@ def test_a_table_is_one_line_a_row_whatever_a_cell_holds(capsys: pytest.CaptureF
 )
 def test_a_browser_has_a_name(agent: str, name: str) -> None:
     assert browser_name(agent) == name
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1.5", "²", "9" * 20])
+def test_what_is_no_number_of_a_list_is_refused_by_the_word_it_came_with(text: str) -> None:
+    assert read_id("17", word="--end") == 17
+    with pytest.raises(Refused, match="--end"):
+        read_id(text, word="--end")
