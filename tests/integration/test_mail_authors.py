@@ -38,6 +38,18 @@ MESSAGES: dict[str, tuple[bytes, str]] = {
         mail(f"Site <{SALES}>", body="Имя: Анна\nE-mail: anna@form.test\nВопрос: цена?"),
         "anna@form.test",
     ),
+    "a form that is marked as made by a machine": (
+        mail(f"Site <{SALES}>", more="Reply-To: anna@form.test\r\nAuto-Submitted: auto-generated\r\n"),
+        "anna@form.test",
+    ),
+    "a form that asks for no automatic answers": (
+        mail("Site <site@hub.test>", more="Reply-To: anna@form.test\r\nX-Auto-Response-Suppress: All\r\n"),
+        "anna@form.test",
+    ),
+    "a form that is marked so and names the person in its text only": (
+        mail(f"Site <{SALES}>", body="E-mail: anna@form.test", more="Auto-Submitted: auto-generated\r\n"),
+        "anna@form.test",
+    ),
     "a group's via": (
         mail(
             f"'Pavel' via Sales <{SALES}>",
@@ -101,6 +113,9 @@ NO_WORK = {
     "a list that is not ours": mail("Olga <olga@list.test>", more="List-ID: <talk.lists.test>\r\nPrecedence: list\r\n"),
     "an automatic answer through our group": mail("Olga <olga@list.test>", more=GROUP, subject="Out of office"),
     "a letter of ours to a client": mail(f"Sales <{SALES}>", to="anna@form.test"),
+    "an answering machine of ours": mail(
+        f"Sales <{SALES}>", subject="Автоответ", more="Reply-To: x@form.test\r\nAuto-Submitted: auto-replied\r\n"
+    ),
     "an answering machine": mail("Ира <ira@oof.test>", subject="Автоответ: в отпуске"),
     "a notice": mail("mailer-daemon@mx.test", subject="Hello"),
 }

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from hub.crm.addresses import is_public_provider, parse_email
 from hub.crm.linking import Linked
 from hub.mail.intake.preparing import Prepared
+from hub.mail.reading.away import is_away
 from hub.mail.reading.headers import Address
 from hub.mail.reading.mime import ParsedMessage
 
@@ -58,6 +59,8 @@ def with_author(one: Prepared, own: OwnAddresses) -> Prepared:
     found = _author(parsed, own, values["text"])
     if found is not None:
         person, by = found
+        if parsed.auto == "auto_reply" and _is_form(parsed, own, values["text"]):
+            parsed = replace(parsed, auto="none")
         via = {"name": values["from_name"], "address": values["from_address"], "by": by}
         name = person.name or _VIA.sub("", values["from_name"]).strip("'\" ")
         parsed = replace(parsed, from_=Address(name, person.address))
@@ -114,6 +117,12 @@ def _author(parsed: ParsedMessage, own: OwnAddresses, text: str) -> tuple[Addres
     return None
 
 
+def _is_form(parsed: ParsedMessage, own: OwnAddresses, text: str) -> bool:
+    """Tell a site's form from an answering machine: both may be marked as automatic, only a person filled in one."""
+    sender = parsed.from_.address if parsed.from_ else ""
+    return (own.has(sender) or own.has_domain_of(sender)) and not is_away(parsed.subject, lambda: text[:MAX_FORM_CHARS])
+
+
 def _in_form(parsed: ParsedMessage, own: OwnAddresses, text: str) -> list[Address]:
     """Return the one address that a form names in its text, as "E-mail: …"; of several nobody knows which."""
     if not _is_to_itself(parsed, own):
@@ -125,7 +134,7 @@ def _in_form(parsed: ParsedMessage, own: OwnAddresses, text: str) -> list[Addres
 
 def _is_to_itself(parsed: ParsedMessage, own: OwnAddresses) -> bool:
     """Tell a letter of a mailbox of ours to itself, as a site's form sends it."""
-    if parsed.from_ is None or not own.has(parsed.from_.address) or parsed.auto != "none":
+    if parsed.from_ is None or not own.has(parsed.from_.address) or parsed.auto not in ("none", "auto_reply"):
         return False
     to = [one.address.lower() for one in (*parsed.to, *parsed.cc)]
     return parsed.from_.address.lower() in to and all(own.has(one) for one in to)
