@@ -78,7 +78,7 @@ async def let_in(route: Route, request: web.Request) -> Visit:
         access.require_admin(actor)
     form = Form({})
     if route.by == "cookie" and not route.is_safe:
-        form = await read_form(request, may_have_files=actor is not None)
+        form = await read_form(request, is_signed_in=actor is not None)
         if session is not None and route.who != "anyone":
             given = request.headers.get(CSRF_HEADER) or form.fields.get(CSRF_FIELD, "")
             security.refuse_wrong_token(given, session.csrf)

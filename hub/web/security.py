@@ -87,7 +87,9 @@ def refuse_foreign(request: web.Request, *, public_url: str) -> None:
         return
     if len(said) > 1 or not _is_own(said[0], request.host, public_url):
         own = f"web.public_url {public_url}" if public_url else f"Host {guard.shown(request.host)!r}"
-        log.warning("a form sent from %r was refused: it is not %s", guard.shown(said[0]), own)
+        # Of a Referer only the origin: its path may hold the secret of a link.
+        theirs = guard.shown(guard.web_origin(said[0]) or "no origin")
+        log.warning("a form sent from %r was refused: it is not %s", theirs, own)
         raise Forbidden("foreign_origin", "this request comes from another site")
 
 

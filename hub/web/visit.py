@@ -29,6 +29,8 @@ from hub.web.client_address import client_address
 
 T = TypeVar("T")
 MAX_FORM_BYTES = 1024 * 1024
+MAX_STRANGERS_FORM_BYTES = 16 * 1024
+"""Of who is not signed in: an address and a password. A larger one would hold its connection for minutes."""
 MAX_UPLOAD_BYTES = 25 * 1024 * 1024
 MAX_FILES = 20
 BODY_WITHIN_S = 20.0
@@ -214,11 +216,11 @@ async def _in_time(request: web.Request, *, at_most: int) -> AsyncIterator[None]
         raise Refused("bad_request", "the body cannot be read") from None
 
 
-async def read_form(request: web.Request, *, may_have_files: bool) -> Form:
+async def read_form(request: web.Request, *, is_signed_in: bool) -> Form:
     """Read a form of either encoding within the bounds above. Raises Refused."""
-    if may_have_files and request.content_type == "multipart/form-data":
+    if is_signed_in and request.content_type == "multipart/form-data":
         return await _read_multipart(request)
-    body = await read_body(request, at_most=MAX_FORM_BYTES)
+    body = await read_body(request, at_most=MAX_FORM_BYTES if is_signed_in else MAX_STRANGERS_FORM_BYTES)
     if not body:
         return Form({})
     if request.content_type != "application/x-www-form-urlencoded":

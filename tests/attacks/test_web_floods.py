@@ -151,6 +151,8 @@ async def test_a_body_too_large_by_its_own_word_is_refused_unread(site: Site) ->
         answer = await ask(_port(site), _head("POST", path, *headers, length=10**12))
         assert answer.status == 413, path
     assert answer.json()["error"]["code"] == "too_large"
+    answer = await ask(_port(site), _head("POST", "/login", length=16 * 1024 + 1))
+    assert answer.status == 413, "who is not signed in sends an address and a password"
     answer = await ask(_port(site), _head("POST", "/login", "Transfer-Encoding: chunked", length=None), _endless())
     assert answer.status == 413
 

@@ -104,6 +104,14 @@ async def test_without_a_public_url_a_form_comes_from_the_host_it_is_sent_to(sit
             assert await post_from(site, {"Origin": origin, **HOST}) == 403, origin
 
 
+async def test_a_refused_referer_is_logged_without_its_path(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """The path may be a link to set a password by."""
+    headers = {"Referer": "https://old.example.com/password/secret-of-a-link?a=secret", **HOST}
+    assert await post_from(site, headers) == 403
+    assert "https://old.example.com" in caplog.text
+    assert "secret" not in caplog.text
+
+
 @pytest.mark.parametrize("token", ["", "wrong", "null"])
 async def test_a_wrong_token_is_refused_even_from_our_own_origin(browser: aiohttp.ClientSession, token: str) -> None:
     async with browser.post("/logout", headers={"X-CSRF-Token": token}, allow_redirects=False) as answer:
