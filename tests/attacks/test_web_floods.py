@@ -276,7 +276,7 @@ async def test_connections_never_take_the_last_descriptors(tmp_path: Path) -> No
 
 
 async def test_a_request_that_cannot_be_read_leaves_nothing_of_itself_in_the_log(
-    blobs: BlobStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     token = "tok-4f9c2b7d1e"
     broken = (
@@ -299,14 +299,11 @@ async def test_a_request_that_cannot_be_read_leaves_nothing_of_itself_in_the_log
         f"GET /api/v1/calls HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\nAuthorization: X {token}\r\n\r\n",
         f"GET / HTTP/1.1\r\nHost: hub\r\nUpgrade: websocket\r\nConnection: upgrade\r\nX: {token}\r\n\r\n{token}",
     )
-    db = open_database(f"sqlite:///{tmp_path}/hub.db")
-    async with running_site(db, blobs) as site:
-        for text in broken:
-            with contextlib.suppress(ConnectionError, EOFError):
-                answer = await ask(_port(site), text.encode("latin-1"))
-                assert token.encode() not in answer.body or b"<html" in answer.body, text
-                assert answer.headers["x-content-type-options"] == "nosniff", text
-        assert (await ask(_port(site), _head("GET", "/healthz", length=None))).status == 200
-    await db.close()
+    for text in broken:
+        with contextlib.suppress(ConnectionError, EOFError):
+            answer = await ask(_port(site), text.encode("latin-1"))
+            assert token.encode() not in answer.body or b"<html" in answer.body, text
+            assert answer.headers["x-content-type-options"] == "nosniff", text
+    assert (await ask(_port(site), _head("GET", "/healthz", length=None))).status == 200
     assert token not in caplog.text
     assert "Traceback" not in caplog.text

@@ -127,9 +127,11 @@ async def test_one_key_dials_once_and_a_number_that_is_none_never(site: Site) ->
         assert status == 202
     assert [(one.kind, one.number, one.extension) for one in await intents(site)] == [("dial", "+74951234567", "101")]
     assert answer == {"intent": (await intents(site))[0].id}
-    for bad in ("112", "+7495123456", "1234567890123", "PJSIP/1&PJSIP/trunk/1900", "+749512345678,1", "", "+7\r\n495"):
+    for bad in ("+7495123456", "1234567890123", "PJSIP/1&PJSIP/trunk/1900", "+749512345678,1", "", "+7\r\n495"):
         status, answer = await post(api, "calls", json={"to": bad})
         assert (status, answer["error"]["code"]) == (400, "bad_number"), bad
+    status, answer = await post(api, "calls", json={"to": "112"})
+    assert (status, answer["error"]["code"]) == (403, "emergency_number")
     assert (await post(api, "calls", json={"to": "+74951234567", "context": "x"}))[0] == 400
     assert (await post(api, "calls", json={"to": "+74951234567", "client": 999}))[0] == 404
     assert (await post(api, "calls", json={"to": "+74951234567", "contact": 999}))[0] == 404

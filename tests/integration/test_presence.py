@@ -22,7 +22,7 @@ from hub.store.engine import Database
 from hub.telephony import health
 from hub.telephony.models import calls, device_states, pbx_states
 from hub.telephony.presence import presence, wallboard
-from hub.telephony.presence.devices import Device, Pending
+from hub.telephony.presence.devices import Device, Pending, extension_of
 from hub.telephony.presence.devicestore import DeviceStore, store
 from hub.telephony.service import PbxService
 from hub.telephony.tracking.calls import Call, CallChanged, CallEnded, Channel, Leg
@@ -52,7 +52,12 @@ async def phone_is(
     db: Database, device: str, state: Any, *, since: datetime | None = None, pbx: str = "office"
 ) -> None:
     async with db.begin() as conn:
-        await store(conn, pbx, Pending((Device(device, state, since or utc_now()),), ()), now=utc_now())
+        await store(
+            conn,
+            pbx,
+            Pending((Device(device, state, since or utc_now()),), (), {device: extension_of(device)}),
+            now=utc_now(),
+        )
 
 
 async def here(db: Database, actor: Actor, state: str = "available") -> None:

@@ -22,8 +22,12 @@ from hub.crm.clients import Found
 from hub.crm.directory import Person, Team
 from hub.crm.hours import openness
 from hub.crm.leads import Lead
+from hub.crm.linking import Candidate
+from hub.crm.password_resets import ResetLink
 from hub.crm.presence import Said
 from hub.crm.rules import TeamRules
+from hub.crm.sessions import OpenSession
+from hub.crm.tokens import Token
 from hub.errors import Refused
 from hub.mail.accounts.accounts import Account, AccountSettings, Side
 from hub.mail.accounts.trial import Step
@@ -31,6 +35,7 @@ from hub.mail.accounts.trial import Trial as MailTrial
 from hub.mail.answering import Writer
 from hub.mail.files.attachments import Preview
 from hub.mail.health import WAITING, Backlog, FolderHealth, Health, Trouble
+from hub.mail.originals import Original
 from hub.mail.query import parse
 from hub.mail.reading.quotes import Parts
 from hub.mail.register import RecipientRow
@@ -158,6 +163,7 @@ LETTER = Letter(
         is_cancelled=True,
         is_answer=False,
     ),
+    original=Original("Ирина Лебедева", "irina@romashka.example", None),
     may_mark=True,
 )
 UNREAD = replace(
@@ -169,6 +175,7 @@ UNREAD = replace(
     warned=(),
     files=(),
     event=None,
+    original=Original("", "irina@romashka.example", Candidate(1, "ООО «Ромашка»", None, "", "client", "exact")),
 )
 CARD = {"client": styleguide.client(), "entries": SAMPLE["entries"], "request_id": "r" * 32, "next_cursor": "abc"}
 DRAFT_FILE = DraftFile(3, "смета.pdf", "application/pdf", 90_000, "0" * 64, False, None)
@@ -432,6 +439,17 @@ PAGES: dict[str, dict[str, Any]] = {
         "older_cursor": "abc",
         "writers": [Writer(7, "Вера Павлова", NOW)],
         "writing": WRITING,
+    },
+    "account/password_reset.html": {"link": ResetLink(1, 2, "anna@hub.example", "Анна"), "token": "t", "error": None},
+    "account/sign_ins.html": {
+        "sessions": [
+            (OpenSession(one, NOW, NOW, NOW, "192.0.2.7", ""), name) for one, name in ((1, "Firefox"), (2, ""))
+        ],
+        "current": 1,
+        "tokens": [
+            (Token(1, 2, "anna@hub.example", "1C", NOW, None, None, None), True),
+            (Token(2, 2, "anna@hub.example", "", NOW, NOW, NOW, None), False),
+        ],
     },
     "message/part.html": {"letter": UNREAD, "sandbox": "allow-same-origin"},
     "message/answering.html": {"thread_id": 1, "writers": []},
