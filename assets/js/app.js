@@ -9,10 +9,12 @@ import { startLetter } from "./letter.js";
 import { startLive } from "./live.js";
 import { startQueue } from "./queue.js";
 import { startRecordings } from "./recording.js";
+import { startScrolling } from "./scrolling.js";
 import { startShell } from "./shell.js";
 import { startUndo } from "./undo.js";
 
 startShell();
+startScrolling();
 startClicks();
 startClocks();
 startForms();

@@ -22,6 +22,22 @@ DRAWN_ANEW = """new Promise((done) => {
   document.addEventListener("htmx:after:swap", () => done(true), { once: true });
   document.querySelector("#current-call").dispatchEvent(new Event("hub:refresh"));
 })"""
+# Every control that stands in the window is what a click in its middle meets. Returns those that something lies over.
+COVERED = """[...document.querySelectorAll("a, button, input, select, textarea, summary")].filter((one) => {
+  if (!one.checkVisibility({ visibilityProperty: true }) || one.closest(".sr-only, .skip, dialog")) return false;
+  const { left, right, top, bottom, width, height } = one.getBoundingClientRect();
+  const [x, y] = [left + width / 2, top + height / 2];
+  // What its scrolled box cuts off is not there to be clicked.
+  for (let box = one.parentElement; box; box = box.parentElement) {
+    const edge = box.getBoundingClientRect();
+    if (getComputedStyle(box).overflowY !== "visible" && (y < edge.top || y > edge.bottom)) return false;
+    if (getComputedStyle(box).overflowX !== "visible" && (x < edge.left || x > edge.right)) return false;
+  }
+  if (!width || x < 0 || y < 0 || x >= innerWidth || y >= innerHeight) return false;
+  const met = document.elementFromPoint(x, y);
+  if (met.closest(".dock")) return false;
+  return !one.contains(met) && !met.contains(one) && met.closest("label")?.control !== one;
+}).map((one) => one.outerHTML.slice(0, 120))"""
 
 
 @pytest.fixture
@@ -58,6 +74,13 @@ async def test_a_number_in_a_list_is_one_call_and_its_panel_does_what_it_says(de
         await expect(asked).to_have_count(1)
         await expect(asked).to_contain_text(re.compile("Your phone rings first|Сначала зазвонит ваш телефон"))
         assert len(dialled) >= 2, "the click was sent more than once, and all of them are one call"
+        for width, height in ((1440, 900), (1024, 768), (390, 844)):
+            await page.set_viewport_size({"width": width, "height": height})
+            await expect(asked).to_be_in_viewport()
+            await page.evaluate("document.querySelector('main > .body').scrollTo(0, 1e6)")
+            covered = await page.evaluate(COVERED)
+            assert covered == [], f"at {width} px the words from Hub lie over a control"
+        await page.set_viewport_size({"width": 1440, "height": 900})
         panel = page.locator("#current-call")
         await expect(panel.locator(".call--talking")).to_be_visible(timeout=SOON_MS)
         # H holds and takes off hold, wherever one is.
