@@ -6,6 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8080
 
+# The tests start Hub some two hundred times: compiled once, a start costs half.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test check assets lock format bench clean
 .DELETE_ON_ERROR:
 

@@ -21,8 +21,10 @@ PASSWORD = "correct horse battery"
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment without anything that would configure Hub."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
+    """The environment without anything that would configure Hub, or have each start compile it anew."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    return kept
 
 
 async def run_command(*words: str, stdin: str = "", deadline_s: float = 30) -> tuple[int, str, str]:
