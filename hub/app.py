@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from hub import logs, process
 from hub.clock import utc_now
-from hub.crm import leases, people, presence, trimming
+from hub.crm import claim_expiry, people, presence, trimming
 from hub.crm.addresses import parse_email, parse_phone
 from hub.crm.linking import Linker
 from hub.errors import ConfigError, Unavailable
@@ -35,11 +35,11 @@ from hub.settings import Settings
 from hub.store import changes
 from hub.store.blobs import BlobStore
 from hub.store.bus import Bus, LocalBus, RedisBus
+from hub.store.encryption import reply_key
 from hub.store.engine import Database, open_database
 from hub.store.migrate import require_head, upgrade
 from hub.store.single_process import sole_process
 from hub.store.upsert import insert
-from hub.store.vault import reply_key
 from hub.telephony import health
 from hub.telephony.intake.intake import CallIntake
 from hub.telephony.recordings.recording_keeper import RecordingKeeper
@@ -164,7 +164,7 @@ async def run_roles(parts: Parts, *, roles: frozenset[str], ready: asyncio.Event
                     by_queue = {team.queue: teams[team.team] for team in pbx.team}
                     intake = CallIntake(parts.db, parts.linker, by_queue, pbx.region)
                     running.append(tasks.create_task(PbxService(parts.db, pbx, intake).run()))
-                running.append(tasks.create_task(leases.watch(parts.db)))
+                running.append(tasks.create_task(claim_expiry.watch(parts.db)))
             if "mail" in roles:
                 assert parsers is not None
                 keeper = MailKeeper(parts.db, parts.blobs, parts.linker, parts.settings, parsers)

@@ -23,9 +23,9 @@ from hub.errors import ConfigError, HubError, Unavailable
 from hub.mail import jobs
 from hub.mail.accounts import secrets as mail_secrets
 from hub.settings import load
+from hub.store.encryption import Vault
 from hub.store.engine import open_database
 from hub.store.migrate import upgrade
-from hub.store.vault import Vault
 
 
 def main(argv: Sequence[str] | None = None) -> int:

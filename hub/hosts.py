@@ -13,7 +13,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from hub import guard
+from hub import sanitize
 from hub.errors import Refused, Unavailable
 
 CONNECT_WITHIN_S = 15.0
@@ -61,7 +61,7 @@ class Reach:
 
 def read_host(text: str, *, field: str = "host") -> str:
     """Return a host name in ASCII, or an address. Raises Refused."""
-    host = guard.one_line(text.strip().rstrip("."), field=field, max_bytes=253)
+    host = sanitize.one_line(text.strip().rstrip("."), field=field, max_bytes=253)
     try:
         return str(ipaddress.ip_address(host.strip("[]")))
     except ValueError:
@@ -72,9 +72,9 @@ def read_host(text: str, *, field: str = "host") -> str:
         name = ""
     labels = name.split(".")
     if not name or not all(label and label.replace("-", "a").replace("_", "a").isalnum() for label in labels):
-        raise Refused("bad_host", f"{field}: {guard.shown(text)!r} is no host name", field=field)
+        raise Refused("bad_host", f"{field}: {sanitize.shown(text)!r} is no host name", field=field)
     if labels[-1].isdigit():
-        raise Refused("bad_host", f"{field}: {guard.shown(text)!r} is no host name", field=field)
+        raise Refused("bad_host", f"{field}: {sanitize.shown(text)!r} is no host name", field=field)
     return name
 
 
@@ -84,7 +84,7 @@ async def addresses_of(host: str, reach: Reach) -> list[Address]:
         async with asyncio.timeout(CONNECT_WITHIN_S):
             found = await reach.resolve(read_host(host))
     except (OSError, UnicodeError, TimeoutError) as error:
-        raise Unavailable("host_unknown", f"{guard.shown(host)}: there is no such host") from error
+        raise Unavailable("host_unknown", f"{sanitize.shown(host)}: there is no such host") from error
     good: list[Address] = []
     refusal: Refused | None = None
     for text in found[:MOST_ADDRESSES]:
@@ -94,8 +94,8 @@ async def addresses_of(host: str, reach: Reach) -> list[Address]:
             refusal = error
     if not good:
         if refusal is None:
-            raise Unavailable("host_unknown", f"{guard.shown(host)}: there is no such host")
-        raise Refused(refusal.code, f"{guard.shown(host)}: {refusal.message}", field="host")
+            raise Unavailable("host_unknown", f"{sanitize.shown(host)}: there is no such host")
+        raise Refused(refusal.code, f"{sanitize.shown(host)}: {refusal.message}", field="host")
     return good
 
 
@@ -118,4 +118,4 @@ async def open_socket(host: str, port: int, reach: Reach) -> socket.socket:
             sock.close()
             raise
     reason = getattr(last, "strerror", None) or "no answer"
-    raise Unavailable("host_unreachable", f"{guard.shown(host)}:{port}: {reason}") from last
+    raise Unavailable("host_unreachable", f"{sanitize.shown(host)}:{port}: {reason}") from last

@@ -26,14 +26,14 @@ from hub.app import one_line_of
 from hub.crm import phones
 from hub.crm.addresses import parse_phone
 from hub.errors import ConfigError, HubError, Unavailable
-from hub.guard import shown
 from hub.mail.accounts import doctor as mail_doctor
 from hub.mail.files.scanner import Clamd
+from hub.sanitize import shown
 from hub.settings import Mailbox, Pbx, Settings, load
 from hub.store.bus import RedisBus
+from hub.store.encryption import Vault
 from hub.store.engine import Database, open_database
 from hub.store.migrate import require_head
-from hub.store.vault import Vault
 from hub.telephony.backfill import cdr_check
 from hub.telephony.doctor.diagnosis import judge
 from hub.telephony.doctor.doctor import look

@@ -7,7 +7,7 @@ import asyncio
 import re
 import sys
 
-from hub import guard
+from hub import sanitize
 from hub.commands.streams import chosen_pbx
 from hub.errors import Refused
 from hub.settings import load
@@ -26,7 +26,7 @@ async def snippet(arguments: argparse.Namespace) -> int:
         raise Refused("bad_name", f"pbx.username {pbx.username!r} cannot be the name of a section in manager.conf")
     if not _ENDPOINT.fullmatch(arguments.trunk):
         raise Refused("bad_name", f"--trunk: {arguments.trunk!r} is no endpoint's name")
-    fallback = [guard.extension(word, field="--fallback") for word in arguments.fallback.split(",")]
+    fallback = [sanitize.extension(word, field="--fallback") for word in arguments.fallback.split(",")]
     address = await asyncio.to_thread(our_address, pbx)
     region = pbx.region or settings.hub.default_region
     sys.stdout.write(

@@ -16,7 +16,7 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import guard
+from hub import sanitize
 from hub.crm.access import Actor, require_admin
 from hub.crm.addresses import parse_phone
 from hub.crm.audit import record
@@ -106,7 +106,7 @@ def normal_rule(kind: BlockKind, text: str, region: str, own_numbers: Set[str]) 
         phone = parse_phone(bare, region)
         pattern = phone.value if phone else bare
         if not re.fullmatch(r"\+?[0-9]{1,20}", pattern):
-            raise Refused("bad_phone", f"{guard.shown(text, max_chars=40)!r} is not a phone number", field="pattern")
+            raise Refused("bad_phone", f"{sanitize.shown(text, max_chars=40)!r} is not a phone number", field="pattern")
     else:
         pattern = re.sub(r"\*+", "*", bare)
         if not _PATTERN.fullmatch(pattern) or not re.search(r"[*?]", pattern):
@@ -167,7 +167,7 @@ async def block(
         count = sa.select(sa.func.count()).where(blocked_callers.c.kind == "pattern")
         if (await conn.execute(count)).scalar_one() >= MAX_PATTERNS:
             raise Refused("too_many_patterns", f"at most {MAX_PATTERNS} patterns; write wider ones", field="pattern")
-    values = {"note": guard.shown(note, max_chars=300), "created_by": actor.user_id, "created_at": now}
+    values = {"note": sanitize.shown(note, max_chars=300), "created_by": actor.user_id, "created_at": now}
     fresh = insert(conn, blocked_callers).values(kind=kind, pattern=pattern, **values)
     made = (await conn.execute(fresh.on_conflict_do_nothing().returning(blocked_callers.c.id))).scalar()
     if made is not None:

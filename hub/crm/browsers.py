@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hub import guard
+from hub import sanitize
 
 _BROWSERS = (
     ("YaBrowser", "Yandex Browser"),
@@ -35,4 +35,4 @@ def browser_name(user_agent: str) -> str:
     for sign, name in _BROWSERS:
         if system and (version := re.search(rf"\b{sign}[A-Za-z]*/([0-9]{{1,4}})", user_agent)):
             return f"{name} {version[1]}, {system}"
-    return guard.shown(user_agent, max_chars=60)
+    return sanitize.shown(user_agent, max_chars=60)

@@ -14,13 +14,13 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import guard
+from hub import sanitize
 from hub.crm.access import Actor
 from hub.crm.addresses import AddressKind, parse_domain, parse_email, parse_phone
 from hub.crm.audit import record
 from hub.crm.models import addresses, clients, contacts
 from hub.errors import NotFound, Refused
-from hub.store.changes import tell
+from hub.store.changes import publish
 
 ClientKind = Literal["organisation", "person"]
 
@@ -82,14 +82,14 @@ def fold(name: str) -> str:
 
 async def create(conn: AsyncConnection, actor: Actor | None, *, kind: ClientKind, name: str, now: datetime) -> int:
     """Make a client; return its id. Raises Refused for an empty name."""
-    clean = guard.shown(name, max_chars=300)
+    clean = sanitize.shown(name, max_chars=300)
     if not clean:
         raise Refused("name_missing", "a client needs a name", field="name")
     values = {"kind": kind, "name": clean, "name_folded": fold(clean), "created_at": now}
     client_id: int = (await conn.execute(clients.insert().values(**values).returning(clients.c.id))).scalar_one()
     user_id = actor.user_id if actor else None
     await record(conn, "client.created", at=now, user_id=user_id, object_kind="client", object_id=client_id)
-    await tell(conn, "client", client_id, at=now, client_id=client_id)
+    await publish(conn, "client", client_id, at=now, client_id=client_id)
     return client_id
 
 
@@ -97,14 +97,14 @@ async def add_contact(
     conn: AsyncConnection, actor: Actor | None, client_id: int, *, name: str, position: str = "", now: datetime
 ) -> int:
     """Add a person to a client; return the contact's id. Raises Refused for an empty name."""
-    clean = guard.shown(name, max_chars=300)
+    clean = sanitize.shown(name, max_chars=300)
     if not clean:
         raise Refused("name_missing", "a contact needs a name", field="name")
-    values = {"client_id": client_id, "name": clean, "position": guard.shown(position), "created_at": now}
+    values = {"client_id": client_id, "name": clean, "position": sanitize.shown(position), "created_at": now}
     contact_id: int = (await conn.execute(contacts.insert().values(**values).returning(contacts.c.id))).scalar_one()
     user_id = actor.user_id if actor else None
     await record(conn, "contact.created", at=now, user_id=user_id, object_kind="contact", object_id=contact_id)
-    await tell(conn, "client", client_id, at=now, client_id=client_id)
+    await publish(conn, "client", client_id, at=now, client_id=client_id)
     return contact_id
 
 
@@ -122,7 +122,7 @@ async def add_address(
     """Give a client (or one of its contacts) an address; return its normal form. Raises Refused where it is none."""
     value, extension = _normal(kind, raw, region)
     owner = {"client_id": None, "contact_id": contact_id} if contact_id else {"client_id": client_id}
-    row = {"kind": kind, "value": value, "raw": guard.shown(raw, max_chars=254), "extension": extension}
+    row = {"kind": kind, "value": value, "raw": sanitize.shown(raw, max_chars=254), "extension": extension}
     await conn.execute(addresses.insert().values(**row, **owner, created_at=now))
     user_id = actor.user_id if actor else None
     await record(
@@ -134,7 +134,7 @@ async def add_address(
         object_id=client_id,
         details={"kind": kind, "value": value},
     )
-    await tell(conn, "client", client_id, at=now, client_id=client_id)
+    await publish(conn, "client", client_id, at=now, client_id=client_id)
     return value
 
 
@@ -144,7 +144,7 @@ def _normal(kind: AddressKind, raw: str, region: str) -> tuple[str, str]:
             return phone.value, phone.extension
     elif value := parse_email(raw) if kind == "email" else parse_domain(raw):
         return value, ""
-    raise Refused(f"bad_{kind}", f"{guard.shown(raw)!r} is not a valid {kind}", field=kind)
+    raise Refused(f"bad_{kind}", f"{sanitize.shown(raw)!r} is not a valid {kind}", field=kind)
 
 
 async def find(conn: AsyncConnection, client_id: int) -> Client:

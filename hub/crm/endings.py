@@ -10,7 +10,8 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.store.changes import Change, tell
+from hub.store import changes
+from hub.store.changes import Change
 
 KIND = "sign_in"
 
@@ -26,7 +27,7 @@ async def publish(
     """Tell of ended sessions and tokens; of none, nothing."""
     if session_ids or token_ids:
         data = {"sessions": list(session_ids), "tokens": list(token_ids)}
-        await tell(conn, KIND, user_id, at=now, user_id=user_id, data=data)
+        await changes.publish(conn, KIND, user_id, at=now, user_id=user_id, data=data)
 
 
 def ended_by(change: Change) -> tuple[frozenset[int], frozenset[int]]:

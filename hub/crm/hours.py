@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from hub import guard
+from hub import sanitize
 from hub.errors import Refused
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -112,7 +112,7 @@ def check_hours(hours: Hours) -> dict[str, list[list[str]]]:
     """Return hours as they are stored. Raises Refused that names the day and what is wrong."""
     for day in hours:
         if day not in DAYS:
-            raise Refused("bad_hours", f"hours: there is no weekday {guard.shown(day)!r}", field="hours")
+            raise Refused("bad_hours", f"hours: there is no weekday {sanitize.shown(day)!r}", field="hours")
     return {day: _check_shifts(hours[day], place=day) for day in DAYS if day in hours}
 
 
@@ -125,11 +125,11 @@ def check_holidays(holidays: Sequence[Holiday]) -> list[dict[str, object]]:
         try:
             day = date.fromisoformat(holiday.date).isoformat()
         except ValueError:
-            shown = guard.shown(holiday.date, max_chars=40)
+            shown = sanitize.shown(holiday.date, max_chars=40)
             raise Refused("bad_holidays", f"holidays: {shown!r} is not a date", field="holidays") from None
         if day in by_date:
             raise Refused("bad_holidays", f"holidays: {day} is there twice", field="holidays")
-        name = guard.shown(holiday.name, max_chars=80)
+        name = sanitize.shown(holiday.name, max_chars=80)
         by_date[day] = {"date": day, "name": name, "hours": _check_shifts(holiday.hours, place=day)}
     return [by_date[day] for day in sorted(by_date)]
 
@@ -140,7 +140,7 @@ def _check_shifts(shifts: Sequence[Shift], *, place: str) -> list[list[str]]:
     for shift in shifts:
         for text in shift:
             if not _TIME.fullmatch(text):
-                shown = guard.shown(text, max_chars=20)
+                shown = sanitize.shown(text, max_chars=20)
                 raise Refused("bad_hours", f"{place}: {shown!r} is not a time (HH:MM)", field="hours", place=place)
         if shift[0] == shift[1] or shift[0] == "24:00":
             text = f"{place}: a shift from {shift[0]} until {shift[1]} has no length"
@@ -155,5 +155,5 @@ def read_zone(name: str) -> tzinfo | None:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        shown = guard.shown(name, max_chars=40)
+        shown = sanitize.shown(name, max_chars=40)
         raise Refused("bad_zone", f"time_zone: there is no time zone {shown!r}", field="time_zone") from None

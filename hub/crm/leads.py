@@ -21,7 +21,7 @@ from hub.crm.addresses import AddressKind
 from hub.crm.audit import record
 from hub.crm.models import leads, teams, users
 from hub.errors import Conflict, NotFound
-from hub.store.changes import tell
+from hub.store.changes import publish
 from hub.store.upsert import insert_for
 
 LeadReason = Literal["new", "callback"]
@@ -83,7 +83,7 @@ async def join_or_open(
     }
     counted = {"more": 0 if is_counted else 1}
     lead_id, times = (await conn.execute(_joining(conn.dialect.name), fresh | counted)).one()
-    await tell(conn, "lead", lead_id, at=now, team_id=team_id, data={"times": times})
+    await publish(conn, "lead", lead_id, at=now, team_id=team_id, data={"times": times})
     return int(lead_id)
 
 
@@ -191,7 +191,7 @@ async def _end(
         raise Conflict("lead_not_open", "this lead is no longer open", state=lead.state)
     await queue.settle(conn, "lead", lead.id, now=now)
     await record(conn, f"lead.{state}", at=now, user_id=actor.user_id, object_kind="lead", object_id=lead.id)
-    await tell(conn, "lead", lead.id, at=now, team_id=lead.team_id, data={"state": state})
+    await publish(conn, "lead", lead.id, at=now, team_id=lead.team_id, data={"state": state})
 
 
 async def callback_addresses(conn: AsyncConnection, addresses: Collection[str]) -> set[str]:
@@ -213,7 +213,7 @@ async def close_callback(conn: AsyncConnection, *, address: str, spoken_by: int 
         over = {"state": "closed", "closed_at": now} if lead.client_id is not None else {"reason": "new"}
         await conn.execute(sa.update(leads).where(leads.c.id == lead.id).values(**over))
         await queue.settle(conn, "lead", lead.id, now=now)
-        await tell(conn, "lead", lead.id, at=now, team_id=lead.team_id)
+        await publish(conn, "lead", lead.id, at=now, team_id=lead.team_id)
         owner_id = lead.owner_id or spoken_by
         if lead.client_id is None and owner_id is not None:
             await offer(conn, lead.id, title=lead.name, data={}, now=now)

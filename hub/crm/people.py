@@ -21,7 +21,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import guard
+from hub import sanitize
 from hub.crm import endings
 from hub.crm.access import Actor, load_actor
 from hub.crm.addresses import parse_email
@@ -89,8 +89,8 @@ async def add_user(
     """Make a user; return the id. Raises Refused for bad input, Conflict where the e-mail or extension is taken."""
     normal = parse_email(email)
     if normal is None:
-        raise Refused("bad_email", f"{guard.shown(email)!r} is not an e-mail address", field="email")
-    clean = guard.shown(name)
+        raise Refused("bad_email", f"{sanitize.shown(email)!r} is not an e-mail address", field="email")
+    clean = sanitize.shown(name)
     if not clean:
         raise Refused("name_missing", "a user needs a name", field="name")
     values = {
@@ -98,7 +98,7 @@ async def add_user(
         "name": clean,
         "role": role,
         "password_hash": password_hash,
-        "extension": guard.extension(extension) if extension else None,
+        "extension": sanitize.extension(extension) if extension else None,
         "language": language,
         "created_at": now,
     }
@@ -150,7 +150,7 @@ async def open_session(
         "created_at": now,
         "seen_at": now,
         "expires_at": now + SESSION_LASTS,
-        "user_agent": guard.shown(user_agent, max_chars=300),
+        "user_agent": sanitize.shown(user_agent, max_chars=300),
         "address": address[:45],
     }
     await conn.execute(sessions.insert().values(**values))

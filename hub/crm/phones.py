@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import guard
+from hub import sanitize
 from hub.crm.models import phones, team_members, users
 from hub.errors import Conflict
 
@@ -49,7 +49,7 @@ def extension_on(pbx: str) -> sa.ColumnElement[str | None]:
 
 async def give(conn: AsyncConnection, user_id: int, pbx: str, extension: str) -> None:
     """Make an extension of one PBX this person's. Raises Refused for what is none, Conflict where it is taken."""
-    values = {"pbx": pbx, "extension": guard.extension(extension), "user_id": user_id}
+    values = {"pbx": pbx, "extension": sanitize.extension(extension), "user_id": user_id}
     try:
         async with conn.begin_nested():
             await conn.execute(phones.insert().values(**values))

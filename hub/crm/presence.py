@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.clock import rfc3339, utc_now
 from hub.crm.models import presence, team_members, team_rules
 from hub.errors import Refused
-from hub.store.changes import tell
+from hub.store.changes import publish
 from hub.store.engine import Database
 from hub.store.upsert import insert
 
@@ -177,7 +177,7 @@ async def _tell(conn: AsyncConnection, user_id: int, data: dict[str, Any], *, no
     """Tell the person, and each team they belong to."""
     teams = await conn.execute(sa.select(team_members.c.team_id).where(team_members.c.user_id == user_id))
     for team_id in teams.scalars().all() or [None]:
-        await tell(conn, "presence", user_id, at=now, team_id=team_id, user_id=user_id, data=data)
+        await publish(conn, "presence", user_id, at=now, team_id=team_id, user_id=user_id, data=data)
 
 
 async def sweep(db: Database, *, now: datetime) -> int:

@@ -11,7 +11,7 @@ from typing import get_args
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import guard
+from hub import sanitize
 from hub.crm.access import Privilege
 from hub.crm.audit import record
 from hub.crm.models import user_privileges, users
@@ -27,7 +27,9 @@ def read_privilege(text: str) -> Privilege:
     for privilege in PRIVILEGES:
         if text == privilege:
             return privilege
-    raise Refused("bad_privilege", f"{guard.shown(text)!r} is no privilege: {', '.join(PRIVILEGES)}", field="privilege")
+    raise Refused(
+        "bad_privilege", f"{sanitize.shown(text)!r} is no privilege: {', '.join(PRIVILEGES)}", field="privilege"
+    )
 
 
 async def held_by(conn: AsyncConnection, user_id: int) -> list[Privilege]:
@@ -43,7 +45,7 @@ async def user_id_of(conn: AsyncConnection, email: str) -> int:
     """Return whose e-mail address this is. Raises NotFound."""
     user_id = (await conn.execute(sa.select(users.c.id).where(users.c.email == account_key(email)))).scalar()
     if user_id is None:
-        raise NotFound("user_missing", f"no user {guard.shown(email)}")
+        raise NotFound("user_missing", f"no user {sanitize.shown(email)}")
     return int(user_id)
 
 

@@ -23,7 +23,7 @@ from hub.crm.access import Actor
 from hub.crm.audit import record
 from hub.crm.models import clients, leads, queue_items, users
 from hub.errors import Conflict, Forbidden, NotFound
-from hub.store.changes import tell
+from hub.store.changes import publish
 from hub.store.upsert import insert_for
 
 ItemId = NewType("ItemId", int)
@@ -472,7 +472,7 @@ async def move(conn: AsyncConnection, item_id: int, team_id: int, *, now: dateti
     )
     if (row := (await conn.execute(update)).mappings().first()) and old_team_id != team_id:
         gone = {"state": "moved", "item_kind": row["kind"], "version": row["version"]}
-        await tell(conn, "queue_item", item_id, at=now, team_id=old_team_id, data=gone)
+        await publish(conn, "queue_item", item_id, at=now, team_id=old_team_id, data=gone)
         await _tell(conn, row, now=now)
 
 
@@ -487,7 +487,7 @@ async def _tell(
     conn: AsyncConnection, row: sa.RowMapping, *, now: datetime, extra: dict[str, Any] | None = None
 ) -> None:
     data = {"state": row["state"], "item_kind": row["kind"], "version": row["version"], **(extra or {})}
-    await tell(
+    await publish(
         conn,
         "queue_item",
         row["id"],

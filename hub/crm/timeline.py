@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.models import timeline_entries
-from hub.store.changes import tell
+from hub.store.changes import publish
 from hub.store.upsert import insert_for
 
 EntryKind = Literal["call", "message"]
@@ -69,7 +69,7 @@ async def put_all(conn: AsyncConnection, kind: EntryKind, told: Sequence[Told], 
     rows = [{"kind": kind} | {name: getattr(one, name) for name in Told.__slots__} for one in told]
     for entry in await conn.execute(_putting(conn.dialect.name), rows):
         about = {"entry_kind": kind, "ref_id": entry.ref_id}
-        await tell(conn, "timeline", entry.id, at=now, client_id=entry.client_id, data=about)
+        await publish(conn, "timeline", entry.id, at=now, client_id=entry.client_id, data=about)
 
 
 @functools.cache
@@ -85,7 +85,7 @@ async def remove(conn: AsyncConnection, kind: EntryKind, ref_id: int, *, now: da
     gone = timeline_entries.delete().where(timeline_entries.c.kind == kind, timeline_entries.c.ref_id == ref_id)
     returned = (await conn.execute(gone.returning(timeline_entries.c.id, timeline_entries.c.client_id))).first()
     if returned:
-        await tell(conn, "timeline", returned.id, at=now, client_id=returned.client_id, data={"removed": True})
+        await publish(conn, "timeline", returned.id, at=now, client_id=returned.client_id, data={"removed": True})
 
 
 async def page(

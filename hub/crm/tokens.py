@@ -15,7 +15,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import guard
+from hub import sanitize
 from hub.crm import endings
 from hub.crm.access import Actor, load_actor
 from hub.crm.audit import record
@@ -71,11 +71,11 @@ async def make(
     query = sa.select(users.c.id).where(users.c.email == account_key(email), users.c.disabled_at.is_(None))
     user_id = (await conn.execute(query.with_for_update(read=True))).scalar()
     if user_id is None:
-        raise NotFound("user_missing", f"no user {guard.shown(email)}")
+        raise NotFound("user_missing", f"no user {sanitize.shown(email)}")
     if expires_at is not None and expires_at <= now:
         raise Refused("bad_time", "a token must expire later than now", field="expires_at")
     token = f"hub_{secrets.token_urlsafe(32)}"
-    shown = guard.shown(name, max_chars=MAX_NAME_CHARS)
+    shown = sanitize.shown(name, max_chars=MAX_NAME_CHARS)
     row = {"token_hash": _digest(token), "user_id": user_id, "name": shown, "created_at": now, "expires_at": expires_at}
     token_id = (await conn.execute(tokens.insert().values(**row).returning(tokens.c.id))).scalar_one()
     details = {"for": user_id, "name": shown}

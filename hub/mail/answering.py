@@ -19,7 +19,7 @@ from hub.crm import queue
 from hub.crm.access import Actor
 from hub.crm.models import users
 from hub.mail.models import answering, mailboxes, threads
-from hub.store.changes import tell
+from hub.store.changes import publish
 from hub.store.engine import Database
 from hub.store.upsert import insert
 
@@ -114,4 +114,4 @@ async def _told(conn: AsyncConnection, thread_id: int, *, now: datetime) -> None
     )
     row = (await conn.execute(query)).one()
     whose = {"team_id": None if row.owner_id else row.team_id, "user_id": row.owner_id}
-    await tell(conn, "thread", thread_id, at=now, client_id=row.client_id, data={"answering": names}, **whose)
+    await publish(conn, "thread", thread_id, at=now, client_id=row.client_id, data={"answering": names}, **whose)

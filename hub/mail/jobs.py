@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import faults
+from hub import crash_points
 from hub.clock import utc_now
 from hub.crm.linking import Linker
 from hub.mail import relink, reread, search
@@ -126,4 +126,4 @@ class MailJobs:
         else:
             await conn.execute(mail_jobs.delete().where(mine))
             log.info("the job %s %s is done", job.kind, job.address)
-        faults.point("mail.jobs.batch")
+        crash_points.point("mail.jobs.batch")

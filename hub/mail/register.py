@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import guard
+from hub import sanitize
 from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.models import clients, contacts, teams, users
@@ -231,7 +231,7 @@ async def refuse_infected(conn: AsyncConnection, hashes: Collection[str], *, fie
     found = sa.select(attachments.c.name, attachments.c.scan_note)
     found = found.where(attachments.c.sha256.in_(sorted(hashes)), attachments.c.scan == "infected").limit(1)
     if (row := (await conn.execute(found)).first()) is not None:
-        text = f"the virus scanner found {row.scan_note!r} in the file {guard.shown(row.name)!r}"
+        text = f"the virus scanner found {row.scan_note!r} in the file {sanitize.shown(row.name)!r}"
         raise Refused("infected", text, field=field)
 
 

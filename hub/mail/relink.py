@@ -22,7 +22,7 @@ from hub.mail.audience import audience
 from hub.mail.intake.authors import is_only_named
 from hub.mail.models import mail_jobs, messages, threads
 from hub.mail.register import timeline_data
-from hub.store.changes import tell
+from hub.store.changes import publish
 from hub.store.engine import hint_after_commit
 from hub.store.upsert import insert
 
@@ -218,5 +218,5 @@ async def put(
         await timeline.put(conn, "message", row["id"], **about, now=now)
     to = await audience(conn, row["mailbox_id"], author_id=row["author_id"])
     data = {"direction": message["direction"], "state": message["state"]}
-    await tell(conn, "message", row["id"], at=now, **to, client_id=link.client_id, data=data)
+    await publish(conn, "message", row["id"], at=now, **to, client_id=link.client_id, data=data)
     return True

@@ -27,7 +27,7 @@ from hub.mail.intake.preparing import Prepared
 from hub.mail.models import attachments, mail_jobs, messages, thread_ids
 from hub.mail.register import timeline_data
 from hub.store.blobs import BlobStore
-from hub.store.changes import tell
+from hub.store.changes import publish
 from hub.store.engine import hint_after_commit
 from hub.store.upsert import insert
 
@@ -95,4 +95,4 @@ async def write(conn: AsyncConnection, linker: Linker, row: Any, prepared: Prepa
         await timeline.put(conn, "message", row["id"], **about, at=fresh["received_at"], data=data, now=now)
     to = await audience(conn, fresh["mailbox_id"], author_id=fresh["author_id"])
     data = {"direction": fresh["direction"], "state": fresh["state"]}
-    await tell(conn, "message", row["id"], at=now, **to, client_id=fresh["client_id"], data=data)
+    await publish(conn, "message", row["id"], at=now, **to, client_id=fresh["client_id"], data=data)

@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from hub import faults
+from hub import crash_points
 from hub.errors import NotFound, Unavailable
 from hub.process import make_private_folder
 
@@ -100,10 +100,10 @@ class BlobStore:
             flush = _flush_each if len(wanted) < MANY or _syncfs is None else _flush_file_system
             if new:
                 flush((handle for _, _, handle in new), root)
-            faults.point("store.blobs.flushed")
+            crash_points.point("store.blobs.flushed")
             for aside, place, _ in new:
                 os.replace(aside, place)
-            faults.point("store.blobs.named")
+            crash_points.point("store.blobs.named")
             if flush is _flush_file_system:
                 flush((), root)
             else:

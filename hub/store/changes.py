@@ -74,7 +74,7 @@ class Change:
     data: dict[str, Any]
 
 
-async def tell(
+async def publish(
     conn: AsyncConnection,
     kind: str,
     object_id: int,

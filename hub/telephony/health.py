@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import utc_now
-from hub.store.changes import tell
+from hub.store.changes import publish
 from hub.store.engine import Database
 from hub.store.upsert import insert
 from hub.telephony.models import pbx_states
@@ -55,7 +55,7 @@ async def write(
         await conn.execute(fresh.on_conflict_do_update(index_elements=["pbx"], set_=values))
     else:
         await conn.execute(sa.update(pbx_states).where(pbx_states.c.pbx == pbx).values(**values))
-    await tell(conn, "pbx", 0, at=now, data={"pbx": pbx, "state": state})
+    await publish(conn, "pbx", 0, at=now, data={"pbx": pbx, "state": state})
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ async def expire(db: Database, *, now: datetime) -> None:
     async with db.begin() as conn:
         gone = sa.update(pbx_states).where(silent).values(state="down", since=now, error="no process of Hub holds it")
         for row in await conn.execute(gone.returning(pbx_states.c.pbx)):
-            await tell(conn, "pbx", 0, at=now, data={"pbx": row.pbx, "state": "down"})
+            await publish(conn, "pbx", 0, at=now, data={"pbx": row.pbx, "state": "down"})
 
 
 async def states(conn: AsyncConnection, names: tuple[str, ...]) -> list[PbxState]:

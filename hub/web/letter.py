@@ -14,7 +14,7 @@ from typing import Any
 from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import guard
+from hub import sanitize
 from hub.crm.access import Actor
 from hub.crm.audit import record
 from hub.crm.linking import Linker
@@ -217,7 +217,7 @@ def event_of(about: Mapping[str, Any] | None) -> Event | None:
 
 
 def _words(value: object) -> str:
-    return guard.shown(value, max_chars=300) if isinstance(value, str) else ""
+    return sanitize.shown(value, max_chars=300) if isinstance(value, str) else ""
 
 
 def _person(value: object) -> str:
@@ -316,4 +316,4 @@ def scan_said(row: AttachmentRow, *, settings: HubSection) -> str:
 
 def subject_of(message: MessageRow) -> str:
     """A subject fit for a title: one line, bounded."""
-    return guard.shown(message.subject, max_chars=300)
+    return sanitize.shown(message.subject, max_chars=300)

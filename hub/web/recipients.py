@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from hub import guard
+from hub import sanitize
 from hub.errors import Refused
 from hub.mail.reading.headers import Address
 
@@ -26,14 +26,14 @@ _ONE = re.compile(
 
 def read_addresses(text: str, *, field: str) -> tuple[Address, ...]:
     """Read a typed list; whether each is an address that mail can go to is `compose`'s to decide. Raises Refused."""
-    line = guard.one_line(text.strip(), field=field, max_bytes=MAX_BYTES)
+    line = sanitize.one_line(text.strip(), field=field, max_bytes=MAX_BYTES)
     found = []
     at = _end_of(_BETWEEN, line, 0)
     while at < len(line):
         one = _ONE.match(line, at)
         if one is None:
             piece = re.split(r"[,;]", line[at:], maxsplit=1)[0]
-            raise Refused("bad_address", f"{guard.shown(piece)!r} is not an e-mail address", field=field)
+            raise Refused("bad_address", f"{sanitize.shown(piece)!r} is not an e-mail address", field=field)
         quoted = re.sub(r"\\(.)", r"\1", one["quoted"] or "")
         found.append(Address((quoted or one["name"] or "").strip(), one["bare"] or one["named"]))
         at = _end_of(_BETWEEN, line, one.end())

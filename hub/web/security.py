@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from hub import guard
+from hub import sanitize
 from hub.errors import Forbidden
 
 log = logging.getLogger(__name__)
@@ -86,21 +86,21 @@ def refuse_foreign(request: web.Request, *, public_url: str) -> None:
     if not said:
         return
     if len(said) > 1 or not _is_own(said[0], request.host, public_url):
-        own = f"web.public_url {public_url}" if public_url else f"Host {guard.shown(request.host)!r}"
+        own = f"web.public_url {public_url}" if public_url else f"Host {sanitize.shown(request.host)!r}"
         # Of a Referer only the origin: its path may hold the secret of a link.
-        theirs = guard.shown(guard.web_origin(said[0]) or "no origin")
+        theirs = sanitize.shown(sanitize.web_origin(said[0]) or "no origin")
         log.warning("a form sent from %r was refused: it is not %s", theirs, own)
         raise Forbidden("foreign_origin", "this request comes from another site")
 
 
 def _is_own(said: str, host: str, public_url: str) -> bool:
     """Compare scheme, host and port; without `public_url` Hub does not know by which scheme people come."""
-    origin = guard.web_origin(said)
+    origin = sanitize.web_origin(said)
     if origin is None:
         return False
     if public_url:
-        return origin == guard.web_origin(public_url)
-    return origin in (guard.web_origin(f"http://{host}"), guard.web_origin(f"https://{host}"))
+        return origin == sanitize.web_origin(public_url)
+    return origin in (sanitize.web_origin(f"http://{host}"), sanitize.web_origin(f"https://{host}"))
 
 
 def refuse_wrong_token(given: str, expected: str) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from hub import guard
+from hub import sanitize
 from hub.errors import HubError, NotSignedIn, Refused
 from hub.logs import new_trace, tracing, where_of
 from hub.store.attempts import open_attempts
@@ -141,7 +141,7 @@ def _refuse_unreadable(request: web.Request) -> None:
     """Raise Refused for bytes in the path or a header that are no text: no database or log takes them."""
     for name, value in (("the path", request.path), *request.headers.items()):
         if not value.isascii() and any("\ud800" <= one <= "\udfff" for one in value):
-            raise Refused("bad_header", f"{guard.shown(name)} is not UTF-8")
+            raise Refused("bad_header", f"{sanitize.shown(name)} is not UTF-8")
     if "\x00" in request.path:
         raise Refused("control_character", "the path must not contain U+0000")
 

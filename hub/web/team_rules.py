@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import guard
+from hub import sanitize
 from hub.crm import rules
 from hub.crm.access import Actor
 from hub.crm.hours import DAYS, Holiday, Shift
@@ -64,7 +64,7 @@ def _number(form: Form, name: str, empty: int) -> int:
     if not text:
         return empty
     if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise Refused("out_of_range", f"{name}: {guard.shown(text)!r} is not a whole number", field=name)
+        raise Refused("out_of_range", f"{name}: {sanitize.shown(text)!r} is not a whole number", field=name)
     return int(text)
 
 
@@ -74,7 +74,7 @@ def read_shifts(text: str, *, place: str) -> tuple[Shift, ...]:
     found = []
     for piece in pieces:
         if not (span := _SPAN.fullmatch(piece)):
-            shown = guard.shown(piece, max_chars=40)
+            shown = sanitize.shown(piece, max_chars=40)
             raise Refused("bad_hours", f"{place}: {shown!r} is not from–until", field="hours", place=place)
         start, end = f"{int(span[1]):02}:{span[2] or '00'}", f"{int(span[3]):02}:{span[4] or '00'}"
         found.append((start, "24:00" if end == "00:00" else end))
@@ -92,7 +92,7 @@ def read_holidays(text: str) -> list[Holiday]:
     for line in filter(None, (line.strip() for line in text.splitlines())):
         parts = _HOLIDAY.fullmatch(line)
         if not parts:
-            shown = guard.shown(line, max_chars=60)
+            shown = sanitize.shown(line, max_chars=60)
             raise Refused("bad_holidays", f"holidays: {shown!r} does not begin with a date", field="holidays")
         day, rest = parts[1], parts[2].strip()
         if "." in day:

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from hub.mail.accounts import secrets
+from hub.store.encryption import Vault
 from hub.store.engine import open_database
-from hub.store.vault import Vault
 
 
 async def main(url: str, keys: str) -> None:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from hub.clock import utc_now
 from hub.crm.models import users
-from hub.store.changes import tell
+from hub.store.changes import publish
 from hub.web import live, sse
 from hub.web.door import LIVE
 from tests.testbed import talk
@@ -22,7 +22,7 @@ from tests.testbed.waiting import wait_for
 async def told(site: Site, *object_ids: int, team_id: int | None = None) -> None:
     for object_id in object_ids:
         async with site.db.begin() as conn:
-            await tell(conn, "lead", object_id, at=utc_now(), team_id=team_id)
+            await publish(conn, "lead", object_id, at=utc_now(), team_id=team_id)
 
 
 async def test_a_call_that_comes_in_is_told_as_it_comes(site: Site) -> None:
@@ -93,7 +93,7 @@ async def test_more_than_the_backlog_missed_is_a_reset_not_a_flood(site: Site) -
         start = events.last_id
     async with site.db.begin() as conn:
         for n in range(live.BACKLOG + 1):
-            await tell(conn, "lead", n, at=utc_now(), team_id=team_id)
+            await publish(conn, "lead", n, at=utc_now(), team_id=team_id)
     async with listening(api, "events", last_id=start) as again:
         assert (await again.next()).name == "reset"
 
@@ -131,7 +131,7 @@ async def test_a_slow_reader_is_reset_and_nobody_else_notices(site: Site) -> Non
     for _ in range(4):
         async with site.db.begin() as conn:
             for n in range(total // 4):
-                await tell(conn, "lead", n, at=utc_now(), team_id=min(actor.team_ids))
+                await publish(conn, "lead", n, at=utc_now(), team_id=min(actor.team_ids))
         until = seen + total // 4
         while seen < until:
             assert await quick.wait(at_most_s=5)

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from hub.clock import utc_now
-from hub.crm import clients, leads, leases, people, queue, timeline
+from hub.crm import claim_expiry, clients, leads, people, queue, timeline
 from hub.crm.access import Actor, load_actor
 from hub.crm.linking import Linker
 from hub.errors import Conflict, Refused
@@ -320,9 +320,9 @@ async def test_what_is_no_ordinary_number_is_never_dialled(room: Room, to: str) 
 async def test_a_call_nobody_took_in_time_is_given_back_when_its_lease_runs_out(room: Room) -> None:
     await room.see(CallOffered(WAITING, again=False))
     taken = await room.take()
-    await leases.expire(room.db, now=utc_now())
+    await claim_expiry.expire(room.db, now=utc_now())
     assert [i.id for i in await room.held()] == [taken.id]
-    await leases.expire(room.db, now=utc_now() + queue.CALL_LEASE + timedelta(seconds=1))
+    await claim_expiry.expire(room.db, now=utc_now() + queue.CALL_LEASE + timedelta(seconds=1))
     assert [i.id for i in await room.waiting()] == [taken.id]
 
 
@@ -342,9 +342,9 @@ async def test_a_claim_lasts_as_long_as_the_dialplan_says_that_the_phone_rings(
     taken = await room.take()
     assert taken.claim_id
     await room.intake.store([started(taken.claim_id, Ring=ring)], now=taken.claimed_at)
-    await leases.expire(room.db, now=taken.claimed_at + timedelta(seconds=lasts_s - 1))
+    await claim_expiry.expire(room.db, now=taken.claimed_at + timedelta(seconds=lasts_s - 1))
     assert [i.id for i in await room.held()] == [taken.id]
-    await leases.expire(room.db, now=taken.claimed_at + timedelta(seconds=lasts_s + 1))
+    await claim_expiry.expire(room.db, now=taken.claimed_at + timedelta(seconds=lasts_s + 1))
     assert [i.id for i in await room.waiting()] == [taken.id]
 
 
@@ -352,7 +352,7 @@ async def test_a_claim_that_ran_out_while_the_phone_rang_is_made_good_when_they_
     await room.see(CallOffered(WAITING, again=False))
     first = await room.take()
     assert first.claim_id
-    await leases.expire(room.db, now=utc_now() + queue.CALL_LEASE + timedelta(seconds=1))
+    await claim_expiry.expire(room.db, now=utc_now() + queue.CALL_LEASE + timedelta(seconds=1))
     boris = await room.colleague("Борис", "102")
     (item,) = await room.waiting()
     async with room.db.begin() as conn:
@@ -366,7 +366,7 @@ async def test_a_claim_that_ran_out_while_the_phone_rang_is_made_good_when_they_
         None,
         room.actor.user_id,
     )
-    await leases.expire(room.db, now=utc_now() + timedelta(hours=1))
+    await claim_expiry.expire(room.db, now=utc_now() + timedelta(hours=1))
     assert [i.id for i in await room.held()] == [first.id]
 
 

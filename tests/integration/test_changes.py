@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from hub.clock import utc_now
-from hub.store.changes import Position, can_resume, changes, head, newest_of, read_after, tell, trim
+from hub.store.changes import Position, can_resume, changes, head, newest_of, publish, read_after, trim
 from hub.store.engine import Database, write_gathered
 
 START = Position(0, 0)
@@ -18,12 +18,12 @@ START = Position(0, 0)
 
 async def _tell(db: Database, object_id: int) -> None:
     async with db.begin() as conn:
-        await tell(conn, "call", object_id, at=utc_now())
+        await publish(conn, "call", object_id, at=utc_now())
 
 
 async def _tell_and_fail(db: Database) -> None:
     async with db.begin() as conn:
-        await tell(conn, "call", 1, at=utc_now())
+        await publish(conn, "call", 1, at=utc_now())
         await conn.execute(changes.insert().values(tx=0, kind=None))
 
 
@@ -51,7 +51,7 @@ async def test_a_rolled_back_change_is_never_seen_and_gives_no_hint(db: Database
 @pytest.mark.parametrize("db_url", ["postgresql"], indirect=True)
 async def test_a_plain_id_cursor_misses_what_commits_late_and_the_feed_does_not(db: Database) -> None:
     async with db.begin() as slow:
-        await tell(slow, "call", 1, at=utc_now())
+        await publish(slow, "call", 1, at=utc_now())
         await write_gathered(slow)
         await _tell(db, 2)
         async with db.read() as conn:
@@ -73,7 +73,7 @@ async def test_many_writers_at_once_lose_nothing_to_a_greedy_reader(db: Database
 
     async def write(n: int) -> None:
         async with db.begin() as conn:
-            await tell(conn, "call", n, at=utc_now())
+            await publish(conn, "call", n, at=utc_now())
             await write_gathered(conn)
             await asyncio.sleep(delays[n])
 

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from hub.clock import utc_now
-from hub.crm import leases, people, queue
+from hub.crm import claim_expiry, people, queue
 from hub.crm.access import Actor, load_actor
 from hub.crm.models import queue_items
 from hub.errors import Conflict
@@ -81,7 +81,7 @@ async def test_a_call_whose_phone_rings_longer_than_the_lease_stays_with_who_too
                 states: list[tuple[str, int | None]] = []
 
                 async def talked() -> bool:
-                    await leases.expire(db, now=utc_now())
+                    await claim_expiry.expire(db, now=utc_now())
                     async with db.read() as conn:
                         row = (await conn.execute(sa.select(queue_items))).one()
                     states.append((row.state, row.owner_id))

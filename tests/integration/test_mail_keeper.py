@@ -27,10 +27,10 @@ from hub.mail.accounts.accounts import AccountSettings, Side, Written
 from hub.mail.accounts.keeper import MailKeeper
 from hub.mail.models import mailboxes
 from hub.settings import HubSection, Secret, Settings
-from hub.store import holders
+from hub.store import leases
 from hub.store.blobs import BlobStore
+from hub.store.encryption import Vault
 from hub.store.engine import Database
-from hub.store.vault import Vault
 from tests.fakes.imap_server import FakeImapServer, fake_imap
 from tests.testbed.waiting import wait_for
 
@@ -224,16 +224,16 @@ async def test_a_keeper_whose_mailbox_was_taken_over_stops_working_on_it(office:
         mailbox_id = await office.add(imap)
         await office.until(mailbox_id, "up")
         async with office.db.begin() as conn:
-            stolen = {"holder": "another host", "fence": holders.holders.c.fence + 1}
-            until = holders.database_time(conn, timedelta(minutes=5))
-            await conn.execute(sa.update(holders.holders).values(**stolen, until=until))
+            stolen = {"holder": "another host", "fence": leases.leases.c.fence + 1}
+            until = leases.database_time(conn, timedelta(minutes=5))
+            await conn.execute(sa.update(leases.leases).values(**stolen, until=until))
 
         async def let_go() -> bool:
             return not keeper.holding and not imap._idlers
 
         await wait_for(let_go, what="the stale holder stops")
         async with office.db.read() as conn:
-            assert (await conn.execute(sa.select(holders.holders.c.holder))).scalar_one() == "another host"
+            assert (await conn.execute(sa.select(leases.leases.c.holder))).scalar_one() == "another host"
 
 
 async def test_a_mailbox_whose_secret_no_key_opens_is_named_and_stops_no_other(office: Office) -> None:

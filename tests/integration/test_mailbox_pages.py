@@ -17,8 +17,8 @@ from hub.mail.accounts import secrets
 from hub.mail.models import mailboxes
 from hub.settings import HubSection, Settings
 from hub.store.blobs import BlobStore
+from hub.store.encryption import Vault
 from hub.store.engine import Database
-from hub.store.vault import Vault
 from hub.web.door import SERVICES
 from tests.fakes.imap_server import FakeImapServer, fake_imap
 from tests.fakes.oauth_server import FakeProvider, fake_provider

@@ -12,7 +12,7 @@ from hub.mail.reading.mime import parse
 from hub.mail.sending import submit
 from hub.mail.sending.submit import NewMessage
 from hub.settings import HubSection, Settings
-from hub.store.vault import reply_key
+from hub.store.encryption import reply_key
 from tests.testbed import talk
 from tests.testbed.site import Site
 

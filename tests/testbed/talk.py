@@ -18,7 +18,7 @@ from hub.mail.audience import audience_of
 from hub.mail.models import attachments, mailboxes, messages, threads
 from hub.mail.register import timeline_data
 from hub.store.blobs import BlobStore
-from hub.store.changes import tell
+from hub.store.changes import publish
 from hub.store.engine import Database
 from hub.telephony.intake.intake import CallIntake
 from hub.telephony.models import calls
@@ -186,5 +186,5 @@ async def message(
                 now=now,
             )
         to = audience_of(team_id=team_id, owner_id=owner_id)
-        await tell(conn, "message", made_id, at=now, **to, client_id=client_id)
+        await publish(conn, "message", made_id, at=now, **to, client_id=client_id)
     return made_id

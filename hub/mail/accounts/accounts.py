@@ -16,7 +16,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import guard
+from hub import sanitize
 from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.addresses import parse_email
@@ -29,9 +29,9 @@ from hub.mail.imap.refusals import Advice, advice
 from hub.mail.models import folders as folder_rows
 from hub.mail.models import mailboxes
 from hub.settings import Secret
-from hub.store.changes import tell
+from hub.store.changes import publish
+from hub.store.encryption import Vault
 from hub.store.engine import hint_after_commit
-from hub.store.vault import Vault
 
 TOPIC = "mailboxes"
 """Hinted when a mailbox was added, changed, paused or is to be tried again."""
@@ -264,12 +264,12 @@ def checked(actor: Actor, written: Written) -> Written:
     """Return what was written as it may be stored and tried. Raises Refused that names the field."""
     address = parse_email(written.address)
     if address is None:
-        raise Refused("bad_address", f"{guard.shown(written.address)!r} is no mail address", field="address")
+        raise Refused("bad_address", f"{sanitize.shown(written.address)!r} is no mail address", field="address")
     settings = written.settings
     sides = {}
     for which in ("imap", "smtp"):
         side: Side = getattr(settings, which)
-        guard.one_line(side.username, field=f"{which}.username", max_bytes=300)
+        sanitize.one_line(side.username, field=f"{which}.username", max_bytes=300)
         if side.auth == "oauth" and not settings.oauth:
             raise Refused("bad_auth", "say whose tokens open the mailbox: google or microsoft", field=f"{which}.auth")
         if settings.oauth:
@@ -281,9 +281,9 @@ def checked(actor: Actor, written: Written) -> Written:
         raise Refused("too_many", f"at most {MOST_FOLDERS} folders", field="folders")
     for secret in (written.imap_password, written.smtp_password):
         if secret is not None:
-            guard.one_line(secret.reveal(), field="password")
+            sanitize.one_line(secret.reveal(), field="password")
     settings = msgspec.structs.replace(settings, **sides, may_private=actor.is_admin)
-    name = guard.one_line(written.name.strip(), field="name", max_bytes=200)
+    name = sanitize.one_line(written.name.strip(), field="name", max_bytes=200)
     return Written(address, name, written.team_id, settings, written.imap_password, written.smtp_password)
 
 
@@ -348,5 +348,5 @@ async def _changed(
 ) -> None:
     who = {"at": now, "user_id": actor.user_id, "object_kind": "mailbox", "object_id": mailbox_id}
     await record(conn, action, **who, details=details)  # type: ignore[arg-type]
-    await tell(conn, "mailbox", mailbox_id, at=now, data={})
+    await publish(conn, "mailbox", mailbox_id, at=now, data={})
     hint_after_commit(conn, TOPIC)

@@ -26,8 +26,8 @@ from hub.mail.accounts.oauth import Client, TokenSource
 from hub.mail.accounts.wire import LiveServer
 from hub.mail.models import mail_secrets, mailboxes
 from hub.settings import Mailbox, MailServer, Secret, Settings
+from hub.store.encryption import Vault
 from hub.store.engine import Database
-from hub.store.vault import Vault
 
 _WITHOUT_KEYS = chance.token_bytes(32)
 

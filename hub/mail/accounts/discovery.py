@@ -20,7 +20,7 @@ import dns.exception
 import dns.resolver
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from hub import guard
+from hub import sanitize
 from hub.errors import HubError, Refused
 from hub.hosts import Reach, addresses_of, open_socket, read_host
 from hub.mail.accounts.autoconfig import MAX_BYTES, BadAutoconfig, FoundServer, read_autoconfig
@@ -204,7 +204,7 @@ def _checked(imap: FoundServer, smtp: FoundServer, source: Source) -> Found | No
     try:
         for server in (imap, smtp):
             read_host(server.host)
-            guard.one_line(server.username, field="username", max_bytes=300)
+            sanitize.one_line(server.username, field="username", max_bytes=300)
     except Refused:
         return None
     return Found(imap, smtp, source)

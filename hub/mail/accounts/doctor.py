@@ -16,7 +16,7 @@ import dns.asyncresolver
 import dns.exception
 import dns.resolver
 
-from hub import guard
+from hub import sanitize
 from hub.clock import utc_now
 from hub.errors import HubError, Refused
 from hub.mail.accounts import secrets
@@ -27,8 +27,8 @@ from hub.mail.imap.refusals import Advice, advice
 from hub.mail.sending import smtp
 from hub.mail.sync.sent_folder import sent_folder_of
 from hub.settings import Mailbox, MailServer, Settings
+from hub.store.encryption import Vault
 from hub.store.engine import Database
-from hub.store.vault import Vault
 
 Level = Literal["ok", "warn", "bad"]
 Told = tuple[Level, str, str]
@@ -75,7 +75,7 @@ async def _imap(server: MailServer) -> list[Told]:
             mend += f"; {more}"
         # Most of what a line says of itself begins with where it leads.
         text = f"imap {error.message}" if error.message.startswith(server.host) else f"{key}: {error.message}"
-        return [("bad", guard.shown(text, max_chars=400), f"mailbox.{mend}")]
+        return [("bad", sanitize.shown(text, max_chars=400), f"mailbox.{mend}")]
     except TimeoutError:
         return [("bad", f"{key}: does not answer in time", "mailbox.imap.host, imap.port, imap.tls")]
     sent = sent_folder_of(folders)
@@ -83,7 +83,7 @@ async def _imap(server: MailServer) -> list[Told]:
         mend = "make a folder named Sent, or have the server mark one (RFC 6154)"
         told.append(("warn", f"{key}: there is no folder for sent mail", mend))
     else:
-        told.append(("ok", f"{key}: sent mail goes to {guard.shown(sent)}", ""))
+        told.append(("ok", f"{key}: sent mail goes to {sanitize.shown(sent)}", ""))
     return [*told, *await _wire(key, server, "imap")]
 
 

@@ -31,11 +31,11 @@ from hub.mail.sync.reader import MailboxReader
 from hub.mail.sync.sent_folder import ImapSentFolder
 from hub.periodic import Backoff
 from hub.settings import Settings
-from hub.store import holders
+from hub.store import leases
 from hub.store.blobs import BlobStore
-from hub.store.changes import tell
+from hub.store.changes import publish
+from hub.store.encryption import Vault, reply_key
 from hub.store.engine import Database
-from hub.store.vault import Vault, reply_key
 
 log = logging.getLogger(__name__)
 
@@ -76,11 +76,11 @@ class MailKeeper:
         parsers: Executor,
         *,
         holder: str | None = None,
-        lease: timedelta = holders.LEASE,
+        lease: timedelta = leases.LEASE,
     ) -> None:
         self._db, self._blobs, self._linker, self._settings, self._parsers = db, blobs, linker, settings, parsers
         self._vault = Vault.of(settings)
-        self._holder = holder or holders.holder_name()
+        self._holder = holder or leases.holder_name()
         self._lease = lease
         self._reply_key = b""
         self._held: dict[int, _Held] = {}
@@ -125,7 +125,7 @@ class MailKeeper:
             try:
                 async with asyncio.timeout(self._lease.total_seconds() / 4), self._db.begin() as conn:
                     name = str(mailbox_id)
-                    is_mine = await holders.renew(conn, KIND, name, self._holder, held.fence, lease=self._lease)
+                    is_mine = await leases.renew(conn, KIND, name, self._holder, held.fence, lease=self._lease)
             except (Unavailable, TimeoutError):
                 if monotonic_s() - held.renewed_at > self._lease.total_seconds() * 0.7:
                     log.warning("mailbox %s: its hold could not be renewed, so it is let go", held.box.address)
@@ -159,7 +159,7 @@ class MailKeeper:
     async def _take(self, box: Box) -> None:
         asked_at = monotonic_s()
         async with self._db.begin() as conn:
-            fence = await holders.take(conn, KIND, str(box.id), self._holder, lease=self._lease)
+            fence = await leases.take(conn, KIND, str(box.id), self._holder, lease=self._lease)
         if fence is not None:
             self._held[box.id] = _Held(box, fence, asked_at)
 
@@ -172,7 +172,7 @@ class MailKeeper:
     async def _left(self, mailbox_id: int, held: _Held) -> None:
         del self._held[mailbox_id]
         async with self._db.begin() as conn:
-            await holders.release(conn, KIND, str(mailbox_id), self._holder, held.fence)
+            await leases.release(conn, KIND, str(mailbox_id), self._holder, held.fence)
 
     async def _leave_all(self) -> None:
         for held in self._held.values():
@@ -248,7 +248,7 @@ class MailKeeper:
             async with self._db.begin() as conn:
                 values = {"state": state, "error": error[:300], "error_at": now}
                 if (await conn.execute(sa.update(mailboxes).where(mine, other).values(**values))).rowcount:
-                    await tell(conn, "mailbox", box.id, at=now, data={"state": state})
+                    await publish(conn, "mailbox", box.id, at=now, data={"state": state})
 
 
 @dataclass(slots=True)

@@ -21,14 +21,14 @@ from urllib.parse import urlencode
 import aiohttp
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import faults, guard
+from hub import crash_points, sanitize
 from hub.clock import monotonic_s, utc_now
 from hub.errors import Refused, Unavailable
 from hub.mail.accounts import secrets
 from hub.settings import OauthClient, OauthSection, Secret
-from hub.store import holders
+from hub.store import leases
+from hub.store.encryption import Vault
 from hub.store.engine import Database
-from hub.store.vault import Vault
 
 log = logging.getLogger(__name__)
 
@@ -211,14 +211,14 @@ async def _ask(client: Client, fields: dict[str, str], now: datetime) -> Tokens:
     if status == 200 and isinstance(told.get("access_token"), str):
         try:
             lasts = timedelta(seconds=min(max(float(told.get("expires_in", 3600)), 0), 7 * 86400))
-            access = Secret(guard.one_line(told["access_token"], field="access_token", max_bytes=8192))
+            access = Secret(sanitize.one_line(told["access_token"], field="access_token", max_bytes=8192))
             refresh = Secret(
-                guard.one_line(str(told.get("refresh_token") or ""), field="refresh_token", max_bytes=8192)
+                sanitize.one_line(str(told.get("refresh_token") or ""), field="refresh_token", max_bytes=8192)
             )
         except (Refused, ValueError, TypeError):
             raise Unavailable("oauth_answer", f"{title} answers with what is no token") from None
         return Tokens(access, refresh, now + lasts)
-    word = guard.shown(str(told.get("error") or status), max_chars=60)
+    word = sanitize.shown(str(told.get("error") or status), max_chars=60)
     if word in ("invalid_grant", "interaction_required", "consent_required"):
         raise Refused("auth_refused", f"{title} does not let Hub into this mailbox any more ({word}): sign in again")
     if word in ("invalid_client", "unauthorized_client"):
@@ -269,7 +269,7 @@ class TokenSource:
             # A name of its own for each renewal: the reader and the sender of one process take turns, too.
             me = f"{self.holder[:46]}-{chance.token_hex(8)}"
             async with self.db.begin() as conn:
-                fence = await holders.take(conn, "oauth", str(self.mailbox_id), me, lease=RENEW_LEASE)
+                fence = await leases.take(conn, "oauth", str(self.mailbox_id), me, lease=RENEW_LEASE)
             if fence is not None:
                 return await self._renew(stale, me, fence)
             if monotonic_s() > until:
@@ -283,7 +283,7 @@ class TokenSource:
                 # Somebody else renewed it between the look and the hold.
                 return kept
             tokens = await renew(self.client, kept, now=utc_now())
-            faults.point("mail.oauth.renewed")
+            crash_points.point("mail.oauth.renewed")
             async with self.db.begin() as conn:
                 await keep_tokens(conn, self.vault, self.mailbox_id, tokens, now=utc_now())
             self._pause_s, self._not_before = FIRST_PAUSE_S, 0.0
@@ -294,7 +294,7 @@ class TokenSource:
             raise
         finally:
             async with self.db.begin() as conn:
-                await holders.release(conn, "oauth", str(self.mailbox_id), me, fence)
+                await leases.release(conn, "oauth", str(self.mailbox_id), me, fence)
 
     async def _kept(self, stale: str) -> str | Secret:
         """The access token at hand if it is good, else the refresh token as a `Secret`."""

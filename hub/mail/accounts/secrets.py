@@ -1,6 +1,6 @@
 """The secrets of mailboxes from pages: passwords and OAuth's tokens, sealed in rows of their own.
 
-Decides where each stands; how it is sealed is `store/vault`'s. Invariants: a secret is written and never shown; a
+Decides where each stands; how it is sealed is `store/encryption`'s. Invariants: a secret is written and never shown; a
 secret of one mailbox does not open as another's; rotating the keys can be stopped anywhere.
 """
 
@@ -14,13 +14,13 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import faults
+from hub import crash_points
 from hub.errors import Unavailable
 from hub.mail.models import mail_secrets
 from hub.settings import Secret
+from hub.store.encryption import Sealed, Vault, lock
 from hub.store.engine import Database
 from hub.store.upsert import insert
-from hub.store.vault import Sealed, Vault, lock
 
 Kind = Literal["imap", "smtp", "refresh", "access"]
 """`imap`, `smtp`: passwords. `refresh`, `access`: OAuth's tokens."""
@@ -90,16 +90,16 @@ async def rotate(db: Database, vault: Vault) -> int:
     count = 0
     while sealed := await _seal_some(db, vault):
         count += sealed
-        faults.point("vault.batch")
+        crash_points.point("vault.batch")
     async with db.begin() as conn:
         # Alone: whoever sealed with an old key has committed before, and who comes after reads the file anew.
         await lock(conn, shared=False)
         newest = vault.ring().newest
         others = sa.select(sa.func.count()).select_from(mail_secrets).where(mail_secrets.c.key_id != newest)
         if (await conn.execute(others)).scalar_one() == 0:
-            faults.point("vault.before_drop")
+            crash_points.point("vault.before_drop")
             vault.drop_keys(but=newest)
-            faults.point("vault.dropped")
+            crash_points.point("vault.dropped")
     return count
 
 
@@ -113,5 +113,5 @@ async def _seal_some(db: Database, vault: Vault) -> int:
             key_id, sealed = await vault.seal(conn, vault.open(row.key_id, row.sealed, place=place), place=place)
             same = sa.update(mail_secrets).where(mail_secrets.c.id == row.id)
             await conn.execute(same.values(key_id=key_id, sealed=sealed))
-        faults.point("vault.batch_sealed")
+        crash_points.point("vault.batch_sealed")
     return len(rows)

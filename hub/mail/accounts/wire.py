@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from cryptography import x509
 
-from hub import guard
+from hub import sanitize
 from hub.errors import Refused, Unavailable
 from hub.hosts import Reach, open_socket
 from hub.settings import MailServer
@@ -41,7 +41,7 @@ async def secret_of(server: MailServer, *, stale: str = "") -> str:
     """Return the password, or the access token of the moment. Raises Refused for one that no line may carry."""
     if isinstance(server, LiveServer) and server.token is not None:
         return await server.token(stale)
-    return guard.one_line(server.password.reveal(), field="password")
+    return sanitize.one_line(server.password.reveal(), field="password")
 
 
 async def way_to(server: MailServer) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class Certificate:
 def read_certificate(der: bytes) -> Certificate:
     """Raises ValueError for what is no certificate."""
     read = x509.load_der_x509_certificate(der)
-    subject, issuer = (guard.shown(name.rfc4514_string(), max_chars=120) for name in (read.subject, read.issuer))
+    subject, issuer = (sanitize.shown(name.rfc4514_string(), max_chars=120) for name in (read.subject, read.issuer))
     return Certificate(fingerprint(der), subject, issuer, read.not_valid_after_utc, read.not_valid_before_utc)
 
 
@@ -160,7 +160,7 @@ async def _answer(reader: asyncio.StreamReader, kind: Kind, tag: bytes = b"* ") 
 
 async def why_untrusted(server: MailServer, kind: Kind, error: ssl.SSLCertVerificationError) -> str:
     """Say why a certificate is not believed, and the line that would accept exactly this one."""
-    reason = guard.shown(str(error.verify_message or error), max_chars=120)
+    reason = sanitize.shown(str(error.verify_message or error), max_chars=120)
     text = f"{server.host}: TLS: the certificate is not trusted: {reason}"
     if (seen := await shown_certificate(server, kind)) is None:
         return text

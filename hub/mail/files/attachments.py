@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from hub import guard
+from hub import sanitize
 
 HEAD_BYTES = 1024
 """How much of a file `preview_of` wants to see."""
@@ -77,7 +77,7 @@ def _is_text(head: bytes) -> bool:
 
 def saved_as(name: str, *, fallback: str = "file", max_bytes: int = 150) -> str:
     """Return a name fit for any file system: one component, no control or bidi character, bounded, its suffix kept."""
-    clean = guard.shown(re.split(r"[/\\]", name)[-1], max_chars=len(name) + 1)
+    clean = sanitize.shown(re.split(r"[/\\]", name)[-1], max_chars=len(name) + 1)
     clean = re.sub(r'[<>:"|?*]', "_", clean).strip(". ") or fallback
     if _RESERVED.fullmatch(clean):
         clean = f"_{clean}"

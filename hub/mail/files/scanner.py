@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from hub import guard
+from hub import sanitize
 from hub.errors import Refused, Unavailable
 
 CONNECT_WITHIN_S = 5.0
@@ -129,7 +129,7 @@ def _read(answer: bytes) -> Verdict:
     if text == "stream: OK":
         return Verdict("")
     if found := re.fullmatch(r"stream: (.+) FOUND", text):
-        return Verdict(guard.shown(found[1], max_chars=150))
+        return Verdict(sanitize.shown(found[1], max_chars=150))
     if "size limit exceeded" in text:
         raise Unfit("over_scan_limit", "larger than clamd takes (StreamMaxLength)")
-    raise Unavailable("scanner", f"clamd said {guard.shown(text)!r}")
+    raise Unavailable("scanner", f"clamd said {sanitize.shown(text)!r}")

@@ -20,7 +20,7 @@ from hub.errors import NotFound, Unavailable
 from hub.mail.files.scanner import Clamd, Unfit
 from hub.mail.models import attachments, mailboxes, messages
 from hub.store.blobs import BlobStore
-from hub.store.changes import tell
+from hub.store.changes import publish
 from hub.store.engine import Database
 
 log = logging.getLogger(__name__)
@@ -102,6 +102,6 @@ class AttachmentScanner:
             )
             for message in (await conn.execute(query)).all():
                 whose = {"team_id": None if message.owner_id else message.team_id, "user_id": message.owner_id}
-                await tell(
+                await publish(
                     conn, "message", message.id, at=now, client_id=message.client_id, data={"scan": state}, **whose
                 )

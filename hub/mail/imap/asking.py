@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from hub import guard
+from hub import sanitize
 from hub.errors import Refused
 from hub.mail.imap.grammar import (
     BadServer,
@@ -357,7 +357,7 @@ class Asking(ABC):
 
     async def with_message_id(self, message_id: str) -> list[int]:
         """Return the UIDs of the selected folder whose Message-ID is this."""
-        wanted = quoted(guard.one_line(message_id, field="message_id"))
+        wanted = quoted(sanitize.one_line(message_id, field="message_id"))
         return await self.uids(b"HEADER Message-ID " + wanted) if wanted else []
 
     # Messages

@@ -19,7 +19,7 @@ from typing import Any
 
 from aioimaplib import IMAP4ClientProtocol
 
-from hub import guard
+from hub import sanitize
 from hub.errors import HubError, Refused, Unavailable, Unknown
 from hub.mail.accounts.wire import require_named, tls_context, way_to, why_untrusted
 from hub.mail.imap.asking import ANSWER_WITHIN as ANSWER_WITHIN
@@ -477,7 +477,7 @@ def _require_ok(response: Response, *, is_writing: bool = False) -> None:
 
 
 def _text_of(wire: bytes) -> str:
-    return guard.shown(wire[:1000].decode("utf-8", "replace").strip())
+    return sanitize.shown(wire[:1000].decode("utf-8", "replace").strip())
 
 
 def _require_greeting(greeting: Response) -> bool:
@@ -485,8 +485,8 @@ def _require_greeting(greeting: Response) -> bool:
     text = greeting.line[:200].decode("utf-8", "replace")
     word = text[:10].upper()
     if word.startswith("* BYE"):
-        said = guard.shown(text[5:])
+        said = sanitize.shown(text[5:])
         raise Throttled(f"the mail server turns us away: {said}", pause=suggested_pause(said), code="imap_bye")
     if not word.startswith(("* OK", "* PREAUTH")):
-        raise BadServer(f"does not greet as IMAP: {guard.shown(text, max_chars=80)!r}")
+        raise BadServer(f"does not greet as IMAP: {sanitize.shown(text, max_chars=80)!r}")
     return word.startswith("* PREAUTH")

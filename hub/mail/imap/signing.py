@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from hub import guard
+from hub import sanitize
 from hub.errors import HubError, Refused
 from hub.mail.accounts.wire import secret_of
 from hub.mail.imap.refusals import UNCLEAR_PAUSE, Throttled, sign_in_refused, suggested_pause
@@ -34,7 +34,7 @@ class Line(Protocol):
 
 async def sign_in(line: Line, server: MailServer) -> str:
     """Sign in; return the method's name. Raises Refused `auth_refused` where the secret is not taken, Unavailable."""
-    user = guard.one_line(server.username, field="username")
+    user = sanitize.one_line(server.username, field="username")
     secret = await secret_of(server)
     try:
         return await _once(line, server, user, secret)
@@ -73,7 +73,7 @@ async def _once(line: Line, server: MailServer, user: str, secret: str) -> str:
         if error.code == "auth_refused":
             raise
         reason = method.reason if method is not None else ""
-        raise _refused(server.host, error, guard.shown(reason) if reason else "") from None
+        raise _refused(server.host, error, sanitize.shown(reason) if reason else "") from None
 
 
 def _refused(host: str, error: Refused, reason: str) -> HubError:

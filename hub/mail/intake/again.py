@@ -27,7 +27,7 @@ from hub.mail.models import attachments, mailboxes, messages
 from hub.mail.reading.workers import ParserPool
 from hub.mail.register import timeline_data
 from hub.store.blobs import BlobStore
-from hub.store.changes import tell
+from hub.store.changes import publish
 from hub.store.engine import Database
 from hub.store.ids import draw
 
@@ -103,7 +103,7 @@ async def renew(conn: AsyncConnection, linker: Linker, message_id: int, prepared
         )
     to = audience_of(team_id=box["team_id"], owner_id=box["owner_id"])
     told = {"direction": after["direction"], "state": after["state"]}
-    await tell(conn, "message", message_id, at=now, **to, client_id=client_id, data=told)
+    await publish(conn, "message", message_id, at=now, **to, client_id=client_id, data=told)
     item = await queue.find_by_thing(conn, "message", thread.thread_id)
     if item is not None and item.state != "done":
         # It waits under no name since nothing was known of it.

@@ -19,7 +19,7 @@ from email.message import Message
 
 from flufl.bounce import all_failures
 
-from hub import guard
+from hub import sanitize
 from hub.crm.addresses import parse_email
 from hub.mail.intake import failed_words
 from hub.mail.reading.charsets import decode
@@ -150,7 +150,7 @@ def _machine_part(parts: list[Message]) -> list[Failed]:
                 is_permanent = True
             for name in ("original-recipient", "final-recipient"):
                 if address := parse_email(_typed(_value(block, name))):
-                    found.append(Failed(address, status, is_permanent, guard.shown(reason, max_chars=300)))
+                    found.append(Failed(address, status, is_permanent, sanitize.shown(reason, max_chars=300)))
     return found
 
 
@@ -214,7 +214,7 @@ def _reason(told: str) -> str:
     for match in (_STATUS.search(told), _CODE.search(told)):
         if match:
             start = told.rfind("\n", 0, match.start()) + 1
-            return guard.shown(told[start : match.end() + 250], max_chars=300)
+            return sanitize.shown(told[start : match.end() + 250], max_chars=300)
     return ""
 
 

@@ -26,7 +26,7 @@ from hub.mail.intake.joining import join
 from hub.mail.models import mailboxes, messages, outbox, outbox_recipients
 from hub.mail.reading.mime import ParsedMessage
 from hub.mail.register import timeline_data
-from hub.store.changes import tell
+from hub.store.changes import publish
 
 FAST = 10
 """Messages of one address in one conversation within the hour; more than that are two machines talking."""
@@ -151,7 +151,7 @@ async def _show_bounced(conn: AsyncConnection, original: sa.RowMapping, *, now: 
 
 async def _tell(conn: AsyncConnection, original: sa.RowMapping, state: str, *, now: datetime) -> None:
     whom: dict[str, Any] = {"user_id": original["author_id"], "client_id": original["client_id"]}
-    await tell(conn, "message", original["id"], at=now, data={"direction": "out", "state": state}, **whom)
+    await publish(conn, "message", original["id"], at=now, data={"direction": "out", "state": state}, **whom)
 
 
 async def _give_to_author(

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import faults
+from hub import crash_points
 from hub.crm import queue, timeline
 from hub.crm.linking import Linked, Linker
 from hub.crm.timeline import Told
@@ -37,7 +37,7 @@ from hub.mail.reading.events import is_answer
 from hub.mail.register import timeline_data
 from hub.mail.thread import own_addresses
 from hub.store.blobs import BlobStore
-from hub.store.changes import tell
+from hub.store.changes import publish
 from hub.store.engine import Database
 from hub.store.ids import draw
 from hub.store.upsert import insert
@@ -120,7 +120,7 @@ class MailIntake:
         """
         prepared = await prepare_all(self.parsers, self.blobs, [one.raw for one in batch])
         ready = [_Ready(*both) for both in zip(batch, prepared, strict=True)]
-        faults.point("mail.intake.prepared")
+        crash_points.point("mail.intake.prepared")
         try:
             return await self._commit(place, ready, cursor=cursor, is_new=is_new, now=now)
         except HubError:
@@ -145,8 +145,8 @@ class MailIntake:
                 stored = await self._store_all(conn, place, ready, is_new=is_new, now=now)
             if cursor:
                 await conn.execute(sa.update(folders).where(folders.c.id == place.folder_id).values(**cursor))
-            faults.point("mail.intake.before_commit")
-        faults.point("mail.intake.committed")
+            crash_points.point("mail.intake.before_commit")
+        crash_points.point("mail.intake.committed")
         return stored
 
     async def _commit_alone(self, place: FolderPlace, one: _Ready, *, is_new: bool, now: datetime) -> int:
@@ -292,7 +292,7 @@ class MailIntake:
                 )
                 data = {"direction": v["direction"], "state": v["state"], "thread": v["thread_id"], "trace": trace}
                 client_id = v["client_id"]
-                await tell(conn, "message", row.id, at=now, **to, client_id=client_id, data=data)
+                await publish(conn, "message", row.id, at=now, **to, client_id=client_id, data=data)
                 if client_id is not None:
                     told.append(Told(row.id, client_id, v["contact_id"], v["received_at"], timeline_data(v)))
             await timeline.put_all(conn, "message", told, now=now)

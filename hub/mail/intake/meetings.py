@@ -21,7 +21,7 @@ from hub.mail.audience import audience_of
 from hub.mail.intake.joining import join
 from hub.mail.models import mailboxes, messages
 from hub.mail.reading.events import event_of, is_answer
-from hub.store.changes import tell
+from hub.store.changes import publish
 
 _MEETING = ("", "REQUEST", "PUBLISH")
 MOST_MESSAGES = 500
@@ -73,7 +73,7 @@ async def _tell_answers(
     box = (await conn.execute(query)).one()
     to = audience_of(team_id=box.team_id, owner_id=box.owner_id)
     data = {"direction": meeting["direction"], "state": meeting["state"]}
-    await tell(conn, "message", meeting["id"], at=now, **to, client_id=meeting["client_id"], data=data)
+    await publish(conn, "message", meeting["id"], at=now, **to, client_id=meeting["client_id"], data=data)
 
 
 def _is_own(answer: sa.RowMapping) -> bool:

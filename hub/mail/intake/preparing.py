@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hub import guard
+from hub import sanitize
 from hub.mail.intake import reply_tag, threads
 from hub.mail.reading import events, mime, parsing
 from hub.mail.reading.forwarded import original_sender
@@ -98,14 +98,14 @@ def unread(raw: bytes, sha256: str, *, attempts: int = 0) -> Prepared:
 
 def _values(parsed: ParsedMessage, text: str) -> dict[str, Any]:
     sender = parsed.from_ or Address("", "")
-    subject = guard.shown(parsed.subject, max_chars=1000)
+    subject = sanitize.shown(parsed.subject, max_chars=1000)
     lists = {"to": parsed.to, "cc": parsed.cc, "bcc": parsed.bcc, "reply_to": parsed.reply_to}
     return {
         "message_id": parsed.message_id[:500],
         "in_reply_to": parsed.in_reply_to[:500],
         "references": list(parsed.references),
         "subject": subject,
-        "from_name": guard.shown(sender.name, max_chars=300),
+        "from_name": sanitize.shown(sender.name, max_chars=300),
         "from_address": sender.address.lower()[:254],
         **{name: [{"name": a.name, "address": a.address} for a in people] for name, people in lists.items()},
         "date": parsed.date,
@@ -122,7 +122,7 @@ def _forwarded(parsed: ParsedMessage, text: str) -> dict[str, Any]:
     original = original_sender(parsed.subject, text)
     if original is None:
         return {}
-    return {"forwarded": {"name": guard.shown(original.name, max_chars=300), "address": original.address}}
+    return {"forwarded": {"name": sanitize.shown(original.name, max_chars=300), "address": original.address}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,17 +13,17 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub.crash_points import point
 from hub.crm import queue, timeline
 from hub.crm.access import Actor
 from hub.crm.audit import record
 from hub.errors import Conflict, Forbidden
-from hub.faults import point
 from hub.mail import register
 from hub.mail.audience import audience
 from hub.mail.models import messages, outbox, outbox_recipients
 from hub.mail.sending import drafts
 from hub.mail.sending import outbox as outbox_rows
-from hub.store.changes import tell
+from hub.store.changes import publish
 
 
 async def cancel(conn: AsyncConnection, actor: Actor, message_id: int, *, now: datetime) -> int | None:
@@ -60,7 +60,7 @@ async def cancel(conn: AsyncConnection, actor: Actor, message_id: int, *, now: d
         )
     to = await audience(conn, message.mailbox_id, author_id=message.author_id)
     data = {"direction": "out", "state": "undone"}
-    await tell(conn, "message", message_id, at=now, **to, client_id=message.client_id, data=data)
+    await publish(conn, "message", message_id, at=now, **to, client_id=message.client_id, data=data)
     await record(conn, "message.undone", at=now, user_id=actor.user_id, object_kind="message", object_id=message_id)
     return draft.id if draft is not None else None
 

@@ -24,7 +24,7 @@ from hub.mail.audience import audience_of
 from hub.mail.models import locations, mailboxes, messages, outbox, outbox_recipients
 from hub.mail.sending import smtp, verdicts
 from hub.mail.sending.outbox import WAITING, mark_recipients, show_all, summarise
-from hub.store.changes import tell
+from hub.store.changes import publish
 
 SIGN_IN_RETRY_AFTER = timedelta(minutes=5)
 LOOK_AFTER = timedelta(seconds=5)
@@ -361,7 +361,7 @@ async def show_health(conn: AsyncConnection, mailbox_id: int, state: str, error:
     if changed is None:
         return False
     to = audience_of(team_id=changed.team_id, owner_id=changed.owner_id)
-    await tell(conn, "mailbox", mailbox_id, at=now, **to, data={"send_state": state})
+    await publish(conn, "mailbox", mailbox_id, at=now, **to, data={"send_state": state})
     return True
 
 

@@ -26,7 +26,7 @@ from email.utils import format_datetime
 from urllib.parse import quote
 from uuid import UUID
 
-from hub import guard
+from hub import sanitize
 from hub.crm.addresses import parse_domain
 from hub.errors import Refused, TooLarge
 from hub.mail.intake.threads import base_subject
@@ -140,7 +140,7 @@ def compose_stream(draft: Draft) -> Stream:
         raise Refused("too_many_recipients", f"at most {MAX_RECIPIENTS} recipients", field="to")
     if not _ID.fullmatch(draft.message_id):
         raise Refused("bad_message_id", "not a message id", field="message_id")
-    subject = guard.one_line(" ".join(draft.subject.splitlines()), field="subject", max_bytes=2000)
+    subject = sanitize.one_line(" ".join(draft.subject.splitlines()), field="subject", max_bytes=2000)
     fields = [_field("From", _mailbox_list([draft.sender]))]
     fields.append(_field("To", _mailbox_list(draft.to) if draft.to else ["undisclosed-recipients:;"]))
     if draft.cc:
@@ -159,7 +159,7 @@ def compose_stream(draft: Draft) -> Stream:
         fields.append(_field("Thread-Index", [index[at : at + 60] for at in range(0, len(index), 60)]))
     fields.append("MIME-Version: 1.0\r\n")
     for file in draft.files:
-        guard.one_line(file.name, field="attachments", max_bytes=2000)
+        sanitize.one_line(file.name, field="attachments", max_bytes=2000)
         if file.cid is not None and not _CID.fullmatch(file.cid):
             raise Refused("bad_cid", "not a Content-ID", field="attachments")
     if sum(file.length for file in draft.files) * 78 // 57 > MAX_BYTES:
@@ -188,13 +188,13 @@ def smtp_address(address: str, *, field: str, is_own: bool = False) -> str:
     Quoted local parts are refused: they are attacks far more often than addresses. So is a domain without a dot, which
     no mail of the Internet reaches, unless `is_own`: the mailbox's own domain (`localhost`, an intranet's name).
     """
-    guard.one_line(address, field=field, max_bytes=400)
+    sanitize.one_line(address, field=field, max_bytes=400)
     local, at, domain = address.strip().rpartition("@")
     local, host = unicodedata.normalize("NFC", local), parse_domain(domain)
     size = len(local.encode("utf-8", "replace"))
     is_sound = at and host and size <= 64 and _is_local(local) and size + len(host) <= 253
     if not host or not is_sound or not ("." in host or is_own):
-        raise Refused("bad_address", f"{guard.shown(address)!r} is not an e-mail address", field=field)
+        raise Refused("bad_address", f"{sanitize.shown(address)!r} is not an e-mail address", field=field)
     return f"{local}@{host}"
 
 
@@ -213,7 +213,7 @@ def _mailbox_list(people: Iterable[Address]) -> list[str]:
     written = []
     for person in people:
         address = smtp_address(person.address, field="address", is_own=True)
-        name = guard.one_line(" ".join(person.name.split()), field="name", max_bytes=600)
+        name = sanitize.one_line(" ".join(person.name.split()), field="name", max_bytes=600)
         if not name:
             written.append(address)
         elif _PLAIN_WORDS.fullmatch(name) and "=?" not in name and len(name) < 200:
@@ -375,7 +375,7 @@ def _name_parameter(name: str) -> list[str]:
 
 def attribution(*, author: Address, at: datetime, language: str) -> str:
     """Return the line above a quote: "24.11.2026 10:12, Мария <m@x> пишет:". `at` in the reader's time zone."""
-    who = f"{guard.shown(author.name)} <{author.address}>" if author.name else author.address
+    who = f"{sanitize.shown(author.name)} <{author.address}>" if author.name else author.address
     when = at.strftime("%d.%m.%Y %H:%M")
     return f"{when}, {who} пишет:" if language == "ru" else f"On {at.strftime('%Y-%m-%d %H:%M')}, {who} wrote:"
 

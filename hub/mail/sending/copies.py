@@ -12,8 +12,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from hub.crash_points import point
 from hub.errors import NotFound, Unavailable, Unknown
-from hub.faults import point
 from hub.mail.sending import claims
 from hub.mail.sending.claims import Due
 from hub.mail.sending.providers import habits_of, look_after

@@ -17,7 +17,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import guard
+from hub import sanitize
 from hub.clock import rfc3339
 from hub.crm.access import Actor
 from hub.crm.models import clients, contacts
@@ -243,8 +243,10 @@ async def _identity(conn: AsyncConnection, actor: Actor, identity_id: int | None
 def _values(content: Content) -> dict[str, Any]:
     if len(content.html) > MAX_TEXT_CHARS or len(content.text) > MAX_TEXT_CHARS:
         raise Refused("too_long", f"at most {MAX_TEXT_CHARS} characters", field="text")
-    lines = {name: guard.one_line(getattr(content, name), field=name, max_bytes=8000) for name in ("to", "cc", "bcc")}
-    subject = guard.one_line(" ".join(content.subject.splitlines()), field="subject", max_bytes=2000)
+    lines = {
+        name: sanitize.one_line(getattr(content, name), field=name, max_bytes=8000) for name in ("to", "cc", "bcc")
+    }
+    subject = sanitize.one_line(" ".join(content.subject.splitlines()), field="subject", max_bytes=2000)
     return {
         **lines,
         "subject": subject[:1000],
@@ -309,8 +311,8 @@ async def add_file(
     if inline and kind not in PICTURES:
         raise Refused("not_a_picture", "only pictures stand within a text", field="files")
     row = {
-        "name": file_name(guard.shown(name, max_chars=300), number=len(draft.files) + 1, kind=kind),
-        "type": guard.shown(kind) or "application/octet-stream",
+        "name": file_name(sanitize.shown(name, max_chars=300), number=len(draft.files) + 1, kind=kind),
+        "type": sanitize.shown(kind) or "application/octet-stream",
         "size": size,
         "sha256": sha256,
         "inline": inline,

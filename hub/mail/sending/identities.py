@@ -14,7 +14,7 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import guard
+from hub import sanitize
 from hub.crm import access
 from hub.crm.access import Actor, require_admin
 from hub.crm.addresses import parse_email
@@ -120,7 +120,7 @@ async def add(
         and (await conn.execute(sa.select(users.c.id).where(users.c.id == whose))).first() is None
     ):
         raise NotFound("user_missing", "no such person", field="user")
-    clean = guard.one_line(guard.shown(name, max_chars=200), field="name")
+    clean = sanitize.one_line(sanitize.shown(name, max_chars=200), field="name")
     if not clean:
         raise Refused("name_missing", "a sender needs a name", field="name")
     there = sa.select(identities).where(identities.c.user_id == whose, identities.c.mailbox_id == mailbox_id)

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import guard
+from hub import sanitize
 from hub.crm import access, timeline
 from hub.crm.access import Actor
 from hub.crm.audit import record
@@ -26,7 +26,7 @@ from hub.mail.audience import audience_of
 from hub.mail.models import mailboxes, messages, outbox, outbox_recipients
 from hub.mail.register import timeline_data
 from hub.mail.sync import flags
-from hub.store.changes import tell
+from hub.store.changes import publish
 from hub.store.engine import hint_after_commit
 
 TOPIC = "outbox"
@@ -51,7 +51,7 @@ async def show_all(
         ids = [message_id for message_id, one in states.items() if one == state]
         rows += (await conn.execute(_showing(tuple(also)), {"ids": ids, "is": state})).mappings().all()
     for row in rows:
-        await tell(
+        await publish(
             conn,
             "message",
             row["id"],
@@ -110,7 +110,7 @@ async def summarise(
     for outbox_id, recipients in found.items():
         state = states[message_ids[outbox_id]] = state_of(recipients)
         values: dict[str, Any] = {"state": state, "reason": "", **rows[outbox_id]}
-        values["reason"] = guard.shown(values["reason"], max_chars=300)
+        values["reason"] = sanitize.shown(values["reason"], max_chars=300)
         if state == "sent":
             values.pop("not_before", None)
         has_copy = "sent" in recipients and "copy_state" not in values

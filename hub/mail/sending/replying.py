@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from hub import guard
+from hub import sanitize
 from hub.mail.intake.threads import base_subject, reply_subject
 from hub.mail.reading.headers import Address
 from hub.mail.reading.sanitize import REMOTE_ATTRIBUTE, text_to_html
@@ -78,7 +78,7 @@ def written(people: Iterable[Address]) -> str:
 
 
 def _one(person: Address) -> str:
-    name = guard.shown(person.name)
+    name = sanitize.shown(person.name)
     if not name:
         return person.address
     plain = all(letter.isalnum() or letter in " -_'" for letter in name)
@@ -96,7 +96,7 @@ def _forward_head(original: Original, language: str) -> list[str]:
     title, author, when, subject, to, cc = _HEAD["ru" if language == "ru" else "en"]
     at = original.at.strftime("%d.%m.%Y %H:%M" if language == "ru" else "%Y-%m-%d %H:%M")
     lines = [title, f"{author}: {_one(original.author)}", f"{when}: {at}"]
-    lines += [f"{subject}: {guard.shown(original.subject, max_chars=900)}", f"{to}: {written(original.to)}"]
+    lines += [f"{subject}: {sanitize.shown(original.subject, max_chars=900)}", f"{to}: {written(original.to)}"]
     return [*lines, f"{cc}: {written(original.cc)}"] if original.cc else lines
 
 

@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from hub.clock import utc_now
+from hub.crash_points import point
 from hub.errors import HubError, NotFound, Unavailable, Unknown
-from hub.faults import point
 from hub.mail.sending import claims, outbox, smtp
 from hub.mail.sending.burst import Burst, Done, same
 from hub.mail.sending.claims import Due

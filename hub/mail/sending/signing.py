@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hub import guard
+from hub import sanitize
 from hub.errors import Unavailable
 from hub.mail.accounts.wire import secret_of
 from hub.mail.imap.sign_in import MOST_ROUNDS, SignIn, choose, from_wire, to_wire
@@ -21,7 +21,7 @@ async def sign_in(client: Any, server: MailServer, *, is_encrypted: bool) -> tup
     Raises Unavailable for a server that offers no method Hub may use or does not prove itself, Refused `auth_refused`
     where there is no access token to be had; and what the client raises.
     """
-    user = guard.one_line(server.username, field="username")
+    user = sanitize.one_line(server.username, field="username")
     secret = await secret_of(server)
     answer = await _once(client, server, user, secret, is_encrypted)
     if answer[0] == 535 and server.auth == "oauth" and (fresh := await secret_of(server, stale=secret)) != secret:
@@ -59,5 +59,5 @@ async def _carry(client: Any, method: SignIn) -> tuple[int, str]:
         raise Unavailable("bad_sign_in", "the mail server asks without end at the sign-in")
     if answer.code == 235:
         method.confirm()
-    more = f" ({guard.shown(method.reason)})" if method.reason else ""
+    more = f" ({sanitize.shown(method.reason)})" if method.reason else ""
     return answer.code, answer.message + more

@@ -32,7 +32,7 @@ from aiosmtplib.errors import (
 )
 from aiosmtplib.protocol import SMTPProtocol
 
-from hub import guard
+from hub import sanitize
 from hub.errors import HubError
 from hub.mail.accounts import wire
 from hub.mail.reading.charsets import decode
@@ -100,7 +100,7 @@ class SmtpLine:
         before anything went out; CancelledError passes.
         """
         for address in (envelope_from, *recipients):
-            guard.one_line(address, field="address", max_bytes=254)
+            sanitize.one_line(address, field="address", max_bytes=254)
         if isinstance(raw, Path):
             raw = await asyncio.to_thread(_held_if_small, raw)
         size, is_ascii, fault = await asyncio.to_thread(_weighed, raw) if isinstance(raw, Path) else _weighed(raw)
@@ -445,7 +445,7 @@ def _text(message: str) -> str:
     """An answer fit for a page, also one that came in another encoding than UTF-8."""
     if any("\udc80" <= letter <= "\udcff" for letter in message):
         message = decode(message.encode("utf-8", "surrogateescape"), None)[0]
-    return guard.shown(message, max_chars=280)
+    return sanitize.shown(message, max_chars=280)
 
 
 def _reason(error: Exception) -> str:

@@ -20,7 +20,8 @@ from uuid import uuid4
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import guard
+from hub import sanitize
+from hub.crash_points import point
 from hub.crm import queue
 from hub.crm.access import Actor
 from hub.crm.audit import record
@@ -28,7 +29,6 @@ from hub.crm.hours import read_zone
 from hub.crm.linking import Linker
 from hub.crm.models import clients, contacts, team_rules
 from hub.errors import NotFound, Refused
-from hub.faults import point
 from hub.mail import answering, register, search
 from hub.mail.intake import conversations
 from hub.mail.intake.reply_tag import tagged_id
@@ -177,8 +177,8 @@ def _own_id(mailbox: str, reply_key: bytes | None) -> str:
 async def _kept(blobs: BlobStore, file: OutgoingFile, number: int) -> DraftFile:
     """Store a file's bytes; one that is stored already only says where (`read` of it is never called here)."""
     sha256 = await blobs.put(file.content) if file.read is None else (await blobs.put_stream(file.pieces()))[0]
-    name = file_name(guard.one_line(file.name, field="attachments", max_bytes=2000), number=number, kind=file.type)
-    return DraftFile(0, name, guard.shown(file.type), file.length, sha256, file.cid is not None, file.cid)
+    name = file_name(sanitize.one_line(file.name, field="attachments", max_bytes=2000), number=number, kind=file.type)
+    return DraftFile(0, name, sanitize.shown(file.type), file.length, sha256, file.cid is not None, file.cid)
 
 
 def _outgoing(blobs: BlobStore, file: DraftFile) -> OutgoingFile:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import guard
+from hub import sanitize
 from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.audit import record
@@ -113,10 +113,10 @@ async def save(
         raise Forbidden("forbidden", "this template is not yours to change")
     if team_id is not None and (await conn.execute(sa.select(teams.c.id).where(teams.c.id == team_id))).first() is None:
         raise NotFound("team_missing", "no such team", field="team")
-    clean = guard.shown(name, max_chars=200)
+    clean = sanitize.shown(name, max_chars=200)
     if not clean:
         raise Refused("name_missing", "a template needs a name", field="name")
-    one_line = guard.one_line(" ".join(subject.split()), field="subject", max_bytes=2000)
+    one_line = sanitize.one_line(" ".join(subject.split()), field="subject", max_bytes=2000)
     check(one_line, field="subject")
     check(html, field="text")
     if not html.strip():

@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import faults
+from hub import crash_points
 from hub.clock import utc_now
 from hub.errors import Refused, Unavailable
 from hub.mail.imap.asking import Fetched, Selected
@@ -195,7 +195,7 @@ class OpenFolder:
             uids = [uid for uid in await imap.uids(b"UID %d:%d" % span) if span[0] <= uid <= span[1]]
             for group in reversed(await self.fetcher.groups(uids, is_history=True)) if uids else ():
                 got = await self.fetcher.take(group)
-                faults.point("mail.sync.fetched")
+                crash_points.point("mail.sync.fetched")
                 yield group, got
             below = span[0] if uids else await imap.highest(oldest, span[0]) + 1
             cursor = plan.looked_through(cursor, max(oldest, min(below, span[0])))
@@ -239,20 +239,20 @@ class OpenFolder:
         for one in came:
             parts[self.chosen.is_quiet or one.received_at < first_look].append(one)
         old, fresh = parts[True], parts[False]
-        faults.point("mail.sync.storing")
+        crash_points.point("mail.sync.storing")
         if old:
             await intake.store(self.place, old, cursor={} if fresh else columns(after), is_new=False, now=now)
         if fresh or not old:
             await intake.store(self.place, fresh, cursor=columns(after), is_new=True, now=now)
         self.cursor = after
-        faults.point("mail.sync.stored")
+        crash_points.point("mail.sync.stored")
         flags_of = {one.uid: one.flags for one in messages}
         async with self.work.db.read() as conn:
             behind = await places.unlike(conn, self.epoch, flags_of) if messages else set()
         if behind:
             async with self.work.db.begin() as conn:
                 await places.arrived(conn, self.epoch, {uid: flags_of[uid] for uid in behind}, now=utc_now())
-            faults.point("mail.sync.flagged")
+            crash_points.point("mail.sync.flagged")
 
     # What changed
 
@@ -292,7 +292,7 @@ class OpenFolder:
                 async with self.work.db.read() as conn:
                     first = await places.uid_below(conn, self.epoch, below, places=CHANGES_AT_ONCE) or first
             changed = await imap.changed_since(cursor.modseq, first, below - 1)
-            faults.point("mail.sync.changes")
+            crash_points.point("mail.sync.changes")
             # What changes while windows are asked is told again from the sequence the first one knew.
             reached = reached if is_much else max(reached, changed.modseq)
             below = first
@@ -357,7 +357,7 @@ class OpenFolder:
         delta = difference(ours, theirs, known_gaps=self.cursor.gaps)
         unknown = [uid for uid in delta.unknown if self.cursor.low_uid <= uid <= self.cursor.high_uid]
         if delta.flags or delta.vanished or unknown:
-            faults.point("mail.sync.compared")
+            crash_points.point("mail.sync.compared")
             await self._write(delta, plan.found_missing(self.cursor, unknown))
         return first
 
@@ -368,7 +368,7 @@ class OpenFolder:
         self.cursor = after
         if "compared_at" in more:
             self.compared_at = more["compared_at"]
-        faults.point("mail.sync.applied")
+        crash_points.point("mail.sync.applied")
 
     async def forget_old_epochs(self) -> None:
         """With all of this epoch stored, what lies in earlier ones lies nowhere."""
@@ -379,7 +379,7 @@ class OpenFolder:
                 gone = await places.forget(conn, self.place.folder_id, but_epoch=self.place.uidvalidity, now=utc_now())
             if not gone:
                 break
-            faults.point("mail.sync.forgotten")
+            crash_points.point("mail.sync.forgotten")
         self.reach.had_old_epochs = False
 
     # What people want
@@ -398,7 +398,7 @@ class OpenFolder:
                 except Refused as error:
                     refused = error.message
                     break
-                faults.point("mail.sync.wished")
+                crash_points.point("mail.sync.wished")
                 if await self._is_shown(task):
                     break
         return refused
@@ -438,7 +438,7 @@ async def open_folder(work: Work, chosen: Chosen, reaches: dict[tuple[int, int],
         async with work.db.begin() as conn:
             update = sa.update(folders).where(folders.c.id == row.id)
             await conn.execute(update.values(on_server=selected.exists, **values))
-        faults.point("mail.sync.opened")
+        crash_points.point("mail.sync.opened")
     role: FolderRole = "inbox" if chosen.role == INBOX else "sent" if chosen.role == SENT else "other"
     place = FolderPlace(row.id, role, selected.uidvalidity)
     selected = replace(selected, uidnext=uidnext)

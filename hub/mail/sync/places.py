@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.mail.audience import audience_of
 from hub.mail.models import flag_wishes, folders, locations, mailboxes, messages
 from hub.mail.sync.deltas import Delta, Flags, Ranges, fulfilled, plain, shown
-from hub.store.changes import tell
+from hub.store.changes import publish
 
 AT_ONCE = 500
 """Rows of one statement."""
@@ -148,7 +148,7 @@ async def _renew_one(
     await conn.execute(update.values(flags=flags, deleted_at=deleted_at))
     data = {"direction": row.direction, "state": row.state, "flags": flags, "deleted": deleted_at is not None}
     to = audience_of(team_id=row.team_id, owner_id=row.owner_id)
-    await tell(conn, "message", row.id, at=now, **to, client_id=row.client_id, data=data)
+    await publish(conn, "message", row.id, at=now, **to, client_id=row.client_id, data=data)
 
 
 async def unlike(conn: AsyncConnection, epoch: Epoch, flags: Mapping[int, Flags]) -> set[int]:

@@ -33,7 +33,7 @@ from hub.periodic import Loop
 from hub.settings import Mailbox
 from hub.store import outages
 from hub.store.blobs import BlobStore
-from hub.store.changes import tell
+from hub.store.changes import publish
 from hub.store.engine import Database
 
 log = logging.getLogger(__name__)
@@ -169,7 +169,7 @@ class MailboxReader:
                 before = (await conn.execute(sa.select(mailboxes.c.state).where(mine))).scalar_one()
                 await conn.execute(sa.update(mailboxes).where(mine).values(**values))
                 if before != state:
-                    await tell(conn, "mailbox", self._mailbox_id, at=now, data={"state": state})
+                    await publish(conn, "mailbox", self._mailbox_id, at=now, data={"state": state})
         except Unavailable as unavailable:
             log.warning("mailbox %s: its state could not be stored: %s", self._mailbox.address, unavailable)
 
@@ -187,4 +187,4 @@ class MailboxReader:
         other = sa.or_(mailboxes.c.error != values["error"], mailboxes.c.problems.is_(None))
         async with self._db.begin() as conn:
             if (await conn.execute(mine.where(other).values(**values))).rowcount:
-                await tell(conn, "mailbox", self._mailbox_id, at=utc_now(), data={"state": "up"})
+                await publish(conn, "mailbox", self._mailbox_id, at=utc_now(), data={"state": "up"})

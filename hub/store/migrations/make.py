@@ -21,7 +21,7 @@ from hub.store.migrate import upgrade
 
 MODELS = (
     "hub.store.changes",
-    "hub.store.holders",
+    "hub.store.leases",
     "hub.crm.models",
     "hub.telephony.models",
     "hub.mail.models",

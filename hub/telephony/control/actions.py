@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hub import guard
+from hub import sanitize
 from hub.errors import Refused
 from hub.settings import Pbx
 from hub.telephony.control.dial_format import written
@@ -59,7 +59,7 @@ def questions_of(intent: Intent, pbx: Pbx) -> list[Question]:
         return [Question(COMPLETE_KEYS, _channel(intent))]
     asked: list[str] = []
     if intent.kind in _RINGING and pbx.phone_tech == "PJSIP":
-        extension = guard.extension(intent.extension or "")
+        extension = sanitize.extension(intent.extension or "")
         asked += [_devices_of(extension), SECOND_PREFIX, _rings_all(extension)]
     if intent.kind == "dial" and _needs_today(intent, pbx):
         asked.append(IS_TODAYS)
@@ -131,26 +131,26 @@ def _take(intent: Intent) -> Action:
     return Action(
         "QueueWithdrawCaller",
         {
-            "Queue": guard.one_line(intent.queue, field="queue"),
-            "Caller": guard.one_line(intent.channel or "", field="channel"),
-            "WithdrawInfo": f"{intent.claim_id}-{guard.extension(intent.extension or '')}",
+            "Queue": sanitize.one_line(intent.queue, field="queue"),
+            "Caller": sanitize.one_line(intent.channel or "", field="channel"),
+            "WithdrawInfo": f"{intent.claim_id}-{sanitize.extension(intent.extension or '')}",
         },
     )
 
 
 def _dial(intent: Intent, pbx: Pbx, told: Mapping[str, str], region: str) -> Action:
-    about = [f"HUB_DIAL={intent.channel_id}", f"HUB_EXTENSION={guard.extension(intent.extension or '')}"]
+    about = [f"HUB_DIAL={intent.channel_id}", f"HUB_EXTENSION={sanitize.extension(intent.extension or '')}"]
     if intent.record_team_id is not None:
         about.append("HUB_RECORD=yes")
     is_todays = told.get(IS_TODAYS) == "1"
     if not is_todays and (intent.target or intent.keys):
         raise Refused("dialplan_old", "the PBX's dialplan is too old for this", reason="dialplan_old")
     if intent.target:
-        target = guard.extension(intent.target)
+        target = sanitize.extension(intent.target)
         return _ring(intent, pbx, told, _place("hub-colleague", target), about, shown=target)
-    number = guard.dial_digits(intent.number or "")
+    number = sanitize.dial_digits(intent.number or "")
     if intent.keys:
-        about.append(f"HUB_KEYS={guard.extension(intent.keys, field='keys')}")
+        about.append(f"HUB_KEYS={sanitize.extension(intent.keys, field='keys')}")
     if (routed := written(number, pbx.dial_format, region)) != number:
         if not is_todays:
             return _ring(intent, pbx, told, _place(pbx.dial_context, routed), about, shown=number)
@@ -172,7 +172,7 @@ def _ring(
     Where it is several devices, [hub-ring] rings them all: Originate itself would ring the first alone.
     """
     assert intent.channel_id
-    extension = guard.extension(intent.extension or "")
+    extension = sanitize.extension(intent.extension or "")
     is_several = "&" in told.get(_devices_of(extension), "") or bool(told.get(SECOND_PREFIX))
     fields: dict[str, str | Sequence[str]] = {"Channel": f"{pbx.phone_tech}/{extension}"}
     if is_several and told.get(_rings_all(extension)) == "1":
@@ -181,7 +181,7 @@ def _ring(
         # "_": the phone that is picked up has them too.
         variables = [f"_{variable}" for variable in variables]
         place = {**place, "Context": "hub-rung"}
-    fields |= {**place, "ChannelId": guard.one_line(intent.channel_id, field="channel_id")}
+    fields |= {**place, "ChannelId": sanitize.one_line(intent.channel_id, field="channel_id")}
     if shown:
         fields["CallerID"] = shown
     return Action("Originate", {**fields, "Timeout": str(RING_MANAGER_MS), "Async": "true", "Variable": variables})
@@ -212,10 +212,10 @@ def _place(context: str, extension: str) -> dict[str, str]:
 def _target(intent: Intent, pbx: Pbx, region: str) -> tuple[str, str]:
     """Return the context and the digits of whom a call is handed to."""
     if intent.number and pbx.dial_format == "e164":
-        return "hub-transfer-out", guard.dial_digits(intent.number).removeprefix("+")
+        return "hub-transfer-out", sanitize.dial_digits(intent.number).removeprefix("+")
     if intent.number:
-        return "hub-transfer-as", written(guard.dial_digits(intent.number), pbx.dial_format, region)
-    return "hub-transfer", guard.extension(intent.target or "")
+        return "hub-transfer-as", written(sanitize.dial_digits(intent.number), pbx.dial_format, region)
+    return "hub-transfer", sanitize.extension(intent.target or "")
 
 
 def _channel(intent: Intent) -> str:
@@ -229,5 +229,5 @@ def _peer(intent: Intent) -> str:
 def channel_name(value: str) -> str:
     """Return the name of one channel as Asterisk makes them. Raises Refused for what could name several, or more."""
     if not _CHANNEL.fullmatch(value):
-        raise Refused("bad_channel", f"{guard.shown(value)!r} is not a channel's name", field="channel")
+        raise Refused("bad_channel", f"{sanitize.shown(value)!r} is not a channel's name", field="channel")
     return value

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import guard
+from hub import sanitize
 from hub.crm.access import Actor
 from hub.crm.audit import record
 from hub.crm.queue import Item
@@ -40,7 +40,7 @@ def require_extension(actor: Actor, pbx: str) -> str:
     extension = actor.extension_on(pbx)
     if not extension:
         raise Refused("no_extension", "you have no phone extension: ask the administrator for one")
-    return guard.extension(extension)
+    return sanitize.extension(extension)
 
 
 async def take(conn: AsyncConnection, actor: Actor, item: Item, *, now: datetime) -> int:

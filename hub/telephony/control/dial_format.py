@@ -10,7 +10,7 @@ import re
 
 import phonenumbers
 
-from hub import guard
+from hub import sanitize
 
 _PATTERN = re.compile(r"([0-9]*)\{?(e164|digits|national|subscriber)\}?")
 
@@ -24,7 +24,7 @@ def written(number: str, dial_format: str, region: str) -> str:
     """
     found = _PATTERN.fullmatch(dial_format)
     assert found is not None, "settings refuse any other"
-    return guard.dial_digits(found[1] + _in_form(number, found[2], region))
+    return sanitize.dial_digits(found[1] + _in_form(number, found[2], region))
 
 
 def _in_form(number: str, form: str, region: str) -> str:

@@ -14,10 +14,10 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import guard
+from hub import sanitize
 from hub.crm.access import Actor
 from hub.errors import Conflict, NotFound
-from hub.store.changes import tell
+from hub.store.changes import publish
 from hub.store.engine import hint_after_commit
 from hub.store.upsert import insert
 from hub.telephony.models import call_intents
@@ -131,22 +131,22 @@ async def settle(conn: AsyncConnection, intent_id: int, state: IntentState, *, r
     """Write how the sending went and tell the asker's pages; False where that has been written before."""
     is_open = call_intents.c.state.in_(("new", "sending"))
     update = sa.update(call_intents).where(call_intents.c.id == intent_id, is_open).returning(call_intents)
-    values = {"state": state, "reason": guard.shown(reason), "settled_at": now}
+    values = {"state": state, "reason": sanitize.shown(reason), "settled_at": now}
     row = (await conn.execute(update.values(**values))).first()
     if row is None:
         return False
     data = {"intent_kind": row.kind, "state": state, "reason": row.reason, "call_id": row.call_id}
-    await tell(conn, "call_intent", intent_id, at=now, user_id=row.user_id, data=data)
+    await publish(conn, "call_intent", intent_id, at=now, user_id=row.user_id, data=data)
     return True
 
 
 async def note_failure(conn: AsyncConnection, channel_id: str, reason: str, *, now: datetime) -> None:
     """Write why a dial that the PBX took reached nobody, and tell the asker's pages. Its state stays `sent`."""
     update = sa.update(call_intents).where(call_intents.c.channel_id == channel_id, call_intents.c.kind == "dial")
-    row = (await conn.execute(update.values(reason=guard.shown(reason)).returning(call_intents))).first()
+    row = (await conn.execute(update.values(reason=sanitize.shown(reason)).returning(call_intents))).first()
     if row is not None:
         data = {"intent_kind": row.kind, "state": row.state, "reason": row.reason, "call_id": row.call_id}
-        await tell(conn, "call_intent", row.id, at=now, user_id=row.user_id, data=data)
+        await publish(conn, "call_intent", row.id, at=now, user_id=row.user_id, data=data)
 
 
 async def left_in_sending(conn: AsyncConnection, pbx: str) -> list[Intent]:

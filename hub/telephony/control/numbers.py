@@ -16,7 +16,7 @@ from typing import Literal
 import phonenumbers
 from phonenumbers import PhoneNumberType
 
-from hub import guard
+from hub import sanitize
 from hub.crm.addresses import parse_phone
 from hub.errors import Forbidden, Refused
 
@@ -100,7 +100,7 @@ def number_and_keys(raw: str, rules: DialRules) -> Dialled:
     phone = parse_phone(written, rules.region)
     number = phonenumbers.parse(phone.value) if phone else None
     if phone is None or number is None or not phonenumbers.is_valid_number(number):
-        raise Refused("bad_number", f"{guard.shown(raw)!r} is not a phone number", field="to")
+        raise Refused("bad_number", f"{sanitize.shown(raw)!r} is not a phone number", field="to")
     shown = phone.value
     if shown in rules.own_numbers:
         raise Refused("own_number", f"{shown} is the company's own number", field="to")
@@ -113,7 +113,7 @@ def number_and_keys(raw: str, rules: DialRules) -> Dialled:
     keys = keys or phone.extension
     if len(keys) > MAX_KEYS:
         raise Refused("bad_number", f"the extension {keys} has more than {MAX_KEYS} digits", field="to")
-    return Dialled(guard.dial_digits(shown), keys)
+    return Dialled(sanitize.dial_digits(shown), keys)
 
 
 def require_no_emergency(written: str, rules: DialRules) -> None:
@@ -150,5 +150,5 @@ def _without_letters(written: str, rules: DialRules) -> str:
         return written
     if rules.letters == "keypad" and all(c.lower() in _KEYPAD for c in letters):
         return scheme + "".join(_KEYPAD.get(c.lower(), c) for c in rest)
-    message = f"{guard.shown(written)!r} has letters in it: write it in digits"
+    message = f"{sanitize.shown(written)!r} has letters in it: write it in digits"
     raise Refused("letters_in_number", message, field="to")

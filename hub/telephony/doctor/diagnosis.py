@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-from hub.guard import shown
+from hub.sanitize import shown
 from hub.settings import Pbx
 from hub.telephony.doctor.seen import Finding, HttpSeen, Level, QueueSeen, Seen, Trouble
 from hub.telephony.doctor.shipped import DIALPLAN_VERSION, READ, WRITE, filter_line

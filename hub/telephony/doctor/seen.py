@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hub.guard import shown
+from hub.sanitize import shown
 
 Level = Literal["ok", "warn", "bad"]
 Trouble = Literal["refused", "unknown_host", "unreachable", "silent", "tls", "not_ami", "sign_in", "lost"]

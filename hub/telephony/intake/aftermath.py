@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import guard
+from hub import sanitize
 from hub.clock import rfc3339
 from hub.crm import blocking, leads, presence, queue
 from hub.crm.addresses import parse_phone
@@ -71,7 +71,7 @@ class Aftermath:
         number = self._outside(call, stored)
         if stored.client_id is None and number:
             lead_id = await self._lead(stored, stored.team_id, number, "new", at=call.started_at)
-        name = guard.shown(call.from_name, max_chars=100)
+        name = sanitize.shown(call.from_name, max_chars=100)
         data = {"lead_id": lead_id, "did": call.did, "call_state": call.state, "caller_name": name}
         self.items[stored.id] = await queue.place(
             self.conn,

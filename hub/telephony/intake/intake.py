@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm import queue, timeline
 from hub.crm.linking import Linker
-from hub.store.changes import tell
+from hub.store.changes import publish
 from hub.store.engine import Database
 from hub.telephony.backfill import late
 from hub.telephony.intake import announced, merging
@@ -182,7 +182,7 @@ async def _show(conn: AsyncConnection, written: Iterable[Entry], *, now: datetim
         about = {"team_id": stored.team_id, "user_id": stored.answered_user_id, "client_id": stored.client_id}
         trace = f"{row['pbx']}/{row['linked_id']}"
         log.info("call %d: %s", stored.id, row["state"], extra={"trace": trace})
-        await tell(conn, "call", stored.id, at=now, **about, data={"state": row["state"], "trace": trace})
+        await publish(conn, "call", stored.id, at=now, **about, data={"state": row["state"], "trace": trace})
         if stored.client_id is not None:
             data = timeline_data(row, entry.legs, entry.manager)
             told.append(timeline.Told(stored.id, stored.client_id, stored.contact_id, row["started_at"], data))

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm import queue, timeline
-from hub.store.changes import tell
+from hub.store.changes import publish
 from hub.telephony.models import call_intents, call_legs, calls, merged_calls, recordings
 from hub.telephony.reading.relink import put_on_card
 
@@ -39,7 +39,7 @@ async def merge(conn: AsyncConnection, call_id: int, gone: tuple[str, str], *, n
         await conn.execute(sa.update(calls).where(calls.c.id == call_id).values(**taken))
         await put_on_card(conn, call_id, now=now)
     about = {"team_id": other.team_id, "user_id": other.answered_user_id, "client_id": other.client_id}
-    await tell(conn, "call", other.id, at=now, **about, data={"state": "merged", "into": call_id})
+    await publish(conn, "call", other.id, at=now, **about, data={"state": "merged", "into": call_id})
 
 
 def _what_it_lacks(call: Any, other: Any) -> dict[str, Any]:

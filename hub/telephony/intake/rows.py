@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import guard
+from hub import sanitize
 from hub.clock import rfc3339
 from hub.crm import phones
 from hub.crm.addresses import parse_phone
@@ -107,7 +107,7 @@ class Writer:
             rows[key] = _fitting(
                 {name: getattr(call, name) for name in _PLAIN}
                 | {
-                    "from_name": guard.shown(call.from_name),
+                    "from_name": sanitize.shown(call.from_name),
                     "answered_user_id": manager[0] if manager else None,
                     "team_id": teams[key],
                     "transfers": [{**asdict(t), "at": rfc3339(t.at)} for t in call.transfers],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hub import guard
+from hub import sanitize
 from hub.errors import Refused
 from hub.telephony.line.charsets import LineDecoder
 
@@ -133,7 +133,7 @@ def action_bytes(name: str, fields: Fields, *, action_id: str) -> bytes:
         for item in values:
             # Secret is a str whose format() hides it; the wire needs its text.
             text = str.__str__(item)
-            guard.one_line(text, field=key, max_bytes=MAX_LINE_BYTES)
+            sanitize.one_line(text, field=key, max_bytes=MAX_LINE_BYTES)
             # What `Getvar` asks for may be a function with arguments; everywhere else a comma makes more variables.
             if key.lower() == "variable" and "," in text and name != "Getvar":
                 raise Refused("comma_in_variable", "a variable must not hold a comma", field=key)

@@ -1,8 +1,8 @@
 """The way of device states from the PBX into the database: what was heard gathers for a moment, then one batch.
 
 Asks the PBX for its whole list after every connection; a PBX that cannot give one has no devices here until it tells
-of them. Says who may hear of a change (`tell`), not how it looks. Invariants: the reader never waits for the database;
-nothing is written where nothing changed; a state that could not be stored stays to be stored.
+of them. Says who may hear of a change (`publish`), not how it looks. Invariants: the reader never waits for the
+database; nothing is written where nothing changed; a state that could not be stored stays to be stored.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.clock import rfc3339
 from hub.crm import phones
 from hub.errors import Refused, Unavailable, Unknown
-from hub.store.changes import tell
+from hub.store.changes import publish
 from hub.store.engine import Database
 from hub.store.upsert import insert
 from hub.telephony.line.link import PbxLink
@@ -128,4 +128,4 @@ async def _tell(conn: AsyncConnection, pbx: str, pending: Pending, *, now: datet
             # A phone of nobody is the administrators' to hear of; one of a person without a team theirs, too.
             told.setdefault((None, user_id), []).append(about)
     for (team_of, user_of), devices in told.items():
-        await tell(conn, "device", 0, at=now, team_id=team_of, user_id=user_of, data={"devices": devices})
+        await publish(conn, "device", 0, at=now, team_id=team_of, user_id=user_of, data={"devices": devices})

@@ -13,7 +13,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import guard
+from hub import sanitize
 from hub.crm import phones
 from hub.crm.models import users
 from hub.crm.presence import State, said_of
@@ -45,7 +45,7 @@ def _with_phone(pbx: str) -> sa.Select[tuple[int, str, str | None]]:
 
 async def search(conn: AsyncConnection, text: str, *, pbx: str, but: int, now: datetime) -> list[Colleague]:
     """Return up to 8 colleagues whose name holds each word of `text` or whose extension begins with it, by name."""
-    words = guard.shown(text, max_chars=60).casefold().split()
+    words = sanitize.shown(text, max_chars=60).casefold().split()
     rows = await conn.execute(_with_phone(pbx).where(users.c.id != but).order_by(users.c.name).limit(2_000))
     # Names fold here: SQLite's lower() knows no Cyrillic.
     found = [
@@ -90,14 +90,14 @@ async def _extension_meant(conn: AsyncConnection, to: str | int, *, pbx: str) ->
         row = (await conn.execute(_with_phone(pbx).where(users.c.id == to))).first()
         if row is None:
             raise Refused("no_such_colleague", "no colleague with a phone has this id", field="to")
-        return guard.extension(row.extension, field="to")
+        return sanitize.extension(row.extension, field="to")
     text = to.strip()
     if _SHORT.fullmatch(text):
-        return guard.extension(text, field="to")
+        return sanitize.extension(text, field="to")
     if _HAS_DIGIT.search(text):
         return None
     wanted = text.casefold()
     rows = [row for row in await conn.execute(_with_phone(pbx)) if row.name.casefold() == wanted]
     if len(rows) != 1:
-        raise Refused("no_such_colleague", f"{len(rows)} colleagues are called {guard.shown(text)!r}", field="to")
-    return guard.extension(rows[0].extension, field="to")
+        raise Refused("no_such_colleague", f"{len(rows)} colleagues are called {sanitize.shown(text)!r}", field="to")
+    return sanitize.extension(rows[0].extension, field="to")

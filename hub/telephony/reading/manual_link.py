@@ -15,7 +15,7 @@ from hub.crm import clients, contacts, timeline
 from hub.crm.access import Actor
 from hub.crm.audit import record
 from hub.errors import Refused
-from hub.store.changes import tell
+from hub.store.changes import publish
 from hub.telephony.models import call_legs, calls
 from hub.telephony.reading import register
 from hub.telephony.reading.register import timeline_data
@@ -59,4 +59,4 @@ async def link(
         details={"client": client_id, "contact": contact_id, "before": call.client_id},
     )
     shown = {"team_id": row.team_id, "user_id": row.answered_user_id, "client_id": client_id}
-    await tell(conn, "call", call_id, at=now, **shown, data={"state": row.state})
+    await publish(conn, "call", call_id, at=now, **shown, data={"state": row.state})

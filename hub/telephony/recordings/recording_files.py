@@ -25,7 +25,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from hub import guard
+from hub import sanitize
 from hub.errors import NotFound, Refused, Unavailable
 from hub.settings import Pbx
 from hub.telephony.recordings import audio
@@ -48,7 +48,7 @@ def recording_path(text: str) -> RecordingPath:
     pieces = text.split("/")
     plain = all(_PIECE.fullmatch(piece) and ".." not in piece for piece in pieces)
     if not plain or len(text) > MAX_PATH or len(pieces) > MAX_DEPTH or suffix_of(text) not in KINDS:
-        raise Refused("bad_path", f"{guard.shown(text)!r} is not the path of a recording", field="File")
+        raise Refused("bad_path", f"{sanitize.shown(text)!r} is not the path of a recording", field="File")
     return RecordingPath(text)
 
 
@@ -85,7 +85,7 @@ def source_of(pbx: Pbx) -> Source | None:
     if pbx.recordings_dir:
         return DirectorySource(Path(pbx.recordings_dir))
     if pbx.recordings_url:
-        base = guard.http_url(pbx.recordings_url, field="recordings_url").rstrip("/")
+        base = sanitize.http_url(pbx.recordings_url, field="recordings_url").rstrip("/")
         secret = ""
         if pbx.recordings_username:
             secret = aiohttp.encode_basic_auth(pbx.recordings_username, pbx.recordings_password.reveal(), "utf-8")

@@ -27,7 +27,7 @@ from hub.crm.audit import record
 from hub.crm.models import timeline_entries
 from hub.errors import NotFound, Unavailable
 from hub.settings import Pbx
-from hub.store.changes import tell
+from hub.store.changes import publish
 from hub.store.engine import Database
 from hub.telephony.models import calls, recordings
 from hub.telephony.recordings.audio import Measured, NotAudio
@@ -217,10 +217,10 @@ async def _tell(conn: AsyncConnection, recording_id: int, *, now: datetime) -> N
     if call is None:
         return
     about = {"team_id": call.team_id, "user_id": call.answered_user_id, "client_id": call.client_id}
-    await tell(conn, "call", call.id, at=now, **about, data={"state": call.state})
+    await publish(conn, "call", call.id, at=now, **about, data={"state": call.state})
     entry = sa.select(timeline_entries.c.id, timeline_entries.c.client_id).where(
         timeline_entries.c.kind == "call", timeline_entries.c.ref_id == call.id
     )
     for one in await conn.execute(entry):
         data = {"entry_kind": "call", "ref_id": call.id}
-        await tell(conn, "timeline", one.id, at=now, client_id=one.client_id, data=data)
+        await publish(conn, "timeline", one.id, at=now, client_id=one.client_id, data=data)

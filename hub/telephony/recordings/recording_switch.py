@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm.access import Actor
 from hub.crm.audit import record
 from hub.errors import Conflict, Forbidden
-from hub.store.changes import tell
+from hub.store.changes import publish
 from hub.store.engine import hint_after_commit
 from hub.telephony.control import intents
 from hub.telephony.control.intents import Intent
@@ -70,7 +70,7 @@ async def note(conn: AsyncConnection, intent: Intent, *, now: datetime) -> None:
             object_id=row.id,
             details={"call": intent.call_id},
         )
-        await tell(conn, "call", row.call_id, at=now, team_id=row.team_id, user_id=intent.user_id, data={})
+        await publish(conn, "call", row.call_id, at=now, team_id=row.team_id, user_id=intent.user_id, data={})
 
 
 async def state_of(conn: AsyncConnection, call_id: int) -> Literal["on", "paused"] | None:

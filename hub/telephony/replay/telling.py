@@ -12,7 +12,7 @@ from typing import Any
 
 from hub.clock import rfc3339
 from hub.crm.addresses import parse_phone
-from hub.guard import shown
+from hub.sanitize import shown
 from hub.telephony.replay.replay import FIRST, Step, ToldCall
 from hub.telephony.tracking.calls import Call, Leg
 from hub.telephony.tracking.directions import numbers_called

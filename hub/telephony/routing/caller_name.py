@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import guard
+from hub import sanitize
 from hub.crm import blocking
 from hub.crm.linking import Linker
 from hub.crm.models import clients
@@ -44,7 +44,7 @@ async def caller_name(
 
 def display_name(name: str) -> str:
     """Make any text fit for a display."""
-    return guard.shown(name.translate(_QUOTING), max_chars=MAX_CHARS)
+    return sanitize.shown(name.translate(_QUOTING), max_chars=MAX_CHARS)
 
 
 def answer_line(name: str) -> str:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm import leads, queue
 from hub.crm.models import clients, queue_items
 from hub.crm.models import leads as lead_rows
-from hub.store.changes import tell
+from hub.store.changes import publish
 from hub.telephony.models import calls
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ Wish = Literal["callback", "voicemail"]
 async def note_blocked(conn: AsyncConnection, heard: Heard, now: datetime) -> None:
     """Mark the call of a caller whom the blacklist turned away. Nobody owes them a call back."""
     await conn.execute(sa.update(calls).where(calls.c.id == heard.call_id).values(blocked=True))
-    await tell(conn, "call", heard.call_id, at=now, client_id=heard.client_id, data={"state": heard.call.state})
+    await publish(conn, "call", heard.call_id, at=now, client_id=heard.client_id, data={"state": heard.call.state})
 
 
 async def note_callback(conn: AsyncConnection, heard: Heard, now: datetime) -> None:

@@ -13,7 +13,7 @@ from hub.mail.accounts import accounts, secrets
 from hub.mail.accounts.accounts import Account, AccountSettings, Oauth, Side, Written
 from hub.mail.imap.refusals import Advice
 from hub.settings import Secret
-from hub.store.vault import Vault
+from hub.store.encryption import Vault
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Query
 from hub.web.api.shapes import Cursor, Moment, Ref, Shape, one_of
 from hub.web.pages.mailboxes import try_typed

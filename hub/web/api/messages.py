@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import guard
+from hub import sanitize
 from hub.crm import access
 from hub.crm.addresses import parse_email
 from hub.crm.audit import record
@@ -156,8 +156,8 @@ def _recipients(given: Recipients, *, field: str) -> tuple[Address, ...]:
     found: list[Address] = []
     for one in [given] if isinstance(given, str) else given:
         if isinstance(one, Person):
-            name = guard.one_line(one.name, field=field)
-            found.append(Address(name, guard.one_line(one.address, field=field)))
+            name = sanitize.one_line(one.name, field=field)
+            found.append(Address(name, sanitize.one_line(one.address, field=field)))
         else:
             found += read_addresses(one, field=field)
     return tuple(found)

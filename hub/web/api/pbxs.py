@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import guard
+from hub import sanitize
 from hub.clock import rfc3339
 from hub.telephony import health
 from hub.web.api.endpoint import Endpoint
@@ -41,7 +41,7 @@ async def listed(conn: AsyncConnection, visit: Visit, _query: Any) -> PbxList:
                 state=STATES.get(one.state, "down"),
                 since=rfc3339(one.since),
                 version=(one.version or None) if told else None,
-                error=(guard.shown(one.error) or None) if told and not one.is_up else None,
+                error=(sanitize.shown(one.error) or None) if told and not one.is_up else None,
             )
             for one in found
         ],

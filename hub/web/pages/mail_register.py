@@ -18,12 +18,12 @@ from aiohttp import web
 from hub.clock import rfc3339
 from hub.crm import clients, directory
 from hub.crm.audit import record
-from hub.guard import csv_cell
 from hub.mail import register
 from hub.mail.excerpt import Marker, composed
 from hub.mail.filters import MessageFilters
 from hub.mail.query import Query, parse
 from hub.mail.register import MessageRow
+from hub.sanitize import csv_cell
 from hub.store import changes
 from hub.web import render
 from hub.web.files import disposition

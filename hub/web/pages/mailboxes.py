@@ -23,8 +23,8 @@ from hub.mail.accounts.oauth import Client, Journey, TokenSource
 from hub.mail.accounts.trial import try_mailbox
 from hub.settings import Secret
 from hub.store import changes
-from hub.store.holders import holder_name
-from hub.store.vault import Vault
+from hub.store.encryption import Vault
+from hub.store.leases import holder_name
 from hub.web import render
 from hub.web.mailbox_forms import form_values, read_form, typed
 from hub.web.routes import Route

@@ -24,7 +24,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import faults
+from hub import crash_points
 from hub.errors import ConfigError, Unavailable
 from hub.settings import Secret, Settings
 
@@ -104,7 +104,7 @@ class Vault:
         """Put a new key behind the others; it seals from now on. For who holds the lock alone. Returns its id."""
         key_id, key = _new_key()
         self._replace({**self.ring().keys, key_id: key})
-        faults.point("vault.key_added")
+        crash_points.point("vault.key_added")
         return key_id
 
     def drop_keys(self, but: str) -> None:

@@ -15,8 +15,8 @@ from hub.errors import Unavailable
 from hub.mail.accounts import secrets
 from hub.mail.models import mail_secrets, mailboxes
 from hub.settings import Secret
+from hub.store.encryption import Sealed, Vault
 from hub.store.engine import Database
-from hub.store.vault import Sealed, Vault
 from tests.faults.driver import runs
 
 PASSWORD = "пароль, который не должен лежать открытым"

@@ -23,7 +23,7 @@ from hub.store.upsert import insert
 
 LEASE = timedelta(seconds=15)
 
-holders = sa.Table(
+leases = sa.Table(
     "holders",
     metadata,
     sa.Column("kind", sa.String(10), primary_key=True),
@@ -37,19 +37,19 @@ holders = sa.Table(
 async def take(conn: AsyncConnection, kind: str, name: str, holder: str, *, lease: timedelta = LEASE) -> int | None:
     """Take a thing that nobody holds; return the fence, None where another holds it."""
     until = database_time(conn, lease)
-    statement = insert(conn, holders).values(kind=kind, name=name, holder=holder, fence=1, until=until)
-    values = {"holder": holder, "fence": holders.c.fence + 1, "until": until}
-    free = sa.or_(holders.c.until < database_time(conn), holders.c.holder == holder)
+    statement = insert(conn, leases).values(kind=kind, name=name, holder=holder, fence=1, until=until)
+    values = {"holder": holder, "fence": leases.c.fence + 1, "until": until}
+    free = sa.or_(leases.c.until < database_time(conn), leases.c.holder == holder)
     statement = statement.on_conflict_do_update(index_elements=["kind", "name"], set_=values, where=free)
-    fence = (await conn.execute(statement.returning(holders.c.fence))).scalar()
+    fence = (await conn.execute(statement.returning(leases.c.fence))).scalar()
     if fence is not None:
         return int(fence)
-    same = sa.and_(holders.c.kind == kind, holders.c.name == name)
-    row = (await conn.execute(sa.select(holders.c.holder, holders.c.fence).where(same))).first()
+    same = sa.and_(leases.c.kind == kind, leases.c.name == name)
+    row = (await conn.execute(sa.select(leases.c.holder, leases.c.fence).where(same))).first()
     if row is None or not is_dead(row.holder):
         return None
-    left = sa.update(holders).where(same, holders.c.holder == row.holder, holders.c.fence == row.fence)
-    fence = (await conn.execute(left.values(**values).returning(holders.c.fence))).scalar()
+    left = sa.update(leases).where(same, leases.c.holder == row.holder, leases.c.fence == row.fence)
+    fence = (await conn.execute(left.values(**values).returning(leases.c.fence))).scalar()
     return None if fence is None else int(fence)
 
 
@@ -57,24 +57,24 @@ async def renew(
     conn: AsyncConnection, kind: str, name: str, holder: str, fence: int, *, lease: timedelta = LEASE
 ) -> bool:
     """Hold on for another lease; False where somebody else has taken it."""
-    held = sa.update(holders).where(_is_mine(kind, name, holder, fence))
+    held = sa.update(leases).where(_is_mine(kind, name, holder, fence))
     return bool((await conn.execute(held.values(until=database_time(conn, lease)))).rowcount)
 
 
 async def release(conn: AsyncConnection, kind: str, name: str, holder: str, fence: int) -> None:
     """Let go, so that the next one need not wait."""
-    held = sa.update(holders).where(_is_mine(kind, name, holder, fence))
+    held = sa.update(leases).where(_is_mine(kind, name, holder, fence))
     await conn.execute(held.values(until=database_time(conn, -timedelta(days=1))))
 
 
 async def still_holds(conn: AsyncConnection, kind: str, name: str, fence: int) -> bool:
     """Tell whether this fence is the last one that was given out: a stale holder is refused by it."""
-    same = sa.and_(holders.c.kind == kind, holders.c.name == name, holders.c.fence == fence)
+    same = sa.and_(leases.c.kind == kind, leases.c.name == name, leases.c.fence == fence)
     return (await conn.execute(sa.select(sa.literal(1)).where(same))).first() is not None
 
 
 def _is_mine(kind: str, name: str, holder: str, fence: int) -> sa.ColumnElement[bool]:
-    return sa.and_(holders.c.kind == kind, holders.c.name == name, holders.c.holder == holder, holders.c.fence == fence)
+    return sa.and_(leases.c.kind == kind, leases.c.name == name, leases.c.holder == holder, leases.c.fence == fence)
 
 
 def database_time(conn: AsyncConnection, after: timedelta = timedelta()) -> sa.ColumnElement[object]:
