@@ -137,7 +137,7 @@ def recording_audible(
     return sa.or_(of_my_teams(actor, team_id), was_in_call)
 
 
-def may_hear_of(actor: Actor, change: Change) -> bool:
+def can_receive(actor: Actor, change: Change) -> bool:
     """Tell whether a change may reach the actor's stream: the same rule as for lists, on the change's own facts."""
     if actor.is_admin or change.user_id == actor.user_id or change.client_id is not None:
         return True

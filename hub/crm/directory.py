@@ -15,7 +15,7 @@ from hub.crm.models import team_members, teams, users
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class DirectoryEntry:
     id: int
     name: str
     email: str
@@ -31,7 +31,7 @@ class Team:
     name: str
 
 
-async def people(conn: AsyncConnection, actor: Actor, *, after: int = 0, limit: int = 50) -> list[Person]:
+async def people(conn: AsyncConnection, actor: Actor, *, after: int = 0, limit: int = 50) -> list[DirectoryEntry]:
     """Return people in the order of their ids; `after` is the last one of the page before."""
     query = sa.select(users).where(users.c.id > after).order_by(users.c.id).limit(limit)
     if not actor.is_admin:
@@ -41,7 +41,7 @@ async def people(conn: AsyncConnection, actor: Actor, *, after: int = 0, limit: 
     membership = sa.select(team_members).where(team_members.c.user_id.in_([row.id for row in rows]))
     members = (await conn.execute(membership.order_by(team_members.c.team_id))).all()
     return [
-        Person(
+        DirectoryEntry(
             row.id,
             row.name,
             row.email,

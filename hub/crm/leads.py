@@ -105,12 +105,12 @@ def _joining(dialect: str) -> Any:
     ).returning(leads.c.id, leads.c.times)
 
 
-async def offer(
+async def enqueue(
     conn: AsyncConnection, lead_id: int, *, title: str, data: dict[str, Any], now: datetime
-) -> queue.ItemId:
-    """Put a lead into its team's queue."""
+) -> queue.Item:
+    """Enqueue a lead for its team."""
     row = (await conn.execute(sa.select(leads).where(leads.c.id == lead_id))).one()
-    return await queue.offer(
+    return await queue.enqueue(
         conn,
         team_id=row.team_id,
         kind="lead",
@@ -189,7 +189,7 @@ async def _end(
     )
     if done.rowcount != 1:
         raise Conflict("lead_not_open", "this lead is no longer open", state=lead.state)
-    await queue.settle(conn, "lead", lead.id, now=now)
+    await queue.close(conn, "lead", lead.id, now=now)
     await record(conn, f"lead.{state}", at=now, user_id=actor.user_id, object_kind="lead", object_id=lead.id)
     await publish(conn, "lead", lead.id, at=now, team_id=lead.team_id, data={"state": state})
 
@@ -212,9 +212,9 @@ async def close_callback(conn: AsyncConnection, *, address: str, spoken_by: int 
     for lead in (await conn.execute(wanted)).all():
         over = {"state": "closed", "closed_at": now} if lead.client_id is not None else {"reason": "new"}
         await conn.execute(sa.update(leads).where(leads.c.id == lead.id).values(**over))
-        await queue.settle(conn, "lead", lead.id, now=now)
+        await queue.close(conn, "lead", lead.id, now=now)
         await publish(conn, "lead", lead.id, at=now, team_id=lead.team_id)
         owner_id = lead.owner_id or spoken_by
         if lead.client_id is None and owner_id is not None:
-            await offer(conn, lead.id, title=lead.name, data={}, now=now)
+            await enqueue(conn, lead.id, title=lead.name, data={}, now=now)
             await queue.assign(conn, "lead", lead.id, owner_id, now=now)

@@ -66,37 +66,7 @@ def _item(row: sa.RowMapping, owner_name: str | None) -> Item:
     return Item(owner_name=owner_name, **{c.name: row[c.name] for c in _COLUMNS})
 
 
-async def offer(
-    conn: AsyncConnection,
-    *,
-    team_id: int,
-    kind: Kind,
-    ref_id: int,
-    title: str,
-    address: str,
-    client_id: int | None,
-    data: dict[str, Any],
-    now: datetime,
-) -> ItemId:
-    """Put a thing into the team's queue, or bring what is shown of it up to date.
-
-    A waiting or claimed item keeps its state, owner and place; a done one waits again with a new place.
-    """
-    item = await place(
-        conn,
-        team_id=team_id,
-        kind=kind,
-        ref_id=ref_id,
-        title=title,
-        address=address,
-        client_id=client_id,
-        data=data,
-        now=now,
-    )
-    return item.id
-
-
-async def place(
+async def enqueue(
     conn: AsyncConnection,
     *,
     team_id: int,
@@ -108,16 +78,20 @@ async def place(
     data: dict[str, Any],
     now: datetime,
 ) -> Item:
-    """The same, and return the item as it stands now, its owner's name left out."""
+    """Enqueue an item for a team, or refresh the data of one already queued.
+
+    An open item keeps its state, owner and position; a done one waits again at a new position. The returned item has
+    no `owner_name`.
+    """
     shown = {"team_id": team_id, "title": title[:300], "address": address[:254], "client_id": client_id, "data": data}
     thing = {"kind": kind, "ref_id": ref_id, "state": "waiting", "version": 1, "queued_at": now}
-    row = (await conn.execute(_placing(conn.dialect.name), thing | shown)).mappings().one()
+    row = (await conn.execute(_enqueuing(conn.dialect.name), thing | shown)).mappings().one()
     await _tell(conn, row, now=now)
     return _item(row, None)
 
 
 @functools.cache
-def _placing(dialect: str) -> Any:
+def _enqueuing(dialect: str) -> Any:
     was_done = queue_items.c.state == "done"
     statement = insert_for(dialect, queue_items)
     shown = ("team_id", "title", "address", "client_id", "data")
@@ -135,7 +109,7 @@ def _placing(dialect: str) -> Any:
     ).returning(*_COLUMNS)
 
 
-async def note(conn: AsyncConnection, kind: Kind, ref_id: int, said: dict[str, Any], *, now: datetime) -> None:
+async def annotate(conn: AsyncConnection, kind: Kind, ref_id: int, said: dict[str, Any], *, now: datetime) -> None:
     """Add to what a row shows of a thing that is not done; nothing where it says so already."""
     which = sa.and_(queue_items.c.kind == kind, queue_items.c.ref_id == ref_id, queue_items.c.state != "done")
     item = (await conn.execute(sa.select(queue_items.c.data).where(which).with_for_update())).first()
@@ -195,8 +169,8 @@ async def listed(
     )
     query = query.where(queue_items.c.owner_id == actor.user_id if mine else access.queue_visible(actor))
     if after is not None:
-        place = sa.select(rank, queue_items.c.queued_at, queue_items.c.id).where(queue_items.c.id == after)
-        if (last := (await conn.execute(place)).first()) is not None:
+        position = sa.select(rank, queue_items.c.queued_at, queue_items.c.id).where(queue_items.c.id == after)
+        if (last := (await conn.execute(position)).first()) is not None:
             at = sa.literal(last[1], queue_items.c.queued_at.type)
             query = query.where(
                 sa.tuple_(rank, queue_items.c.queued_at, queue_items.c.id) > sa.tuple_(last[0], at, last[2])
@@ -366,10 +340,10 @@ async def hold(conn: AsyncConnection, claim_id: str, *, now: datetime) -> bool:
     return row is not None
 
 
-async def belong(conn: AsyncConnection, kind: Kind, ref_id: int, *, client_id: int | None, now: datetime) -> None:
-    """Say whose a thing is that waits or is held, as when it was linked after it came; nothing where nothing changes.
+async def set_client(conn: AsyncConnection, kind: Kind, ref_id: int, *, client_id: int | None, now: datetime) -> None:
+    """Set the client of an open item, e.g. after late linking. No-op if unchanged.
 
-    It then goes by the client's name.
+    The item's title becomes the client's name.
     """
     name = sa.select(clients.c.name).where(clients.c.id == client_id).scalar_subquery()
     update = (
@@ -387,7 +361,7 @@ async def belong(conn: AsyncConnection, kind: Kind, ref_id: int, *, client_id: i
         await _tell(conn, row, now=now)
 
 
-async def settle(conn: AsyncConnection, kind: Kind, ref_id: int, *, now: datetime) -> None:
+async def close(conn: AsyncConnection, kind: Kind, ref_id: int, *, now: datetime) -> None:
     """Close the item of a thing that is over, whoever holds it; nothing where it is closed or was never offered."""
     update = (
         sa.update(queue_items)
@@ -400,7 +374,7 @@ async def settle(conn: AsyncConnection, kind: Kind, ref_id: int, *, now: datetim
 
 
 async def reopen(conn: AsyncConnection, kind: Kind, ref_id: int, *, version: int, owned: bool, now: datetime) -> None:
-    """Open again what `settle` closed at this version, to its owner where it was `owned`, else to the team.
+    """Open again what `close` closed at this version, to its owner where it was `owned`, else to the team.
 
     Whatever happened to it since stands.
     """
@@ -461,7 +435,7 @@ async def hold_for(conn: AsyncConnection, claim_id: str, ref_id: int, user_id: i
 
 
 async def move(conn: AsyncConnection, item_id: int, team_id: int, *, now: datetime) -> None:
-    """Give an item that is not done to another team; its place, owner and claim stay as they are. Both are told."""
+    """Give an item that is not done to another team; its position, owner and claim stay. Both teams are told."""
     was = sa.select(queue_items.c.team_id).where(queue_items.c.id == item_id)
     old_team_id = (await conn.execute(was)).scalar_one()
     update = (

@@ -37,7 +37,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class NewEntry:
     """What an intake writes of one thing: `ref_id` is the call's or message's id."""
 
     ref_id: int
@@ -59,14 +59,14 @@ async def put(
     now: datetime,
 ) -> None:
     """Write or renew the entry of a thing and tell the card's watchers."""
-    await put_all(conn, kind, [Told(ref_id, client_id, contact_id, at, data)], now=now)
+    await put_all(conn, kind, [NewEntry(ref_id, client_id, contact_id, at, data)], now=now)
 
 
-async def put_all(conn: AsyncConnection, kind: EntryKind, told: Sequence[Told], *, now: datetime) -> None:
+async def put_all(conn: AsyncConnection, kind: EntryKind, told: Sequence[NewEntry], *, now: datetime) -> None:
     """The same for many things at once, each of them named once."""
     if not told:
         return
-    rows = [{"kind": kind} | {name: getattr(one, name) for name in Told.__slots__} for one in told]
+    rows = [{"kind": kind} | {name: getattr(one, name) for name in NewEntry.__slots__} for one in told]
     for entry in await conn.execute(_putting(conn.dialect.name), rows):
         about = {"entry_kind": kind, "ref_id": entry.ref_id}
         await publish(conn, "timeline", entry.id, at=now, client_id=entry.client_id, data=about)

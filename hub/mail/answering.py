@@ -106,7 +106,7 @@ async def _told(conn: AsyncConnection, thread_id: int, *, now: datetime) -> None
     """Tell the conversation's page, and have the queue's row say the same."""
     here = (await writers(conn, [thread_id], now=now)).get(thread_id, ())
     names = [{"id": one.user_id, "name": one.name} for one in here]
-    await queue.note(conn, "message", thread_id, {"answering": names}, now=now)
+    await queue.annotate(conn, "message", thread_id, {"answering": names}, now=now)
     query = (
         sa.select(threads.c.client_id, mailboxes.c.team_id, mailboxes.c.owner_id)
         .join(mailboxes, mailboxes.c.id == threads.c.mailbox_id)

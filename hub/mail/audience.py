@@ -1,6 +1,6 @@
 """Whom a change of a mailbox's message is told to: the team, or the one whose own mailbox it is.
 
-The facts that `crm.access.may_hear_of` judges by. Invariant: nothing of a personal mailbox names a team.
+The facts that `crm.access.can_receive` judges by. Invariant: nothing of a personal mailbox names a team.
 """
 
 from __future__ import annotations

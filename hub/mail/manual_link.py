@@ -47,7 +47,7 @@ async def link(
         which = sa.and_(messages.c.thread_id == message.thread_id, may_see(actor))
         whose = {"client_id": client_id, "contact_id": contact_id}
         await conn.execute(sa.update(threads).where(threads.c.id == message.thread_id).values(**whose))
-        await queue.belong(conn, "message", message.thread_id, client_id=client_id, now=now)
+        await queue.set_client(conn, "message", message.thread_id, client_id=client_id, now=now)
     changed = 0
     for row in (await conn.execute(sa.select(messages).where(which))).mappings().all():
         changed += await put(conn, row, Link(client_id, contact_id, "manual", "exact"), manual=True, now=now)

@@ -65,7 +65,7 @@ async def relink(conn: AsyncConnection, *, client_id: int, contact_id: int | Non
         unowned = sa.update(threads).where(threads.c.id.in_(owned), threads.c.client_id.is_(None))
         await conn.execute(unowned.values(client_id=client_id, contact_id=contact_id))
     for thread_id in sorted(owned):
-        await queue.belong(conn, "message", thread_id, client_id=client_id, now=now)
+        await queue.set_client(conn, "message", thread_id, client_id=client_id, now=now)
     return len(found)
 
 
@@ -177,7 +177,7 @@ async def follow(conn: AsyncConnection, linker: Linker, thread_id: int, *, now: 
     owner = await _owner(conn, thread_id)
     values = {"client_id": owner.client_id, "contact_id": owner.contact_id}
     await conn.execute(sa.update(threads).where(threads.c.id == thread_id).values(**values))
-    await queue.belong(conn, "message", thread_id, client_id=owner.client_id, now=now)
+    await queue.set_client(conn, "message", thread_id, client_id=owner.client_id, now=now)
     followers = sa.or_(messages.c.link_reason == "thread", messages.c.client_id.is_(None))
     query = sa.select(messages).where(messages.c.thread_id == thread_id, messages.c.link_manual.is_(False), followers)
     link = Link(owner.client_id, None, "thread", "likely") if owner.client_id is not None else Link()

@@ -1,6 +1,6 @@
 """What changed, told to every open page: one reader of the feed per process, one bounded queue per stream.
 
-The reader draws what is pushed once per change and kind of viewer; `access.may_hear_of` decides for each stream. A
+The reader draws what is pushed once per change and kind of viewer; `access.can_receive` decides for each stream. A
 stream that falls behind, or comes back with a position that is gone, is told `reset` and goes on from the head.
 Invariant: between the position a stream began at and the newest it was sent, it missed nothing it may hear of.
 """
@@ -54,7 +54,7 @@ class Stream:
 
     def offer(self, told: Told) -> None:
         """Put a change in, if this reader may hear of it. Never blocks: what does not fit is lost and said so."""
-        if self._lost or self.is_closed or not access.may_hear_of(self.actor, told.change):
+        if self._lost or self.is_closed or not access.can_receive(self.actor, told.change):
             return
         if len(self._waiting) >= BACKLOG:
             self._waiting.clear()
@@ -65,7 +65,7 @@ class Stream:
 
     def put_before(self, missed: Sequence[Told]) -> None:
         """Put what was missed in front of what has come since."""
-        may_hear = [told for told in missed if access.may_hear_of(self.actor, told.change)]
+        may_hear = [told for told in missed if access.can_receive(self.actor, told.change)]
         self._waiting.extendleft(reversed(may_hear))
 
     def lose(self) -> None:

@@ -117,7 +117,7 @@ async def test_no_stream_tells_anybody_else_of_it(site: Site, private: Private) 
     assert [one.object_id for one in told] == [private.message]
 
     def hears(name: str) -> bool:
-        return access.may_hear_of(site.actors[name], told[0])
+        return access.can_receive(site.actors[name], told[0])
 
     assert {name: hears(name) for name in ("olga", "root", "pavel", "stranger")} == {
         "olga": True,
@@ -171,7 +171,7 @@ async def test_what_is_sent_from_it_is_told_to_its_owner_alone(site: Site, priva
         told = [one for one in await changes.read_after(conn, Position(0, 0)) if one.object_id == sent["id"]]
     told = [one for one in told if one.kind == "message"]
     assert told
-    assert not any(access.may_hear_of(site.actors["pavel"], one) for one in told)
+    assert not any(access.can_receive(site.actors["pavel"], one) for one in told)
     assert (await got(await site.api("pavel"), "messages", q=WORD))["items"] == []
 
 
@@ -191,8 +191,8 @@ async def test_what_is_taken_back_or_marked_in_it_is_told_to_its_owner_alone(sit
     said = [set(one.data) for one in told]
     assert {"flags", "deleted", "direction", "state"} in said and {"send_state"} in said
     assert {one.data.get("state") for one in told} >= {"undone"}
-    assert not [one for one in told if access.may_hear_of(site.actors["pavel"], one)]
-    assert all(access.may_hear_of(olga, one) for one in told)
+    assert not [one for one in told if access.can_receive(site.actors["pavel"], one)]
+    assert all(access.can_receive(olga, one) for one in told)
 
 
 async def test_a_colleague_marks_nothing_in_it_though_it_stands_on_a_card(site: Site, private: Private) -> None:

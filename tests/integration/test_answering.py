@@ -27,7 +27,7 @@ async def _thread(site: Site) -> int:
         data = {"subject": row["subject"], "snippet": "", "from_name": "Иван", "message_id": message}
         about: dict[str, Any] = {"title": "Иван", "address": "i@x", "client_id": None, "data": data, "now": utc_now()}
         team_id = (await conn.execute(team)).scalar_one()
-        await queue.offer(conn, team_id=team_id, kind="message", ref_id=row["thread_id"], **about)
+        await queue.enqueue(conn, team_id=team_id, kind="message", ref_id=row["thread_id"], **about)
     return int(row["thread_id"])
 
 

@@ -140,7 +140,7 @@ async def test_what_is_taken_back_is_the_draft_it_was_and_nothing_is_left_of_it(
     async with site.db.begin() as conn:
         row = await register.find(conn, olga, incoming)
         assert row.thread_id is not None
-        item_id = await queue.offer(
+        item = await queue.enqueue(
             conn,
             team_id=row.team_id,
             kind="message",
@@ -151,6 +151,7 @@ async def test_what_is_taken_back_is_the_draft_it_was_and_nothing_is_left_of_it(
             data={},
             now=NOW,
         )
+        item_id = item.id
         await queue.claim(conn, olga, item_id, now=NOW)
     start = Start(kind="reply", answers_id=incoming, client_id=client_id)
     draft = await _begin(site, olga, start, quotes=True, bcc="b@b.example")

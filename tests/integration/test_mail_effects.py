@@ -226,7 +226,7 @@ async def test_two_machines_that_talk_too_fast_make_no_more_work_but_are_shown(i
     seen = []
     for number in range(1, effects.FAST + 3):
         async with office.db.begin() as conn:
-            await queue.settle(conn, "message", thread_id, now=office.clock())
+            await queue.close(conn, "message", thread_id, now=office.clock())
         office.clock.later(seconds=20)
         more = "In-Reply-To: <0@x>\r\n"
         one = await inbox.arrive(mail("Robot@x.test", message_id=f"<{number}@x>", more=more, body=f"{number}"))

@@ -94,7 +94,7 @@ async def test_what_waits_moves_to_a_thread_that_was_done_with(box: Box) -> None
     await arrive_all(box, [mail(message_id="<1@r>")])
     (first,) = await box.waiting()
     async with box.db.begin() as conn:
-        await queue.settle(conn, "message", first.ref_id, now=T0)
+        await queue.close(conn, "message", first.ref_id, now=T0)
     await arrive_all(box, [mail(message_id="<3@r>", more="In-Reply-To: <2@r>\r\n", subject="Third")])
     await arrive_all(box, [mail(message_id="<2@r>", more="In-Reply-To: <1@r>\r\n")], is_new=False)
     (item,) = await box.waiting()

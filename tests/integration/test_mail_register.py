@@ -32,7 +32,7 @@ async def test_each_filter_narrows_the_register(site: Site) -> None:
             (site.actors["olga"]),
         )
         about = {"kind": "message", "title": "x", "address": "", "client_id": None, "data": {}, "now": utc_now()}
-        await queue.offer(conn, team_id=min(olga.team_ids), ref_id=thread, **about)  # type: ignore[arg-type]
+        await queue.enqueue(conn, team_id=min(olga.team_ids), ref_id=thread, **about)  # type: ignore[arg-type]
     for name, of_rich in (
         ("attachments", True),
         ("unread", False),

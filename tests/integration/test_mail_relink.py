@@ -158,7 +158,7 @@ async def test_what_waits_in_the_queue_goes_by_its_clients_name_once_that_is_kno
     await talk.message(db, blobs, sender=IVAN)
     async with db.begin() as conn:
         about: dict[str, Any] = {"title": IVAN, "address": IVAN, "client_id": None, "data": {}, "now": utc_now()}
-        await queue.offer(conn, team_id=min(olga.team_ids), kind="message", ref_id=1, **about)
+        await queue.enqueue(conn, team_id=min(olga.team_ids), kind="message", ref_id=1, **about)
     ivan = await client(db, "Иван Петров", IVAN)
     for _ in range(2):
         await wanted(db, IVAN)

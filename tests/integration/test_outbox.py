@@ -227,7 +227,7 @@ async def test_answering_finishes_the_item_of_the_conversation_but_not_a_colleag
         assert message.thread_id is not None
         async with office.db.begin() as conn:
             shown = {"title": "x", "address": "x", "client_id": None, "data": {}}
-            item_id = await queue.offer(
+            item = await queue.enqueue(
                 conn,
                 team_id=next(iter(office.actor.team_ids)),
                 kind="message",
@@ -236,7 +236,7 @@ async def test_answering_finishes_the_item_of_the_conversation_but_not_a_colleag
                 **shown,  # type: ignore[arg-type]
             )
             if holder:
-                await queue.claim(conn, holder, item_id, now=T0)
+                await queue.claim(conn, holder, item.id, now=T0)
         await office.send(in_reply_to=message.id)
         async with office.db.read() as conn:
             item = await queue.find_by_thing(conn, "message", message.thread_id)

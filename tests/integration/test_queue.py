@@ -33,7 +33,7 @@ async def actor(db: Database, name: str, *, team: str = "sales", role: people.Ro
 
 async def waiting(db: Database, *, ref_id: int = 1, kind: queue.Kind = "call", team: str = "sales") -> int:
     async with db.begin() as conn:
-        return await queue.offer(
+        item = await queue.enqueue(
             conn,
             team_id=await people.ensure_team(conn, team, now=utc_now()),
             kind=kind,
@@ -44,6 +44,7 @@ async def waiting(db: Database, *, ref_id: int = 1, kind: queue.Kind = "call", t
             data={},
             now=utc_now(),
         )
+        return item.id
 
 
 async def test_of_200_claimers_at_once_exactly_one_wins_and_the_rest_learn_who(db: Database) -> None:

@@ -55,7 +55,7 @@ async def test_a_letter_to_two_mailboxes_of_one_team_is_one_item_and_one_lead(bo
     assert await all_leads(box) == [("irina@romashka.test", box.team_id, 1)]
     assert len(await box.messages()) == 2, "each mailbox keeps its own"
     async with box.db.begin() as conn:
-        await queue.settle(conn, "message", item.ref_id, now=T0)
+        await queue.close(conn, "message", item.ref_id, now=T0)
     late = b"X-Late: 1\r\n" + raw
     await info.store(place, [Arrived(2, late, (), T0)], cursor={}, is_new=True, now=T0)
     assert [one.state for one in await all_items(box)] == ["done"], "what a colleague has done is not work again"

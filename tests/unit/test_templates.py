@@ -19,7 +19,7 @@ import pytest
 from hub.crm.access import Actor
 from hub.crm.blocking import Block, caller
 from hub.crm.clients import Found
-from hub.crm.directory import Person, Team
+from hub.crm.directory import DirectoryEntry, Team
 from hub.crm.hours import openness
 from hub.crm.leads import Lead
 from hub.crm.linking import Candidate
@@ -214,7 +214,7 @@ TRIAL_FACTS = Facts(
     zone=UTC,
 )
 FOUND = why_found(parse("счёт договор "), [MAIL], {1: "Пришлите счёт"})
-PEOPLE = [Person(5, "Анна Иванова", "anna@hub.test", "manager", "101", (1,), False)] * 2
+PEOPLE = [DirectoryEntry(5, "Анна Иванова", "anna@hub.test", "manager", "101", (1,), False)] * 2
 BOX = Health(
     id=1,
     address="sales@hub.test",
@@ -404,7 +404,7 @@ PAGES: dict[str, dict[str, Any]] = {
         "calls": SAMPLE["calls"],
         "filters": Filters(),
         "teams": [Team(1, "sales")],
-        "people": [Person(5, "Анна Иванова", "anna@hub.test", "manager", "101", (1,), False)],
+        "people": [DirectoryEntry(5, "Анна Иванова", "anna@hub.test", "manager", "101", (1,), False)],
         "next_cursor": "x",
     },
     "messages.html": {

@@ -209,7 +209,7 @@ async def absorb(conn: AsyncConnection, absorbed: int, into: int, *, now: dateti
         await conn.execute(sa.update(queue_items).where(queue_items.c.id == waits.id).values(ref_id=into))
         return
     if there.state == "done":
-        await queue.offer(
+        await queue.enqueue(
             conn,
             team_id=waits.team_id,
             kind="message",
@@ -222,4 +222,4 @@ async def absorb(conn: AsyncConnection, absorbed: int, into: int, *, now: dateti
         )
         if waits.owner_id is not None:
             await queue.assign(conn, "message", into, waits.owner_id, now=now)
-    await queue.settle(conn, "message", absorbed, now=now)
+    await queue.close(conn, "message", absorbed, now=now)

@@ -171,7 +171,7 @@ async def _give_to_author(
     data = {"subject": original["subject"], "snippet": who, "message_id": original["id"], "came_back": True}
     item = await queue.find_by_thing(conn, "message", thread_id)
     if item is None or item.state == "done":
-        await queue.offer(
+        await queue.enqueue(
             conn,
             team_id=notice.team_id,
             kind="message",
@@ -217,4 +217,4 @@ async def _brake(conn: AsyncConnection, thread_id: int, come: Sequence[Stored], 
         item = await queue.find_by_thing(conn, "message", thread_id)
         # Only what this very batch opened: work that waited before stays work.
         if item is not None and item.state == "waiting" and item.queued_at >= now:
-            await queue.settle(conn, "message", thread_id, now=now)
+            await queue.close(conn, "message", thread_id, now=now)

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub import crash_points
 from hub.crm import queue, timeline
 from hub.crm.linking import Linked, Linker
-from hub.crm.timeline import Told
+from hub.crm.timeline import NewEntry
 from hub.errors import HubError
 from hub.mail import search
 from hub.mail.audience import audience_of
@@ -294,7 +294,7 @@ class MailIntake:
                 client_id = v["client_id"]
                 await publish(conn, "message", row.id, at=now, **to, client_id=client_id, data=data)
                 if client_id is not None:
-                    told.append(Told(row.id, client_id, v["contact_id"], v["received_at"], timeline_data(v)))
+                    told.append(NewEntry(row.id, client_id, v["contact_id"], v["received_at"], timeline_data(v)))
             await timeline.put_all(conn, "message", told, now=now)
 
     async def _add_locations(
@@ -358,7 +358,7 @@ class MailIntake:
         heard = {row.thread_id: row.at for row in await conn.execute(newest.group_by(messages.c.thread_id))}
         for thread in waiting:
             if thread not in heard or heard[thread] <= answered[thread]:
-                await queue.settle(conn, "message", thread, now=now)
+                await queue.close(conn, "message", thread, now=now)
 
 
 async def ours(conn: AsyncConnection, linker: Linker) -> OwnAddresses:

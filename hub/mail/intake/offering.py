@@ -49,7 +49,7 @@ async def offer_all(
             # A colleague is at this conversation: the letter is theirs, and not another's by the other mailbox.
             for one in same:
                 if one.is_waiting and await twins.is_part(conn, one.thread_id, of=row["thread_id"]):
-                    await queue.settle(conn, "message", one.thread_id, now=now)
+                    await queue.close(conn, "message", one.thread_id, now=now)
         await _offer(conn, row, linked, names.get(row["client_id"]), team_id=team_id, elsewhere=elsewhere, now=now)
         if owner_id is not None:
             await queue.assign(conn, "message", row["thread_id"], owner_id, now=now)
@@ -85,7 +85,7 @@ async def _offer(
     data = {"subject": row["subject"], "snippet": row["snippet"], "message_id": row["id"], "lead_id": lead_id}
     if elsewhere:
         data["also_in"] = sorted({one.mailbox for one in elsewhere})
-    await queue.offer(
+    await queue.enqueue(
         conn,
         team_id=team_id,
         kind="message",

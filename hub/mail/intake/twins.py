@@ -67,7 +67,7 @@ async def say_also_in(conn: AsyncConnection, twins: Sequence[Twin], mailbox: str
     items = await queue.of_things(conn, "message", [one.thread_id for one in twins])
     for thread_id, item in items.items():
         also = sorted({*item.data.get("also_in", ()), mailbox})
-        await queue.note(conn, "message", thread_id, {"also_in": also}, now=now)
+        await queue.annotate(conn, "message", thread_id, {"also_in": also}, now=now)
 
 
 async def is_part(conn: AsyncConnection, thread_id: int, *, of: int) -> bool:

@@ -19,7 +19,7 @@ from hub import sanitize
 from hub.crm import access, timeline
 from hub.crm.access import Actor
 from hub.crm.audit import record
-from hub.crm.timeline import Told
+from hub.crm.timeline import NewEntry
 from hub.errors import Conflict, NotFound
 from hub.mail import register
 from hub.mail.audience import audience_of
@@ -62,7 +62,7 @@ async def show_all(
         )
     # A card says the same of what waits and of what is on its way.
     told = [
-        Told(row["id"], row["client_id"], row["contact_id"], row["received_at"], timeline_data(row))
+        NewEntry(row["id"], row["client_id"], row["contact_id"], row["received_at"], timeline_data(row))
         for row in rows
         if row["client_id"] is not None and row["state"] != "sending"
     ]

@@ -449,7 +449,7 @@ async def _close_answered(
 ) -> None:
     item = await queue.find_by_thing(conn, "message", thread_id)
     if item is not None and (item.state == "waiting" or (item.state == "claimed" and item.owner_id == actor.user_id)):
-        await queue.settle(conn, "message", thread_id, now=now)
+        await queue.close(conn, "message", thread_id, now=now)
         owned = item.state == "claimed"
         await drafts.keep_closed_item(conn, message_id, version=item.version + 1, owned=owned)
 

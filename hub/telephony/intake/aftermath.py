@@ -73,7 +73,7 @@ class Aftermath:
             lead_id = await self._lead(stored, stored.team_id, number, "new", at=call.started_at)
         name = sanitize.shown(call.from_name, max_chars=100)
         data = {"lead_id": lead_id, "did": call.did, "call_state": call.state, "caller_name": name}
-        self.items[stored.id] = await queue.place(
+        self.items[stored.id] = await queue.enqueue(
             self.conn,
             team_id=stored.team_id,
             kind="call",
@@ -112,12 +112,12 @@ class Aftermath:
             if stored.answered_user_id is not None:
                 await queue.assign(self.conn, "call", stored.id, stored.answered_user_id, now=self.now)
             else:
-                await queue.settle(self.conn, "call", stored.id, now=self.now)
+                await queue.close(self.conn, "call", stored.id, now=self.now)
             await self._look_again(stored)
             item = self.items.get(stored.id)
         if item is None or item.state == "done" or item.data.get("call_state") == call.state:
             return
-        self.items[stored.id] = await queue.place(
+        self.items[stored.id] = await queue.enqueue(
             self.conn,
             team_id=item.team_id,
             kind="call",
@@ -133,7 +133,7 @@ class Aftermath:
         """Close the item of a call that is over."""
         item = self.items.get(stored.id)
         if item is not None and item.state != "done":
-            await queue.settle(self.conn, "call", stored.id, now=self.now)
+            await queue.close(self.conn, "call", stored.id, now=self.now)
             self.items[stored.id] = replace(item, state="done")
 
     async def follow_talks(self, talks: Mapping[int, tuple[Call, Stored]]) -> None:
@@ -183,7 +183,7 @@ class Aftermath:
         data: dict[str, Any] = {"reason": "callback", "call_id": stored.id}
         if call.outcome == "voicemail":
             data["wish"] = "voicemail"
-        await leads.offer(self.conn, lead_id, title=stored.shown_name, data=data, now=at)
+        await leads.enqueue(self.conn, lead_id, title=stored.shown_name, data=data, now=at)
         return _CallBack(number, lead_id)
 
     async def _is_blocked(self, call: Call, stored: Stored) -> bool:
@@ -226,7 +226,7 @@ class Aftermath:
         if lead_id is None or lead_id == but_not or stored.answered_user_id is None or stored.client_id is not None:
             return
         data = {"reason": "new", "call_id": stored.id}
-        await leads.offer(self.conn, lead_id, title=stored.shown_name, data=data, now=self.now)
+        await leads.enqueue(self.conn, lead_id, title=stored.shown_name, data=data, now=self.now)
         await queue.assign(self.conn, "lead", lead_id, stored.answered_user_id, now=self.now)
 
     def _outside(self, call: Call, stored: Stored) -> str | None:

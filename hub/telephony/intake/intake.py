@@ -174,7 +174,7 @@ def _talks(snapshots: Mapping[Key, Call], written: Mapping[Key, Entry]) -> dict[
 
 async def _show(conn: AsyncConnection, written: Iterable[Entry], *, now: datetime) -> None:
     """Tell the lists what is news, and write the cards' entries."""
-    told: list[timeline.Told] = []
+    told: list[timeline.NewEntry] = []
     for entry in written:
         stored, row = entry.stored, entry.row
         if not stored.is_news:
@@ -185,7 +185,7 @@ async def _show(conn: AsyncConnection, written: Iterable[Entry], *, now: datetim
         await publish(conn, "call", stored.id, at=now, **about, data={"state": row["state"], "trace": trace})
         if stored.client_id is not None:
             data = timeline_data(row, entry.legs, entry.manager)
-            told.append(timeline.Told(stored.id, stored.client_id, stored.contact_id, row["started_at"], data))
+            told.append(timeline.NewEntry(stored.id, stored.client_id, stored.contact_id, row["started_at"], data))
     await timeline.put_all(conn, "call", told, now=now)
 
 

@@ -28,7 +28,7 @@ async def merge(conn: AsyncConnection, call_id: int, gone: tuple[str, str], *, n
     other = (await conn.execute(sa.select(calls).where(*identity))).first()
     if other is None:
         return
-    await queue.settle(conn, "call", other.id, now=now)
+    await queue.close(conn, "call", other.id, now=now)
     await timeline.remove(conn, "call", other.id, now=now)
     await _move_legs(conn, other.id, call_id)
     for table in (call_intents, recordings, merged_calls):

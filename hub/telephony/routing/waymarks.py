@@ -64,7 +64,7 @@ async def _note(conn: AsyncConnection, heard: Heard, wish: Wish, *, now: datetim
             contact_id=row.contact_id,
             now=now,
         )
-    await leads.offer(conn, lead_id, title=title, data=data, now=now)
+    await leads.enqueue(conn, lead_id, title=title, data=data, now=now)
 
 
 async def is_noted(conn: AsyncConnection, call_id: int, team_id: int, address: str) -> bool:
