@@ -24,8 +24,8 @@ from hub.mail.sending.models import identities
 from hub.mail.sending.replying import Kind
 from hub.mail.sending.submit import Frozen, NewMessage, Reader
 from hub.web import senders
-from hub.web.senders import Sender
-from hub.web.visit import Visit, parse_moment
+from hub.web.request_context import RequestContext, parse_moment
+from hub.web.senders import SenderOption
 
 UNDO = timedelta(seconds=10)
 When = Literal["hour", "evening", "morning", "monday"]
@@ -39,7 +39,7 @@ class Writing:
     mailboxes: list[MailboxRow]
     mailbox: str
     sender: str = ""
-    senders: tuple[Sender, ...] = ()
+    senders: tuple[SenderOption, ...] = ()
     templates: tuple[tuple[int, str], ...] = ()
     to: str = ""
     cc: str = ""
@@ -60,20 +60,20 @@ class Writing:
     max_bytes: int = drafts.MAX_FILES_BYTES
 
 
-def reader(visit: Visit) -> Reader:
-    return Reader(language=visit.language)
+def reader(ctx: RequestContext) -> Reader:
+    return Reader(language=ctx.language)
 
 
-async def frozen(visit: Visit, new: NewMessage) -> Frozen:
+async def frozen(ctx: RequestContext, new: NewMessage) -> Frozen:
     """Build the bytes of a message as this visitor sends it. Raises as `submit.freeze`."""
-    services = visit.services
+    services = ctx.services
     return await submit.freeze(
-        visit.db,
+        ctx.db,
         services.blobs,
-        visit.actor,
+        ctx.actor,
         new,
-        now=visit.now,
-        reader=reader(visit),
+        now=ctx.now,
+        reader=reader(ctx),
         reply_key=services.reply_key,
     )
 
@@ -104,7 +104,7 @@ async def own_addresses(conn: AsyncConnection) -> frozenset[str]:
 
 async def begin(
     conn: AsyncConnection,
-    visit: Visit,
+    ctx: RequestContext,
     start: Start,
     *,
     original: MessageRow | None = None,
@@ -112,9 +112,9 @@ async def begin(
     mailbox: str = "",
 ) -> Writing:
     """Return what a new text, an answer or a forward begins with. Raises NotFound where nothing may be written."""
-    boxes = await register.mailboxes_of(conn, visit.actor)
+    boxes = await register.mailboxes_of(conn, ctx.actor)
     if original is None and start.answers_id is not None:
-        original = await register.find(conn, visit.actor, start.answers_id)
+        original = await register.find(conn, ctx.actor, start.answers_id)
     if original is not None and start.kind in ("reply", "reply_all"):
         boxes = [one for one in boxes if one.id == original.mailbox_id]
     if not boxes:
@@ -122,7 +122,7 @@ async def begin(
     chosen = next((one for one in boxes if one.address == mailbox.lower()), boxes[0])
     if original is not None and start.kind == "forward":
         chosen = next((one for one in boxes if one.id == original.mailbox_id), chosen)
-    offered = await senders.offered(conn, visit, boxes)
+    offered = await senders.offered(conn, ctx, boxes)
     sender = senders.chosen(offered, chosen, None)
     writing = Writing(
         start=start,
@@ -130,15 +130,15 @@ async def begin(
         mailbox=chosen.address,
         sender=sender.value if sender is not None else chosen.address,
         senders=offered,
-        templates=tuple(await senders.templates_for(conn, visit, boxes)),
+        templates=tuple(await senders.templates_for(conn, ctx, boxes)),
         text=senders.below(sender.signature) if sender is not None else "",
         to=to,
         request_id=secrets.token_hex(16),
-        choices=later_choices(visit.now),
+        choices=later_choices(ctx.now),
     )
     if original is None:
-        return replace(writing, begun=await drafts.begun(conn, visit.actor, client_id=start.client_id))
-    read = submit.original_of(original, reader(visit))
+        return replace(writing, begun=await drafts.begun(conn, ctx.actor, client_id=start.client_id))
+    read = submit.original_of(original, reader(ctx))
     line, cc = to, ""
     if start.kind in ("reply", "reply_all"):
         own = await own_addresses(conn)
@@ -159,31 +159,31 @@ async def begin(
         quotes=True,
         quoted=original,
         files=files,
-        begun=await drafts.begun(conn, visit.actor, answers_id=original.id),
+        begun=await drafts.begun(conn, ctx.actor, answers_id=original.id),
     )
 
 
-async def answer_to(conn: AsyncConnection, visit: Visit, message: MessageRow) -> Writing | None:
+async def answer_to(conn: AsyncConnection, ctx: RequestContext, message: MessageRow) -> Writing | None:
     """Return the answer that a message's own page offers, None where its mailbox is not one of the reader's."""
     start = Start(kind="reply", answers_id=message.id, client_id=message.client_id, contact_id=message.contact_id)
     try:
-        return await begin(conn, visit, start, original=message)
+        return await begin(conn, ctx, start, original=message)
     except NotFound:
         return None
 
 
-async def on_card(conn: AsyncConnection, visit: Visit, client_id: int, to: str) -> Writing | None:
+async def on_card(conn: AsyncConnection, ctx: RequestContext, client_id: int, to: str) -> Writing | None:
     """Return the new text that a client's card offers, None where there is no mailbox to write from."""
     try:
-        return await begin(conn, visit, Start(client_id=client_id), to=to)
+        return await begin(conn, ctx, Start(client_id=client_id), to=to)
     except NotFound:
         return None
 
 
-async def of_draft(conn: AsyncConnection, visit: Visit, draft: Draft) -> Writing:
+async def of_draft(conn: AsyncConnection, ctx: RequestContext, draft: Draft) -> Writing:
     """Return a draft as its composer shows it."""
     start = Start(kind=draft.kind, answers_id=draft.answers_id, client_id=draft.client_id, contact_id=draft.contact_id)
-    fresh = await begin(conn, visit, start, mailbox=draft.mailbox_address)
+    fresh = await begin(conn, ctx, start, mailbox=draft.mailbox_address)
     return replace(
         fresh,
         mailbox=draft.mailbox_address,
@@ -212,8 +212,8 @@ def _sender_of(fresh: Writing, draft: Draft) -> str:
     return found.value
 
 
-def read_start(visit: Visit) -> Start:
-    form = visit.form
+def read_start(ctx: RequestContext) -> Start:
+    form = ctx.form
     return Start(
         kind=read_kind(form.text("kind") or "new"),
         answers_id=form.number("answers"),
@@ -229,9 +229,9 @@ def read_kind(text: str) -> Kind:
     return kinds[text]
 
 
-def read_content(visit: Visit, files: tuple[DraftFile, ...] = ()) -> Content:
+def read_content(ctx: RequestContext, files: tuple[DraftFile, ...] = ()) -> Content:
     """Read the composer's form. Raises Refused."""
-    form = visit.form
+    form = ctx.form
     many = drafts.MAX_TEXT_CHARS
     mailbox, identity_id = senders.read(form.text("mailbox", max_chars=280))
     return Content(
@@ -244,7 +244,7 @@ def read_content(visit: Visit, files: tuple[DraftFile, ...] = ()) -> Content:
         html=drafts.cids_for_files(form.text("html", max_chars=many), files),
         text=form.text("text", max_chars=many),
         quotes=form.text("quotes") == "on",
-        send_at=read_send_at(form.text("send_at") or form.text("send_on"), now=visit.now),
+        send_at=read_send_at(form.text("send_at") or form.text("send_on"), now=ctx.now),
     )
 
 

@@ -21,7 +21,7 @@ from hub.store import changes, disk
 from hub.store.disk import Disk
 from hub.telephony import health as pbx_health
 from hub.telephony.health import PbxState
-from hub.web.visit import Services
+from hub.web.request_context import Services
 
 WITHIN_S = 5
 FULL_BYTES = 32 * 1024 * 1024

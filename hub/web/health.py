@@ -20,11 +20,11 @@ from hub.errors import NotSignedIn, Unavailable
 from hub.mail import health as mailbox_health
 from hub.web import condition
 from hub.web.api.endpoint import json_response
+from hub.web.authentication import LIVE
 from hub.web.client_address import parse_address
 from hub.web.condition import Condition
-from hub.web.door import LIVE
+from hub.web.request_context import RequestContext
 from hub.web.routes import Route
-from hub.web.visit import Visit
 
 PATHS = ("/healthz", "/readyz", "/metrics")
 KEPT_S = 2.0
@@ -56,36 +56,36 @@ LAST_LOOK: web.AppKey[LastLook] = web.AppKey("last_look", LastLook)
 COUNTS: web.AppKey[Counts] = web.AppKey("counts", Counts)
 
 
-async def healthz(_visit: Visit) -> web.StreamResponse:
+async def healthz(_ctx: RequestContext) -> web.StreamResponse:
     return json_response({"status": "ok"})
 
 
-async def readyz(visit: Visit) -> web.StreamResponse:
+async def readyz(ctx: RequestContext) -> web.StreamResponse:
     """Say `ready`, `degraded` (both 200) or not ready (503), with the codes; details for who may read the metrics."""
-    found = list(condition.findings(await _look(visit)))
-    told = [{"code": one.code, **(one.details if _may_read(visit) else {})} for one in found]
+    found = list(condition.findings(await _look(ctx)))
+    told = [{"code": one.code, **(one.details if _may_read(ctx) else {})} for one in found]
     if failed := [one for one in found if one.weight == "failed"]:
         raise Unavailable(failed[0].code, "Hub is not ready", reasons=told)
     return json_response({"status": "degraded" if found else "ready", "reasons": told})
 
 
-async def _look(visit: Visit) -> Condition:
+async def _look(ctx: RequestContext) -> Condition:
     """Look anew for who may read the metrics; to strangers tell what was found at most `KEPT_S` ago.
 
     A look writes to the disk and asks the database: a flood of them would be a fault of its own.
     """
-    if _may_read(visit):
-        return await condition.look(visit.services, now=visit.now)
-    last = visit.request.app[LAST_LOOK]
+    if _may_read(ctx):
+        return await condition.look(ctx.services, now=ctx.now)
+    last = ctx.request.app[LAST_LOOK]
     async with last.one_at_a_time:
         if last.found is None or monotonic_s() - last.at_s > KEPT_S:
-            last.found, last.at_s = await condition.look(visit.services, now=visit.now), monotonic_s()
+            last.found, last.at_s = await condition.look(ctx.services, now=ctx.now), monotonic_s()
         return last.found
 
 
-def _may_read(visit: Visit) -> bool:
+def _may_read(ctx: RequestContext) -> bool:
     """Whether the token is right; where none is set, whether this machine itself asks, and no proxy for others."""
-    token, request = visit.services.settings.web.metrics_token.reveal(), visit.request
+    token, request = ctx.services.settings.web.metrics_token.reveal(), ctx.request
     if token:
         kind, _, given = request.headers.get("Authorization", "").partition(" ")
         return kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
@@ -96,23 +96,23 @@ def _may_read(visit: Visit) -> bool:
     return peer is not None and peer.is_loopback and is_local_name and not through_proxy
 
 
-async def metrics(visit: Visit) -> web.StreamResponse:
-    if not _may_read(visit):
+async def metrics(ctx: RequestContext) -> web.StreamResponse:
+    if not _may_read(ctx):
         where = (
             "with web.metrics_token as bearer token"
-            if visit.services.settings.web.metrics_token
+            if ctx.services.settings.web.metrics_token
             else ("from this machine only, until web.metrics_token is set")
         )
         raise NotSignedIn("metrics_token_wrong", f"the metrics are read {where}")
-    app = visit.request.app
+    app = ctx.request.app
     lines = ["# TYPE hub_http_requests_total counter"]
     by_class = app[COUNTS].by_class
     lines += [f'hub_http_requests_total{{status="{name}"}} {by_class[name]}' for name in sorted(by_class)]
     lines += ["# TYPE hub_live_streams gauge", f"hub_live_streams {app[LIVE].stream_count}"]
-    found = await condition.look(visit.services, now=visit.now)
+    found = await condition.look(ctx.services, now=ctx.now)
     lines += _of_condition(found)
     if not found.database:
-        lines += ["# TYPE hub_queue_waiting gauge", f"hub_queue_waiting {await _count_waiting(visit)}"]
+        lines += ["# TYPE hub_queue_waiting gauge", f"hub_queue_waiting {await _count_waiting(ctx)}"]
         lines += _of_mailboxes(found.mailboxes)
     return web.Response(text="\n".join([*lines, ""]), content_type="text/plain")
 
@@ -157,8 +157,8 @@ def _of_mailboxes(boxes: Sequence[mailbox_health.Health]) -> list[str]:
     return lines
 
 
-async def _count_waiting(visit: Visit) -> int:
-    async with visit.db.read() as conn:
+async def _count_waiting(ctx: RequestContext) -> int:
+    async with ctx.db.read() as conn:
         return await queue.count_waiting(conn, _EVERYBODY, at_most=10_000)
 
 

@@ -23,8 +23,8 @@ from hub.errors import Refused
 from hub.logs import new_trace, tracing, where_of
 from hub.settings import WebSection
 from hub.web import security
+from hub.web.authentication import SERVICES
 from hub.web.client_address import is_trusted, network_of, parse_address
-from hub.web.door import SERVICES
 from hub.web.errors import Bug, error_of_status, json_error
 
 log = logging.getLogger(__name__)

@@ -31,7 +31,7 @@ _MACHINERY = Actor(0, "", "", "admin", frozenset(), None, None)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LiveChange:
     """A change and what rows of lists need to be drawn of it. `drawn` keeps what was drawn, by kind of viewer."""
 
     change: Change
@@ -39,7 +39,7 @@ class Told:
     drawn: dict[object, bytes] = field(default_factory=dict, compare=False)
 
 
-class Stream:
+class EventStream:
     """One reader's end: an ordered queue with a bound. `next()` gives a change, or None for "reset"."""
 
     def __init__(self, actor: Actor, after: Position, *, session_id: int | None, token_id: int | None = None) -> None:
@@ -47,12 +47,12 @@ class Stream:
         self.after = after
         self.session_id = session_id
         self.token_id = token_id
-        self._waiting: deque[Told] = deque()
+        self._waiting: deque[LiveChange] = deque()
         self._lost = False
         self._wake = asyncio.Event()
         self.is_closed = False
 
-    def offer(self, told: Told) -> None:
+    def offer(self, told: LiveChange) -> None:
         """Put a change in, if this reader may hear of it. Never blocks: what does not fit is lost and said so."""
         if self._lost or self.is_closed or not access.can_receive(self.actor, told.change):
             return
@@ -63,7 +63,7 @@ class Stream:
             self._waiting.append(told)
         self._wake.set()
 
-    def put_before(self, missed: Sequence[Told]) -> None:
+    def put_before(self, missed: Sequence[LiveChange]) -> None:
         """Put what was missed in front of what has come since."""
         may_hear = [told for told in missed if access.can_receive(self.actor, told.change)]
         self._waiting.extendleft(reversed(may_hear))
@@ -89,7 +89,7 @@ class Stream:
                 return False
         return True
 
-    def take(self, *, head: Position) -> list[Told] | None:
+    def take(self, *, head: Position) -> list[LiveChange] | None:
         """Take all that waits; None where something was lost, and the stream then goes on behind `head`."""
         if self._lost:
             self._lost = False
@@ -107,7 +107,7 @@ class LiveFeed:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._streams: set[Stream] = set()
+        self._streams: set[EventStream] = set()
         self._is_closing = False
         self._started = asyncio.Event()
         self.head = Position(0, 0)
@@ -156,7 +156,7 @@ class LiveFeed:
 
     async def join(
         self, actor: Actor, after: Position | None, *, session_id: int | None = None, token_id: int | None = None
-    ) -> Stream:
+    ) -> EventStream:
         """Open a stream that hears all after `after` (None: from now on); its first news is `reset` if that is gone.
 
         Raises Unavailable while the feed cannot be read, Refused for too many streams of one person.
@@ -168,7 +168,7 @@ class LiveFeed:
             raise Unavailable("feed_unavailable", "the feed cannot be read now") from None
         if sum(s.actor.user_id == actor.user_id for s in self._streams) >= MAX_STREAMS_OF_ONE:
             raise Refused("too_many_streams", f"at most {MAX_STREAMS_OF_ONE} streams of one person")
-        stream = Stream(actor, after or self.head, session_id=session_id, token_id=token_id)
+        stream = EventStream(actor, after or self.head, session_id=session_id, token_id=token_id)
         joined_at = self.head
         if self._is_closing:
             stream.close()
@@ -187,7 +187,7 @@ class LiveFeed:
             stream.put_before(missed)
         return stream
 
-    def leave(self, stream: Stream) -> None:
+    def leave(self, stream: EventStream) -> None:
         self._streams.discard(stream)
 
     def has_streams(self, user_id: int) -> bool:
@@ -207,7 +207,7 @@ class LiveFeed:
             stream.close()
 
 
-async def draw_ready(conn: AsyncConnection, found: Sequence[Change]) -> list[Told]:
+async def draw_ready(conn: AsyncConnection, found: Sequence[Change]) -> list[LiveChange]:
     """Add to each change the row that pages draw of it, in the state it has now."""
     items: dict[int, queue.Item | None] = {}
     for change in found:
@@ -216,10 +216,10 @@ async def draw_ready(conn: AsyncConnection, found: Sequence[Change]) -> list[Tol
                 items[change.object_id] = await queue.find(conn, change.object_id, actor=_MACHINERY)
             except NotFound:
                 items[change.object_id] = None
-    return [Told(c, items.get(c.object_id) if c.kind == "queue_item" else None) for c in found]
+    return [LiveChange(c, items.get(c.object_id) if c.kind == "queue_item" else None) for c in found]
 
 
-async def _missed(conn: AsyncConnection, after: Position, until: Position) -> list[Told] | None:
+async def _missed(conn: AsyncConnection, after: Position, until: Position) -> list[LiveChange] | None:
     """Return what lies between two positions, None where it is gone or too much."""
     if not await changes.can_resume(conn, after):
         return None

@@ -13,7 +13,7 @@ import msgspec
 from hub.errors import Refused
 from hub.mail.accounts.accounts import AccountSettings, Side, Written
 from hub.settings import Secret
-from hub.web.visit import Form
+from hub.web.request_context import Form
 
 FOLDER = "folder:"
 PORTS = {("imap", "tls"): 993, ("imap", "starttls"): 143, ("smtp", "tls"): 465, ("smtp", "starttls"): 587}

@@ -24,9 +24,9 @@ from hub.telephony.routing import caller_name
 from hub.telephony.routing.route_facts import Question, gather
 from hub.telephony.routing.routing import answer_line, decide
 from hub.web.client_address import network_of
+from hub.web.request_context import RequestContext, Services, read_body
 from hub.web.routes import Route
 from hub.web.team_rules import place_of
-from hub.web.visit import Services, Visit, read_body
 
 log = logging.getLogger(__name__)
 
@@ -51,34 +51,34 @@ class Questions:
 QUESTIONS: web.AppKey[Questions] = web.AppKey("pbx_questions", Questions)
 
 
-Answer = Callable[[Visit, Pbx, dict[str, str]], Awaitable[str]]
+Answer = Callable[[RequestContext, Pbx, dict[str, str]], Awaitable[str]]
 
 
-async def route(visit: Visit) -> web.StreamResponse:
+async def route(ctx: RequestContext) -> web.StreamResponse:
     """Say where a caller goes."""
-    return await _answered(visit, _route_of)
+    return await _answered(ctx, _route_of)
 
 
-async def name(visit: Visit) -> web.StreamResponse:
+async def name(ctx: RequestContext) -> web.StreamResponse:
     """Say what the display of the phone that is rung for a caller shows."""
-    return await _answered(visit, _name_of)
+    return await _answered(ctx, _name_of)
 
 
-async def _answered(visit: Visit, answer: Answer) -> web.StreamResponse:
-    questions = visit.request.app[QUESTIONS]
+async def _answered(ctx: RequestContext, answer: Answer) -> web.StreamResponse:
+    questions = ctx.request.app[QUESTIONS]
     try:
-        asked = _read_form(await read_body(visit.request, at_most=MAX_BODY_BYTES))
+        asked = _read_form(await read_body(ctx.request, at_most=MAX_BODY_BYTES))
     except Refused:
         return _text("the question cannot be read", status=400)
-    pbx = _asking(visit.services, asked)
+    pbx = _asking(ctx.services, asked)
     if pbx is None:
-        return await _refuse_stranger(visit, questions)
+        return await _refuse_stranger(ctx, questions)
     if questions.open >= AT_ONCE:
         return _text("too many questions at once", status=503)
     questions.open += 1
     try:
         async with asyncio.timeout(DEADLINE_S):
-            return _text(await answer(visit, pbx, asked))
+            return _text(await answer(ctx, pbx, asked))
     except (Unavailable, TimeoutError) as error:
         log.warning("pbx %s: the dialplan went on without an answer: %s", pbx.name, error or "too slow")
         return _text("not now", status=503)
@@ -86,11 +86,11 @@ async def _answered(visit: Visit, answer: Answer) -> web.StreamResponse:
         questions.open -= 1
 
 
-async def _name_of(visit: Visit, pbx: Pbx, asked: dict[str, str]) -> str:
-    async with visit.db.read() as conn:
+async def _name_of(ctx: RequestContext, pbx: Pbx, asked: dict[str, str]) -> str:
+    async with ctx.db.read() as conn:
         found = await caller_name.caller_name(
             conn,
-            visit.services.linker,
+            ctx.services.linker,
             place_of(pbx),
             number=asked.get("from", "")[:40],
             presentation=asked.get("pres", "")[:40],
@@ -99,10 +99,10 @@ async def _name_of(visit: Visit, pbx: Pbx, asked: dict[str, str]) -> str:
     return caller_name.answer_line(found)
 
 
-async def _route_of(visit: Visit, pbx: Pbx, asked: dict[str, str]) -> str:
+async def _route_of(ctx: RequestContext, pbx: Pbx, asked: dict[str, str]) -> str:
     question = Question(asked.get("from", "")[:40], asked.get("queue", "")[:63], asked.get("pres", "")[:40])
-    async with visit.db.read() as conn:
-        facts = await gather(conn, visit.services.linker, place_of(pbx), question, now=visit.now)
+    async with ctx.db.read() as conn:
+        facts = await gather(conn, ctx.services.linker, place_of(pbx), question, now=ctx.now)
     return answer_line(decide(facts))
 
 
@@ -127,8 +127,8 @@ def _asking(services: Services, asked: dict[str, str]) -> Pbx | None:
     return pbx if is_right and secret else None
 
 
-async def _refuse_stranger(visit: Visit, questions: Questions) -> web.Response:
-    peer = network_of(visit.client_address)
+async def _refuse_stranger(ctx: RequestContext, questions: Questions) -> web.Response:
+    peer = network_of(ctx.client_address)
     if await questions.wrong.take(Try(((WRONG, peer),))) > 0:
         return _text("too often", status=429)
     log.warning("somebody at %s asked for a route without the secret of a PBX", peer)

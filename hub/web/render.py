@@ -19,10 +19,10 @@ from hub.crm.access import Actor
 from hub.errors import HubError, NotFound
 from hub.store.changes import Position
 from hub.web.assets import FOLDER, PREFIX, read_assets
-from hub.web.door import LANGUAGES, SERVICES, VISIT, language_of
-from hub.web.look import make_environment
+from hub.web.authentication import LANGUAGES, REQUEST_CONTEXT, SERVICES, language_of
+from hub.web.jinja_env import make_environment
+from hub.web.request_context import RequestContext
 from hub.web.routes import Route
-from hub.web.visit import Visit
 
 FOR_EVER = "public, max-age=31536000, immutable"
 
@@ -59,30 +59,30 @@ PAGES: web.AppKey[Pages] = web.AppKey("pages", Pages)
 
 
 def page(
-    visit: Visit, name: str, context: Mapping[str, Any], *, feed: Position | None = None, status: int = 200
+    ctx: RequestContext, name: str, context: Mapping[str, Any], *, feed: Position | None = None, status: int = 200
 ) -> web.Response:
     """Answer with a template. `feed` is the position that the page's facts are at least as new as."""
     given: dict[str, Any] = {
-        "actor": visit.visitor,
-        "lang": visit.language,
-        "csrf": visit.session.csrf if visit.session else "",
+        "actor": ctx.visitor,
+        "lang": ctx.language,
+        "csrf": ctx.session.csrf if ctx.session else "",
         "feed": str(feed) if feed is not None else "",
-        "is_demo": visit.services.is_demo,
-        "path": visit.request.path_qs,
-        "now": visit.now,
+        "is_demo": ctx.services.is_demo,
+        "path": ctx.request.path_qs,
+        "now": ctx.now,
     }
-    text = visit.request.app[PAGES].text(visit.language, name, {**given, **context})
+    text = ctx.request.app[PAGES].text(ctx.language, name, {**given, **context})
     return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
 
 
-def piece(pages: Pages, language: str, name: str, context: Mapping[str, Any], *, actor: Actor) -> str:
+def render_fragment(pages: Pages, language: str, name: str, context: Mapping[str, Any], *, actor: Actor) -> str:
     """Draw a piece that is pushed to pages that are open."""
     return pages.text(language, name, {"actor": actor, "now": utc_now(), "lang": language, **context})
 
 
-def go(visit: Visit, path: str) -> web.Response:
+def redirect(ctx: RequestContext, path: str) -> web.Response:
     """Send the browser on to another page of ours after a deed."""
-    if visit.is_fragment:
+    if ctx.is_fragment:
         return web.Response(status=204, headers={"HX-Redirect": path})
     return web.Response(status=303, headers={"Location": path})
 
@@ -90,12 +90,12 @@ def go(visit: Visit, path: str) -> web.Response:
 def error_page(request: web.Request, error: HubError) -> web.Response:
     """Answer an error as a page, or as the piece that htmx shows of it."""
     services = request.app[SERVICES]
-    visit = request.get(VISIT)
-    language = visit.language if visit else language_of(request, services, None)
+    ctx = request.get(REQUEST_CONTEXT)
+    language = ctx.language if ctx else language_of(request, services, None)
     context = {
-        "actor": visit.visitor if visit else None,
+        "actor": ctx.visitor if ctx else None,
         "lang": language,
-        "csrf": visit.session.csrf if visit and visit.session else "",
+        "csrf": ctx.session.csrf if ctx and ctx.session else "",
         "feed": "",
         "is_demo": services.is_demo,
         "path": request.path_qs if request.method == "GET" else "/",
@@ -109,10 +109,10 @@ def error_page(request: web.Request, error: HubError) -> web.Response:
     return web.Response(text=text, status=error.status, content_type="text/html", charset="utf-8")
 
 
-async def static(visit: Visit) -> web.StreamResponse:
+async def static(ctx: RequestContext) -> web.StreamResponse:
     """A built file; its name changes with its content, so it may be kept for ever."""
-    name = visit.request.match_info["name"]
-    if name not in visit.request.app[PAGES].files:
+    name = ctx.request.match_info["name"]
+    if name not in ctx.request.app[PAGES].files:
         raise NotFound("page_missing", "there is nothing here")
     return web.FileResponse(FOLDER / name, headers={"Cache-Control": FOR_EVER})
 

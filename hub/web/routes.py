@@ -1,7 +1,7 @@
 """The one table of what Hub answers: method, path, handler, and who may come.
 
 Every route of the server is one of these, so a test can walk them all and nothing is reachable by accident.
-Decides nothing itself; the door (`door.py`) holds to what stands here.
+Decides nothing itself; `authentication.py` enforces it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Literal
 
 from aiohttp import web
 
-from hub.web.visit import Visit
+from hub.web.request_context import RequestContext
 
 SECRET_PIECE = "token"  # noqa: S105
 """A piece of a path that is a secret: `{token}`. It stands in no log."""
-Handler = Callable[[Visit], Awaitable[web.StreamResponse]]
+Handler = Callable[[RequestContext], Awaitable[web.StreamResponse]]
 Who = Literal["anyone", "signed_in", "admin"]
 
 

@@ -15,11 +15,11 @@ from hub.mail.reading.sanitize import html_to_text
 from hub.mail.register import MailboxRow
 from hub.mail.sending import identities, templates
 from hub.mail.sending.phrases import Facts
-from hub.web.visit import Visit
+from hub.web.request_context import RequestContext
 
 
 @dataclass(frozen=True, slots=True)
-class Sender:
+class SenderOption:
     """One choice. `signature` is HTML, filled for the writer; "" where there is none."""
 
     value: str
@@ -33,37 +33,37 @@ class Sender:
         return f"{self.name} <{self.address}>" if self.name else self.address
 
 
-async def offered(conn: AsyncConnection, visit: Visit, boxes: Sequence[MailboxRow]) -> tuple[Sender, ...]:
+async def offered(conn: AsyncConnection, ctx: RequestContext, boxes: Sequence[MailboxRow]) -> tuple[SenderOption, ...]:
     """Return whom the reader may write as from these mailboxes, each mailbox's default first."""
     only = boxes[0].id if len(boxes) == 1 else None
-    known = await identities.of(conn, visit.actor, mailbox_id=only)
-    found: list[Sender] = []
+    known = await identities.of(conn, ctx.actor, mailbox_id=only)
+    found: list[SenderOption] = []
     for box in boxes:
-        html = await identities.signature_for(conn, visit.actor, box.id, language=visit.language)
-        signature = identities.signed(html, _facts(visit, box)) if html else ""
-        plain = box.name or visit.actor.name
+        html = await identities.signature_for(conn, ctx.actor, box.id, language=ctx.language)
+        signature = identities.signed(html, _facts(ctx, box)) if html else ""
+        plain = box.name or ctx.actor.name
         for one in known:
             # A name that is stored nowhere is the one that a message has which names no identity.
             if one.mailbox_id == box.id and (one.id is not None or one.name == plain):
                 value = box.address if one.id is None else f"{box.address}#{one.id}"
-                found.append(Sender(value, box.id, one.name, one.address, signature))
+                found.append(SenderOption(value, box.id, one.name, one.address, signature))
     return tuple(found)
 
 
-def _facts(visit: Visit, box: MailboxRow) -> Facts:
-    actor = visit.actor
+def _facts(ctx: RequestContext, box: MailboxRow) -> Facts:
+    actor = ctx.actor
     return Facts(
         manager=actor.name,
         email=actor.email,
         extension=actor.extension or "",
         mailbox=box.address,
         company=box.name,
-        today=visit.now.date(),
-        language=visit.language,
+        today=ctx.now.date(),
+        language=ctx.language,
     )
 
 
-def chosen(senders: Sequence[Sender], mailbox: MailboxRow, identity_id: int | None) -> Sender | None:
+def chosen(senders: Sequence[SenderOption], mailbox: MailboxRow, identity_id: int | None) -> SenderOption | None:
     """Return the sender that is chosen at first: the draft's, else the mailbox's default."""
     here = [one for one in senders if one.mailbox_id == mailbox.id]
     wanted = f"{mailbox.address}#{identity_id}"
@@ -82,8 +82,10 @@ def read(value: str) -> tuple[str, int | None]:
     return (address, int(number)) if is_choice else (value, None)
 
 
-async def templates_for(conn: AsyncConnection, visit: Visit, boxes: Sequence[MailboxRow]) -> list[tuple[int, str]]:
+async def templates_for(
+    conn: AsyncConnection, ctx: RequestContext, boxes: Sequence[MailboxRow]
+) -> list[tuple[int, str]]:
     """Return (id, name) of the templates of everybody and of the mailboxes' teams."""
     teams = {box.team_id for box in boxes}
     team_id = next(iter(teams)) if len(teams) == 1 else None
-    return templates.names_of(await templates.listed(conn, visit.actor, team_id=team_id))
+    return templates.names_of(await templates.listed(conn, ctx.actor, team_id=team_id))

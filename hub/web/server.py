@@ -1,7 +1,7 @@
 """The web application: its routes, what wraps every request, and the life of its loops.
 
-Decides no page and no answer. Invariants: every route goes through the door; every error becomes a page or the API's
-shape; every response is hardened; and at shutdown the streams end before the server waits for its connections.
+Decides no page and no answer. Invariants: every route goes through `authentication`; every error becomes a page or
+the API's shape; every response is hardened; at shutdown the streams end before the server waits for its connections.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from hub import sanitize
 from hub.errors import HubError, NotSignedIn, Refused
 from hub.logs import new_trace, tracing, where_of
 from hub.store.attempts import open_attempts
-from hub.web import auth, health, listening, pbx, render, security
+from hub.web import auth, health, pbx, recording_stream, render, security
 from hub.web.api import endpoint
-from hub.web.api.table import API_ROUTES
-from hub.web.door import LIVE, SERVICES, behind_door
+from hub.web.api.routes import API_ROUTES
+from hub.web.authentication import LIVE, SERVICES, authenticated
 from hub.web.errors import REQUEST_ID, Bug, Compressed, error_of_status, json_error, with_headers, wrong_method
 from hub.web.last_uses import USES, LastUses
 from hub.web.live import LiveFeed
-from hub.web.pages.table import PAGE_ROUTES
+from hub.web.pages.routes import PAGE_ROUTES
+from hub.web.request_context import MAX_UPLOAD_BYTES, Services
 from hub.web.routes import Route, loggable_path
 from hub.web.sign_in_limits import LIMITS, SignInLimits
-from hub.web.visit import MAX_UPLOAD_BYTES, Services
 
 __all__ = ["ROUTES", "Services", "make_app"]
 
@@ -55,7 +55,7 @@ def make_app(services: Services) -> web.Application:
     app[health.COUNTS] = health.Counts()
     app[health.LAST_LOOK] = health.LastLook()
     app[LIMITS] = SignInLimits(open_attempts(services.settings.hub.redis))
-    app[listening.LISTENERS] = listening.Listeners()
+    app[recording_stream.LISTENERS] = recording_stream.Listeners()
     app[pbx.QUESTIONS] = pbx.Questions()
     app[render.PAGES] = render.Pages.load()
     app.on_response_prepare.append(_name)
@@ -64,7 +64,7 @@ def make_app(services: Services) -> web.Application:
     app.cleanup_ctx.append(_run_loops)
     app.on_cleanup.append(_close_attempts)
     for route in ROUTES:
-        handle = behind_door(route)
+        handle = authenticated(route)
         app.router.add_route(route.method, route.path, handle)
         if route.method == "GET":
             app.router.add_route("HEAD", route.path, handle)

@@ -19,8 +19,8 @@ from hub.clock import monotonic_s
 from hub.crm.access import Actor
 from hub.errors import Refused, Unavailable
 from hub.store.changes import Position
-from hub.web.live import LiveFeed, Stream, Told
-from hub.web.visit import Visit
+from hub.web.live import EventStream, LiveChange, LiveFeed
+from hub.web.request_context import RequestContext
 
 PING_S = 15.0
 RECHECK_S = 60.0
@@ -37,12 +37,12 @@ def ping() -> bytes:
     return b'event: ping\ndata: {"every_ms":%d}\n\n' % int(PING_S * 1000)
 
 
-def resume_position(visit: Visit) -> Position | None:
+def resume_position(ctx: RequestContext) -> Position | None:
     """Where the reader says it was: Last-Event-ID, else `?from=`; None where it says nothing.
 
     What cannot be a position reads as one that is gone, and is answered with a reset.
     """
-    said = visit.request.headers.get("Last-Event-ID") or visit.request.query.get("from", "")
+    said = ctx.request.headers.get("Last-Event-ID") or ctx.request.query.get("from", "")
     if not said:
         return None
     try:
@@ -52,26 +52,26 @@ def resume_position(visit: Visit) -> Position | None:
 
 
 async def pump(
-    visit: Visit,
+    ctx: RequestContext,
     feed: LiveFeed,
     *,
-    encode: Callable[[Told, Actor], bytes | None],
+    encode: Callable[[LiveChange, Actor], bytes | None],
     who_now: Callable[[], Awaitable[Actor | None]],
 ) -> web.StreamResponse:
     """Answer with a stream of events until the reader, the right to read, or the server goes."""
-    session_id = visit.session.id if visit.session else None
-    stream = await feed.join(visit.actor, resume_position(visit), session_id=session_id, token_id=visit.token_id)
+    session_id = ctx.session.id if ctx.session else None
+    stream = await feed.join(ctx.actor, resume_position(ctx), session_id=session_id, token_id=ctx.token_id)
     try:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
-        await response.prepare(visit.request)
-        if visit.request.method == "HEAD":
+        await response.prepare(ctx.request)
+        if ctx.request.method == "HEAD":
             return response
         await _write(response, b"retry: 2000\nid: %s\n\n" % str(stream.after).encode() + ping())
         await _send_all(response, feed, stream, encode, who_now)
     except (TimeoutError, ConnectionError):
         # Nobody takes what is written: the connection goes, and the page comes back with its last position.
-        if visit.request.transport is not None:
-            visit.request.transport.abort()
+        if ctx.request.transport is not None:
+            ctx.request.transport.abort()
     finally:
         feed.leave(stream)
     return response
@@ -80,8 +80,8 @@ async def pump(
 async def _send_all(
     response: web.StreamResponse,
     feed: LiveFeed,
-    stream: Stream,
-    encode: Callable[[Told, Actor], bytes | None],
+    stream: EventStream,
+    encode: Callable[[LiveChange, Actor], bytes | None],
     who_now: Callable[[], Awaitable[Actor | None]],
 ) -> None:
     checked_at = monotonic_s()

@@ -25,7 +25,7 @@ from hub.settings import Pbx
 from hub.telephony.recordings import recordings
 from hub.telephony.routing.route_facts import Place, Question, gather
 from hub.telephony.routing.routing import Decision, Facts, answer_line, decide
-from hub.web.visit import Form, Services
+from hub.web.request_context import Form, Services
 
 _SPAN = re.compile(r"(\d{1,2})(?:[:.](\d{2}))?\s*[-–—]\s*(\d{1,2})(?:[:.](\d{2}))?")
 _HOLIDAY = re.compile(r"(\d{4}-\d{2}-\d{2}|\d{1,2}\.\d{1,2}\.\d{4})\s*(.*)")

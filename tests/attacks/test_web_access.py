@@ -19,7 +19,7 @@ from hub.crm import people, sessions, tokens
 from hub.mail.models import messages
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
-from hub.web.door import SERVICES
+from hub.web.authentication import SERVICES
 from hub.web.server import ROUTES
 from tests.integration.test_api_clients import got
 from tests.testbed import talk

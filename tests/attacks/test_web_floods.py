@@ -194,7 +194,7 @@ async def test_a_connection_idle_after_its_answer_is_closed(brisk: Site) -> None
 
 
 async def test_a_trickled_body_is_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hub.web.visit.BODY_WITHIN_S", 0.3)
+    monkeypatch.setattr("hub.web.request_context.BODY_WITHIN_S", 0.3)
     answer = await ask(_port(site), _head("POST", "/login", length=100), b"email=")
     assert answer.status == 408
 

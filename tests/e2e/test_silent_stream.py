@@ -11,7 +11,7 @@ from hub.settings import HubSection, Pbx, Settings, WebSection
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
 from hub.web import sse
-from tests.e2e.test_letter import page_of
+from tests.e2e.test_message_view import page_of
 from tests.testbed import talk
 from tests.testbed.chromium import running_chromium
 from tests.testbed.proxy import running_gate

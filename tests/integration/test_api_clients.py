@@ -10,7 +10,7 @@ import pytest
 
 from hub.clock import utc_now
 from hub.crm import leads
-from hub.web.api.table import ENDPOINTS
+from hub.web.api.routes import ENDPOINTS
 from tests.testbed.site import Site
 
 ROMASHKA = {

@@ -12,7 +12,7 @@ from hub.clock import utc_now
 from hub.crm.models import users
 from hub.store.changes import publish
 from hub.web import live, sse
-from hub.web.door import LIVE
+from hub.web.authentication import LIVE
 from tests.testbed import talk
 from tests.testbed.events import listening
 from tests.testbed.site import Site

@@ -23,7 +23,7 @@ from hub.mail.sending.claims import mark, next_due
 from hub.mail.sending.drafts import Content, Draft, Start
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
-from hub.web.door import SERVICES
+from hub.web.authentication import SERVICES
 from hub.web.recipients import read_addresses
 from tests.testbed import talk
 from tests.testbed.site import Site, running_site

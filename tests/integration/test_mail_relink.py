@@ -21,7 +21,7 @@ from hub.store import changes
 from hub.store.blobs import BlobStore
 from hub.store.changes import Position
 from hub.store.engine import Database
-from hub.web import belongings
+from hub.web import client_links
 from tests.integration.test_api_calls import post
 from tests.integration.test_api_clients import got, made
 from tests.testbed import talk
@@ -145,7 +145,7 @@ async def test_what_a_person_said_stays_whatever_addresses_come_and_go(site: Sit
     async with db.begin() as conn:
         await manual_link.link(conn, olga, message_id, client_id=right, contact_id=None, now=utc_now())
         await manual_link.link(conn, olga, nobodys, client_id=None, contact_id=None, now=utc_now())
-        await belongings.add_address(conn, olga, wrong, kind="email", raw=IVAN, region="RU", now=utc_now())
+        await client_links.add_address(conn, olga, wrong, kind="email", raw=IVAN, region="RU", now=utc_now())
     await work(db)
     assert await owners(db) == {message_id: (right, "manual"), nobodys: (None, "manual")}
     assert (await on_card(db, right), await on_card(db, wrong)) == ({message_id}, set())

@@ -19,7 +19,7 @@ from hub.settings import HubSection, Settings
 from hub.store.blobs import BlobStore
 from hub.store.encryption import Vault
 from hub.store.engine import Database
-from hub.web.door import SERVICES
+from hub.web.authentication import SERVICES
 from tests.fakes.imap_server import FakeImapServer, fake_imap
 from tests.fakes.oauth_server import FakeProvider, fake_provider
 from tests.testbed.site import Site, running_site

@@ -55,10 +55,10 @@ from hub.telephony.routing.routing import Facts, Owner, Target, decide
 from hub.web import styleguide
 from hub.web.assets import Assets
 from hub.web.composing import Writing, later_choices
-from hub.web.letter import Attendee, Event, File, Letter, event_of, linked
-from hub.web.look import make_environment
-from hub.web.pages.mail_register import why_found
-from hub.web.pages.phrases import FIELDS
+from hub.web.jinja_env import make_environment
+from hub.web.message_view import Attendee, Event, File, MessageView, event_of, linked
+from hub.web.pages.mail_templates import FIELDS
+from hub.web.pages.message_list import why_found
 from hub.web.pages.rules import BlockedQuery, TrialQuery
 from hub.web.team_rules import Trial, form_values
 
@@ -125,7 +125,7 @@ BOARD = Board(
 MAIL = styleguide.message(NOW)
 SIGNS = ("looks_like", "mixed_script", "name_is_address", "reply_elsewhere", "several_from", "says_us")
 PDF = MAIL.attachments[0]
-LETTER = Letter(
+LETTER = MessageView(
     message=replace(
         MAIL,
         html='<p><img data-remote-src="https://x.example/p.png"/>Счёт</p>',

@@ -14,7 +14,7 @@ from hub.web import sse
 from hub.web.api.filters import party_or_moment
 from hub.web.auth import safe_next
 from hub.web.files import disposition
-from hub.web.visit import parse_id, parse_moment, read_cursor, read_time_cursor, write_cursor
+from hub.web.request_context import parse_id, parse_moment, read_cursor, read_time_cursor, write_cursor
 
 
 @given(st.text(max_size=50), st.integers(min_value=0, max_value=2**63 - 1))

@@ -20,8 +20,8 @@ from hub.telephony.reading.register import CallFilters
 from hub.web.api import shapes
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Page
 from hub.web.api.filters import party_or_moment
-from hub.web.telephone import dial_rules, looked_up_number, named_pbx, own_pbx
-from hub.web.visit import Visit, read_time_cursor, write_cursor
+from hub.web.dialing import dial_rules, looked_up_number, named_pbx, own_pbx
+from hub.web.request_context import RequestContext, read_time_cursor, write_cursor
 
 
 class CallQuery(Page, frozen=True, kw_only=True):
@@ -72,8 +72,8 @@ class IntentShown(shapes.Shape, frozen=True, kw_only=True):
     call: int | None
 
 
-async def listed(conn: AsyncConnection, visit: Visit, query: CallQuery) -> shapes.Calls:
-    region = visit.services.linker.region
+async def listed(conn: AsyncConnection, ctx: RequestContext, query: CallQuery) -> shapes.Calls:
+    region = ctx.services.linker.region
     from_number, since = party_or_moment(query.from_, field="from")
     to_number, until = party_or_moment(query.to, field="to")
     filters = CallFilters(
@@ -91,57 +91,57 @@ async def listed(conn: AsyncConnection, visit: Visit, query: CallQuery) -> shape
         until=until,
     )
     before = read_time_cursor(query.cursor)
-    rows = await register.listed(conn, visit.actor, filters, before=before, limit=query.limit, with_legs=True)
+    rows = await register.listed(conn, ctx.actor, filters, before=before, limit=query.limit, with_legs=True)
     last = rows[-1] if len(rows) == query.limit else None
     items = [shapes.call(row) for row in rows]
     return shapes.Calls(items=items, next=write_cursor(last.started_at, last.id) if last else None)
 
 
-async def found(conn: AsyncConnection, visit: Visit, _query: Any) -> shapes.Call:
-    return shapes.call(await register.find(conn, visit.actor, visit.id()))
+async def found(conn: AsyncConnection, ctx: RequestContext, _query: Any) -> shapes.Call:
+    return shapes.call(await register.find(conn, ctx.actor, ctx.id()))
 
 
-async def dial(conn: AsyncConnection, visit: Visit, body: Dial) -> Asked:
-    pbx = await own_pbx(conn, visit) if body.pbx is None else named_pbx(visit, body.pbx)
+async def dial(conn: AsyncConnection, ctx: RequestContext, body: Dial) -> Asked:
+    pbx = await own_pbx(conn, ctx) if body.pbx is None else named_pbx(ctx, body.pbx)
     if body.client is not None:
         await clients.find(conn, body.client)
     if body.contact is not None:
         await contacts.find(conn, body.contact)
     intent = await control.dial(
         conn,
-        visit.actor,
+        ctx.actor,
         to=body.to,
         client_id=body.client,
         contact_id=body.contact,
-        request_id=visit.request.headers.get("Idempotency-Key") or secrets.token_hex(16),
+        request_id=ctx.request.headers.get("Idempotency-Key") or secrets.token_hex(16),
         pbx=pbx.name,
-        rules=dial_rules(visit, pbx.name),
-        now=visit.now,
+        rules=dial_rules(ctx, pbx.name),
+        now=ctx.now,
     )
     return Asked(intent=intent)
 
 
-async def take(conn: AsyncConnection, visit: Visit, _body: Nothing) -> Asked:
-    call = await register.find(conn, visit.actor, visit.id())
+async def take(conn: AsyncConnection, ctx: RequestContext, _body: Nothing) -> Asked:
+    call = await register.find(conn, ctx.actor, ctx.id())
     waiting = await queue.find_by_thing(conn, "call", call.id)
     if waiting is None:
         raise Conflict("not_waiting", "this call stands in no queue")
-    item = await queue.claim(conn, visit.actor, waiting.id, now=visit.now)
-    return Asked(intent=await control.take(conn, visit.actor, item, now=visit.now))
+    item = await queue.claim(conn, ctx.actor, waiting.id, now=ctx.now)
+    return Asked(intent=await control.take(conn, ctx.actor, item, now=ctx.now))
 
 
-async def hang_up(conn: AsyncConnection, visit: Visit, _body: Nothing) -> Asked:
-    return Asked(intent=await control.hang_up(conn, visit.actor, visit.id(), now=visit.now))
+async def hang_up(conn: AsyncConnection, ctx: RequestContext, _body: Nothing) -> Asked:
+    return Asked(intent=await control.hang_up(conn, ctx.actor, ctx.id(), now=ctx.now))
 
 
-async def link(conn: AsyncConnection, visit: Visit, body: LinkTo) -> shapes.Call:
-    call_id = visit.id()
-    await manual_link.link(conn, visit.actor, call_id, client_id=body.client, contact_id=body.contact, now=visit.now)
-    return shapes.call(await register.find(conn, visit.actor, call_id))
+async def link(conn: AsyncConnection, ctx: RequestContext, body: LinkTo) -> shapes.Call:
+    call_id = ctx.id()
+    await manual_link.link(conn, ctx.actor, call_id, client_id=body.client, contact_id=body.contact, now=ctx.now)
+    return shapes.call(await register.find(conn, ctx.actor, call_id))
 
 
-async def intent(conn: AsyncConnection, visit: Visit, _query: Any) -> IntentShown:
-    row = await intents.find(conn, visit.actor, visit.id())
+async def intent(conn: AsyncConnection, ctx: RequestContext, _query: Any) -> IntentShown:
+    row = await intents.find(conn, ctx.actor, ctx.id())
     return IntentShown(id=row.id, kind=row.kind, state=row.state, reason=row.reason, call=row.call_id)
 
 

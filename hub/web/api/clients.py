@@ -12,10 +12,10 @@ from hub.crm.addresses import AddressKind
 from hub.crm.clients import Address
 from hub.errors import Refused
 from hub.mail.filters import shown_by_twin
-from hub.web import belongings
+from hub.web import client_links
 from hub.web.api.endpoint import Endpoint, Id, Page, Query
 from hub.web.api.shapes import Cursor, Moment, Ref, Shape, at, one_of, ref
-from hub.web.visit import Visit, read_cursor, read_time_cursor, write_cursor
+from hub.web.request_context import RequestContext, read_cursor, read_time_cursor, write_cursor
 
 Texts = Annotated[list[Annotated[str, msgspec.Meta(max_length=254)]], msgspec.Meta(max_length=50)]
 
@@ -169,9 +169,9 @@ async def client_shape(conn: AsyncConnection, client_id: int) -> ClientShape:
     )
 
 
-async def listed(conn: AsyncConnection, visit: Visit, query: Search) -> ClientRows:
+async def listed(conn: AsyncConnection, ctx: RequestContext, query: Search) -> ClientRows:
     after = read_cursor(query.cursor) if query.cursor else None
-    region = visit.services.linker.region
+    region = ctx.services.linker.region
     rows = await clients.search(conn, query.q, region=region, after=after, limit=query.limit)
     items = [
         ClientRow(id=r.id, kind=r.kind, name=r.name, phone=r.phone, email=r.email, created_at=at(r.created_at))
@@ -181,26 +181,26 @@ async def listed(conn: AsyncConnection, visit: Visit, query: Search) -> ClientRo
     return ClientRows(items=items, next=write_cursor(clients.fold(last.name), last.id) if last else None)
 
 
-async def found(conn: AsyncConnection, visit: Visit, _query: Query) -> ClientShape:
-    return await client_shape(conn, visit.id())
+async def found(conn: AsyncConnection, ctx: RequestContext, _query: Query) -> ClientShape:
+    return await client_shape(conn, ctx.id())
 
 
-async def create(conn: AsyncConnection, visit: Visit, body: NewClient) -> ClientShape:
-    client_id = await clients.create(conn, visit.actor, kind=body.kind, name=body.name, now=visit.now)
-    await _add_addresses(conn, visit, client_id, None, body)
+async def create(conn: AsyncConnection, ctx: RequestContext, body: NewClient) -> ClientShape:
+    client_id = await clients.create(conn, ctx.actor, kind=body.kind, name=body.name, now=ctx.now)
+    await _add_addresses(conn, ctx, client_id, None, body)
     for domain in body.domains:
-        await _add(conn, visit, client_id, None, "domain", domain)
+        await _add(conn, ctx, client_id, None, "domain", domain)
     for contact in body.contacts:
-        await _add_contact(conn, visit, client_id, contact)
+        await _add_contact(conn, ctx, client_id, contact)
     return await client_shape(conn, client_id)
 
 
-async def contacts_listed(conn: AsyncConnection, visit: Visit, query: ContactSearch) -> ContactRows:
+async def contacts_listed(conn: AsyncConnection, ctx: RequestContext, query: ContactSearch) -> ContactRows:
     before = read_cursor(query.cursor)[1] if query.cursor else None
     rows = await contacts.listed(
         conn,
         query.q,
-        region=visit.services.linker.region,
+        region=ctx.services.linker.region,
         client_id=query.client,
         before=before,
         limit=query.limit,
@@ -209,17 +209,17 @@ async def contacts_listed(conn: AsyncConnection, visit: Visit, query: ContactSea
     return ContactRows(items=[contact_shape(r) for r in rows], next=write_cursor("", last.id) if last else None)
 
 
-async def contact_found(conn: AsyncConnection, visit: Visit, _query: Query) -> ContactShape:
-    return contact_shape(await contacts.find(conn, visit.id()))
+async def contact_found(conn: AsyncConnection, ctx: RequestContext, _query: Query) -> ContactShape:
+    return contact_shape(await contacts.find(conn, ctx.id()))
 
 
-async def contact_create(conn: AsyncConnection, visit: Visit, body: NewContactOf) -> ContactShape:
+async def contact_create(conn: AsyncConnection, ctx: RequestContext, body: NewContactOf) -> ContactShape:
     await clients.find(conn, body.client)
-    return contact_shape(await contacts.find(conn, await _add_contact(conn, visit, body.client, body)))
+    return contact_shape(await contacts.find(conn, await _add_contact(conn, ctx, body.client, body)))
 
 
-async def entries(conn: AsyncConnection, visit: Visit, query: Page) -> Entries:
-    client_id = visit.id()
+async def entries(conn: AsyncConnection, ctx: RequestContext, query: Page) -> Entries:
+    client_id = ctx.id()
     await clients.find(conn, client_id)
     rows = await timeline.page(
         conn, client_id, before=read_time_cursor(query.cursor), limit=query.limit, but=shown_by_twin()
@@ -231,8 +231,8 @@ async def entries(conn: AsyncConnection, visit: Visit, query: Page) -> Entries:
     return Entries(items=items, next=write_cursor(last.at, last.id) if last else None)
 
 
-async def match(conn: AsyncConnection, visit: Visit, query: Match) -> Matched:
-    linker = visit.services.linker
+async def match(conn: AsyncConnection, ctx: RequestContext, query: Match) -> Matched:
+    linker = ctx.services.linker
     if (query.phone is None) == (query.email is None):
         raise Refused("address_missing", "give either phone or email")
     linked = (
@@ -250,29 +250,29 @@ async def match(conn: AsyncConnection, visit: Visit, query: Match) -> Matched:
     return Matched(address=linked.address, own=linked.is_own, best=best, candidates=every, items=every, next=None)
 
 
-async def _add_contact(conn: AsyncConnection, visit: Visit, client_id: int, contact: NewContact) -> int:
+async def _add_contact(conn: AsyncConnection, ctx: RequestContext, client_id: int, contact: NewContact) -> int:
     contact_id = await clients.add_contact(
-        conn, visit.actor, client_id, name=contact.name, position=contact.position, now=visit.now
+        conn, ctx.actor, client_id, name=contact.name, position=contact.position, now=ctx.now
     )
-    await _add_addresses(conn, visit, client_id, contact_id, contact)
+    await _add_addresses(conn, ctx, client_id, contact_id, contact)
     return contact_id
 
 
 async def _add_addresses(
-    conn: AsyncConnection, visit: Visit, client_id: int, contact_id: int | None, given: _Addresses
+    conn: AsyncConnection, ctx: RequestContext, client_id: int, contact_id: int | None, given: _Addresses
 ) -> None:
     for phone in given.phones:
-        await _add(conn, visit, client_id, contact_id, "phone", phone)
+        await _add(conn, ctx, client_id, contact_id, "phone", phone)
     for email in given.emails:
-        await _add(conn, visit, client_id, contact_id, "email", email)
+        await _add(conn, ctx, client_id, contact_id, "email", email)
 
 
 async def _add(
-    conn: AsyncConnection, visit: Visit, client_id: int, contact_id: int | None, kind: AddressKind, raw: str
+    conn: AsyncConnection, ctx: RequestContext, client_id: int, contact_id: int | None, kind: AddressKind, raw: str
 ) -> None:
-    region = visit.services.linker.region
-    await belongings.add_address(
-        conn, visit.actor, client_id, kind=kind, raw=raw, region=region, contact_id=contact_id, now=visit.now
+    region = ctx.services.linker.region
+    await client_links.add_address(
+        conn, ctx.actor, client_id, kind=kind, raw=raw, region=region, contact_id=contact_id, now=ctx.now
     )
 
 

@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm import directory
 from hub.web.api.endpoint import Endpoint, Page
 from hub.web.api.shapes import Cursor, Ref, Shape, one_of
-from hub.web.visit import Visit, read_cursor, write_cursor
+from hub.web.request_context import RequestContext, read_cursor, write_cursor
 
 
-class Person(Shape, frozen=True, kw_only=True):
+class UserShape(Shape, frozen=True, kw_only=True):
     id: int
     name: str
     email: str
@@ -23,7 +23,7 @@ class Person(Shape, frozen=True, kw_only=True):
 
 
 class People(Shape, frozen=True, kw_only=True):
-    items: list[Person]
+    items: list[UserShape]
     next: Cursor | None
 
 
@@ -32,16 +32,16 @@ class Teams(Shape, frozen=True, kw_only=True):
     next: Cursor | None
 
 
-async def teams(conn: AsyncConnection, visit: Visit, _query: Page) -> Teams:
-    rows = await directory.my_teams(conn, visit.actor)
+async def teams(conn: AsyncConnection, ctx: RequestContext, _query: Page) -> Teams:
+    rows = await directory.my_teams(conn, ctx.actor)
     return Teams(items=[Ref(id=row.id, name=row.name) for row in rows], next=None)
 
 
-async def people(conn: AsyncConnection, visit: Visit, query: Page) -> People:
+async def people(conn: AsyncConnection, ctx: RequestContext, query: Page) -> People:
     after = read_cursor(query.cursor)[1] if query.cursor else 0
-    rows = await directory.people(conn, visit.actor, after=after, limit=query.limit)
+    rows = await directory.people(conn, ctx.actor, after=after, limit=query.limit)
     items = [
-        Person(
+        UserShape(
             id=r.id,
             name=r.name,
             email=r.email,

@@ -21,7 +21,7 @@ from hub.web import composing
 from hub.web.api import shapes
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Query, SentMoment
 from hub.web.recipients import read_addresses
-from hub.web.visit import MAX_UPLOAD_BYTES, Visit, read_time_cursor, sent_moment, write_cursor
+from hub.web.request_context import MAX_UPLOAD_BYTES, RequestContext, read_time_cursor, sent_moment, write_cursor
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +35,7 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
     cid: str | None
 
 
-class Draft(msgspec.Struct, frozen=True, kw_only=True):
+class DraftShape(msgspec.Struct, frozen=True, kw_only=True):
     """A draft as it was saved last; `to`, `cc` and `bcc` are lines as typed."""
 
     id: int
@@ -60,7 +60,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Drafts(msgspec.Struct, frozen=True, kw_only=True):
-    items: list[Draft]
+    items: list[DraftShape]
     next: str | None
 
 
@@ -109,9 +109,9 @@ class Send(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     undo_s: float = 0
 
 
-def shape(one: drafts.Draft) -> Draft:
+def shape(one: drafts.Draft) -> DraftShape:
     files = [File(id=f.id, name=f.name, type=f.type, size=f.size, inline=f.inline, cid=f.cid) for f in one.files]
-    return Draft(
+    return DraftShape(
         id=one.id,
         version=one.version,
         kind=one.kind,
@@ -134,14 +134,14 @@ def shape(one: drafts.Draft) -> Draft:
     )
 
 
-async def listed(conn: AsyncConnection, visit: Visit, query: Page) -> Drafts:
-    rows = await drafts.listed(conn, visit.actor, before=read_time_cursor(query.cursor), limit=query.limit)
+async def listed(conn: AsyncConnection, ctx: RequestContext, query: Page) -> Drafts:
+    rows = await drafts.listed(conn, ctx.actor, before=read_time_cursor(query.cursor), limit=query.limit)
     last = rows[-1] if len(rows) == query.limit else None
     return Drafts(items=[shape(one) for one in rows], next=write_cursor(last.saved_at, last.id) if last else None)
 
 
-async def found(conn: AsyncConnection, visit: Visit, _query: Query) -> Draft:
-    return shape(await drafts.find(conn, visit.actor, visit.id()))
+async def found(conn: AsyncConnection, ctx: RequestContext, _query: Query) -> DraftShape:
+    return shape(await drafts.find(conn, ctx.actor, ctx.id()))
 
 
 def _content(body: Written) -> Content:
@@ -166,23 +166,23 @@ def undo_of(seconds: float) -> timedelta | None:
     return timedelta(seconds=seconds) if seconds else None
 
 
-async def create(conn: AsyncConnection, visit: Visit, body: NewDraft) -> Draft:
+async def create(conn: AsyncConnection, ctx: RequestContext, body: NewDraft) -> DraftShape:
     start = Start(kind=body.kind, answers_id=body.answers, client_id=body.client, contact_id=body.contact)
-    return shape(await drafts.create(conn, visit.actor, start, _content(body), now=visit.now))
+    return shape(await drafts.create(conn, ctx.actor, start, _content(body), now=ctx.now))
 
 
-async def save(conn: AsyncConnection, visit: Visit, body: Save) -> Draft:
+async def save(conn: AsyncConnection, ctx: RequestContext, body: Save) -> DraftShape:
     content = _content(body)
-    return shape(await drafts.save(conn, visit.actor, visit.id(), content, version=body.version, now=visit.now))
+    return shape(await drafts.save(conn, ctx.actor, ctx.id(), content, version=body.version, now=ctx.now))
 
 
-async def delete(conn: AsyncConnection, visit: Visit, _body: Nothing) -> Nothing:
-    await drafts.delete(conn, visit.actor, visit.id(), now=visit.now)
+async def delete(conn: AsyncConnection, ctx: RequestContext, _body: Nothing) -> Nothing:
+    await drafts.delete(conn, ctx.actor, ctx.id(), now=ctx.now)
     return Nothing()
 
 
-async def restore(conn: AsyncConnection, visit: Visit, _body: Nothing) -> Draft:
-    return shape(await drafts.restore(conn, visit.actor, visit.id()))
+async def restore(conn: AsyncConnection, ctx: RequestContext, _body: Nothing) -> DraftShape:
+    return shape(await drafts.restore(conn, ctx.actor, ctx.id()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,32 +191,32 @@ class _Kept:
     sha256: str
 
 
-async def keep(visit: Visit, body: Attach) -> _Kept:
+async def keep(ctx: RequestContext, body: Attach) -> _Kept:
     if len(body.content) > MAX_UPLOAD_BYTES:
         raise TooLarge("too_large", f"at most {MAX_UPLOAD_BYTES} bytes", field="content")
-    async with visit.db.read() as conn:
-        await drafts.find(conn, visit.actor, visit.id())
-    return _Kept(body, await visit.services.blobs.put(body.content))
+    async with ctx.db.read() as conn:
+        await drafts.find(conn, ctx.actor, ctx.id())
+    return _Kept(body, await ctx.services.blobs.put(body.content))
 
 
-async def attach(conn: AsyncConnection, visit: Visit, kept: _Kept) -> Draft:
+async def attach(conn: AsyncConnection, ctx: RequestContext, kept: _Kept) -> DraftShape:
     body = kept.body
     await drafts.add_file(
         conn,
-        visit.actor,
-        visit.id(),
+        ctx.actor,
+        ctx.id(),
         name=body.name,
         kind=body.type.strip().lower(),
         size=len(body.content),
         sha256=kept.sha256,
         inline=body.inline,
     )
-    return shape(await drafts.find(conn, visit.actor, visit.id()))
+    return shape(await drafts.find(conn, ctx.actor, ctx.id()))
 
 
-async def detach(conn: AsyncConnection, visit: Visit, _body: Nothing) -> Draft:
-    await drafts.remove_file(conn, visit.actor, visit.id(), visit.id("file"))
-    return shape(await drafts.find(conn, visit.actor, visit.id()))
+async def detach(conn: AsyncConnection, ctx: RequestContext, _body: Nothing) -> DraftShape:
+    await drafts.remove_file(conn, ctx.actor, ctx.id(), ctx.id("file"))
+    return shape(await drafts.find(conn, ctx.actor, ctx.id()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,20 +225,20 @@ class Ready:
     undo: timedelta | None
 
 
-async def freeze(visit: Visit, body: Send) -> Ready:
+async def freeze(ctx: RequestContext, body: Send) -> Ready:
     undo = undo_of(body.undo_s)
-    async with visit.db.read() as conn:
-        draft = await drafts.find(conn, visit.actor, visit.id())
+    async with ctx.db.read() as conn:
+        draft = await drafts.find(conn, ctx.actor, ctx.id())
     to = tuple(read_addresses(getattr(draft, name), field=name) for name in ("to", "cc", "bcc"))
-    new = submit.of_draft(draft, visit.services.blobs, to)
-    return Ready(await composing.frozen(visit, new), undo)
+    new = submit.of_draft(draft, ctx.services.blobs, to)
+    return Ready(await composing.frozen(ctx, new), undo)
 
 
-async def send(conn: AsyncConnection, visit: Visit, ready: Ready) -> shapes.Message:
+async def send(conn: AsyncConnection, ctx: RequestContext, ready: Ready) -> shapes.Message:
     message_id = await submit.queue_message(
-        conn, visit.actor, ready.frozen, linker=visit.services.linker, now=visit.now, undo=ready.undo
+        conn, ctx.actor, ready.frozen, linker=ctx.services.linker, now=ctx.now, undo=ready.undo
     )
-    return shapes.message(await register.find(conn, visit.actor, message_id))
+    return shapes.message(await register.find(conn, ctx.actor, message_id))
 
 
 ENDPOINTS = (
@@ -251,17 +251,17 @@ ENDPOINTS = (
         summary="Begin a draft",
         writes=create,
         body=NewDraft,
-        answer=Draft,
+        answer=DraftShape,
         status=201,
     ),
-    Endpoint(method="GET", path="/drafts/{id}", summary="One draft", reads=found, answer=Draft),
+    Endpoint(method="GET", path="/drafts/{id}", summary="One draft", reads=found, answer=DraftShape),
     Endpoint(
         method="POST",
         path="/drafts/{id}",
         summary="Save a draft over the version that was seen",
         writes=save,
         body=Save,
-        answer=Draft,
+        answer=DraftShape,
     ),
     Endpoint(method="POST", path="/drafts/{id}/delete", summary="Delete a draft", writes=delete, answer=Nothing),
     Endpoint(
@@ -269,7 +269,7 @@ ENDPOINTS = (
         path="/drafts/{id}/restore",
         summary="Bring a deleted draft back, for a week",
         writes=restore,
-        answer=Draft,
+        answer=DraftShape,
     ),
     Endpoint(
         method="POST",
@@ -278,7 +278,7 @@ ENDPOINTS = (
         prepare=keep,
         writes=attach,
         body=Attach,
-        answer=Draft,
+        answer=DraftShape,
         status=201,
     ),
     Endpoint(
@@ -286,7 +286,7 @@ ENDPOINTS = (
         path="/drafts/{id}/attachments/{file}/remove",
         summary="Take a file from a draft",
         writes=detach,
-        answer=Draft,
+        answer=DraftShape,
     ),
     Endpoint(
         method="POST",

@@ -19,13 +19,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm import idempotency
 from hub.errors import Refused
+from hub.web.request_context import MAX_ID, RequestContext, read_body
 from hub.web.routes import Route, Who
-from hub.web.visit import MAX_ID, Visit, read_body
 
 PREFIX = "/api/v1"
 Id = Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)]
 SentMoment = Annotated[datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
-"""A moment in a body. `visit.sent_moment` refuses one without its offset, and a wild one."""
+"""A moment in a body. `ctx.sent_moment` refuses one without its offset, and a wild one."""
 MAX_LIMIT = 200
 MAX_BODY_BYTES = 36 * 1024 * 1024  # 25 MB of files in base64, and the text
 
@@ -45,9 +45,9 @@ class Nothing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A body without fields."""
 
 
-Reads = Callable[[AsyncConnection, Visit, Any], Awaitable[Any]]
-Writes = Callable[[AsyncConnection, Visit, Any], Awaitable[Any]]
-Streams = Callable[[Visit, Any], Awaitable[web.StreamResponse]]
+Reads = Callable[[AsyncConnection, RequestContext, Any], Awaitable[Any]]
+Writes = Callable[[AsyncConnection, RequestContext, Any], Awaitable[Any]]
+Streams = Callable[[RequestContext, Any], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class Endpoint:
     reads: Reads | None = None
     writes: Writes | None = None
     streams: Streams | None = None
-    prepare: Callable[[Visit, Any], Awaitable[Any]] | None = None
+    prepare: Callable[[RequestContext, Any], Awaitable[Any]] | None = None
     query: type[Query] = Query
     body: type[msgspec.Struct] = Nothing
     answer: type[Any] | None = None
@@ -75,42 +75,42 @@ class Endpoint:
         handler = self._read if self.reads else self._write if self.writes else self._stream
         return Route(self.method, PREFIX + self.path, handler, self.who, "token")
 
-    async def _read(self, visit: Visit) -> web.StreamResponse:
+    async def _read(self, ctx: RequestContext) -> web.StreamResponse:
         assert self.reads is not None
-        query = read_query(visit, self.query)
-        async with visit.db.read() as conn:
-            return json_response(await self.reads(conn, visit, query), status=self.status)
+        query = read_query(ctx, self.query)
+        async with ctx.db.read() as conn:
+            return json_response(await self.reads(conn, ctx, query), status=self.status)
 
-    async def _stream(self, visit: Visit) -> web.StreamResponse:
+    async def _stream(self, ctx: RequestContext) -> web.StreamResponse:
         assert self.streams is not None
-        return await self.streams(visit, read_query(visit, self.query))
+        return await self.streams(ctx, read_query(ctx, self.query))
 
-    async def _write(self, visit: Visit) -> web.StreamResponse:
+    async def _write(self, ctx: RequestContext) -> web.StreamResponse:
         assert self.writes is not None
-        raw = await read_body(visit.request, at_most=MAX_BODY_BYTES)
-        body = read_json(visit.request, raw, self.body)
+        raw = await read_body(ctx.request, at_most=MAX_BODY_BYTES)
+        body = read_json(ctx.request, raw, self.body)
         if self.prepare is not None:
-            body = await self.prepare(visit, body)
-        key = visit.request.headers.get("Idempotency-Key")
-        async with visit.db.begin() as conn:
+            body = await self.prepare(ctx, body)
+        key = ctx.request.headers.get("Idempotency-Key")
+        async with ctx.db.begin() as conn:
             if key is not None:
-                request_hash = hashlib.sha256(f"{self.method} {visit.request.path}\n".encode() + raw).hexdigest()
-                known = await idempotency.first(conn, visit.actor, key, request_hash=request_hash, now=visit.now)
+                request_hash = hashlib.sha256(f"{self.method} {ctx.request.path}\n".encode() + raw).hexdigest()
+                known = await idempotency.first(conn, ctx.actor, key, request_hash=request_hash, now=ctx.now)
                 if known is not None:
                     return json_response(known.answer, status=known.status)
-            answer = msgspec.to_builtins(await self.writes(conn, visit, body))
+            answer = msgspec.to_builtins(await self.writes(conn, ctx, body))
             if key is not None:
-                await idempotency.keep(conn, visit.actor, key, status=self.status, answer=answer)
+                await idempotency.keep(conn, ctx.actor, key, status=self.status, answer=answer)
         return json_response(answer, status=self.status)
 
 
-def read_query(visit: Visit, kind: type[Query]) -> Any:
+def read_query(ctx: RequestContext, kind: type[Query]) -> Any:
     """Read the query; an unknown parameter is refused, for a filter that is not heeded shows too much.
 
     An empty value counts as none where it could be a text, and is refused where it could not.
     """
-    visit.query(kind, with_empty=True)
-    return visit.query(kind)
+    ctx.query(kind, with_empty=True)
+    return ctx.query(kind)
 
 
 def read_json(request: web.Request, raw: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:

@@ -8,11 +8,11 @@ from aiohttp import web
 
 from hub.clock import rfc3339
 from hub.crm.access import Actor
-from hub.web import door, sse
+from hub.web import authentication, sse
 from hub.web.api.endpoint import Endpoint, Query
-from hub.web.door import LIVE
-from hub.web.live import Told
-from hub.web.visit import Visit
+from hub.web.authentication import LIVE
+from hub.web.live import LiveChange
+from hub.web.request_context import RequestContext
 
 
 class EventQuery(Query, frozen=True, kw_only=True, rename={"from_": "from"}):
@@ -21,7 +21,7 @@ class EventQuery(Query, frozen=True, kw_only=True, rename={"from_": "from"}):
     from_: str | None = None
 
 
-def encode(told: Told, _actor: Actor) -> bytes:
+def encode(told: LiveChange, _actor: Actor) -> bytes:
     change = told.change
     if "api" not in told.drawn:
         data = {
@@ -37,12 +37,12 @@ def encode(told: Told, _actor: Actor) -> bytes:
     return told.drawn["api"]
 
 
-async def events(visit: Visit, _query: Any) -> web.StreamResponse:
+async def events(ctx: RequestContext, _query: Any) -> web.StreamResponse:
     async def who_now() -> Actor | None:
-        bearer = await door.bearer(visit.request, visit.services)
+        bearer = await authentication.bearer(ctx.request, ctx.services)
         return bearer.actor if bearer else None
 
-    return await sse.pump(visit, visit.request.app[LIVE], encode=encode, who_now=who_now)
+    return await sse.pump(ctx, ctx.request.app[LIVE], encode=encode, who_now=who_now)
 
 
 ENDPOINTS = (

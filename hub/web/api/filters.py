@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from hub.web.visit import parse_moment
+from hub.web.request_context import parse_moment
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}($|[T ])")
 

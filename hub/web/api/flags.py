@@ -13,7 +13,7 @@ from hub.mail import register
 from hub.mail.sync import flags
 from hub.web.api import shapes
 from hub.web.api.endpoint import Endpoint
-from hub.web.visit import Visit
+from hub.web.request_context import RequestContext
 
 
 class Flags(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,11 +24,11 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     answered: bool | None = None
 
 
-async def wish(conn: AsyncConnection, visit: Visit, body: Flags) -> shapes.Message:
+async def wish(conn: AsyncConnection, ctx: RequestContext, body: Flags) -> shapes.Message:
     for name in body.__struct_fields__:
         if (wanted := getattr(body, name)) is not None:
-            await flags.wish(conn, visit.actor, visit.id(), name, wanted, visit.now)
-    return shapes.message(await register.find(conn, visit.actor, visit.id()))
+            await flags.wish(conn, ctx.actor, ctx.id(), name, wanted, ctx.now)
+    return shapes.message(await register.find(conn, ctx.actor, ctx.id()))
 
 
 ENDPOINTS = (

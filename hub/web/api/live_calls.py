@@ -19,8 +19,8 @@ from hub.telephony.reading import parked, register
 from hub.web.api import shapes
 from hub.web.api.calls import Asked
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Query
-from hub.web.telephone import dial_rules
-from hub.web.visit import Visit
+from hub.web.dialing import dial_rules
+from hub.web.request_context import RequestContext
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,24 +34,24 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     to: Id | Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
 
 
-def _request_id(visit: Visit) -> str:
-    return visit.request.headers.get("Idempotency-Key") or secrets.token_hex(16)
+def _request_id(ctx: RequestContext) -> str:
+    return ctx.request.headers.get("Idempotency-Key") or secrets.token_hex(16)
 
 
-async def transfer(conn: AsyncConnection, visit: Visit, body: Transfer) -> Asked:
-    call_id, request_id = visit.id(), _request_id(visit)
+async def transfer(conn: AsyncConnection, ctx: RequestContext, body: Transfer) -> Asked:
+    call_id, request_id = ctx.id(), _request_id(ctx)
     match body.kind:
         case "complete":
-            intent = await handing.complete(conn, visit.actor, call_id, request_id=request_id, now=visit.now)
+            intent = await handing.complete(conn, ctx.actor, call_id, request_id=request_id, now=ctx.now)
         case "cancel":
-            intent = await handing.cancel(conn, visit.actor, call_id, request_id=request_id, now=visit.now)
+            intent = await handing.cancel(conn, ctx.actor, call_id, request_id=request_id, now=ctx.now)
         case kind:
             if body.to is None:
                 raise Refused("no_target", "say whom the call goes to", field="to")
-            call = await register.find(conn, visit.actor, call_id)
-            rules = dial_rules(visit, call.pbx)
+            call = await register.find(conn, ctx.actor, call_id)
+            rules = dial_rules(ctx, call.pbx)
             intent = await handing.transfer(
-                conn, visit.actor, call_id, to=body.to, kind=kind, request_id=request_id, rules=rules, now=visit.now
+                conn, ctx.actor, call_id, to=body.to, kind=kind, request_id=request_id, rules=rules, now=ctx.now
             )
     return Asked(intent=intent)
 
@@ -59,31 +59,29 @@ async def transfer(conn: AsyncConnection, visit: Visit, body: Transfer) -> Asked
 _Deed = Callable[..., Awaitable[int]]
 
 
-def _asks(deed: _Deed) -> Callable[[AsyncConnection, Visit, Any], Awaitable[Asked]]:
-    async def ask(conn: AsyncConnection, visit: Visit, _body: Nothing) -> Asked:
-        intent = await deed(conn, visit.actor, visit.id(), request_id=_request_id(visit), now=visit.now)
+def _asks(deed: _Deed) -> Callable[[AsyncConnection, RequestContext, Any], Awaitable[Asked]]:
+    async def ask(conn: AsyncConnection, ctx: RequestContext, _body: Nothing) -> Asked:
+        intent = await deed(conn, ctx.actor, ctx.id(), request_id=_request_id(ctx), now=ctx.now)
         return Asked(intent=intent)
 
     return ask
 
 
-def _hears(how: supervision.How) -> Callable[[AsyncConnection, Visit, Any], Awaitable[Asked]]:
-    async def ask(conn: AsyncConnection, visit: Visit, _body: Nothing) -> Asked:
+def _hears(how: supervision.How) -> Callable[[AsyncConnection, RequestContext, Any], Awaitable[Asked]]:
+    async def ask(conn: AsyncConnection, ctx: RequestContext, _body: Nothing) -> Asked:
         return Asked(
-            intent=await supervision.supervise(
-                conn, visit.actor, visit.id(), how, request_id=_request_id(visit), now=visit.now
-            )
+            intent=await supervision.supervise(conn, ctx.actor, ctx.id(), how, request_id=_request_id(ctx), now=ctx.now)
         )
 
     return ask
 
 
-async def retrieve(conn: AsyncConnection, visit: Visit, _body: Nothing) -> Asked:
-    return Asked(intent=await handing.retrieve(conn, visit.actor, visit.id(), now=visit.now))
+async def retrieve(conn: AsyncConnection, ctx: RequestContext, _body: Nothing) -> Asked:
+    return Asked(intent=await handing.retrieve(conn, ctx.actor, ctx.id(), now=ctx.now))
 
 
-async def parked_ones(conn: AsyncConnection, visit: Visit, _query: Any) -> shapes.Calls:
-    rows = await parked.parked_calls(conn, visit.actor)
+async def parked_ones(conn: AsyncConnection, ctx: RequestContext, _query: Any) -> shapes.Calls:
+    rows = await parked.parked_calls(conn, ctx.actor)
     return shapes.Calls(items=[shapes.call(row) for row in rows], next=None)
 
 

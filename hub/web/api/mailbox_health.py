@@ -12,7 +12,7 @@ from hub.mail.imap.refusals import Advice
 from hub.mail.sync.choice import ProblemKind
 from hub.web.api.endpoint import Endpoint, Query
 from hub.web.api.shapes import Moment, Shape, at, one_of
-from hub.web.visit import Visit
+from hub.web.request_context import RequestContext
 
 
 class FolderHealth(Shape, frozen=True, kw_only=True):
@@ -38,7 +38,7 @@ class FolderProblem(Shape, frozen=True, kw_only=True):
     said: str | None
 
 
-class Backlog(Shape, frozen=True, kw_only=True):
+class BacklogShape(Shape, frozen=True, kw_only=True):
     state: Annotated[str, one_of(*health.WAITING)]
     count: int
     oldest: Moment
@@ -67,12 +67,12 @@ class MailboxHealth(Shape, frozen=True, kw_only=True):
     retry_at: Moment | None
     folders: list[FolderHealth]
     problems: list[FolderProblem]
-    outbox: list[Backlog]
+    outbox: list[BacklogShape]
 
 
-async def found(conn: AsyncConnection, visit: Visit, _query: Query) -> MailboxHealth:
-    box = await health.of_one(conn, visit.actor, visit.id(), now=visit.now)
-    may_read = visit.actor.is_admin or box.owner_id == visit.actor.user_id
+async def found(conn: AsyncConnection, ctx: RequestContext, _query: Query) -> MailboxHealth:
+    box = await health.of_one(conn, ctx.actor, ctx.id(), now=ctx.now)
+    may_read = ctx.actor.is_admin or box.owner_id == ctx.actor.user_id
     return MailboxHealth(
         id=box.id,
         address=box.address,
@@ -107,7 +107,7 @@ async def found(conn: AsyncConnection, visit: Visit, _query: Query) -> MailboxHe
         problems=[
             FolderProblem(folder=one.folder, kind=one.kind, said=one.said if may_read else None) for one in box.problems
         ],
-        outbox=[Backlog(state=one.state, count=one.count, oldest=at(one.oldest)) for one in box.backlog],
+        outbox=[BacklogShape(state=one.state, count=one.count, oldest=at(one.oldest)) for one in box.backlog],
     )
 
 

@@ -17,7 +17,7 @@ from hub.store.encryption import Vault
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Query
 from hub.web.api.shapes import Cursor, Moment, Ref, Shape, one_of
 from hub.web.pages.mailboxes import try_typed
-from hub.web.visit import Visit
+from hub.web.request_context import RequestContext
 
 Text = Annotated[str, msgspec.Meta(max_length=300)]
 Password = Annotated[str, msgspec.Meta(max_length=900, extra_json_schema={"writeOnly": True})]
@@ -108,8 +108,8 @@ class MailboxTrial(Shape, frozen=True, kw_only=True):
     folders: list[str]
 
 
-def _vault(visit: Visit) -> Vault:
-    return Vault.of(visit.services.settings)
+def _vault(ctx: RequestContext) -> Vault:
+    return Vault.of(ctx.services.settings)
 
 
 def _account(one: Account) -> MailboxAccount:
@@ -138,27 +138,27 @@ def _account(one: Account) -> MailboxAccount:
     )
 
 
-async def listed(conn: AsyncConnection, visit: Visit, _query: Query) -> MailboxAccounts:
-    return MailboxAccounts(items=[_account(one) for one in await accounts.listed(conn, visit.actor)], next=None)
+async def listed(conn: AsyncConnection, ctx: RequestContext, _query: Query) -> MailboxAccounts:
+    return MailboxAccounts(items=[_account(one) for one in await accounts.listed(conn, ctx.actor)], next=None)
 
 
-async def one(conn: AsyncConnection, visit: Visit, _query: Query) -> MailboxAccount:
-    return _account(await accounts.find(conn, visit.actor, visit.id()))
+async def one(conn: AsyncConnection, ctx: RequestContext, _query: Query) -> MailboxAccount:
+    return _account(await accounts.find(conn, ctx.actor, ctx.id()))
 
 
-async def add(conn: AsyncConnection, visit: Visit, body: NewMailbox) -> MailboxAccount:
+async def add(conn: AsyncConnection, ctx: RequestContext, body: NewMailbox) -> MailboxAccount:
     settings = AccountSettings(
         imap=body.imap, smtp=body.smtp, oauth=body.oauth, folders=body.folders, history_days=body.history_days
     )
     passwords = (_secret(body.password), _secret(body.smtp_password))
     written = Written(body.address, body.name, body.team, settings, *passwords)
-    vault = _vault(visit)
-    mailbox_id = await accounts.add(conn, vault, visit.actor, written, personal=body.personal, now=visit.now)
-    return _account(await accounts.find(conn, visit.actor, mailbox_id))
+    vault = _vault(ctx)
+    mailbox_id = await accounts.add(conn, vault, ctx.actor, written, personal=body.personal, now=ctx.now)
+    return _account(await accounts.find(conn, ctx.actor, mailbox_id))
 
 
-async def change(conn: AsyncConnection, visit: Visit, body: MailboxChange) -> MailboxAccount:
-    before = await accounts.find(conn, visit.actor, visit.id())
+async def change(conn: AsyncConnection, ctx: RequestContext, body: MailboxChange) -> MailboxAccount:
+    before = await accounts.find(conn, ctx.actor, ctx.id())
     named = {
         name: value
         for name in ("imap", "smtp", "oauth", "folders", "history_days")
@@ -176,12 +176,12 @@ async def change(conn: AsyncConnection, visit: Visit, body: MailboxChange) -> Ma
             _secret(body.password),
             _secret(body.smtp_password),
         )
-        await accounts.change(conn, _vault(visit), visit.actor, before.id, written, now=visit.now)
+        await accounts.change(conn, _vault(ctx), ctx.actor, before.id, written, now=ctx.now)
     if body.enabled is not None and body.enabled != before.is_enabled:
-        await accounts.enable(conn, visit.actor, before.id, body.enabled, now=visit.now)
+        await accounts.enable(conn, ctx.actor, before.id, body.enabled, now=ctx.now)
     if body.try_again:
-        await accounts.try_again(conn, visit.actor, before.id, now=visit.now)
-    return _account(await accounts.find(conn, visit.actor, before.id))
+        await accounts.try_again(conn, ctx.actor, before.id, now=ctx.now)
+    return _account(await accounts.find(conn, ctx.actor, before.id))
 
 
 def _secret(text: str | None) -> Secret | None:
@@ -192,18 +192,18 @@ class _Tried(msgspec.Struct, frozen=True, kw_only=True):
     trial: Any
 
 
-async def _try(visit: Visit, _body: Nothing) -> _Tried:
+async def _try(ctx: RequestContext, _body: Nothing) -> _Tried:
     """Try the stored settings, outside of any transaction."""
-    async with visit.db.read() as conn:
-        account = await accounts.find(conn, visit.actor, visit.id())
-        kept = await secrets.read(conn, _vault(visit), account.id)
+    async with ctx.db.read() as conn:
+        account = await accounts.find(conn, ctx.actor, ctx.id())
+        kept = await secrets.read(conn, _vault(ctx), account.id)
     if account.settings is None:
         raise Refused("mailbox_of_file", f"{account.address} stands in the configuration file: hub doctor tries it")
     written = Written(account.address, account.name, account.team_id, account.settings)
-    return _Tried(trial=await try_typed(visit, account, written, kept))
+    return _Tried(trial=await try_typed(ctx, account, written, kept))
 
 
-async def test(_conn: AsyncConnection, _visit: Visit, body: Any) -> MailboxTrial:
+async def test(_conn: AsyncConnection, _ctx: RequestContext, body: Any) -> MailboxTrial:
     trial = body.trial
     steps = [
         TrialStep(name=s.name, ok=s.is_ok, took_ms=s.took_ms, detail=s.detail, advice=s.advice) for s in trial.steps

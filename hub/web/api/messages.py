@@ -30,9 +30,16 @@ from hub.web.api import shapes
 from hub.web.api.drafts import Ready, send, undo_of
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Query, SentMoment
 from hub.web.api.filters import party_or_moment
-from hub.web.letter import hand_out_whole, refuse_held
+from hub.web.message_view import hand_out_whole, refuse_held
 from hub.web.recipients import read_addresses
-from hub.web.visit import MAX_FILES, MAX_UPLOAD_BYTES, Visit, read_time_cursor, sent_moment, write_cursor
+from hub.web.request_context import (
+    MAX_FILES,
+    MAX_UPLOAD_BYTES,
+    RequestContext,
+    read_time_cursor,
+    sent_moment,
+    write_cursor,
+)
 
 
 class MessageQuery(Page, frozen=True, kw_only=True):
@@ -62,7 +69,7 @@ class MessageQuery(Page, frozen=True, kw_only=True):
     unreadable: bool | None = None
 
 
-async def listed(conn: AsyncConnection, visit: Visit, query: MessageQuery) -> shapes.Messages:
+async def listed(conn: AsyncConnection, ctx: RequestContext, query: MessageQuery) -> shapes.Messages:
     sender, since = party_or_moment(query.from_, field="from")
     recipient, until = party_or_moment(query.to, field="to")
     filters = MessageFilters(
@@ -88,7 +95,7 @@ async def listed(conn: AsyncConnection, visit: Visit, query: MessageQuery) -> sh
         is_unreadable=query.unreadable,
     )
     before = read_time_cursor(query.cursor)
-    rows = await register.listed(conn, visit.actor, filters, before=before, limit=query.limit)
+    rows = await register.listed(conn, ctx.actor, filters, before=before, limit=query.limit)
     last = rows[-1] if len(rows) == query.limit else None
     items = [shapes.message(row) for row in rows]
     return shapes.Messages(items=items, next=write_cursor(last.received_at, last.id) if last else None)
@@ -98,13 +105,13 @@ def _address(text: str | None) -> str | None:
     return None if text is None else parse_email(text) or text.lower()
 
 
-async def found(conn: AsyncConnection, visit: Visit, _query: Query) -> shapes.Message:
-    message = await register.find(conn, visit.actor, visit.id())
+async def found(conn: AsyncConnection, ctx: RequestContext, _query: Query) -> shapes.Message:
+    message = await register.find(conn, ctx.actor, ctx.id())
     folders = await thread.folders_of(conn, [message.id])
     return shapes.message(message, folder=folders.get(message.id))
 
 
-class Person(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Recipient(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A recipient by address, with the name that is shown."""
 
     address: str
@@ -119,7 +126,7 @@ class NewFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     type: str = "application/octet-stream"
 
 
-Recipients = str | list[str | Person]
+Recipients = str | list[str | Recipient]
 
 
 class Send(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -155,7 +162,7 @@ class TakenBack(msgspec.Struct, frozen=True, kw_only=True):
 def _recipients(given: Recipients, *, field: str) -> tuple[Address, ...]:
     found: list[Address] = []
     for one in [given] if isinstance(given, str) else given:
-        if isinstance(one, Person):
+        if isinstance(one, Recipient):
             name = sanitize.one_line(one.name, field=field)
             found.append(Address(name, sanitize.one_line(one.address, field=field)))
         else:
@@ -163,7 +170,7 @@ def _recipients(given: Recipients, *, field: str) -> tuple[Address, ...]:
     return tuple(found)
 
 
-async def freeze(visit: Visit, body: Send) -> Ready:
+async def freeze(ctx: RequestContext, body: Send) -> Ready:
     undo = undo_of(body.undo_s)
     if len(body.attachments) > MAX_FILES or sum(len(f.content) for f in body.attachments) > MAX_UPLOAD_BYTES:
         raise TooLarge("too_large", f"at most {MAX_FILES} files of {MAX_UPLOAD_BYTES} bytes together")
@@ -183,7 +190,7 @@ async def freeze(visit: Visit, body: Send) -> Ready:
         identity_id=body.identity,
         send_at=sent_moment(body.send_at, field="send_at"),
     )
-    return Ready(await composing.frozen(visit, new), undo)
+    return Ready(await composing.frozen(ctx, new), undo)
 
 
 class LinkTo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -194,54 +201,54 @@ class LinkTo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     thread: bool = False
 
 
-async def link(conn: AsyncConnection, visit: Visit, body: LinkTo) -> shapes.Message:
-    message_id = visit.id()
+async def link(conn: AsyncConnection, ctx: RequestContext, body: LinkTo) -> shapes.Message:
+    message_id = ctx.id()
     whose: dict[str, Any] = {"client_id": body.client, "contact_id": body.contact, "whole_thread": body.thread}
-    await manual_link.link(conn, visit.actor, message_id, **whose, now=visit.now)
-    return shapes.message(await register.find(conn, visit.actor, message_id))
+    await manual_link.link(conn, ctx.actor, message_id, **whose, now=ctx.now)
+    return shapes.message(await register.find(conn, ctx.actor, message_id))
 
 
-async def read_again(visit: Visit, _body: Nothing) -> Prepared:
+async def read_again(ctx: RequestContext, _body: Nothing) -> Prepared:
     """Only an administrator: it costs a worker process, and a message may kill three."""
-    access.require_admin(visit.actor)
-    async with visit.db.read() as conn:
-        await register.find(conn, visit.actor, visit.id())
-    return await again.read_again(visit.db, visit.services.blobs, visit.id())
+    access.require_admin(ctx.actor)
+    async with ctx.db.read() as conn:
+        await register.find(conn, ctx.actor, ctx.id())
+    return await again.read_again(ctx.db, ctx.services.blobs, ctx.id())
 
 
-async def renew(conn: AsyncConnection, visit: Visit, prepared: Prepared) -> shapes.Message:
-    await again.renew(conn, visit.services.linker, visit.id(), prepared, now=visit.now)
+async def renew(conn: AsyncConnection, ctx: RequestContext, prepared: Prepared) -> shapes.Message:
+    await again.renew(conn, ctx.services.linker, ctx.id(), prepared, now=ctx.now)
     is_read = prepared.parsed is not None
     await record(
         conn,
         "message.read_again",
-        at=visit.now,
-        user_id=visit.actor.user_id,
+        at=ctx.now,
+        user_id=ctx.actor.user_id,
         object_kind="message",
-        object_id=visit.id(),
+        object_id=ctx.id(),
         details={"is_read": is_read},
     )
-    return shapes.message(await register.find(conn, visit.actor, visit.id()))
+    return shapes.message(await register.find(conn, ctx.actor, ctx.id()))
 
 
-async def cancel(conn: AsyncConnection, visit: Visit, _body: Nothing) -> TakenBack:
-    return TakenBack(draft=await cancelling.cancel(conn, visit.actor, visit.id(), now=visit.now))
+async def cancel(conn: AsyncConnection, ctx: RequestContext, _body: Nothing) -> TakenBack:
+    return TakenBack(draft=await cancelling.cancel(conn, ctx.actor, ctx.id(), now=ctx.now))
 
 
-async def raw(visit: Visit, _query: Any) -> web.StreamResponse:
+async def raw(ctx: RequestContext, _query: Any) -> web.StreamResponse:
     """The bytes as the mailbox has them."""
-    async with visit.db.read() as conn:
-        message = await register.find(conn, visit.actor, visit.id())
-    await hand_out_whole(visit, message)
+    async with ctx.db.read() as conn:
+        message = await register.find(conn, ctx.actor, ctx.id())
+    await hand_out_whole(ctx, message)
     name = f"message-{message.id}.eml"
-    return files.download(visit.services.blobs, message.raw_sha256, name=name, content_type="message/rfc822")
+    return files.download(ctx.services.blobs, message.raw_sha256, name=name, content_type="message/rfc822")
 
 
-async def attachment(visit: Visit, _query: Any) -> web.StreamResponse:
-    async with visit.db.read() as conn:
-        row = await register.attachment(conn, visit.actor, visit.id())
-    refuse_held(visit.services.settings.hub, row)
-    return files.download(visit.services.blobs, row.sha256, name=row.name)
+async def attachment(ctx: RequestContext, _query: Any) -> web.StreamResponse:
+    async with ctx.db.read() as conn:
+        row = await register.attachment(conn, ctx.actor, ctx.id())
+    refuse_held(ctx.services.settings.hub, row)
+    return files.download(ctx.services.blobs, row.sha256, name=row.name)
 
 
 ENDPOINTS = (

@@ -10,7 +10,7 @@ import msgspec
 
 from hub.crm.idempotency import KEY_PATTERN
 from hub.web.api.endpoint import PREFIX, Endpoint, Nothing
-from hub.web.visit import MAX_ID
+from hub.web.request_context import MAX_ID
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from hub.mail.sending.standing import Standing
 from hub.web.api import shapes
 from hub.web.api.endpoint import Endpoint, Id, Page
 from hub.web.api.shapes import Cursor, Moment, Ref, Shape, one_of
-from hub.web.visit import Visit
+from hub.web.request_context import RequestContext
 
 StandName = Literal["unknown", "refused", "bounced", "deferred", "waiting", "no_copy", "cancelled"]
 
@@ -93,19 +93,19 @@ def _cursor(text: str | None) -> int | None:
     return int(text)
 
 
-async def listed(conn: AsyncConnection, visit: Visit, query: OutboxQuery) -> OutboxPage:
+async def listed(conn: AsyncConnection, ctx: RequestContext, query: OutboxQuery) -> OutboxPage:
     rows = await standing.listed(
         conn,
-        visit.actor,
+        ctx.actor,
         stands=(query.state,) if query.state else standing.OPEN,
-        now=visit.now,
+        now=ctx.now,
         mailbox_id=query.mailbox,
         mine=query.mine,
         before=_cursor(query.cursor),
         limit=query.limit,
-        pace_of=pace_of(visit.services.settings.mailbox),
+        pace_of=pace_of(ctx.services.settings.mailbox),
     )
-    counts = await standing.counted(conn, visit.actor, mine=query.mine)
+    counts = await standing.counted(conn, ctx.actor, mine=query.mine)
     last = rows[-1] if len(rows) == query.limit else None
     items = [_shape(row) for row in rows]
     return OutboxPage(
@@ -115,18 +115,18 @@ async def listed(conn: AsyncConnection, visit: Visit, query: OutboxQuery) -> Out
     )
 
 
-async def _shown(conn: AsyncConnection, visit: Visit) -> shapes.Message:
-    return shapes.message(await register.find(conn, visit.actor, visit.id()))
+async def _shown(conn: AsyncConnection, ctx: RequestContext) -> shapes.Message:
+    return shapes.message(await register.find(conn, ctx.actor, ctx.id()))
 
 
-async def send_again(conn: AsyncConnection, visit: Visit, _body: Any) -> shapes.Message:
-    await outbox.send_again(conn, visit.actor, visit.id(), now=visit.now)
-    return await _shown(conn, visit)
+async def send_again(conn: AsyncConnection, ctx: RequestContext, _body: Any) -> shapes.Message:
+    await outbox.send_again(conn, ctx.actor, ctx.id(), now=ctx.now)
+    return await _shown(conn, ctx)
 
 
-async def accept_as_sent(conn: AsyncConnection, visit: Visit, _body: Any) -> shapes.Message:
-    await outbox.accept_as_sent(conn, visit.actor, visit.id(), now=visit.now)
-    return await _shown(conn, visit)
+async def accept_as_sent(conn: AsyncConnection, ctx: RequestContext, _body: Any) -> shapes.Message:
+    await outbox.accept_as_sent(conn, ctx.actor, ctx.id(), now=ctx.now)
+    return await _shown(conn, ctx)
 
 
 ENDPOINTS = (

@@ -11,7 +11,7 @@ from hub.clock import rfc3339
 from hub.telephony import health
 from hub.web.api.endpoint import Endpoint
 from hub.web.api.shapes import Moment, Shape, one_of
-from hub.web.visit import Visit
+from hub.web.request_context import RequestContext
 
 STATES = {"up": "up", "auth_refused": "refused", "connecting": "connecting"}
 
@@ -31,9 +31,9 @@ class PbxList(Shape, frozen=True, kw_only=True):
     next: None
 
 
-async def listed(conn: AsyncConnection, visit: Visit, _query: Any) -> PbxList:
-    found = await health.states(conn, tuple(one.name for one in visit.services.settings.pbx))
-    told = visit.actor.is_admin
+async def listed(conn: AsyncConnection, ctx: RequestContext, _query: Any) -> PbxList:
+    found = await health.states(conn, tuple(one.name for one in ctx.services.settings.pbx))
+    told = ctx.actor.is_admin
     return PbxList(
         items=[
             PbxShape(

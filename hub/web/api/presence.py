@@ -13,7 +13,7 @@ from hub.telephony.presence import presence, wallboard
 from hub.telephony.presence.presence import Colleague
 from hub.web.api.endpoint import Endpoint, Page, Query
 from hub.web.api.shapes import Cursor, Moment, Ref, Shape, at, one_of, ref
-from hub.web.visit import Visit, read_cursor, write_cursor
+from hub.web.request_context import RequestContext, read_cursor, write_cursor
 
 StateWord = Annotated[str, one_of("offline", "free", "ringing", "in_call", "after_call", "away", "dnd")]
 SaidWord = Annotated[str, one_of("available", "away", "dnd", "after_call")]
@@ -136,21 +136,21 @@ def call_shape(call: wallboard.BoardCall) -> BoardCallShape:
     )
 
 
-async def listed(conn: AsyncConnection, visit: Visit, _query: Query) -> Presences:
-    people = await presence.of_team(conn, visit.actor, visit.now)
+async def listed(conn: AsyncConnection, ctx: RequestContext, _query: Query) -> Presences:
+    people = await presence.of_team(conn, ctx.actor, ctx.now)
     return Presences(items=[presence_shape(one) for one in people], next=None)
 
 
-async def say(conn: AsyncConnection, visit: Visit, body: Word) -> SaidShape:
-    await said_presence.say(conn, visit.actor.user_id, body.state, now=visit.now)
-    me, said = await presence.of_me(conn, visit.actor, visit.now)
+async def say(conn: AsyncConnection, ctx: RequestContext, body: Word) -> SaidShape:
+    await said_presence.say(conn, ctx.actor.user_id, body.state, now=ctx.now)
+    me, said = await presence.of_me(conn, ctx.actor, ctx.now)
     return SaidShape(state=said.state, since=rfc3339(said.since), until=rfc3339(said.until), shown=me.state)
 
 
-async def devices(conn: AsyncConnection, visit: Visit, query: Page) -> Devices:
+async def devices(conn: AsyncConnection, ctx: RequestContext, query: Page) -> Devices:
     after = read_cursor(query.cursor)[0] if query.cursor else ""
     pbx, _, name = after.partition("\n")
-    rows = await presence.devices(conn, visit.actor, after=(pbx, name), limit=query.limit, now=visit.now)
+    rows = await presence.devices(conn, ctx.actor, after=(pbx, name), limit=query.limit, now=ctx.now)
     items = [
         DeviceShape(
             pbx=row.pbx,
@@ -167,8 +167,8 @@ async def devices(conn: AsyncConnection, visit: Visit, query: Page) -> Devices:
     return Devices(items=items, next=write_cursor(f"{last.pbx}\n{last.device}", 1) if last else None)
 
 
-async def board(conn: AsyncConnection, visit: Visit, _query: Query) -> BoardShape:
-    shown = await wallboard.board(conn, visit.actor, visit.id("team"), now=visit.now)
+async def board(conn: AsyncConnection, ctx: RequestContext, _query: Query) -> BoardShape:
+    shown = await wallboard.board(conn, ctx.actor, ctx.id("team"), now=ctx.now)
     today = shown.today
     return BoardShape(
         team=Ref(id=shown.team_id, name=shown.team_name),

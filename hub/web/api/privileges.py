@@ -12,7 +12,7 @@ from hub.crm.access import Privilege
 from hub.crm.privileges import PRIVILEGES
 from hub.web.api.endpoint import Endpoint
 from hub.web.api.shapes import Shape, one_of
-from hub.web.visit import Visit
+from hub.web.request_context import RequestContext
 
 
 class Switch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,16 +28,16 @@ class Held(Shape, frozen=True, kw_only=True):
     privileges: list[Annotated[str, one_of(*PRIVILEGES)]]
 
 
-async def held(conn: AsyncConnection, visit: Visit, _query: Any) -> Held:
-    return Held(privileges=list(await privileges.held_by(conn, visit.id())))
+async def held(conn: AsyncConnection, ctx: RequestContext, _query: Any) -> Held:
+    return Held(privileges=list(await privileges.held_by(conn, ctx.id())))
 
 
-async def switch(conn: AsyncConnection, visit: Visit, body: Switch) -> Held:
-    user_id, by = visit.id(), visit.actor.user_id
+async def switch(conn: AsyncConnection, ctx: RequestContext, body: Switch) -> Held:
+    user_id, by = ctx.id(), ctx.actor.user_id
     for privilege in body.revoke:
-        await privileges.revoke(conn, user_id, privilege, by=by, now=visit.now)
+        await privileges.revoke(conn, user_id, privilege, by=by, now=ctx.now)
     for privilege in body.grant:
-        await privileges.grant(conn, user_id, privilege, by=by, now=visit.now)
+        await privileges.grant(conn, user_id, privilege, by=by, now=ctx.now)
     return Held(privileges=list(await privileges.held_by(conn, user_id)))
 
 

@@ -11,11 +11,11 @@ from hub.clock import rfc3339
 from hub.crm import leads, queue
 from hub.errors import Refused
 from hub.telephony.control import control
-from hub.web import belongings
+from hub.web import client_links
 from hub.web.api.clients import ClientShape, client_shape
 from hub.web.api.endpoint import Endpoint, Nothing, Page
 from hub.web.api.shapes import Cursor, Moment, Ref, Shape, at, one_of, ref
-from hub.web.visit import Visit, read_cursor, read_time_cursor, write_cursor
+from hub.web.request_context import RequestContext, read_cursor, read_time_cursor, write_cursor
 
 
 class ItemShape(Shape, frozen=True, kw_only=True):
@@ -116,42 +116,42 @@ def lead_shape(row: leads.Lead) -> LeadShape:
     )
 
 
-async def listed(conn: AsyncConnection, visit: Visit, query: QueueQuery) -> Items:
+async def listed(conn: AsyncConnection, ctx: RequestContext, query: QueueQuery) -> Items:
     after = read_cursor(query.cursor)[1] if query.cursor else None
-    rows = await queue.listed(conn, visit.actor, state=query.state, mine=query.mine, after=after, limit=query.limit)
+    rows = await queue.listed(conn, ctx.actor, state=query.state, mine=query.mine, after=after, limit=query.limit)
     last = rows[-1] if len(rows) == query.limit else None
     return Items(items=[item_shape(r) for r in rows], next=write_cursor("", last.id) if last else None)
 
 
-async def claim(conn: AsyncConnection, visit: Visit, _body: Nothing) -> ItemShape:
-    item = await queue.claim(conn, visit.actor, visit.id(), now=visit.now)
+async def claim(conn: AsyncConnection, ctx: RequestContext, _body: Nothing) -> ItemShape:
+    item = await queue.claim(conn, ctx.actor, ctx.id(), now=ctx.now)
     if item.kind == "call":
-        await control.take(conn, visit.actor, item, now=visit.now)
+        await control.take(conn, ctx.actor, item, now=ctx.now)
     return item_shape(item)
 
 
-async def release(conn: AsyncConnection, visit: Visit, _body: Nothing) -> ItemShape:
-    return item_shape(await queue.release(conn, visit.actor, visit.id(), now=visit.now))
+async def release(conn: AsyncConnection, ctx: RequestContext, _body: Nothing) -> ItemShape:
+    return item_shape(await queue.release(conn, ctx.actor, ctx.id(), now=ctx.now))
 
 
-async def finish(conn: AsyncConnection, visit: Visit, _body: Nothing) -> ItemShape:
-    return item_shape(await queue.finish(conn, visit.actor, visit.id(), now=visit.now))
+async def finish(conn: AsyncConnection, ctx: RequestContext, _body: Nothing) -> ItemShape:
+    return item_shape(await queue.finish(conn, ctx.actor, ctx.id(), now=ctx.now))
 
 
-async def leads_listed(conn: AsyncConnection, visit: Visit, query: LeadQuery) -> Leads:
+async def leads_listed(conn: AsyncConnection, ctx: RequestContext, query: LeadQuery) -> Leads:
     state = None if query.state == "any" else query.state
     before = read_time_cursor(query.cursor)
-    rows = await leads.listed(conn, visit.actor, state=state, before=before, limit=query.limit)
+    rows = await leads.listed(conn, ctx.actor, state=state, before=before, limit=query.limit)
     last = rows[-1] if len(rows) == query.limit else None
     return Leads(items=[lead_shape(r) for r in rows], next=write_cursor(last.last_at, last.id) if last else None)
 
 
-async def lead_convert(conn: AsyncConnection, visit: Visit, body: Conversion) -> ClientShape:
-    lead = await leads.find(conn, visit.id(), actor=visit.actor)
+async def lead_convert(conn: AsyncConnection, ctx: RequestContext, body: Conversion) -> ClientShape:
+    lead = await leads.find(conn, ctx.id(), actor=ctx.actor)
     name = lead.name if body.name is None else body.name
     if not name.strip():
         raise Refused("name_missing", "a client needs a name", field="name")
-    client_id = await belongings.convert_lead(conn, visit.actor, lead.id, kind=body.kind, name=name, now=visit.now)
+    client_id = await client_links.convert_lead(conn, ctx.actor, lead.id, kind=body.kind, name=name, now=ctx.now)
     return await client_shape(conn, client_id)
 
 

@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import rfc3339
 from hub.telephony.recordings import recording_switch, recordings
-from hub.web import listening
+from hub.web import recording_stream
 from hub.web.api.calls import Asked
 from hub.web.api.endpoint import Endpoint, Query
 from hub.web.api.shapes import Moment, Shape, at
-from hub.web.visit import Visit
+from hub.web.request_context import RequestContext
 
 
 class SoundQuery(Query, frozen=True, kw_only=True):
@@ -38,8 +38,8 @@ class Recording(Shape, frozen=True, kw_only=True):
     keep_until: Moment | None
 
 
-async def found(conn: AsyncConnection, visit: Visit, _query: Any) -> Recording:
-    row = await recordings.find(conn, visit.actor, visit.id(), now=visit.now)
+async def found(conn: AsyncConnection, ctx: RequestContext, _query: Any) -> Recording:
+    row = await recordings.find(conn, ctx.actor, ctx.id(), now=ctx.now)
     return Recording(
         id=row.id,
         call=row.call_id,
@@ -60,13 +60,13 @@ class Switch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     paused: bool
 
 
-async def switch(conn: AsyncConnection, visit: Visit, body: Switch) -> Asked:
-    intent = await recording_switch.ask(conn, visit.actor, visit.id(), pause=body.paused, now=visit.now)
+async def switch(conn: AsyncConnection, ctx: RequestContext, body: Switch) -> Asked:
+    intent = await recording_switch.ask(conn, ctx.actor, ctx.id(), pause=body.paused, now=ctx.now)
     return Asked(intent=intent)
 
 
-async def sound(visit: Visit, query: SoundQuery) -> web.StreamResponse:
-    return await listening.give_out(visit, visit.id(), as_download=query.download == 1)
+async def sound(ctx: RequestContext, query: SoundQuery) -> web.StreamResponse:
+    return await recording_stream.give_out(ctx, ctx.id(), as_download=query.download == 1)
 
 
 ENDPOINTS = (

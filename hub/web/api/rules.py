@@ -14,7 +14,7 @@ from hub.crm.rules import TeamRules
 from hub.web import team_rules
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Query
 from hub.web.api.shapes import Cursor, Moment, Shape, at, one_of
-from hub.web.visit import Visit, read_cursor, write_cursor
+from hub.web.request_context import RequestContext, read_cursor, write_cursor
 
 TeamRulesChange = msgspec.defstruct(
     "TeamRulesChange",
@@ -104,46 +104,46 @@ def _blocked(row: Block) -> BlockedCaller:
     )
 
 
-async def team(conn: AsyncConnection, visit: Visit, _query: Query) -> TeamRules:
-    await rules.find_team(conn, visit.id())
-    return await rules.load(conn, visit.id())
+async def team(conn: AsyncConnection, ctx: RequestContext, _query: Query) -> TeamRules:
+    await rules.find_team(conn, ctx.id())
+    return await rules.load(conn, ctx.id())
 
 
-async def change_team(conn: AsyncConnection, visit: Visit, body: Any) -> TeamRules:
-    before = await rules.load(conn, visit.id())
+async def change_team(conn: AsyncConnection, ctx: RequestContext, body: Any) -> TeamRules:
+    before = await rules.load(conn, ctx.id())
     said = {name: value for name in rules.NAMES if (value := getattr(body, name)) is not msgspec.UNSET}
-    await team_rules.store(conn, visit.actor, visit.id(), msgspec.structs.replace(before, **said), now=visit.now)
-    return await rules.load(conn, visit.id())
+    await team_rules.store(conn, ctx.actor, ctx.id(), msgspec.structs.replace(before, **said), now=ctx.now)
+    return await rules.load(conn, ctx.id())
 
 
-async def blocked(conn: AsyncConnection, visit: Visit, query: Page) -> BlockedCallers:
+async def blocked(conn: AsyncConnection, ctx: RequestContext, query: Page) -> BlockedCallers:
     before = read_cursor(query.cursor)[1] if query.cursor else None
-    rows = await blocking.listed(conn, visit.actor, before=before, limit=query.limit)
+    rows = await blocking.listed(conn, ctx.actor, before=before, limit=query.limit)
     last = rows[-1] if len(rows) == query.limit else None
     return BlockedCallers(items=[_blocked(row) for row in rows], next=write_cursor("", last.id) if last else None)
 
 
-async def block(conn: AsyncConnection, visit: Visit, body: NewBlockedCaller) -> BlockedCaller:
-    linker = visit.services.linker
-    who = {"region": linker.region, "own_numbers": linker.own_phones, "now": visit.now}
-    row = await blocking.block(conn, visit.actor, kind=body.kind, text=body.pattern, note=body.note, **who)  # type: ignore[arg-type]
+async def block(conn: AsyncConnection, ctx: RequestContext, body: NewBlockedCaller) -> BlockedCaller:
+    linker = ctx.services.linker
+    who = {"region": linker.region, "own_numbers": linker.own_phones, "now": ctx.now}
+    row = await blocking.block(conn, ctx.actor, kind=body.kind, text=body.pattern, note=body.note, **who)  # type: ignore[arg-type]
     return _blocked(row)
 
 
-async def unblock(conn: AsyncConnection, visit: Visit, _body: Nothing) -> Any:
-    await blocking.unblock(conn, visit.actor, visit.id(), now=visit.now)
+async def unblock(conn: AsyncConnection, ctx: RequestContext, _body: Nothing) -> Any:
+    await blocking.unblock(conn, ctx.actor, ctx.id(), now=ctx.now)
     return {}
 
 
-async def route(conn: AsyncConnection, visit: Visit, query: RouteQuery) -> CallerRoute:
+async def route(conn: AsyncConnection, ctx: RequestContext, query: RouteQuery) -> CallerRoute:
     trial = await team_rules.try_caller(
         conn,
-        visit.services,
+        ctx.services,
         team_id=query.team,
         pbx=query.pbx,
         number=query.from_,
         hidden=query.hidden,
-        now=visit.now,
+        now=ctx.now,
     )
     decision, facts = trial.decision, trial.facts
     steps = [

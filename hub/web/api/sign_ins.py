@@ -8,7 +8,7 @@ from hub.clock import rfc3339
 from hub.crm import sessions, tokens
 from hub.web.api.endpoint import Endpoint, Nothing, Page
 from hub.web.api.shapes import Cursor, Moment, Shape
-from hub.web.visit import Visit, read_cursor, write_cursor
+from hub.web.request_context import RequestContext, read_cursor, write_cursor
 
 
 class SessionShape(Shape, frozen=True, kw_only=True):
@@ -49,8 +49,8 @@ class Done(Shape, frozen=True, kw_only=True):
     id: int
 
 
-async def open_sessions(conn: AsyncConnection, visit: Visit, _query: Page) -> Sessions:
-    found = await sessions.open_of(conn, visit.actor.user_id, now=visit.now)
+async def open_sessions(conn: AsyncConnection, ctx: RequestContext, _query: Page) -> Sessions:
+    found = await sessions.open_of(conn, ctx.actor.user_id, now=ctx.now)
     items = [
         SessionShape(
             id=one.id,
@@ -65,15 +65,15 @@ async def open_sessions(conn: AsyncConnection, visit: Visit, _query: Page) -> Se
     return Sessions(items=items, next=None)
 
 
-async def end_session(conn: AsyncConnection, visit: Visit, _body: Nothing) -> Done:
-    user_id = visit.actor.user_id
-    await sessions.end(conn, user_id, visit.id(), by=user_id, now=visit.now)
-    return Done(id=visit.id())
+async def end_session(conn: AsyncConnection, ctx: RequestContext, _body: Nothing) -> Done:
+    user_id = ctx.actor.user_id
+    await sessions.end(conn, user_id, ctx.id(), by=user_id, now=ctx.now)
+    return Done(id=ctx.id())
 
 
-async def my_tokens(conn: AsyncConnection, visit: Visit, query: Page) -> Tokens:
+async def my_tokens(conn: AsyncConnection, ctx: RequestContext, query: Page) -> Tokens:
     after = read_cursor(query.cursor)[1] if query.cursor else 0
-    found = await tokens.listed(conn, user_id=visit.actor.user_id, after=after, limit=query.limit)
+    found = await tokens.listed(conn, user_id=ctx.actor.user_id, after=after, limit=query.limit)
     items = [
         TokenShape(
             id=one.id,
@@ -81,7 +81,7 @@ async def my_tokens(conn: AsyncConnection, visit: Visit, query: Page) -> Tokens:
             created_at=rfc3339(one.created_at),
             expires_at=rfc3339(one.expires_at),
             used_at=rfc3339(one.used_at),
-            current=one.id == visit.token_id,
+            current=one.id == ctx.token_id,
         )
         for one in found
     ]
@@ -89,10 +89,10 @@ async def my_tokens(conn: AsyncConnection, visit: Visit, query: Page) -> Tokens:
     return Tokens(items=items, next=write_cursor("", last.id) if last else None)
 
 
-async def revoke_token(conn: AsyncConnection, visit: Visit, _body: Nothing) -> Done:
-    user_id = visit.actor.user_id
-    await tokens.revoke(conn, visit.id(), of=user_id, by=user_id, now=visit.now)
-    return Done(id=visit.id())
+async def revoke_token(conn: AsyncConnection, ctx: RequestContext, _body: Nothing) -> Done:
+    user_id = ctx.actor.user_id
+    await tokens.revoke(conn, ctx.id(), of=user_id, by=user_id, now=ctx.now)
+    return Done(id=ctx.id())
 
 
 ENDPOINTS = (

@@ -9,7 +9,7 @@ from hub.mail import answering, thread
 from hub.web.api import shapes
 from hub.web.api.endpoint import Endpoint, Nothing, Page
 from hub.web.api.shapes import Moment, Ref, Shape, at, ref
-from hub.web.visit import Visit, read_time_cursor, write_cursor
+from hub.web.request_context import RequestContext, read_time_cursor, write_cursor
 
 
 class Answering(Shape, frozen=True, kw_only=True):
@@ -32,13 +32,13 @@ class Thread(Shape, frozen=True, kw_only=True):
     next: shapes.Cursor | None
 
 
-async def found(conn: AsyncConnection, visit: Visit, query: Page) -> Thread:
-    thread_id = visit.id()
+async def found(conn: AsyncConnection, ctx: RequestContext, query: Page) -> Thread:
+    thread_id = ctx.id()
     before = read_time_cursor(query.cursor)
-    rows = await thread.page(conn, visit.actor, thread_id, before=before, limit=query.limit)
+    rows = await thread.page(conn, ctx.actor, thread_id, before=before, limit=query.limit)
     if not rows:
         raise NotFound("thread_missing", "no such conversation")
-    writers = (await answering.writers(conn, [thread_id], now=visit.now)).get(thread_id, ())
+    writers = (await answering.writers(conn, [thread_id], now=ctx.now)).get(thread_id, ())
     newest = rows[0]
     last = rows[-1] if len(rows) == query.limit else None
     return Thread(
@@ -53,16 +53,16 @@ async def found(conn: AsyncConnection, visit: Visit, query: Page) -> Thread:
     )
 
 
-async def say(conn: AsyncConnection, visit: Visit, _body: Nothing) -> Thread:
-    await thread.newest(conn, visit.actor, visit.id())
-    await answering.touch(conn, visit.actor, visit.id(), now=visit.now)
-    return await found(conn, visit, Page())
+async def say(conn: AsyncConnection, ctx: RequestContext, _body: Nothing) -> Thread:
+    await thread.newest(conn, ctx.actor, ctx.id())
+    await answering.touch(conn, ctx.actor, ctx.id(), now=ctx.now)
+    return await found(conn, ctx, Page())
 
 
-async def end(conn: AsyncConnection, visit: Visit, _body: Nothing) -> Thread:
-    await thread.newest(conn, visit.actor, visit.id())
-    await answering.stop(conn, visit.actor.user_id, visit.id(), now=visit.now)
-    return await found(conn, visit, Page())
+async def end(conn: AsyncConnection, ctx: RequestContext, _body: Nothing) -> Thread:
+    await thread.newest(conn, ctx.actor, ctx.id())
+    await answering.stop(conn, ctx.actor.user_id, ctx.id(), now=ctx.now)
+    return await found(conn, ctx, Page())
 
 
 ENDPOINTS = (

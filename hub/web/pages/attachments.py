@@ -16,53 +16,53 @@ from hub.mail.files.attachments import HEAD_BYTES, MAX_TEXT_BYTES, MAX_ZIP_BYTES
 from hub.mail.reading import charsets
 from hub.mail.register import AttachmentRow
 from hub.web import files, render
-from hub.web.letter import holds_unscanned, refuse_held, scan_said
+from hub.web.message_view import holds_unscanned, refuse_held, scan_said
+from hub.web.request_context import RequestContext
 from hub.web.routes import Route
-from hub.web.visit import Visit
 
 
-async def _found(visit: Visit) -> AttachmentRow:
-    async with visit.db.read() as conn:
-        return await register.attachment(conn, visit.actor, visit.id())
+async def _found(ctx: RequestContext) -> AttachmentRow:
+    async with ctx.db.read() as conn:
+        return await register.attachment(conn, ctx.actor, ctx.id())
 
 
-async def save(visit: Visit) -> web.StreamResponse:
-    row = await _found(visit)
+async def save(ctx: RequestContext) -> web.StreamResponse:
+    row = await _found(ctx)
     try:
-        refuse_held(visit.services.settings.hub, row)
+        refuse_held(ctx.services.settings.hub, row)
     except Forbidden as error:
-        return held_page(visit, row, error)
-    return files.download(visit.services.blobs, row.sha256, name=row.name)
+        return held_page(ctx, row, error)
+    return files.download(ctx.services.blobs, row.sha256, name=row.name)
 
 
-def held_page(visit: Visit, row: AttachmentRow, error: Forbidden) -> web.StreamResponse:
+def held_page(ctx: RequestContext, row: AttachmentRow, error: Forbidden) -> web.StreamResponse:
     """Say why a file is not handed out, and to an administrator how it is all the same."""
-    said = scan_said(row, settings=visit.services.settings.hub)
-    return render.page(visit, "message/held.html", {"file": row, "scan": said}, status=error.status)
+    said = scan_said(row, settings=ctx.services.settings.hub)
+    return render.page(ctx, "message/held.html", {"file": row, "scan": said}, status=error.status)
 
 
-async def anyway(visit: Visit) -> web.StreamResponse:
+async def anyway(ctx: RequestContext) -> web.StreamResponse:
     """Hand a held file to an administrator, who was told what it is."""
-    access.require_admin(visit.actor)
-    async with visit.db.begin() as conn:
-        row = await register.attachment(conn, visit.actor, visit.id())
+    access.require_admin(ctx.actor)
+    async with ctx.db.begin() as conn:
+        row = await register.attachment(conn, ctx.actor, ctx.id())
         about = {"scan": row.scan, "found": row.scan_note, "message": row.message_id, "sha256": row.sha256}
         await record(
             conn,
             "attachment.downloaded_anyway",
-            at=visit.now,
-            user_id=visit.actor.user_id,
+            at=ctx.now,
+            user_id=ctx.actor.user_id,
             object_kind="attachment",
             object_id=row.id,
             details=about,
         )
-    return files.download(visit.services.blobs, row.sha256, name=row.name)
+    return files.download(ctx.services.blobs, row.sha256, name=row.name)
 
 
-async def preview(visit: Visit) -> web.StreamResponse:
-    row = await _found(visit)
-    refuse_held(visit.services.settings.hub, row)
-    blobs = visit.services.blobs
+async def preview(ctx: RequestContext) -> web.StreamResponse:
+    row = await _found(ctx)
+    refuse_held(ctx.services.settings.hub, row)
+    blobs = ctx.services.blobs
     head = await files.beginning(blobs, row.sha256, at_most=HEAD_BYTES)
     how = preview_of(row.name, row.type, head, row.size)
     if how is None:
@@ -71,21 +71,21 @@ async def preview(visit: Visit) -> web.StreamResponse:
         return files.shown(blobs, row.sha256, name=row.name, content_type=how.type)
     raw = await files.beginning(blobs, row.sha256, at_most=MAX_TEXT_BYTES)
     context = {"file": row, "text": charsets.decode(raw, None)[0], "is_cut": row.size > MAX_TEXT_BYTES}
-    return render.page(visit, "message/text.html", context)
+    return render.page(ctx, "message/text.html", context)
 
 
-async def all_files(visit: Visit) -> web.StreamResponse:
+async def all_files(ctx: RequestContext) -> web.StreamResponse:
     """All files of a message in one archive; what is held back is not in it."""
-    async with visit.db.read() as conn:
-        message = await register.find(conn, visit.actor, visit.id())
-    hold = holds_unscanned(visit.services.settings.hub)
+    async with ctx.db.read() as conn:
+        message = await register.find(conn, ctx.actor, ctx.id())
+    hold = holds_unscanned(ctx.services.settings.hub)
     rows = [one for one in message.attachments if not is_held(one.scan, hold_unscanned=hold)]
     if not rows:
         raise NotFound("no_files", "this message has no files to save")
     if sum(one.size for one in rows) > MAX_ZIP_BYTES:
         raise Refused("too_large", f"together more than {MAX_ZIP_BYTES} bytes: save them one by one")
-    found = [(one.name, visit.services.blobs.path(one.sha256)) for one in rows]
-    return await files.zipped(visit.request, found, name=f"message-{message.id}.zip", at=message.received_at)
+    found = [(one.name, ctx.services.blobs.path(one.sha256)) for one in rows]
+    return await files.zipped(ctx.request, found, name=f"message-{message.id}.zip", at=message.received_at)
 
 
 ROUTES = (

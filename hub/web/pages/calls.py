@@ -18,127 +18,125 @@ from hub.telephony.control import control, handing, intents, supervision
 from hub.telephony.control.numbers import number_alone
 from hub.telephony.reading import colleagues, register
 from hub.web import render
+from hub.web.dialing import dial_rules, own_pbx, request_id_of
+from hub.web.request_context import RequestContext, parse_id
 from hub.web.routes import Route
-from hub.web.telephone import dial_rules, own_pbx, request_id_of
-from hub.web.visit import Visit, parse_id
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
     q: str = ""
 
 
-async def dial(visit: Visit) -> web.StreamResponse:
+async def dial(ctx: RequestContext) -> web.StreamResponse:
     """Ring the asker's phone, then call the number; a client named with it is the one whose call it is."""
-    form, request_id = visit.form, request_id_of(visit)
+    form, request_id = ctx.form, request_id_of(ctx)
     client_id, contact_id, user_id = form.number("client"), form.number("contact"), form.number("user")
-    async with visit.db.begin() as conn:
+    async with ctx.db.begin() as conn:
         if client_id is not None:
             await clients.find(conn, client_id)
         if contact_id is not None and (await contacts.find(conn, contact_id)).client_id != client_id:
             raise NotFound("contact_missing", "no such contact")
-        pbx = await own_pbx(conn, visit)
+        pbx = await own_pbx(conn, ctx)
         to: str | int = user_id if user_id is not None else form.text("to", max_chars=80)
         intent_id = await control.dial(
             conn,
-            visit.actor,
+            ctx.actor,
             to=to,
             client_id=client_id,
             contact_id=contact_id,
             request_id=request_id,
             pbx=pbx.name,
-            rules=dial_rules(visit, pbx.name),
-            now=visit.now,
+            rules=dial_rules(ctx, pbx.name),
+            now=ctx.now,
         )
-        intent = await intents.find(conn, visit.actor, intent_id)
-    if not visit.is_fragment:
-        return render.go(visit, f"/clients/{client_id}" if client_id else "/desk")
-    return render.page(visit, "call/asked.html", {"intent": intent})
+        intent = await intents.find(conn, ctx.actor, intent_id)
+    if not ctx.is_fragment:
+        return render.redirect(ctx, f"/clients/{client_id}" if client_id else "/desk")
+    return render.page(ctx, "call/asked.html", {"intent": intent})
 
 
-async def asked(visit: Visit) -> web.StreamResponse:
+async def asked(ctx: RequestContext) -> web.StreamResponse:
     """How it went with a click, in words."""
-    async with visit.db.read() as conn:
-        intent = await intents.find(conn, visit.actor, visit.id())
-    return render.page(visit, "call/asked.html", {"intent": intent})
+    async with ctx.db.read() as conn:
+        intent = await intents.find(conn, ctx.actor, ctx.id())
+    return render.page(ctx, "call/asked.html", {"intent": intent})
 
 
-async def hang_up(visit: Visit) -> web.StreamResponse:
-    async with visit.db.begin() as conn:
-        await control.hang_up(conn, visit.actor, visit.id(), now=visit.now)
-    return _done(visit)
+async def hang_up(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.begin() as conn:
+        await control.hang_up(conn, ctx.actor, ctx.id(), now=ctx.now)
+    return _done(ctx)
 
 
-async def transfer(visit: Visit) -> web.StreamResponse:
-    form = visit.form
+async def transfer(ctx: RequestContext) -> web.StreamResponse:
+    form = ctx.form
     kind = form.text("kind")
     if kind not in ("blind", "attended"):
         raise Refused("bad_request", "a transfer is blind or attended", field="kind")
     user = form.text("user", max_chars=20)
     to: str | int = parse_id(user, field="user") if user else form.text("to", max_chars=64)
-    async with visit.db.begin() as conn:
-        call = await register.find(conn, visit.actor, visit.id())
+    async with ctx.db.begin() as conn:
+        call = await register.find(conn, ctx.actor, ctx.id())
         await handing.transfer(
             conn,
-            visit.actor,
+            ctx.actor,
             call.id,
             to=to,
             kind="blind" if kind == "blind" else "attended",
-            request_id=request_id_of(visit),
-            rules=dial_rules(visit, call.pbx),
-            now=visit.now,
+            request_id=request_id_of(ctx),
+            rules=dial_rules(ctx, call.pbx),
+            now=ctx.now,
         )
-    return _done(visit)
+    return _done(ctx)
 
 
-async def retrieve(visit: Visit) -> web.StreamResponse:
-    async with visit.db.begin() as conn:
-        await handing.retrieve(conn, visit.actor, visit.id(), now=visit.now)
-    return _done(visit)
+async def retrieve(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.begin() as conn:
+        await handing.retrieve(conn, ctx.actor, ctx.id(), now=ctx.now)
+    return _done(ctx)
 
 
-def _deed(deed: Callable[..., Awaitable[int]]) -> Callable[[Visit], Awaitable[web.StreamResponse]]:
-    async def handle(visit: Visit) -> web.StreamResponse:
-        request_id = request_id_of(visit)
-        async with visit.db.begin() as conn:
-            await deed(conn, visit.actor, visit.id(), request_id=request_id, now=visit.now)
-        return _done(visit)
-
-    return handle
-
-
-def _hear(how: supervision.How) -> Callable[[Visit], Awaitable[web.StreamResponse]]:
-    async def handle(visit: Visit) -> web.StreamResponse:
-        request_id = request_id_of(visit)
-        async with visit.db.begin() as conn:
-            intent_id = await supervision.supervise(
-                conn, visit.actor, visit.id(), how, request_id=request_id, now=visit.now
-            )
-            intent = await intents.find(conn, visit.actor, intent_id)
-        if not visit.is_fragment:
-            return render.go(visit, "/calls" if visit.actor.is_admin else "/desk")
-        return render.page(visit, "call/asked.html", {"intent": intent})
+def _deed(deed: Callable[..., Awaitable[int]]) -> Callable[[RequestContext], Awaitable[web.StreamResponse]]:
+    async def handle(ctx: RequestContext) -> web.StreamResponse:
+        request_id = request_id_of(ctx)
+        async with ctx.db.begin() as conn:
+            await deed(conn, ctx.actor, ctx.id(), request_id=request_id, now=ctx.now)
+        return _done(ctx)
 
     return handle
 
 
-async def find_colleagues(visit: Visit) -> web.StreamResponse:
+def _hear(how: supervision.How) -> Callable[[RequestContext], Awaitable[web.StreamResponse]]:
+    async def handle(ctx: RequestContext) -> web.StreamResponse:
+        request_id = request_id_of(ctx)
+        async with ctx.db.begin() as conn:
+            intent_id = await supervision.supervise(conn, ctx.actor, ctx.id(), how, request_id=request_id, now=ctx.now)
+            intent = await intents.find(conn, ctx.actor, intent_id)
+        if not ctx.is_fragment:
+            return render.redirect(ctx, "/calls" if ctx.actor.is_admin else "/desk")
+        return render.page(ctx, "call/asked.html", {"intent": intent})
+
+    return handle
+
+
+async def find_colleagues(ctx: RequestContext) -> web.StreamResponse:
     """Whom a call may be handed to: colleagues by a piece of a name or extension, or the number that was written."""
-    query = visit.query(Search)
-    async with visit.db.read() as conn:
-        call = await register.find(conn, visit.actor, visit.id())
-        found = await colleagues.search(conn, query.q, pbx=call.pbx, but=visit.actor.user_id, now=visit.now)
+    query = ctx.query(Search)
+    async with ctx.db.read() as conn:
+        call = await register.find(conn, ctx.actor, ctx.id())
+        found = await colleagues.search(conn, query.q, pbx=call.pbx, but=ctx.actor.user_id, now=ctx.now)
     context: dict[str, Any] = {"call": call, "colleagues": found, "number": None, "refusal": None}
     if sum(c.isdigit() for c in query.q) > 6:
         try:
-            context["number"] = number_alone(query.q[:60], dial_rules(visit, call.pbx))
+            context["number"] = number_alone(query.q[:60], dial_rules(ctx, call.pbx))
         except Refused as error:
             context["refusal"] = error
-    return render.page(visit, "call/colleagues.html", context)
+    return render.page(ctx, "call/colleagues.html", context)
 
 
-def _done(visit: Visit) -> web.Response:
+def _done(ctx: RequestContext) -> web.Response:
     """The page hears of the rest by the feed."""
-    return web.Response(status=204) if visit.is_fragment else render.go(visit, "/desk")
+    return web.Response(status=204) if ctx.is_fragment else render.redirect(ctx, "/desk")
 
 
 ROUTES = (

@@ -21,8 +21,8 @@ from hub.web import composing, render
 from hub.web.api.endpoint import Id, json_response
 from hub.web.pages.drafts import create_or_find, keep_files, save_over
 from hub.web.recipients import read_addresses
+from hub.web.request_context import RequestContext
 from hub.web.routes import Route
-from hub.web.visit import Visit
 
 SAVED_AS = "Hub-Draft"
 
@@ -41,111 +41,111 @@ class PeopleQuery(msgspec.Struct, frozen=True, kw_only=True):
     client: Id | None = None
 
 
-async def page(visit: Visit) -> web.StreamResponse:
-    query = visit.query(ComposeQuery)
+async def page(ctx: RequestContext) -> web.StreamResponse:
+    query = ctx.query(ComposeQuery)
     kind: Kind = query.kind if query.answers is not None else "new"
     start = Start(kind=kind, answers_id=query.answers, client_id=query.client, contact_id=query.contact)
     if kind == "new":
         start = replace(start, answers_id=None)
-    async with visit.db.read() as conn:
+    async with ctx.db.read() as conn:
         feed = await changes.head(conn)
-        writing = await composing.begin(conn, visit, start, to=query.to[:300], mailbox=query.mailbox)
+        writing = await composing.begin(conn, ctx, start, to=query.to[:300], mailbox=query.mailbox)
         if writing.quoted is not None and kind != "forward" and start.client_id is None:
             quoted = writing.quoted
             start = replace(start, client_id=quoted.client_id, contact_id=quoted.contact_id)
             writing = replace(writing, start=start)
-    return render.page(visit, "compose.html", {"writing": writing}, feed=feed)
+    return render.page(ctx, "compose.html", {"writing": writing}, feed=feed)
 
 
-async def people(visit: Visit) -> web.StreamResponse:
+async def people(ctx: RequestContext) -> web.StreamResponse:
     """Whom the letters typed may mean, for the script of the composer."""
-    query = visit.query(PeopleQuery)
-    async with visit.db.read() as conn:
-        found = await suggestions.suggest(conn, visit.actor, query.q, client_id=query.client)
+    query = ctx.query(PeopleQuery)
+    async with ctx.db.read() as conn:
+        found = await suggestions.suggest(conn, ctx.actor, query.q, client_id=query.client)
     return json_response({"people": [asdict(one) for one in found]})
 
 
-async def send(visit: Visit) -> web.StreamResponse:
+async def send(ctx: RequestContext) -> web.StreamResponse:
     """Save what is written, then send it; a repeat answers what the first one did."""
     try:
-        draft = await _saved(visit)
+        draft = await _saved(ctx)
     except Conflict as known:
         if known.code != "draft_sent":
             raise
-        return await _sent(visit, known.details["sent_as"])
+        return await _sent(ctx, known.details["sent_as"])
     try:
-        message_id = await _send(visit, draft)
+        message_id = await _send(ctx, draft)
     except HubError as refusal:
         # The page is told which version it has by now, so that it goes on saving over that.
-        answer = render.error_page(visit.request, refusal)
+        answer = render.error_page(ctx.request, refusal)
         answer.headers[SAVED_AS] = f"{draft.id}:{draft.version}"
         return answer
-    return await _sent(visit, message_id)
+    return await _sent(ctx, message_id)
 
 
-async def _sent(visit: Visit, message_id: int) -> web.StreamResponse:
-    if not visit.is_fragment:
-        return render.go(visit, "/drafts")
-    async with visit.db.read() as conn:
-        message = await register.find(conn, visit.actor, message_id)
+async def _sent(ctx: RequestContext, message_id: int) -> web.StreamResponse:
+    if not ctx.is_fragment:
+        return render.redirect(ctx, "/drafts")
+    async with ctx.db.read() as conn:
+        message = await register.find(conn, ctx.actor, message_id)
         waiting = await cancelling.waiting(conn, message_id)
-    context = {"message": message, "waiting": waiting, "back": _back(visit), "now": visit.now}
-    return render.page(visit, "client/sent.html", context)
+    context = {"message": message, "waiting": waiting, "back": _back(ctx), "now": ctx.now}
+    return render.page(ctx, "client/sent.html", context)
 
 
-def _back(visit: Visit) -> str:
-    client = visit.form.number("client")
-    answers = visit.form.number("answers")
+def _back(ctx: RequestContext) -> str:
+    client = ctx.form.number("client")
+    answers = ctx.form.number("answers")
     return f"/clients/{client}" if client and not answers else f"/messages/{answers}" if answers else "/compose"
 
 
-async def _saved(visit: Visit) -> Draft:
+async def _saved(ctx: RequestContext) -> Draft:
     """Keep what was written, and the files that came with it, before anything can refuse it."""
-    draft_id = visit.form.number("draft")
-    draft = await (save_over(visit, draft_id) if draft_id else create_or_find(visit))
-    if visit.form.files:
-        await keep_files(visit, draft.id)
-        async with visit.db.read() as conn:
-            draft = await drafts.find(conn, visit.actor, draft.id)
+    draft_id = ctx.form.number("draft")
+    draft = await (save_over(ctx, draft_id) if draft_id else create_or_find(ctx))
+    if ctx.form.files:
+        await keep_files(ctx, draft.id)
+        async with ctx.db.read() as conn:
+            draft = await drafts.find(conn, ctx.actor, draft.id)
     return draft
 
 
-async def _send(visit: Visit, draft: Draft) -> int:
+async def _send(ctx: RequestContext, draft: Draft) -> int:
     to = tuple(read_addresses(getattr(draft, name), field=name) for name in ("to", "cc", "bcc"))
-    new = submit.of_draft(draft, visit.services.blobs, to)
-    frozen = await composing.frozen(visit, new)
-    async with visit.db.begin() as conn:
+    new = submit.of_draft(draft, ctx.services.blobs, to)
+    frozen = await composing.frozen(ctx, new)
+    async with ctx.db.begin() as conn:
         return await submit.queue_message(
-            conn, visit.actor, frozen, linker=visit.services.linker, now=visit.now, undo=composing.UNDO
+            conn, ctx.actor, frozen, linker=ctx.services.linker, now=ctx.now, undo=composing.UNDO
         )
 
 
-async def take_back(visit: Visit) -> web.StreamResponse:
+async def take_back(ctx: RequestContext) -> web.StreamResponse:
     """Undo, or no longer later: the message is the draft it was, open again."""
-    async with visit.db.begin() as conn:
-        draft_id = await cancelling.cancel(conn, visit.actor, visit.id(), now=visit.now)
-    return render.go(visit, f"/drafts/{draft_id}" if draft_id else "/drafts")
+    async with ctx.db.begin() as conn:
+        draft_id = await cancelling.cancel(conn, ctx.actor, ctx.id(), now=ctx.now)
+    return render.redirect(ctx, f"/drafts/{draft_id}" if draft_id else "/drafts")
 
 
-async def waiting(visit: Visit) -> web.StreamResponse:
+async def waiting(ctx: RequestContext) -> web.StreamResponse:
     """When a message goes, and the way to take it back, for its own page."""
-    async with visit.db.read() as conn:
-        message = await register.find(conn, visit.actor, visit.id())
+    async with ctx.db.read() as conn:
+        message = await register.find(conn, ctx.actor, ctx.id())
         goes = await cancelling.waiting(conn, message.id)
-    mine = message.author_id == visit.actor.user_id or visit.actor.is_admin
-    return render.page(visit, "compose/waiting.html", {"message": message, "waiting": goes if mine else None})
+    mine = message.author_id == ctx.actor.user_id or ctx.actor.is_admin
+    return render.page(ctx, "compose/waiting.html", {"message": message, "waiting": goes if mine else None})
 
 
-async def send_again(visit: Visit) -> web.StreamResponse:
-    async with visit.db.begin() as conn:
-        await outbox.send_again(conn, visit.actor, visit.id(), now=visit.now)
-    return render.go(visit, f"/messages/{visit.id()}")
+async def send_again(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.begin() as conn:
+        await outbox.send_again(conn, ctx.actor, ctx.id(), now=ctx.now)
+    return render.redirect(ctx, f"/messages/{ctx.id()}")
 
 
-async def accept_as_sent(visit: Visit) -> web.StreamResponse:
-    async with visit.db.begin() as conn:
-        await outbox.accept_as_sent(conn, visit.actor, visit.id(), now=visit.now)
-    return render.go(visit, f"/messages/{visit.id()}")
+async def accept_as_sent(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.begin() as conn:
+        await outbox.accept_as_sent(conn, ctx.actor, ctx.id(), now=ctx.now)
+    return render.redirect(ctx, f"/messages/{ctx.id()}")
 
 
 ROUTES = (

@@ -24,8 +24,8 @@ from hub.store import changes
 from hub.web import composing, files, render
 from hub.web.api.endpoint import json_response
 from hub.web.errors import json_error
+from hub.web.request_context import RequestContext, read_time_cursor, write_cursor
 from hub.web.routes import Route
-from hub.web.visit import Visit, read_time_cursor, write_cursor
 
 PAGE = 50
 
@@ -34,39 +34,39 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str | None = None
 
 
-async def listed(visit: Visit) -> web.StreamResponse:
-    before = read_time_cursor(visit.query(ListQuery).cursor)
-    async with visit.db.read() as conn:
+async def listed(ctx: RequestContext) -> web.StreamResponse:
+    before = read_time_cursor(ctx.query(ListQuery).cursor)
+    async with ctx.db.read() as conn:
         feed = await changes.head(conn)
-        rows = await drafts.listed(conn, visit.actor, before=before, limit=PAGE + 1)
-        going = await drafts.waiting_to_go(conn, visit.actor)
+        rows = await drafts.listed(conn, ctx.actor, before=before, limit=PAGE + 1)
+        going = await drafts.waiting_to_go(conn, ctx.actor)
     last = rows[PAGE - 1] if len(rows) > PAGE else None
     cursor = write_cursor(last.saved_at, last.id) if last else None
-    return render.page(visit, "drafts.html", {"drafts": rows[:PAGE], "going": going, "next_cursor": cursor}, feed=feed)
+    return render.page(ctx, "drafts.html", {"drafts": rows[:PAGE], "going": going, "next_cursor": cursor}, feed=feed)
 
 
-async def page(visit: Visit) -> web.StreamResponse:
+async def page(ctx: RequestContext) -> web.StreamResponse:
     try:
-        async with visit.db.read() as conn:
+        async with ctx.db.read() as conn:
             feed = await changes.head(conn)
-            draft = await drafts.find(conn, visit.actor, visit.id())
-            writing = await composing.of_draft(conn, visit, draft)
+            draft = await drafts.find(conn, ctx.actor, ctx.id())
+            writing = await composing.of_draft(conn, ctx, draft)
     except Conflict as sent:
-        return render.go(visit, f"/messages/{sent.details['sent_as']}")
-    return render.page(visit, "compose.html", {"writing": writing}, feed=feed)
+        return render.redirect(ctx, f"/messages/{sent.details['sent_as']}")
+    return render.page(ctx, "compose.html", {"writing": writing}, feed=feed)
 
 
-async def create(visit: Visit) -> web.StreamResponse:
-    return await _as_json(visit, create_or_find)
+async def create(ctx: RequestContext) -> web.StreamResponse:
+    return await _as_json(ctx, create_or_find)
 
 
-async def save(visit: Visit) -> web.StreamResponse:
-    return await _as_json(visit, save_over)
+async def save(ctx: RequestContext) -> web.StreamResponse:
+    return await _as_json(ctx, save_over)
 
 
-async def _as_json(visit: Visit, deed: Any) -> web.StreamResponse:
+async def _as_json(ctx: RequestContext, deed: Any) -> web.StreamResponse:
     try:
-        return json_response(_state(await deed(visit)))
+        return json_response(_state(await deed(ctx)))
     except HubError as error:
         return json_error(error)
 
@@ -75,56 +75,56 @@ def _state(draft: Draft) -> dict[str, Any]:
     return {"draft": draft.id, "version": draft.version, "saved_at": rfc3339(draft.saved_at)}
 
 
-def request_key(visit: Visit) -> str:
+def request_key(ctx: RequestContext) -> str:
     """The name of one composer, once however often it is sent. Raises Refused."""
-    request_id = visit.form.text("request_id", max_chars=64)
+    request_id = ctx.form.text("request_id", max_chars=64)
     if not re.fullmatch(r"[A-Za-z0-9-]{8,64}", request_id):
         raise Refused("bad_request", "the page is too old: load it again", field="request_id")
     return f"page:{request_id}"
 
 
-async def create_or_find(visit: Visit) -> Draft:
+async def create_or_find(ctx: RequestContext) -> Draft:
     """Begin the draft of a composer, or return the one that it began. Raises Conflict `draft_sent`."""
-    key = request_key(visit)
-    start, content = composing.read_start(visit), composing.read_content(visit)
+    key = request_key(ctx)
+    start, content = composing.read_start(ctx), composing.read_content(ctx)
     request_hash = hashlib.sha256(b"compose").hexdigest()
-    async with visit.db.begin() as conn:
-        known = await idempotency.first(conn, visit.actor, key, request_hash=request_hash, now=visit.now)
+    async with ctx.db.begin() as conn:
+        known = await idempotency.first(conn, ctx.actor, key, request_hash=request_hash, now=ctx.now)
         if known is not None:
-            return await drafts.find(conn, visit.actor, known.answer["draft"])
-        draft = await drafts.create(conn, visit.actor, start, content, now=visit.now)
-        await idempotency.keep(conn, visit.actor, key, status=200, answer={"draft": draft.id})
+            return await drafts.find(conn, ctx.actor, known.answer["draft"])
+        draft = await drafts.create(conn, ctx.actor, start, content, now=ctx.now)
+        await idempotency.keep(conn, ctx.actor, key, status=200, answer={"draft": draft.id})
     return draft
 
 
-async def save_over(visit: Visit, draft_id: int | None = None) -> Draft:
+async def save_over(ctx: RequestContext, draft_id: int | None = None) -> Draft:
     """Write the form over the version it was made from. Raises Conflict, NotFound."""
-    version = visit.form.number("version") or 0
-    async with visit.db.begin() as conn:
-        draft = await drafts.find(conn, visit.actor, draft_id or visit.id())
-        content = composing.read_content(visit, draft.files)
-        return await drafts.save(conn, visit.actor, draft.id, content, version=version, now=visit.now)
+    version = ctx.form.number("version") or 0
+    async with ctx.db.begin() as conn:
+        draft = await drafts.find(conn, ctx.actor, draft_id or ctx.id())
+        content = composing.read_content(ctx, draft.files)
+        return await drafts.save(conn, ctx.actor, draft.id, content, version=version, now=ctx.now)
 
 
-async def add_files(visit: Visit) -> web.StreamResponse:
+async def add_files(ctx: RequestContext) -> web.StreamResponse:
     try:
-        added = await keep_files(visit, visit.id(), inline=visit.form.text("inline") == "on")
+        added = await keep_files(ctx, ctx.id(), inline=ctx.form.text("inline") == "on")
     except HubError as error:
         return json_error(error)
-    shown = [{**asdict(one), "url": f"/drafts/{visit.id()}/files/{one.id}"} for one in added]
+    shown = [{**asdict(one), "url": f"/drafts/{ctx.id()}/files/{one.id}"} for one in added]
     return json_response({"files": shown})
 
 
-async def keep_files(visit: Visit, draft_id: int, *, inline: bool = False) -> list[DraftFile]:
+async def keep_files(ctx: RequestContext, draft_id: int, *, inline: bool = False) -> list[DraftFile]:
     """Store the form's files and add them to a draft."""
-    async with visit.db.read() as conn:
-        await drafts.find(conn, visit.actor, draft_id)
-    stored = [(one, await visit.services.blobs.put(one.content)) for one in visit.form.files if one.content]
-    async with visit.db.begin() as conn:
+    async with ctx.db.read() as conn:
+        await drafts.find(conn, ctx.actor, draft_id)
+    stored = [(one, await ctx.services.blobs.put(one.content)) for one in ctx.form.files if one.content]
+    async with ctx.db.begin() as conn:
         return [
             await drafts.add_file(
                 conn,
-                visit.actor,
+                ctx.actor,
                 draft_id,
                 name=one.name,
                 kind=one.type.split(";")[0].strip().lower(),
@@ -136,34 +136,34 @@ async def keep_files(visit: Visit, draft_id: int, *, inline: bool = False) -> li
         ]
 
 
-async def file(visit: Visit) -> web.StreamResponse:
+async def file(ctx: RequestContext) -> web.StreamResponse:
     """A file of a draft: a picture as the picture that the browser says it is, anything else as a download."""
-    async with visit.db.read() as conn:
-        found = await drafts.file_of(conn, visit.actor, visit.id(), visit.id("file"))
+    async with ctx.db.read() as conn:
+        found = await drafts.file_of(conn, ctx.actor, ctx.id(), ctx.id("file"))
         await register.refuse_infected(conn, [found.sha256])
     kind = found.type if found.type in drafts.PICTURES else "application/octet-stream"
-    return files.download(visit.services.blobs, found.sha256, name=found.name, content_type=kind)
+    return files.download(ctx.services.blobs, found.sha256, name=found.name, content_type=kind)
 
 
-async def remove_file(visit: Visit) -> web.StreamResponse:
-    async with visit.db.begin() as conn:
-        await drafts.remove_file(conn, visit.actor, visit.id(), visit.id("file"))
-    return web.Response(status=204) if visit.is_fragment else render.go(visit, f"/drafts/{visit.id()}")
+async def remove_file(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.begin() as conn:
+        await drafts.remove_file(conn, ctx.actor, ctx.id(), ctx.id("file"))
+    return web.Response(status=204) if ctx.is_fragment else render.redirect(ctx, f"/drafts/{ctx.id()}")
 
 
-async def delete(visit: Visit) -> web.StreamResponse:
+async def delete(ctx: RequestContext) -> web.StreamResponse:
     """Put a draft away; where a script asks, say so in a toast that can bring it back."""
-    async with visit.db.begin() as conn:
-        await drafts.delete(conn, visit.actor, visit.id(), now=visit.now)
-    if not visit.is_fragment:
-        return render.go(visit, "/drafts")
-    return render.page(visit, "compose/deleted.html", {"draft_id": visit.id()})
+    async with ctx.db.begin() as conn:
+        await drafts.delete(conn, ctx.actor, ctx.id(), now=ctx.now)
+    if not ctx.is_fragment:
+        return render.redirect(ctx, "/drafts")
+    return render.page(ctx, "compose/deleted.html", {"draft_id": ctx.id()})
 
 
-async def restore(visit: Visit) -> web.StreamResponse:
-    async with visit.db.begin() as conn:
-        await drafts.restore(conn, visit.actor, visit.id())
-    return render.go(visit, f"/drafts/{visit.id()}")
+async def restore(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.begin() as conn:
+        await drafts.restore(conn, ctx.actor, ctx.id())
+    return render.redirect(ctx, f"/drafts/{ctx.id()}")
 
 
 ROUTES = (

@@ -10,23 +10,23 @@ from aiohttp import web
 from hub.errors import Refused
 from hub.mail.sync import flags
 from hub.web import render
+from hub.web.request_context import RequestContext
 from hub.web.routes import Route
-from hub.web.visit import Visit
 
 _WANTED = {"1": True, "0": False}
 
 
-async def wish(visit: Visit) -> web.StreamResponse:
-    given = {name: visit.form.text(name, max_chars=1) for name in ("seen", "flagged", "answered")}
+async def wish(ctx: RequestContext) -> web.StreamResponse:
+    given = {name: ctx.form.text(name, max_chars=1) for name in ("seen", "flagged", "answered")}
     named = {name: text for name, text in given.items() if text}
     for name, text in named.items():
         if text not in _WANTED:
             raise Refused("bad_request", f"{name} is 1 or 0", field=name)
-    async with visit.db.begin() as conn:
+    async with ctx.db.begin() as conn:
         for name, text in named.items():
-            await flags.wish(conn, visit.actor, visit.id(), name, _WANTED[text], visit.now)
+            await flags.wish(conn, ctx.actor, ctx.id(), name, _WANTED[text], ctx.now)
     # Whoever marks a message unread leaves it: to open it again would mark it read.
-    return render.go(visit, "/desk" if named.get("seen") == "0" else f"/messages/{visit.id()}")
+    return render.redirect(ctx, "/desk" if named.get("seen") == "0" else f"/messages/{ctx.id()}")
 
 
 ROUTES = (Route("POST", "/messages/{id}/flags", wish),)

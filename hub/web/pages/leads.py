@@ -10,10 +10,10 @@ from aiohttp import web
 from hub.crm import leads
 from hub.errors import Refused
 from hub.store import changes
-from hub.web import belongings, render
+from hub.web import client_links, render
 from hub.web.pages.clients import read_kind
+from hub.web.request_context import RequestContext, read_time_cursor, write_cursor
 from hub.web.routes import Route
-from hub.web.visit import Visit, read_time_cursor, write_cursor
 
 PAGE = 50
 
@@ -23,37 +23,37 @@ class LeadQuery(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str | None = None
 
 
-async def listed(visit: Visit) -> web.StreamResponse:
-    query = visit.query(LeadQuery)
+async def listed(ctx: RequestContext) -> web.StreamResponse:
+    query = ctx.query(LeadQuery)
     before = read_time_cursor(query.cursor)
-    async with visit.db.read() as conn:
+    async with ctx.db.read() as conn:
         feed = await changes.head(conn)
-        rows = await leads.listed(conn, visit.actor, state=query.state, before=before, limit=PAGE + 1)
+        rows = await leads.listed(conn, ctx.actor, state=query.state, before=before, limit=PAGE + 1)
     last = rows[PAGE - 1] if len(rows) > PAGE else None
     context = {
         "leads": rows[:PAGE],
         "filters": query,
-        "now": visit.now,
+        "now": ctx.now,
         "next_cursor": write_cursor(last.last_at, last.id) if last else None,
     }
-    return render.page(visit, "leads.html", context, feed=feed)
+    return render.page(ctx, "leads.html", context, feed=feed)
 
 
-async def convert(visit: Visit) -> web.StreamResponse:
-    kind = read_kind(visit.form.text("kind") or "person")
-    async with visit.db.begin() as conn:
-        lead = await leads.find(conn, visit.id(), actor=visit.actor)
-        name = visit.form.text("name", max_chars=300) or lead.name
+async def convert(ctx: RequestContext) -> web.StreamResponse:
+    kind = read_kind(ctx.form.text("kind") or "person")
+    async with ctx.db.begin() as conn:
+        lead = await leads.find(conn, ctx.id(), actor=ctx.actor)
+        name = ctx.form.text("name", max_chars=300) or lead.name
         if not name:
             raise Refused("name_missing", "a client needs a name", field="name")
-        client_id = await belongings.convert_lead(conn, visit.actor, lead.id, kind=kind, name=name, now=visit.now)
-    return render.go(visit, f"/clients/{client_id}")
+        client_id = await client_links.convert_lead(conn, ctx.actor, lead.id, kind=kind, name=name, now=ctx.now)
+    return render.redirect(ctx, f"/clients/{client_id}")
 
 
-async def close(visit: Visit) -> web.StreamResponse:
-    async with visit.db.begin() as conn:
-        await leads.close(conn, visit.actor, visit.id(), now=visit.now)
-    return render.go(visit, "/leads")
+async def close(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.begin() as conn:
+        await leads.close(conn, ctx.actor, ctx.id(), now=ctx.now)
+    return render.redirect(ctx, "/leads")
 
 
 ROUTES = (

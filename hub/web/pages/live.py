@@ -14,11 +14,11 @@ from hub.clock import utc_now
 from hub.crm import presence
 from hub.crm.access import Actor
 from hub.store.changes import Change
-from hub.web import door, security, sse
-from hub.web.door import LIVE
-from hub.web.live import Told
+from hub.web import authentication, security, sse
+from hub.web.authentication import LIVE
+from hub.web.live import LiveChange
+from hub.web.request_context import RequestContext
 from hub.web.routes import Route
-from hub.web.visit import Visit
 
 
 def topics_of(change: Change) -> list[str]:
@@ -49,22 +49,22 @@ def topics_of(change: Change) -> list[str]:
     return []
 
 
-async def live(visit: Visit) -> web.StreamResponse:
-    security.refuse_foreign(visit.request, public_url=visit.services.settings.web.public_url)
+async def live(ctx: RequestContext) -> web.StreamResponse:
+    security.refuse_foreign(ctx.request, public_url=ctx.services.settings.web.public_url)
 
     async def who_now() -> Actor | None:
-        session = await door.find_session(visit.request, visit.services)
+        session = await authentication.find_session(ctx.request, ctx.services)
         if session is not None:
-            await presence.touch(visit.db, session.actor.user_id, now=utc_now())
+            await presence.touch(ctx.db, session.actor.user_id, now=utc_now())
         return session.actor if session else None
 
-    await presence.touch(visit.db, visit.actor.user_id, now=visit.now)
+    await presence.touch(ctx.db, ctx.actor.user_id, now=ctx.now)
 
-    def encode(told: Told, actor: Actor) -> bytes | None:
+    def encode(told: LiveChange, actor: Actor) -> bytes | None:
         topics = topics_of(told.change)
         if not topics:
             return None
-        key = ("page", visit.language, told.item is not None and told.item.owner_id == actor.user_id)
+        key = ("page", ctx.language, told.item is not None and told.item.owner_id == actor.user_id)
         if key not in told.drawn:
             data: dict[str, Any] = {"topics": topics, "html": []}
             if trace := told.change.data.get("trace"):
@@ -72,7 +72,7 @@ async def live(visit: Visit) -> web.StreamResponse:
             told.drawn[key] = sse.event("change", told.change.position, data)
         return told.drawn[key]
 
-    return await sse.pump(visit, visit.request.app[LIVE], encode=encode, who_now=who_now)
+    return await sse.pump(ctx, ctx.request.app[LIVE], encode=encode, who_now=who_now)
 
 
 ROUTES = (Route("GET", "/live", live),)

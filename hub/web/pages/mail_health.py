@@ -11,32 +11,32 @@ from hub.crm.audit import record
 from hub.mail import health, reread
 from hub.store import changes
 from hub.web import render
+from hub.web.request_context import RequestContext
 from hub.web.routes import Route
-from hub.web.visit import Visit
 
 
-async def listed(visit: Visit) -> web.StreamResponse:
-    async with visit.db.read() as conn:
+async def listed(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.read() as conn:
         feed = await changes.head(conn)
-        boxes = await health.of_all(conn, visit.actor, now=visit.now)
-    return render.page(visit, "mailboxes/health.html", {"boxes": boxes}, feed=feed)
+        boxes = await health.of_all(conn, ctx.actor, now=ctx.now)
+    return render.page(ctx, "mailboxes/health.html", {"boxes": boxes}, feed=feed)
 
 
-async def card(visit: Visit) -> web.StreamResponse:
-    async with visit.db.read() as conn:
+async def card(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.read() as conn:
         feed = await changes.head(conn)
-        box = await health.of_one(conn, visit.actor, visit.id(), now=visit.now)
-    return render.page(visit, "mailboxes/card.html", {"box": box}, feed=feed)
+        box = await health.of_one(conn, ctx.actor, ctx.id(), now=ctx.now)
+    return render.page(ctx, "mailboxes/card.html", {"box": box}, feed=feed)
 
 
-async def read_again(visit: Visit) -> web.StreamResponse:
+async def read_again(ctx: RequestContext) -> web.StreamResponse:
     """Have the messages that could not be read tried once more; anybody may ask who may look into the mailbox."""
-    async with visit.db.begin() as conn:
-        box = await health.of_one(conn, visit.actor, visit.id(), now=visit.now)
-        await reread.want(conn, box.id, now=visit.now)
+    async with ctx.db.begin() as conn:
+        box = await health.of_one(conn, ctx.actor, ctx.id(), now=ctx.now)
+        await reread.want(conn, box.id, now=ctx.now)
         about = {"object_kind": "mailbox", "object_id": box.id}
-        await record(conn, "mailbox.read_again", at=visit.now, user_id=visit.actor.user_id, **about)  # type: ignore[arg-type]
-    return render.go(visit, f"/mailboxes/{box.id}")
+        await record(conn, "mailbox.read_again", at=ctx.now, user_id=ctx.actor.user_id, **about)  # type: ignore[arg-type]
+    return render.redirect(ctx, f"/mailboxes/{box.id}")
 
 
 ROUTES = (

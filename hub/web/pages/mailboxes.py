@@ -27,8 +27,8 @@ from hub.store.encryption import Vault
 from hub.store.leases import holder_name
 from hub.web import render
 from hub.web.mailbox_forms import form_values, read_form, typed
+from hub.web.request_context import RequestContext
 from hub.web.routes import Route
-from hub.web.visit import Visit
 
 NEW = {"imap_tls": "tls", "smtp_tls": "tls", "imap_auth": "auto", "smtp_auth": "auto", "history_days": "0"}
 
@@ -46,65 +46,65 @@ class CallbackQuery(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
-def _vault(visit: Visit) -> Vault:
-    return Vault.of(visit.services.settings)
+def _vault(ctx: RequestContext) -> Vault:
+    return Vault.of(ctx.services.settings)
 
 
-async def listed(visit: Visit) -> web.StreamResponse:
-    async with visit.db.read() as conn:
+async def listed(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.read() as conn:
         feed = await changes.head(conn)
-        boxes = await accounts.listed(conn, visit.actor)
-    return render.page(visit, "mailboxes/list.html", {"boxes": boxes, "is_own": False}, feed=feed)
+        boxes = await accounts.listed(conn, ctx.actor)
+    return render.page(ctx, "mailboxes/list.html", {"boxes": boxes, "is_own": False}, feed=feed)
 
 
-async def own(visit: Visit) -> web.StreamResponse:
-    async with visit.db.read() as conn:
+async def own(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.read() as conn:
         feed = await changes.head(conn)
-        boxes = await accounts.own(conn, visit.actor)
-    if not boxes and not accounts.may_own(visit.actor):
+        boxes = await accounts.own(conn, ctx.actor)
+    if not boxes and not accounts.may_own(ctx.actor):
         raise Forbidden("privilege_missing", "an administrator has to allow you a mailbox of your own first")
-    return render.page(visit, "mailboxes/list.html", {"boxes": boxes, "is_own": True}, feed=feed)
+    return render.page(ctx, "mailboxes/list.html", {"boxes": boxes, "is_own": True}, feed=feed)
 
 
-async def new(visit: Visit) -> web.StreamResponse:
-    query = visit.query(SettingsQuery)
-    async with visit.db.read() as conn:
-        return await _form(conn, visit, NEW | {"address": query.address}, personal=False)
+async def new(ctx: RequestContext) -> web.StreamResponse:
+    query = ctx.query(SettingsQuery)
+    async with ctx.db.read() as conn:
+        return await _form(conn, ctx, NEW | {"address": query.address}, personal=False)
 
 
-async def new_own(visit: Visit) -> web.StreamResponse:
-    if not accounts.may_own(visit.actor):
+async def new_own(ctx: RequestContext) -> web.StreamResponse:
+    if not accounts.may_own(ctx.actor):
         raise Forbidden("privilege_missing", "an administrator has to allow you a mailbox of your own first")
-    async with visit.db.read() as conn:
-        return await _form(conn, visit, NEW | {"address": visit.actor.email}, personal=True)
+    async with ctx.db.read() as conn:
+        return await _form(conn, ctx, NEW | {"address": ctx.actor.email}, personal=True)
 
 
-async def add(visit: Visit) -> web.StreamResponse:
-    return await _add(visit, personal=False)
+async def add(ctx: RequestContext) -> web.StreamResponse:
+    return await _add(ctx, personal=False)
 
 
-async def add_own(visit: Visit) -> web.StreamResponse:
-    return await _add(visit, personal=True)
+async def add_own(ctx: RequestContext) -> web.StreamResponse:
+    return await _add(ctx, personal=True)
 
 
-async def _add(visit: Visit, *, personal: bool) -> web.StreamResponse:
+async def _add(ctx: RequestContext, *, personal: bool) -> web.StreamResponse:
     try:
-        written = read_form(visit.form)
-        async with visit.db.begin() as conn:
-            mailbox_id = await accounts.add(conn, _vault(visit), visit.actor, written, personal=personal, now=visit.now)
+        written = read_form(ctx.form)
+        async with ctx.db.begin() as conn:
+            mailbox_id = await accounts.add(conn, _vault(ctx), ctx.actor, written, personal=personal, now=ctx.now)
     except Forbidden:
         raise
     except HubError as error:
-        async with visit.db.read() as conn:
-            return await _form(conn, visit, typed(visit.form), personal=personal, error=error)
-    return render.go(visit, f"/mailboxes/{mailbox_id}/settings?said=added")
+        async with ctx.db.read() as conn:
+            return await _form(conn, ctx, typed(ctx.form), personal=personal, error=error)
+    return render.redirect(ctx, f"/mailboxes/{mailbox_id}/settings?said=added")
 
 
-async def edit(visit: Visit) -> web.StreamResponse:
-    query = visit.query(SettingsQuery)
-    async with visit.db.read() as conn:
-        account = await accounts.find(conn, visit.actor, visit.id())
-        return await _form(conn, visit, _values(account), account=account, said=query.said)
+async def edit(ctx: RequestContext) -> web.StreamResponse:
+    query = ctx.query(SettingsQuery)
+    async with ctx.db.read() as conn:
+        account = await accounts.find(conn, ctx.actor, ctx.id())
+        return await _form(conn, ctx, _values(account), account=account, said=query.said)
 
 
 def _values(account: Account) -> dict[str, str]:
@@ -113,30 +113,30 @@ def _values(account: Account) -> dict[str, str]:
     return form_values(Written(account.address, account.name, account.team_id, account.settings))
 
 
-async def save(visit: Visit) -> web.StreamResponse:
+async def save(ctx: RequestContext) -> web.StreamResponse:
     try:
-        written = read_form(visit.form)
-        async with visit.db.begin() as conn:
-            await accounts.change(conn, _vault(visit), visit.actor, visit.id(), written, now=visit.now)
+        written = read_form(ctx.form)
+        async with ctx.db.begin() as conn:
+            await accounts.change(conn, _vault(ctx), ctx.actor, ctx.id(), written, now=ctx.now)
     except HubError as error:
         if error.status == 404:
             raise
-        async with visit.db.read() as conn:
-            account = await accounts.find(conn, visit.actor, visit.id())
-            return await _form(conn, visit, typed(visit.form), account=account, error=error)
-    return render.go(visit, f"/mailboxes/{visit.id()}/settings?said=saved")
+        async with ctx.db.read() as conn:
+            account = await accounts.find(conn, ctx.actor, ctx.id())
+            return await _form(conn, ctx, typed(ctx.form), account=account, error=error)
+    return render.redirect(ctx, f"/mailboxes/{ctx.id()}/settings?said=saved")
 
 
-async def find(visit: Visit) -> web.StreamResponse:
+async def find(ctx: RequestContext) -> web.StreamResponse:
     """Look for the servers of an address, and give the form back with what was found."""
-    if not accounts.may_own(visit.actor):
+    if not accounts.may_own(ctx.actor):
         raise Forbidden("privilege_missing", "an administrator has to allow you a mailbox of your own first")
-    values = dict(typed(visit.form))
-    personal = not visit.actor.is_admin or values.get("personal") == "yes"
+    values = dict(typed(ctx.form))
+    personal = not ctx.actor.is_admin or values.get("personal") == "yes"
     found, error = None, None
     try:
-        reach = reach_of(visit.services.settings, may_private=visit.actor.is_admin)
-        found = await Discovery(reach).find(visit.form.text("address", max_chars=254))
+        reach = reach_of(ctx.services.settings, may_private=ctx.actor.is_admin)
+        found = await Discovery(reach).find(ctx.form.text("address", max_chars=254))
     except Refused as refused:
         error = refused
     if found is not None:
@@ -144,16 +144,16 @@ async def find(visit: Visit) -> web.StreamResponse:
             values |= {f"{name}_host": server.host, f"{name}_port": str(server.port), f"{name}_tls": server.tls}
             values[f"{name}_username"] = server.username
         values["username"] = found.imap.username
-        if found.oauth in [one.name for one in oauth.registered(visit.services.settings.oauth)]:
+        if found.oauth in [one.name for one in oauth.registered(ctx.services.settings.oauth)]:
             values["oauth"] = found.oauth
-    async with visit.db.read() as conn:
+    async with ctx.db.read() as conn:
         source = found.source if found else ("" if error else "nothing")
-        return await _form(conn, visit, values, personal=personal, error=error, found=source)
+        return await _form(conn, ctx, values, personal=personal, error=error, found=source)
 
 
 async def _form(
     conn: AsyncConnection,
-    visit: Visit,
+    ctx: RequestContext,
     values: Mapping[str, str],
     *,
     account: Account | None = None,
@@ -166,61 +166,61 @@ async def _form(
         "account": account,
         "values": values,
         "personal": personal or (account is not None and account.owner_id is not None),
-        "teams": [(team.id, team.name) for team in await directory.my_teams(conn, visit.actor)],
-        "providers": [(one.name, one.title) for one in oauth.registered(visit.services.settings.oauth)],
+        "teams": [(team.id, team.name) for team in await directory.my_teams(conn, ctx.actor)],
+        "providers": [(one.name, one.title) for one in oauth.registered(ctx.services.settings.oauth)],
         "folders": sorted(name.removeprefix("folder:") for name in values if name.startswith("folder:")),
         "error": error,
         "said": said,
         "found": found,
     }
     feed = await changes.head(conn) if account is not None and error is None else None
-    return render.page(visit, "mailboxes/form.html", context, feed=feed, status=error.status if error else 200)
+    return render.page(ctx, "mailboxes/form.html", context, feed=feed, status=error.status if error else 200)
 
 
-async def switch(visit: Visit) -> web.StreamResponse:
-    is_enabled = visit.form.text("enabled") == "yes"
-    async with visit.db.begin() as conn:
-        await accounts.enable(conn, visit.actor, visit.id(), is_enabled, now=visit.now)
-    return render.go(visit, f"/mailboxes/{visit.id()}/settings?said={'resumed' if is_enabled else 'paused'}")
+async def switch(ctx: RequestContext) -> web.StreamResponse:
+    is_enabled = ctx.form.text("enabled") == "yes"
+    async with ctx.db.begin() as conn:
+        await accounts.enable(conn, ctx.actor, ctx.id(), is_enabled, now=ctx.now)
+    return render.redirect(ctx, f"/mailboxes/{ctx.id()}/settings?said={'resumed' if is_enabled else 'paused'}")
 
 
-async def again(visit: Visit) -> web.StreamResponse:
-    async with visit.db.begin() as conn:
-        await accounts.try_again(conn, visit.actor, visit.id(), now=visit.now)
-    return render.go(visit, f"/mailboxes/{visit.id()}/settings?said=again")
+async def again(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.begin() as conn:
+        await accounts.try_again(conn, ctx.actor, ctx.id(), now=ctx.now)
+    return render.redirect(ctx, f"/mailboxes/{ctx.id()}/settings?said=again")
 
 
-async def test_new(visit: Visit) -> web.StreamResponse:
-    if not accounts.may_own(visit.actor):
+async def test_new(ctx: RequestContext) -> web.StreamResponse:
+    if not accounts.may_own(ctx.actor):
         raise Forbidden("privilege_missing", "an administrator has to allow you a mailbox of your own first")
-    return await _test(visit, None, {})
+    return await _test(ctx, None, {})
 
 
-async def test_known(visit: Visit) -> web.StreamResponse:
-    async with visit.db.read() as conn:
-        account = await accounts.find(conn, visit.actor, visit.id())
+async def test_known(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.read() as conn:
+        account = await accounts.find(conn, ctx.actor, ctx.id())
         if account.settings is None:
             raise Refused("mailbox_of_file", f"{account.address} stands in the configuration file: hub doctor tries it")
-        kept = await secrets.read(conn, _vault(visit), account.id)
-    return await _test(visit, account, kept)
+        kept = await secrets.read(conn, _vault(ctx), account.id)
+    return await _test(ctx, account, kept)
 
 
-async def _test(visit: Visit, account: Account | None, kept: Mapping[str, Secret]) -> web.StreamResponse:
+async def _test(ctx: RequestContext, account: Account | None, kept: Mapping[str, Secret]) -> web.StreamResponse:
     """Try what is typed; a password that is not typed is the one that is kept, if it still goes to the same host."""
     context: dict[str, Any] = {"trial": None, "error": None, "chosen": frozenset[str]()}
     try:
-        written = read_form(visit.form)
-        context["trial"] = await try_typed(visit, account, written, kept)
+        written = read_form(ctx.form)
+        context["trial"] = await try_typed(ctx, account, written, kept)
         context["chosen"] = frozenset(written.settings.folders)
     except Refused as error:
         context["error"] = error
-    return render.page(visit, "mailboxes/trial.html", context)
+    return render.page(ctx, "mailboxes/trial.html", context)
 
 
-async def try_typed(visit: Visit, account: Account | None, written: Written, kept: Mapping[str, Secret]) -> Any:
+async def try_typed(ctx: RequestContext, account: Account | None, written: Written, kept: Mapping[str, Secret]) -> Any:
     """Try a mailbox as it is written. Raises Refused."""
-    settings = visit.services.settings
-    written = accounts.checked(visit.actor, written)
+    settings = ctx.services.settings
+    written = accounts.checked(ctx.actor, written)
     before = account.settings if account is not None else None
     passwords = []
     for name, typed_one in (("imap", written.imap_password), ("smtp", written.smtp_password or written.imap_password)):
@@ -234,7 +234,7 @@ async def try_typed(visit: Visit, account: Account | None, written: Written, kep
         client = Client.of(settings.oauth, written.settings.oauth)
         if any(getattr(before, name).host != getattr(written.settings, name).host for name in ("imap", "smtp")):
             raise Refused("oauth_first", "save the mailbox first, then try it")
-        token = TokenSource(visit.db, _vault(visit), client, account.id, holder_name())
+        token = TokenSource(ctx.db, _vault(ctx), client, account.id, holder_name())
     box = mailbox_of(
         written.settings,
         address=written.address,
@@ -242,7 +242,7 @@ async def try_typed(visit: Visit, account: Account | None, written: Written, kep
         imap_password=passwords[0],
         smtp_password=passwords[1],
         token=token,
-        reach=reach_of(settings, may_private=visit.actor.is_admin),
+        reach=reach_of(settings, may_private=ctx.actor.is_admin),
     )
     return await try_mailbox(box)
 
@@ -250,53 +250,53 @@ async def try_typed(visit: Visit, account: Account | None, written: Written, kep
 # With a provider
 
 
-def _callback(visit: Visit) -> str:
-    base = visit.services.settings.web.public_url.rstrip("/") or str(visit.request.url.origin())
+def _callback(ctx: RequestContext) -> str:
+    base = ctx.services.settings.web.public_url.rstrip("/") or str(ctx.request.url.origin())
     return f"{base}/oauth/callback"
 
 
-async def sign_in(visit: Visit) -> web.StreamResponse:
-    async with visit.db.read() as conn:
-        account = await accounts.find(conn, visit.actor, visit.id())
-    assert visit.session is not None
-    client = Client.of(visit.services.settings.oauth, provider_of(visit, account))
+async def sign_in(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.read() as conn:
+        account = await accounts.find(conn, ctx.actor, ctx.id())
+    assert ctx.session is not None
+    client = Client.of(ctx.services.settings.oauth, provider_of(ctx, account))
     address = oauth.begin(
         client,
-        _vault(visit),
+        _vault(ctx),
         mailbox_id=account.id,
         address=account.address,
-        session=f"{visit.session.id}/{visit.session.csrf}",
-        redirect_uri=_callback(visit),
-        now=visit.now,
+        session=f"{ctx.session.id}/{ctx.session.csrf}",
+        redirect_uri=_callback(ctx),
+        now=ctx.now,
     )
     return web.Response(status=303, headers={"Location": address})
 
 
-def provider_of(visit: Visit, account: Account) -> str:
+def provider_of(ctx: RequestContext, account: Account) -> str:
     """Whose tokens open this mailbox; empty for one that is opened by a password."""
     if account.settings is not None:
         return account.settings.oauth
-    of_file = {box.address.lower(): box.oauth for box in visit.services.settings.mailbox}
+    of_file = {box.address.lower(): box.oauth for box in ctx.services.settings.mailbox}
     return of_file.get(account.address, "")
 
 
-async def came_back(visit: Visit) -> web.StreamResponse:
-    query = visit.query(CallbackQuery)
-    assert visit.session is not None
-    session = f"{visit.session.id}/{visit.session.csrf}"
-    journey = Journey.open(_vault(visit), query.state, session, now=visit.now)
-    async with visit.db.read() as conn:
-        account = await accounts.find(conn, visit.actor, journey.mailbox_id)
-    if not query.code or query.error or provider_of(visit, account) != journey.provider:
-        return render.go(visit, f"/mailboxes/{account.id}/settings?said=not_signed_in")
-    client = Client.of(visit.services.settings.oauth, journey.provider)
+async def came_back(ctx: RequestContext) -> web.StreamResponse:
+    query = ctx.query(CallbackQuery)
+    assert ctx.session is not None
+    session = f"{ctx.session.id}/{ctx.session.csrf}"
+    journey = Journey.open(_vault(ctx), query.state, session, now=ctx.now)
+    async with ctx.db.read() as conn:
+        account = await accounts.find(conn, ctx.actor, journey.mailbox_id)
+    if not query.code or query.error or provider_of(ctx, account) != journey.provider:
+        return render.redirect(ctx, f"/mailboxes/{account.id}/settings?said=not_signed_in")
+    client = Client.of(ctx.services.settings.oauth, journey.provider)
     tokens = await oauth.exchange(
-        client, code=query.code, verifier=journey.verifier, redirect_uri=_callback(visit), now=visit.now
+        client, code=query.code, verifier=journey.verifier, redirect_uri=_callback(ctx), now=ctx.now
     )
-    async with visit.db.begin() as conn:
-        await oauth.keep_tokens(conn, _vault(visit), account.id, tokens, now=visit.now)
-        await accounts.signed_in(conn, visit.actor, account.id, journey.provider, now=visit.now)
-    return render.go(visit, f"/mailboxes/{account.id}/settings?said=signed_in")
+    async with ctx.db.begin() as conn:
+        await oauth.keep_tokens(conn, _vault(ctx), account.id, tokens, now=ctx.now)
+        await accounts.signed_in(conn, ctx.actor, account.id, journey.provider, now=ctx.now)
+    return render.redirect(ctx, f"/mailboxes/{account.id}/settings?said=signed_in")
 
 
 ROUTES = (

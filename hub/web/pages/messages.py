@@ -17,11 +17,11 @@ from hub.mail import answering, register, thread
 from hub.mail.files import pictures
 from hub.mail.register import MessageRow
 from hub.store import changes
-from hub.web import composing, files, letter_frame, render
+from hub.web import composing, files, message_frame, render
 from hub.web.i18n import N_, translator
-from hub.web.letter import Letter, hand_out_whole, letter_of, subject_of
+from hub.web.message_view import MessageView, hand_out_whole, message_view, subject_of
+from hub.web.request_context import RequestContext, read_time_cursor, write_cursor
 from hub.web.routes import Route
-from hub.web.visit import Visit, read_time_cursor, write_cursor
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,134 +30,134 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     pictures: bool = False
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class ThreadQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Where in a long conversation a page begins; without a cursor at the newest."""
 
     cursor: str | None = None
 
 
-async def page(visit: Visit) -> web.StreamResponse:
-    return await _page(visit, visit.id())
+async def page(ctx: RequestContext) -> web.StreamResponse:
+    return await _page(ctx, ctx.id())
 
 
-async def newest(visit: Visit) -> web.StreamResponse:
+async def newest(ctx: RequestContext) -> web.StreamResponse:
     """A conversation, its newest message open; with a cursor, the newest of those before it."""
-    before = read_time_cursor(visit.query(Place).cursor)
-    async with visit.db.read() as conn:
-        rows = await thread.page(conn, visit.actor, visit.id(), before=before, limit=1)
+    before = read_time_cursor(ctx.query(ThreadQuery).cursor)
+    async with ctx.db.read() as conn:
+        rows = await thread.page(conn, ctx.actor, ctx.id(), before=before, limit=1)
     if not rows:
         raise NotFound("thread_missing", "no such conversation")
-    return await _page(visit, rows[0].id)
+    return await _page(ctx, rows[0].id)
 
 
-async def _page(visit: Visit, message_id: int) -> web.StreamResponse:
-    async with visit.db.read() as conn:
+async def _page(ctx: RequestContext, message_id: int) -> web.StreamResponse:
+    async with ctx.db.read() as conn:
         feed = await changes.head(conn)
-        around = await thread.around(conn, visit.actor, message_id)
+        around = await thread.around(conn, ctx.actor, message_id)
         message = around.message
-        letter = await _letter(visit, conn, message)
+        letter = await _letter(ctx, conn, message)
         thread_id = message.thread_id or 0
-        writing = await composing.answer_to(conn, visit, message)
-        writers = (await answering.writers(conn, [thread_id], now=visit.now)).get(thread_id, ())
+        writing = await composing.answer_to(conn, ctx, message)
+        writers = (await answering.writers(conn, [thread_id], now=ctx.now)).get(thread_id, ())
     context = {
         "message": message,
         "letter": letter,
-        "sandbox": letter_frame.SANDBOX,
+        "sandbox": message_frame.SANDBOX,
         "newer": around.newer,
         "earlier": around.earlier,
         "older_cursor": write_cursor(*around.older) if around.older else None,
-        "writers": [one for one in writers if one.user_id != visit.actor.user_id],
+        "writers": [one for one in writers if one.user_id != ctx.actor.user_id],
         "writing": writing,
     }
-    return render.page(visit, "message.html", context, feed=feed)
+    return render.page(ctx, "message.html", context, feed=feed)
 
 
-async def _letter(visit: Visit, conn: AsyncConnection, message: MessageRow) -> Letter:
-    services = visit.services
-    return await letter_of(
+async def _letter(ctx: RequestContext, conn: AsyncConnection, message: MessageRow) -> MessageView:
+    services = ctx.services
+    return await message_view(
         conn,
-        visit.actor,
+        ctx.actor,
         message,
         blobs=services.blobs,
         settings=services.settings.hub,
         linker=services.linker,
-        wants_pictures=visit.query(Shown).pictures,
+        wants_pictures=ctx.query(Shown).pictures,
     )
 
 
-async def part(visit: Visit) -> web.StreamResponse:
+async def part(ctx: RequestContext) -> web.StreamResponse:
     """One message of a conversation, as it unfolds in its place."""
-    async with visit.db.read() as conn:
-        message = await register.find(conn, visit.actor, visit.id())
-        letter = await _letter(visit, conn, message)
-    return render.page(visit, "message/part.html", {"letter": letter, "sandbox": letter_frame.SANDBOX})
+    async with ctx.db.read() as conn:
+        message = await register.find(conn, ctx.actor, ctx.id())
+        letter = await _letter(ctx, conn, message)
+    return render.page(ctx, "message/part.html", {"letter": letter, "sandbox": message_frame.SANDBOX})
 
 
-async def body(visit: Visit) -> web.StreamResponse:
-    async with visit.db.read() as conn:
-        message = await register.find(conn, visit.actor, visit.id())
-    wants = visit.query(Shown).pictures
-    text = letter_frame.document(
-        message.html or letter_frame.plain(message.text or ""),
+async def body(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.read() as conn:
+        message = await register.find(conn, ctx.actor, ctx.id())
+    wants = ctx.query(Shown).pictures
+    text = message_frame.document(
+        message.html or message_frame.plain(message.text or ""),
         title=subject_of(message),
-        quoted=translator(visit.language).gettext(N_("What it answers")),
-        language=visit.language,
+        quoted=translator(ctx.language).gettext(N_("What it answers")),
+        language=ctx.language,
         pictures=wants,
         by_cid={one.cid: one.id for one in message.attachments if one.cid},
-        own_hosts=(visit.request.host, visit.services.settings.web.public_url),
+        own_hosts=(ctx.request.host, ctx.services.settings.web.public_url),
     )
     headers = {
-        "Content-Security-Policy": letter_frame.policy(pictures=wants),
+        "Content-Security-Policy": message_frame.policy(pictures=wants),
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
     }
     return web.Response(text=text, content_type="text/html", charset="utf-8", headers=headers)
 
 
-async def choose_pictures(visit: Visit) -> web.StreamResponse:
+async def choose_pictures(ctx: RequestContext) -> web.StreamResponse:
     """Always show this sender's pictures from elsewhere, or no longer; answers with the message drawn anew."""
-    said = visit.form.text("always", max_chars=1)
+    said = ctx.form.text("always", max_chars=1)
     if said not in ("0", "1"):
         raise Refused("bad_request", "always is 0 or 1", field="always")
-    async with visit.db.begin() as conn:
-        message = await register.find(conn, visit.actor, visit.id())
-        await pictures.choose(conn, visit.actor, message.from_address, always=said == "1", now=visit.now)
-        letter = await _letter(visit, conn, message)
-    if not visit.is_fragment:
-        return render.go(visit, f"/messages/{message.id}" + ("?pictures=1" if said == "1" else ""))
+    async with ctx.db.begin() as conn:
+        message = await register.find(conn, ctx.actor, ctx.id())
+        await pictures.choose(conn, ctx.actor, message.from_address, always=said == "1", now=ctx.now)
+        letter = await _letter(ctx, conn, message)
+    if not ctx.is_fragment:
+        return render.redirect(ctx, f"/messages/{message.id}" + ("?pictures=1" if said == "1" else ""))
     # Whoever chooses "always" at a doubtful mail has still chosen for this one.
     if said == "1":
         letter = replace(letter, pictures="shown")
-    return render.page(visit, "message/part.html", {"letter": letter, "sandbox": letter_frame.SANDBOX})
+    return render.page(ctx, "message/part.html", {"letter": letter, "sandbox": message_frame.SANDBOX})
 
 
-async def raw(visit: Visit) -> web.StreamResponse:
-    async with visit.db.read() as conn:
-        message = await register.find(conn, visit.actor, visit.id())
-    await hand_out_whole(visit, message)
+async def raw(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.read() as conn:
+        message = await register.find(conn, ctx.actor, ctx.id())
+    await hand_out_whole(ctx, message)
     name = f"message-{message.id}.eml"
-    return files.download(visit.services.blobs, message.raw_sha256, name=name, content_type="message/rfc822")
+    return files.download(ctx.services.blobs, message.raw_sha256, name=name, content_type="message/rfc822")
 
 
-async def say_answering(visit: Visit) -> web.StreamResponse:
+async def say_answering(ctx: RequestContext) -> web.StreamResponse:
     """The page's sign of life while somebody writes an answer; `done=1` ends it."""
-    thread_id = visit.id()
-    async with visit.db.begin() as conn:
-        await thread.newest(conn, visit.actor, thread_id)
-        if visit.form.text("done", max_chars=1):
-            await answering.stop(conn, visit.actor.user_id, thread_id, now=visit.now)
+    thread_id = ctx.id()
+    async with ctx.db.begin() as conn:
+        await thread.newest(conn, ctx.actor, thread_id)
+        if ctx.form.text("done", max_chars=1):
+            await answering.stop(conn, ctx.actor.user_id, thread_id, now=ctx.now)
         else:
-            await answering.touch(conn, visit.actor, thread_id, now=visit.now)
+            await answering.touch(conn, ctx.actor, thread_id, now=ctx.now)
     return web.Response(status=204)
 
 
-async def who_answers(visit: Visit) -> web.StreamResponse:
-    thread_id = visit.id()
-    async with visit.db.read() as conn:
-        await thread.newest(conn, visit.actor, thread_id)
-        here = (await answering.writers(conn, [thread_id], now=visit.now)).get(thread_id, ())
-    writers = [one for one in here if one.user_id != visit.actor.user_id]
-    return render.page(visit, "message/answering.html", {"thread_id": thread_id, "writers": writers})
+async def who_answers(ctx: RequestContext) -> web.StreamResponse:
+    thread_id = ctx.id()
+    async with ctx.db.read() as conn:
+        await thread.newest(conn, ctx.actor, thread_id)
+        here = (await answering.writers(conn, [thread_id], now=ctx.now)).get(thread_id, ())
+    writers = [one for one in here if one.user_id != ctx.actor.user_id]
+    return render.page(ctx, "message/answering.html", {"thread_id": thread_id, "writers": writers})
 
 
 ROUTES = (

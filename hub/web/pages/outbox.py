@@ -15,8 +15,8 @@ from hub.mail.sending import outbox, standing
 from hub.mail.sending.providers import pace_of
 from hub.store import changes
 from hub.web import render
+from hub.web.request_context import MAX_ID, RequestContext
 from hub.web.routes import Route
-from hub.web.visit import MAX_ID, Visit
 
 PAGE = 50
 
@@ -28,23 +28,23 @@ class OutboxQuery(msgspec.Struct, frozen=True, kw_only=True):
     cursor: Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)] | None = None
 
 
-async def page(visit: Visit) -> web.StreamResponse:
-    query = visit.query(OutboxQuery)
-    async with visit.db.read() as conn:
+async def page(ctx: RequestContext) -> web.StreamResponse:
+    query = ctx.query(OutboxQuery)
+    async with ctx.db.read() as conn:
         feed = await changes.head(conn)
         rows = await standing.listed(
             conn,
-            visit.actor,
+            ctx.actor,
             stands=(query.state,) if query.state else standing.OPEN,
-            now=visit.now,
+            now=ctx.now,
             mailbox_id=query.mailbox,
             mine=query.mine,
             before=query.cursor,
             limit=PAGE + 1,
-            pace_of=pace_of(visit.services.settings.mailbox),
+            pace_of=pace_of(ctx.services.settings.mailbox),
         )
-        counts = await standing.counted(conn, visit.actor, mine=query.mine)
-        backlogs = [] if query.mine else await standing.backlogs(conn, visit.actor)
+        counts = await standing.counted(conn, ctx.actor, mine=query.mine)
+        backlogs = [] if query.mine else await standing.backlogs(conn, ctx.actor)
     context = {
         "rows": rows[:PAGE],
         "counts": counts,
@@ -52,41 +52,41 @@ async def page(visit: Visit) -> web.StreamResponse:
         "filters": query,
         "stands": standing.STANDS,
         "at_most": standing.AT_MOST,
-        "now": visit.now,
+        "now": ctx.now,
         "next_cursor": rows[PAGE - 1].outbox_id if len(rows) > PAGE else None,
     }
-    return render.page(visit, "outbox.html", context, feed=feed)
+    return render.page(ctx, "outbox.html", context, feed=feed)
 
 
-async def stuck(visit: Visit) -> web.StreamResponse:
+async def stuck(ctx: RequestContext) -> web.StreamResponse:
     """The badge of the desk: one's own mail that is stuck."""
-    async with visit.db.read() as conn:
-        count = await standing.count_stuck(conn, visit.actor)
-    return render.page(visit, "outbox/stuck.html", {"count": count})
+    async with ctx.db.read() as conn:
+        count = await standing.count_stuck(conn, ctx.actor)
+    return render.page(ctx, "outbox/stuck.html", {"count": count})
 
 
-async def send_again(visit: Visit) -> web.StreamResponse:
-    async with visit.db.begin() as conn:
-        await outbox.send_again(conn, visit.actor, visit.id(), now=visit.now)
-    return render.go(visit, "/outbox")
+async def send_again(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.begin() as conn:
+        await outbox.send_again(conn, ctx.actor, ctx.id(), now=ctx.now)
+    return render.redirect(ctx, "/outbox")
 
 
-async def accept_as_sent(visit: Visit) -> web.StreamResponse:
-    async with visit.db.begin() as conn:
-        await outbox.accept_as_sent(conn, visit.actor, visit.id(), now=visit.now)
-    return render.go(visit, "/outbox")
+async def accept_as_sent(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.begin() as conn:
+        await outbox.accept_as_sent(conn, ctx.actor, ctx.id(), now=ctx.now)
+    return render.redirect(ctx, "/outbox")
 
 
-async def cancel(visit: Visit) -> web.StreamResponse:
-    async with visit.db.begin() as conn:
-        await outbox.cancel(conn, visit.actor, visit.id(), now=visit.now)
-    return render.go(visit, "/outbox")
+async def cancel(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.begin() as conn:
+        await outbox.cancel(conn, ctx.actor, ctx.id(), now=ctx.now)
+    return render.redirect(ctx, "/outbox")
 
 
-async def copy_again(visit: Visit) -> web.StreamResponse:
-    async with visit.db.begin() as conn:
-        await outbox.copy_again(conn, visit.actor, visit.id(), now=visit.now)
-    return render.go(visit, "/outbox")
+async def copy_again(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.begin() as conn:
+        await outbox.copy_again(conn, ctx.actor, ctx.id(), now=ctx.now)
+    return render.redirect(ctx, "/outbox")
 
 
 ROUTES = (

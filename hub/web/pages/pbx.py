@@ -9,15 +9,15 @@ from aiohttp import web
 
 from hub.telephony import health
 from hub.web import render
+from hub.web.request_context import RequestContext
 from hub.web.routes import Route
-from hub.web.visit import Visit
 
 
-async def states(visit: Visit) -> web.StreamResponse:
-    names = tuple(pbx.name for pbx in visit.services.settings.pbx)
-    async with visit.db.read() as conn:
+async def states(ctx: RequestContext) -> web.StreamResponse:
+    names = tuple(pbx.name for pbx in ctx.services.settings.pbx)
+    async with ctx.db.read() as conn:
         found = await health.states(conn, names)
-    return render.page(visit, "pbx_states.html", {"down": [one for one in found if not one.is_up]})
+    return render.page(ctx, "pbx_states.html", {"down": [one for one in found if not one.is_up]})
 
 
 ROUTES = (Route("GET", "/pbx/states", states),)

@@ -14,8 +14,8 @@ from hub.errors import NotFound
 from hub.store import changes
 from hub.telephony.presence import presence, wallboard
 from hub.web import render
+from hub.web.request_context import RequestContext
 from hub.web.routes import Route
-from hub.web.visit import Visit
 
 
 class BoardQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,47 +24,47 @@ class BoardQuery(msgspec.Struct, frozen=True, kw_only=True):
     screen: bool = False
 
 
-async def mine(visit: Visit) -> web.StreamResponse:
-    async with visit.db.read() as conn:
-        said = (await said_presence.said_of(conn, [visit.actor.user_id])).get(visit.actor.user_id, said_presence.SILENT)
-    return render.page(visit, "presence/mine.html", {"said": said.at(visit.now)})
+async def mine(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.read() as conn:
+        said = (await said_presence.said_of(conn, [ctx.actor.user_id])).get(ctx.actor.user_id, said_presence.SILENT)
+    return render.page(ctx, "presence/mine.html", {"said": said.at(ctx.now)})
 
 
-async def say(visit: Visit) -> web.StreamResponse:
-    async with visit.db.begin() as conn:
-        await said_presence.say(conn, visit.actor.user_id, visit.form.text("state", max_chars=20), now=visit.now)
-    return await mine(visit) if visit.is_fragment else render.go(visit, "/")
+async def say(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.begin() as conn:
+        await said_presence.say(conn, ctx.actor.user_id, ctx.form.text("state", max_chars=20), now=ctx.now)
+    return await mine(ctx) if ctx.is_fragment else render.redirect(ctx, "/")
 
 
-async def team(visit: Visit) -> web.StreamResponse:
-    async with visit.db.read() as conn:
-        people = await presence.of_team(conn, visit.actor, visit.now)
-    return render.page(visit, "desk/team.html", {"people": people})
+async def team(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.read() as conn:
+        people = await presence.of_team(conn, ctx.actor, ctx.now)
+    return render.page(ctx, "desk/team.html", {"people": people})
 
 
-async def boards(visit: Visit) -> web.StreamResponse:
-    async with visit.db.read() as conn:
-        teams = await directory.my_teams(conn, visit.actor)
+async def boards(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.read() as conn:
+        teams = await directory.my_teams(conn, ctx.actor)
     if len(teams) == 1:
         raise web.HTTPSeeOther(f"/wallboard/{teams[0].id}")
-    return render.page(visit, "wallboards.html", {"teams": teams})
+    return render.page(ctx, "wallboards.html", {"teams": teams})
 
 
-async def board(visit: Visit) -> web.StreamResponse:
-    query = visit.query(BoardQuery)
-    team_id = visit.id()
+async def board(ctx: RequestContext) -> web.StreamResponse:
+    query = ctx.query(BoardQuery)
+    team_id = ctx.id()
     try:
-        async with visit.db.read() as conn:
+        async with ctx.db.read() as conn:
             feed = await changes.head(conn)
-            shown = await wallboard.board(conn, visit.actor, team_id, now=visit.now)
-            teams = await directory.my_teams(conn, visit.actor)
+            shown = await wallboard.board(conn, ctx.actor, team_id, now=ctx.now)
+            teams = await directory.my_teams(conn, ctx.actor)
     except NotFound:
-        if not visit.is_fragment:
+        if not ctx.is_fragment:
             raise
         # Who has left the team while its board was open must not be left with figures that stand still.
-        return render.go(visit, "/wallboard")
+        return render.redirect(ctx, "/wallboard")
     context = {"board": shown, "screen": query.screen, "teams": teams}
-    return render.page(visit, "wallboard.html", context, feed=feed)
+    return render.page(ctx, "wallboard.html", context, feed=feed)
 
 
 ROUTES = (

@@ -18,8 +18,8 @@ from hub.crm.hours import DAYS, openness, read_zone
 from hub.errors import HubError, NotFound, Refused
 from hub.web import render, team_rules
 from hub.web.i18n import N_
+from hub.web.request_context import RequestContext, read_cursor, write_cursor
 from hub.web.routes import Route
-from hub.web.visit import Visit, read_cursor, write_cursor
 
 PAGE = 50
 DAY_NAMES = (
@@ -39,69 +39,69 @@ class BlockedQuery(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str | None = None
 
 
-async def teams(visit: Visit) -> web.StreamResponse:
-    async with visit.db.read() as conn:
-        found = await directory.my_teams(conn, visit.actor)
+async def teams(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.read() as conn:
+        found = await directory.my_teams(conn, ctx.actor)
         of_teams = await rules.load_all(conn, [team.id for team in found])
     names = {team.id: team.name for team in found}
     rows = []
     for team in found:
         written = of_teams.get(team.id, rules.TeamRules())
-        rows.append({"team": team, "rules": written, "now": _openness(visit, written)})
-    return render.page(visit, "admin/teams.html", {"rows": rows, "names": names})
+        rows.append({"team": team, "rules": written, "now": _openness(ctx, written)})
+    return render.page(ctx, "admin/teams.html", {"rows": rows, "names": names})
 
 
-def _openness(visit: Visit, written: rules.TeamRules) -> Any:
+def _openness(ctx: RequestContext, written: rules.TeamRules) -> Any:
     try:
         zone = read_zone(written.time_zone)
     except Refused:
         zone = None
-    return openness(written.hours, written.holidays, visit.now, zone)
+    return openness(written.hours, written.holidays, ctx.now, zone)
 
 
-async def edit(visit: Visit) -> web.StreamResponse:
-    query = visit.query(TrialQuery)
-    async with visit.db.read() as conn:
-        written = await rules.load(conn, visit.id())
-        return await _rules_page(conn, visit, team_rules.form_values(written), query=query)
+async def edit(ctx: RequestContext) -> web.StreamResponse:
+    query = ctx.query(TrialQuery)
+    async with ctx.db.read() as conn:
+        written = await rules.load(conn, ctx.id())
+        return await _rules_page(conn, ctx, team_rules.form_values(written), query=query)
 
 
-async def save(visit: Visit) -> web.StreamResponse:
+async def save(ctx: RequestContext) -> web.StreamResponse:
     try:
-        written = team_rules.read_form(visit.form)
-        async with visit.db.begin() as conn:
-            await team_rules.store(conn, visit.actor, visit.id(), written, now=visit.now)
+        written = team_rules.read_form(ctx.form)
+        async with ctx.db.begin() as conn:
+            await team_rules.store(conn, ctx.actor, ctx.id(), written, now=ctx.now)
     except NotFound:
         raise
     except Refused as error:
-        async with visit.db.read() as conn:
-            return await _rules_page(conn, visit, visit.form.fields, error=error)
-    return web.Response(status=303, headers={"Location": f"/admin/teams/{visit.id()}/rules?saved=1"})
+        async with ctx.db.read() as conn:
+            return await _rules_page(conn, ctx, ctx.form.fields, error=error)
+    return web.Response(status=303, headers={"Location": f"/admin/teams/{ctx.id()}/rules?saved=1"})
 
 
 async def _rules_page(
     conn: AsyncConnection,
-    visit: Visit,
+    ctx: RequestContext,
     values: Mapping[str, str],
     *,
     query: TrialQuery | None = None,
     error: HubError | None = None,
 ) -> web.StreamResponse:
     query = query or TrialQuery()
-    team_id = visit.id()
+    team_id = ctx.id()
     name = await rules.find_team(conn, team_id)
-    others = [team for team in await directory.my_teams(conn, visit.actor) if team.id != team_id]
+    others = [team for team in await directory.my_teams(conn, ctx.actor) if team.id != team_id]
     trial, trial_error = None, None
     if query.number or query.hidden:
         try:
             trial = await team_rules.try_caller(
                 conn,
-                visit.services,
+                ctx.services,
                 team_id=team_id,
                 pbx=None,
                 number="" if query.hidden else query.number,
                 hidden=bool(query.hidden),
-                now=visit.now,
+                now=ctx.now,
             )
         except Refused as refused:
             trial_error = refused
@@ -117,49 +117,51 @@ async def _rules_page(
         "trial_error": trial_error,
         "error": error,
     }
-    return render.page(visit, "admin/rules.html", context, status=error.status if error else 200)
+    return render.page(ctx, "admin/rules.html", context, status=error.status if error else 200)
 
 
-async def blocked(visit: Visit) -> web.StreamResponse:
-    return await _blocked_page(visit, visit.query(BlockedQuery))
+async def blocked(ctx: RequestContext) -> web.StreamResponse:
+    return await _blocked_page(ctx, ctx.query(BlockedQuery))
 
 
-async def block(visit: Visit) -> web.StreamResponse:
+async def block(ctx: RequestContext) -> web.StreamResponse:
     kinds: dict[str, Literal["number", "pattern", "hidden"]] = {"number": "number", "hidden": "hidden"}
-    text = visit.form.text("pattern", max_chars=60)
-    kind = kinds.get(visit.form.text("kind"), "number")
+    text = ctx.form.text("pattern", max_chars=60)
+    kind = kinds.get(ctx.form.text("kind"), "number")
     if kind == "number" and ("*" in text or "?" in text):
         kind = "pattern"
     try:
-        async with visit.db.begin() as conn:
+        async with ctx.db.begin() as conn:
             await blocking.block(
                 conn,
-                visit.actor,
+                ctx.actor,
                 kind=kind,
                 text=text,
-                note=visit.form.text("note", max_chars=300),
-                region=visit.services.linker.region,
-                own_numbers=visit.services.linker.own_phones,
-                now=visit.now,
+                note=ctx.form.text("note", max_chars=300),
+                region=ctx.services.linker.region,
+                own_numbers=ctx.services.linker.own_phones,
+                now=ctx.now,
             )
     except Refused as error:
-        return await _blocked_page(visit, BlockedQuery(), error=error)
+        return await _blocked_page(ctx, BlockedQuery(), error=error)
     return web.Response(status=303, headers={"Location": "/admin/blocked"})
 
 
-async def unblock(visit: Visit) -> web.StreamResponse:
-    async with visit.db.begin() as conn:
-        await blocking.unblock(conn, visit.actor, visit.id(), now=visit.now)
+async def unblock(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.begin() as conn:
+        await blocking.unblock(conn, ctx.actor, ctx.id(), now=ctx.now)
     return web.Response(status=303, headers={"Location": "/admin/blocked"})
 
 
-async def _blocked_page(visit: Visit, query: BlockedQuery, *, error: HubError | None = None) -> web.StreamResponse:
+async def _blocked_page(
+    ctx: RequestContext, query: BlockedQuery, *, error: HubError | None = None
+) -> web.StreamResponse:
     before = read_cursor(query.cursor)[1] if query.cursor else None
-    async with visit.db.read() as conn:
-        rows = await blocking.listed(conn, visit.actor, before=before, limit=PAGE + 1)
+    async with ctx.db.read() as conn:
+        rows = await blocking.listed(conn, ctx.actor, before=before, limit=PAGE + 1)
         hit = None
         if query.test:
-            who = blocking.caller(query.test, visit.services.linker.region)
+            who = blocking.caller(query.test, ctx.services.linker.region)
             hit = blocking.blocked_by(who, await blocking.rules_for(conn, who))
     last = rows[PAGE - 1] if len(rows) > PAGE else None
     context = {
@@ -167,10 +169,10 @@ async def _blocked_page(visit: Visit, query: BlockedQuery, *, error: HubError | 
         "query": query,
         "hit": hit,
         "error": error,
-        "typed": visit.form.fields,
+        "typed": ctx.form.fields,
         "next_cursor": write_cursor("", last.id) if last else None,
     }
-    return render.page(visit, "admin/blocked.html", context, status=error.status if error else 200)
+    return render.page(ctx, "admin/blocked.html", context, status=error.status if error else 200)
 
 
 ROUTES = (

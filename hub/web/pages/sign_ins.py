@@ -7,45 +7,45 @@ from aiohttp import web
 from hub.crm import sessions, tokens
 from hub.crm.browsers import browser_name
 from hub.web import render
+from hub.web.request_context import RequestContext
 from hub.web.routes import Route
-from hub.web.visit import Visit
 
 PATH = "/me/sign-ins"
 
 
-async def show(visit: Visit) -> web.StreamResponse:
-    user_id = visit.actor.user_id
-    async with visit.db.read() as conn:
-        open_now = await sessions.open_of(conn, user_id, now=visit.now)
+async def show(ctx: RequestContext) -> web.StreamResponse:
+    user_id = ctx.actor.user_id
+    async with ctx.db.read() as conn:
+        open_now = await sessions.open_of(conn, user_id, now=ctx.now)
         mine = await tokens.listed(conn, user_id=user_id)
     context = {
         "sessions": [(one, browser_name(one.user_agent)) for one in open_now],
-        "current": visit.session.id if visit.session else 0,
-        "tokens": [(one, one.is_live(visit.now)) for one in mine],
+        "current": ctx.session.id if ctx.session else 0,
+        "tokens": [(one, one.is_live(ctx.now)) for one in mine],
     }
-    return render.page(visit, "account/sign_ins.html", context)
+    return render.page(ctx, "account/sign_ins.html", context)
 
 
-async def end(visit: Visit) -> web.StreamResponse:
-    user_id = visit.actor.user_id
-    async with visit.db.begin() as conn:
-        await sessions.end(conn, user_id, visit.id(), by=user_id, now=visit.now)
-    return render.go(visit, PATH)
+async def end(ctx: RequestContext) -> web.StreamResponse:
+    user_id = ctx.actor.user_id
+    async with ctx.db.begin() as conn:
+        await sessions.end(conn, user_id, ctx.id(), by=user_id, now=ctx.now)
+    return render.redirect(ctx, PATH)
 
 
-async def end_others(visit: Visit) -> web.StreamResponse:
-    assert visit.session is not None
-    user_id = visit.actor.user_id
-    async with visit.db.begin() as conn:
-        await sessions.end_all(conn, user_id, but=visit.session.id, by=user_id, now=visit.now)
-    return render.go(visit, PATH)
+async def end_others(ctx: RequestContext) -> web.StreamResponse:
+    assert ctx.session is not None
+    user_id = ctx.actor.user_id
+    async with ctx.db.begin() as conn:
+        await sessions.end_all(conn, user_id, but=ctx.session.id, by=user_id, now=ctx.now)
+    return render.redirect(ctx, PATH)
 
 
-async def revoke(visit: Visit) -> web.StreamResponse:
-    user_id = visit.actor.user_id
-    async with visit.db.begin() as conn:
-        await tokens.revoke(conn, visit.id(), of=user_id, by=user_id, now=visit.now)
-    return render.go(visit, PATH)
+async def revoke(ctx: RequestContext) -> web.StreamResponse:
+    user_id = ctx.actor.user_id
+    async with ctx.db.begin() as conn:
+        await tokens.revoke(conn, ctx.id(), of=user_id, by=user_id, now=ctx.now)
+    return render.redirect(ctx, PATH)
 
 
 ROUTES = (

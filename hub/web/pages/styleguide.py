@@ -5,12 +5,12 @@ from __future__ import annotations
 from aiohttp import web
 
 from hub.web import render, styleguide
+from hub.web.request_context import RequestContext
 from hub.web.routes import Route
-from hub.web.visit import Visit
 
 
-async def page(visit: Visit) -> web.StreamResponse:
-    return render.page(visit, "styleguide.html", styleguide.facts(visit.actor.user_id, visit.now))
+async def page(ctx: RequestContext) -> web.StreamResponse:
+    return render.page(ctx, "styleguide.html", styleguide.facts(ctx.actor.user_id, ctx.now))
 
 
 ROUTES = (Route("GET", "/styleguide", page),)

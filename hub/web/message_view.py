@@ -30,9 +30,9 @@ from hub.mail.register import AttachmentRow, MessageRow
 from hub.mail.sender_signs import Warned
 from hub.settings import HubSection
 from hub.store.blobs import BlobStore
-from hub.web import files, letter_frame
+from hub.web import files, message_frame
 from hub.web.i18n import N_
-from hub.web.visit import Visit
+from hub.web.request_context import RequestContext
 
 MAX_RAW_BYTES = 100 * 1024
 MAX_TEXT_CHARS = 200_000
@@ -102,7 +102,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class MessageView:
     """One message as its page shows it."""
 
     message: MessageRow
@@ -131,7 +131,7 @@ class Letter:
         return self.message.direction == "in" and "seen" not in self.message.flags
 
 
-async def letter_of(
+async def message_view(
     conn: AsyncConnection,
     actor: Actor,
     message: MessageRow,
@@ -140,10 +140,10 @@ async def letter_of(
     settings: HubSection,
     linker: Linker,
     wants_pictures: bool,
-) -> Letter:
+) -> MessageView:
     """Gather what the page shows of a message that was found with its body."""
     warned = await _warned(conn, message)
-    remote = letter_frame.has_remote(message.html)
+    remote = message_frame.has_remote(message.html)
     is_always = remote and await pictures.always_from(conn, actor, message.from_address)
     # A sender of whom something is not right gets the reader's pictures only by a click on this very mail.
     # What we sent quotes what came: its pictures tell their sender who reads as well as in the original.
@@ -153,7 +153,7 @@ async def letter_of(
         raw = await files.beginning(blobs, message.raw_sha256, at_most=MAX_RAW_BYTES)
     found = await files_of(message, blobs=blobs, settings=settings)
     calendar = next((one.row.id for one in found if one.row.type.lower() in ("text/calendar", "application/ics")), None)
-    return Letter(
+    return MessageView(
         message=message,
         answer_to=sender_signs.answer_to(message.direction, message.from_address, message.reply_to, message.to),
         warned=warned,
@@ -284,7 +284,7 @@ def refuse_held(settings: HubSection, row: AttachmentRow) -> None:
     raise Forbidden("not_scanned", "the virus scanner has not found this file clean yet", scan=row.scan)
 
 
-async def hand_out_whole(visit: Visit, message: MessageRow) -> None:
+async def hand_out_whole(ctx: RequestContext, message: MessageRow) -> None:
     """Let a message's bytes out with all its files: one that is infected only to an administrator, on the record.
 
     Raises Forbidden `infected`.
@@ -292,15 +292,15 @@ async def hand_out_whole(visit: Visit, message: MessageRow) -> None:
     found = [one for one in message.attachments if one.scan == "infected"]
     if not found:
         return
-    if not visit.actor.is_admin:
-        refuse_held(visit.services.settings.hub, found[0])
-    async with visit.db.begin() as conn:
+    if not ctx.actor.is_admin:
+        refuse_held(ctx.services.settings.hub, found[0])
+    async with ctx.db.begin() as conn:
         action, about = "message.taken_infected", {"found": found[0].scan_note}
         await record(
             conn,
             action,
-            at=visit.now,
-            user_id=visit.actor.user_id,
+            at=ctx.now,
+            user_id=ctx.actor.user_id,
             object_kind="message",
             object_id=message.id,
             details=about,

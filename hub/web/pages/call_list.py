@@ -13,9 +13,9 @@ from hub.store import changes
 from hub.telephony.reading import register as telephony
 from hub.telephony.reading.register import CallFilters
 from hub.web import render
+from hub.web.dialing import looked_up_number
+from hub.web.request_context import MAX_ID, RequestContext, parse_moment, read_time_cursor, write_cursor
 from hub.web.routes import Route
-from hub.web.telephone import looked_up_number
-from hub.web.visit import MAX_ID, Visit, parse_moment, read_time_cursor, write_cursor
 
 PAGE = 50
 Id = Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)]
@@ -38,25 +38,25 @@ def day(text: str | None, *, field: str, days: int = 0) -> datetime | None:
     return parse_moment(text, field=field) + timedelta(days=days) if text else None
 
 
-async def calls(visit: Visit) -> web.StreamResponse:
-    query = visit.query(CallQuery)
+async def calls(ctx: RequestContext) -> web.StreamResponse:
+    query = ctx.query(CallQuery)
     filters = CallFilters(
         direction=query.direction,
         state=query.state,
         outcome=query.outcome,
         team_id=query.team,
         user_id=query.user,
-        number=looked_up_number(query.number, visit.services.linker.region),
+        number=looked_up_number(query.number, ctx.services.linker.region),
         since=day(query.since, field="since"),
         until=day(query.until, field="until", days=1),
     )
-    async with visit.db.read() as conn:
+    async with ctx.db.read() as conn:
         feed = await changes.head(conn)
         rows = await telephony.listed(
-            conn, visit.actor, filters, before=read_time_cursor(query.cursor), limit=PAGE + 1, with_legs=True
+            conn, ctx.actor, filters, before=read_time_cursor(query.cursor), limit=PAGE + 1, with_legs=True
         )
-        teams = await directory.my_teams(conn, visit.actor)
-        people = await directory.people(conn, visit.actor, limit=200)
+        teams = await directory.my_teams(conn, ctx.actor)
+        people = await directory.people(conn, ctx.actor, limit=200)
     last = rows[PAGE - 1] if len(rows) > PAGE else None
     context = {
         "calls": rows[:PAGE],
@@ -65,7 +65,7 @@ async def calls(visit: Visit) -> web.StreamResponse:
         "people": people,
         "next_cursor": write_cursor(last.started_at, last.id) if last else None,
     }
-    return render.page(visit, "calls.html", context, feed=feed)
+    return render.page(ctx, "calls.html", context, feed=feed)
 
 
 ROUTES = (Route("GET", "/calls", calls, "admin"),)

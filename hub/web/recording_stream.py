@@ -25,7 +25,7 @@ from hub.telephony.recordings.recording_files import OpenRecording, source_of
 from hub.telephony.recordings.recordings import Recording
 from hub.web import files, security
 from hub.web.ranges import Part, wanted_part
-from hub.web.visit import Visit
+from hub.web.request_context import RequestContext
 
 log = logging.getLogger(__name__)
 
@@ -62,36 +62,36 @@ class Listeners:
 LISTENERS: web.AppKey[Listeners] = web.AppKey("listeners", Listeners)
 
 
-async def give_out(visit: Visit, recording_id: int, *, as_download: bool) -> web.StreamResponse:
+async def give_out(ctx: RequestContext, recording_id: int, *, as_download: bool) -> web.StreamResponse:
     """Answer with a recording's bytes. Raises NotFound, Gone, Unavailable; then nothing was sent and nothing audited.
 
     A download is answered whole, so that one request is one download.
     """
-    async with visit.db.read() as conn:
-        found = await recordings.find(conn, visit.actor, recording_id, now=visit.now)
-    pbx = next((one for one in visit.services.settings.pbx if one.name == found.pbx), None)
+    async with ctx.db.read() as conn:
+        found = await recordings.find(conn, ctx.actor, recording_id, now=ctx.now)
+    pbx = next((one for one in ctx.services.settings.pbx if one.name == found.pbx), None)
     source = source_of(pbx) if pbx else None
     if source is None:
         raise NotFound("recording_missing", "Hub is not told where the recordings of this PBX lie")
     async with source.opened(found.path) as opened:
-        headers = visit.request.headers
+        headers = ctx.request.headers
         asked = None if as_download else headers.get("Range")
         part = wanted_part(asked, size=opened.size, if_range=headers.get("If-Range"), etag=opened.etag)
         if part is None:
             return web.Response(status=416, headers={"Content-Range": f"bytes */{opened.size}"})
-        if visit.request.method != "HEAD":
-            await _audit(visit, found, as_download=as_download)
-        return await _send(visit.request, found, opened, part, as_download=as_download)
+        if ctx.request.method != "HEAD":
+            await _audit(ctx, found, as_download=as_download)
+        return await _send(ctx.request, found, opened, part, as_download=as_download)
 
 
-async def _audit(visit: Visit, found: Recording, *, as_download: bool) -> None:
-    listeners, user_id = visit.request.app[LISTENERS], visit.actor.user_id
+async def _audit(ctx: RequestContext, found: Recording, *, as_download: bool) -> None:
+    listeners, user_id = ctx.request.app[LISTENERS], ctx.actor.user_id
     if as_download or not listeners.is_listening(user_id, found.id):
-        async with visit.db.begin() as conn:
+        async with ctx.db.begin() as conn:
             await record(
                 conn,
                 "recording.downloaded" if as_download else "recording.listened",
-                at=visit.now,
+                at=ctx.now,
                 user_id=user_id,
                 object_kind="recording",
                 object_id=found.id,

@@ -14,13 +14,13 @@ from hub.web.api import (
     events,
     flags,
     live_calls,
+    mail_templates,
     mailbox_health,
     mailboxes,
     messages,
     openapi,
     outbox,
     pbxs,
-    phrases,
     presence,
     privileges,
     queue,
@@ -30,10 +30,10 @@ from hub.web.api import (
     threads,
 )
 from hub.web.api.endpoint import Endpoint, json_response
-from hub.web.visit import Visit
+from hub.web.request_context import RequestContext
 
 
-async def described(_visit: Visit, _query: Any) -> web.StreamResponse:
+async def described(_ctx: RequestContext, _query: Any) -> web.StreamResponse:
     return json_response(openapi.document(ENDPOINTS))
 
 
@@ -52,7 +52,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *directory.ENDPOINTS,
     *privileges.ENDPOINTS,
     *pbxs.ENDPOINTS,
-    *phrases.ENDPOINTS,
+    *mail_templates.ENDPOINTS,
     *recordings.ENDPOINTS,
     *rules.ENDPOINTS,
     *events.ENDPOINTS,

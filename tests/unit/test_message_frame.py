@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from hub.mail.reading.sanitize import safe_html
-from hub.web.letter_frame import document, has_remote, policy
+from hub.web.message_frame import document, has_remote, policy
 
 
 def shown(html: str, *, pictures: bool = False, by_cid: dict[str, int] | None = None) -> str:

@@ -84,7 +84,7 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class RequestContext:
     """A request of a known or unknown person. `session` is the browser's; a token's bearer has none."""
 
     request: web.Request

@@ -1,4 +1,4 @@
-"""The door: who is asking, did our own page send it, may they come in.
+"""Authentication of a request: identify the user, check the origin, apply the rule of the route.
 
 Pages know a person by the session cookie, the API by a bearer token, and neither takes the other's. Invariant: a
 handler runs only after this module let the request in by the rule of its route.
@@ -19,12 +19,12 @@ from hub.errors import NotSignedIn
 from hub.web import security
 from hub.web.last_uses import USES
 from hub.web.live import LiveFeed
+from hub.web.request_context import Form, RequestContext, Services, read_form
 from hub.web.routes import Route
-from hub.web.visit import Form, Services, Visit, read_form
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 LIVE: web.AppKey[LiveFeed] = web.AppKey("live", LiveFeed)
-VISIT: web.RequestKey[Visit] = web.RequestKey("visit", Visit)
+REQUEST_CONTEXT: web.RequestKey[RequestContext] = web.RequestKey("request_context", RequestContext)
 LANGUAGES = ("ru", "en")
 CSRF_HEADER = "X-CSRF-Token"
 CSRF_FIELD = "csrf"
@@ -44,17 +44,17 @@ def is_https(services: Services) -> bool:
     return services.settings.web.public_url.startswith("https://")
 
 
-def behind_door(route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def authenticated(route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """Return what aiohttp calls for a route: the checks of its rule, then its own handler."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        visit = request[VISIT] = await let_in(route, request)
-        return await route.handler(visit)
+        ctx = request[REQUEST_CONTEXT] = await authenticate(route, request)
+        return await route.handler(ctx)
 
     return handle
 
 
-async def let_in(route: Route, request: web.Request) -> Visit:
+async def authenticate(route: Route, request: web.Request) -> RequestContext:
     """Check a request by its route's rule. Raises NotSignedIn, Forbidden, Refused, Unavailable."""
     services = request.app[SERVICES]
     now = utc_now()
@@ -82,7 +82,7 @@ async def let_in(route: Route, request: web.Request) -> Visit:
         if session is not None and route.who != "anyone":
             given = request.headers.get(CSRF_HEADER) or form.fields.get(CSRF_FIELD, "")
             security.refuse_wrong_token(given, session.csrf)
-    return Visit(request, services, now, language_of(request, services, actor), actor, session, form, token_id)
+    return RequestContext(request, services, now, language_of(request, services, actor), actor, session, form, token_id)
 
 
 async def find_session(request: web.Request, services: Services) -> Session | None:

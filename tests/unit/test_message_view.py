@@ -8,7 +8,7 @@ from pathlib import Path
 
 import hub.mail.reading
 from hub.mail.reading.quotes import Parts
-from hub.web.letter import DEFECTS, MAX_TEXT_CHARS, Attendee, event_of, linked
+from hub.web.message_view import DEFECTS, MAX_TEXT_CHARS, Attendee, event_of, linked
 
 
 def test_an_invitation_is_told_as_far_as_it_can_be_read() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hub.web import listening
-from hub.web.listening import LONGEST_S, SITTING_S, Listeners
+from hub.web import recording_stream
+from hub.web.recording_stream import LONGEST_S, SITTING_S, Listeners
 
 
 class Clock:
@@ -46,7 +46,7 @@ def test_another_person_or_recording_is_another_sitting() -> None:
 
 def test_the_memory_has_a_bound_and_forgets_who_was_silent_longest() -> None:
     listeners = Listeners(Clock())
-    for user in range(listening.MAX_REMEMBERED):
+    for user in range(recording_stream.MAX_REMEMBERED):
         listeners.note(user, 7)
     listeners.note(0, 7)
     listeners.note(-1, 7)

@@ -27,9 +27,9 @@ from hub.sanitize import csv_cell
 from hub.store import changes
 from hub.web import render
 from hub.web.files import disposition
-from hub.web.pages.registers import day
+from hub.web.pages.call_list import day
+from hub.web.request_context import MAX_ID, RequestContext, read_time_cursor, write_cursor
 from hub.web.routes import Route
-from hub.web.visit import MAX_ID, Visit, read_time_cursor, write_cursor
 
 PAGE = 50
 FOUND = 5
@@ -94,19 +94,19 @@ class MessageQuery(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-async def page(visit: Visit) -> web.StreamResponse:
-    query = visit.query(MessageQuery)
+async def page(ctx: RequestContext) -> web.StreamResponse:
+    query = ctx.query(MessageQuery)
     asked = parse(query.q or "")
     before = read_time_cursor(query.cursor)
-    async with visit.db.read() as conn:
+    async with ctx.db.read() as conn:
         feed = await changes.head(conn)
         client = await clients.find(conn, query.client) if query.client else None
-        rows = await register.listed(conn, visit.actor, query.filters(), before=before, limit=PAGE + 1, grouped=True)
+        rows = await register.listed(conn, ctx.actor, query.filters(), before=before, limit=PAGE + 1, grouped=True)
         shown = rows[:PAGE]
         texts = await register.heads(conn, [one.id for one in shown]) if asked.wanted else {}
-        teams = await directory.my_teams(conn, visit.actor)
-        mailboxes = await register.mailboxes_seen(conn, visit.actor)
-        people = await directory.people(conn, visit.actor, limit=200)
+        teams = await directory.my_teams(conn, ctx.actor)
+        mailboxes = await register.mailboxes_seen(conn, ctx.actor)
+        people = await directory.people(conn, ctx.actor, limit=200)
     last = rows[PAGE - 1] if len(rows) > PAGE else None
     context = {
         "messages": shown,
@@ -120,7 +120,7 @@ async def page(visit: Visit) -> web.StreamResponse:
         "people": people,
         "next_cursor": write_cursor(last.received_at, last.id) if last else None,
     }
-    return render.page(visit, "messages.html", context, feed=feed)
+    return render.page(ctx, "messages.html", context, feed=feed)
 
 
 def why_found(asked: Query, rows: Sequence[MessageRow], texts: dict[int, str]) -> dict[int, dict[str, Any]]:
@@ -145,19 +145,19 @@ class FoundQuery(msgspec.Struct, frozen=True, kw_only=True):
     q: str = ""
 
 
-async def found(visit: Visit) -> web.StreamResponse:
+async def found(ctx: RequestContext) -> web.StreamResponse:
     """The newest messages that a search of clients would find too: a piece of the page that shows the clients."""
-    q = visit.query(FoundQuery).q
+    q = ctx.query(FoundQuery).q
     asked = parse(q)
     rows: list[MessageRow] = []
     texts: dict[int, str] = {}
     if asked.wanted:
-        async with visit.db.read() as conn:
+        async with ctx.db.read() as conn:
             filters = MessageFilters(text=q)
-            rows = await register.listed(conn, visit.actor, filters, limit=FOUND + 1, grouped=True)
+            rows = await register.listed(conn, ctx.actor, filters, limit=FOUND + 1, grouped=True)
             texts = await register.heads(conn, [one.id for one in rows])
     context = {"messages": rows[:FOUND], "found": why_found(asked, rows, texts), "q": q, "is_more": len(rows) > FOUND}
-    return render.page(visit, "messages/found.html", context)
+    return render.page(ctx, "messages/found.html", context)
 
 
 # Export
@@ -167,36 +167,36 @@ _COLUMNS = (
 )
 
 
-async def export(visit: Visit) -> web.StreamResponse:
+async def export(ctx: RequestContext) -> web.StreamResponse:
     """The listed messages as CSV, at most `EXPORTED`, in batches: neither side ever holds them all."""
-    query = visit.query(MessageQuery)
+    query = ctx.query(MessageQuery)
     filters = query.filters()
-    async with visit.db.begin() as conn:
+    async with ctx.db.begin() as conn:
         await record(
             conn,
             "messages.exported",
-            at=visit.now,
-            user_id=visit.actor.user_id,
+            at=ctx.now,
+            user_id=ctx.actor.user_id,
             object_kind="message",
             details={name: str(value)[:300] for name, value in query.params.items()},
         )
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/csv; charset=utf-8",
-            "Content-Disposition": disposition(f"messages-{visit.now:%Y-%m-%d}.csv"),
+            "Content-Disposition": disposition(f"messages-{ctx.now:%Y-%m-%d}.csv"),
             "Cache-Control": "private, no-store",
         }
     )
-    await response.prepare(visit.request)
-    if visit.request.method == "HEAD":
+    await response.prepare(ctx.request)
+    if ctx.request.method == "HEAD":
         return response
     # The mark tells Excel that this is UTF-8; where the comma is the decimal sign, it divides cells by semicolons.
-    divider = ";" if visit.language == "ru" else ","
+    divider = ";" if ctx.language == "ru" else ","
     await response.write(("\ufeff" + _csv([_COLUMNS], divider)).encode())
     before = None
     for _ in range(EXPORTED // EXPORT_BATCH):
-        async with visit.db.read() as conn:
-            rows = await register.listed(conn, visit.actor, filters, before=before, limit=EXPORT_BATCH, grouped=True)
+        async with ctx.db.read() as conn:
+            rows = await register.listed(conn, ctx.actor, filters, before=before, limit=EXPORT_BATCH, grouped=True)
         if rows:
             await response.write(_csv([_cells(row) for row in rows], divider).encode())
             before = (rows[-1].received_at, rows[-1].id)

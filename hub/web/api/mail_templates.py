@@ -13,7 +13,7 @@ from hub.mail.sending import identities, phrases, templates
 from hub.mail.sending.templates import Language
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Query
 from hub.web.api.shapes import Moment, Shape, at, one_of
-from hub.web.visit import Visit
+from hub.web.request_context import RequestContext
 
 Text = Annotated[str, msgspec.Meta(max_length=templates.MAX_CHARS)]
 
@@ -54,7 +54,7 @@ class NewTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     text: Text | None = None
 
 
-class Letter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FillTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The letter a template is filled for."""
 
     client: Id | None = None
@@ -68,7 +68,7 @@ class FilledTemplate(Shape, frozen=True, kw_only=True):
     text: str
 
 
-class Sender(Shape, frozen=True, kw_only=True):
+class SenderShape(Shape, frozen=True, kw_only=True):
     """A name and address one may write under; `id` null is the person's or the mailbox's own name."""
 
     id: int | None
@@ -79,7 +79,7 @@ class Sender(Shape, frozen=True, kw_only=True):
 
 
 class Senders(Shape, frozen=True, kw_only=True):
-    items: list[Sender]
+    items: list[SenderShape]
 
 
 class NewSender(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -126,112 +126,115 @@ def _template(row: templates.Template) -> MailTemplate:
     )
 
 
-async def listed(conn: AsyncConnection, visit: Visit, query: TemplateQuery) -> MailTemplates:
-    rows = await templates.listed(conn, visit.actor, team_id=query.team, language=query.language)
+async def listed(conn: AsyncConnection, ctx: RequestContext, query: TemplateQuery) -> MailTemplates:
+    rows = await templates.listed(conn, ctx.actor, team_id=query.team, language=query.language)
     return MailTemplates(items=[_template(row) for row in rows], fields=list(phrases.FIELDS))
 
 
-async def found(conn: AsyncConnection, visit: Visit, _query: Query) -> MailTemplate:
-    return _template(await templates.find(conn, visit.actor, visit.id()))
+async def found(conn: AsyncConnection, ctx: RequestContext, _query: Query) -> MailTemplate:
+    return _template(await templates.find(conn, ctx.actor, ctx.id()))
 
 
-async def cleaned(_visit: Visit, body: NewTemplate) -> NewTemplate:
+async def cleaned(_ctx: RequestContext, body: NewTemplate) -> NewTemplate:
     html = body.html if body.html is not None else text_to_html(body.text or "")
     return msgspec.structs.replace(body, html=await asyncio.to_thread(templates.cleaned, html))
 
 
-async def make(conn: AsyncConnection, visit: Visit, body: NewTemplate) -> MailTemplate:
-    return await _saved(conn, visit, body, None)
+async def make(conn: AsyncConnection, ctx: RequestContext, body: NewTemplate) -> MailTemplate:
+    return await _saved(conn, ctx, body, None)
 
 
-async def change(conn: AsyncConnection, visit: Visit, body: NewTemplate) -> MailTemplate:
-    return await _saved(conn, visit, body, visit.id())
+async def change(conn: AsyncConnection, ctx: RequestContext, body: NewTemplate) -> MailTemplate:
+    return await _saved(conn, ctx, body, ctx.id())
 
 
-async def _saved(conn: AsyncConnection, visit: Visit, body: NewTemplate, template_id: int | None) -> MailTemplate:
+async def _saved(
+    conn: AsyncConnection, ctx: RequestContext, body: NewTemplate, template_id: int | None
+) -> MailTemplate:
     kept = await templates.save(
         conn,
-        visit.actor,
+        ctx.actor,
         template_id,
         team_id=body.team,
         name=body.name,
         language=body.language,
         subject=body.subject,
         html=body.html or "",
-        now=visit.now,
+        now=ctx.now,
     )
-    return _template(await templates.find(conn, visit.actor, kept))
+    return _template(await templates.find(conn, ctx.actor, kept))
 
 
-async def archive(conn: AsyncConnection, visit: Visit, _body: Nothing) -> MailTemplate:
-    row = await templates.find(conn, visit.actor, visit.id())
-    await templates.archive(conn, visit.actor, row.id, now=visit.now)
+async def archive(conn: AsyncConnection, ctx: RequestContext, _body: Nothing) -> MailTemplate:
+    row = await templates.find(conn, ctx.actor, ctx.id())
+    await templates.archive(conn, ctx.actor, row.id, now=ctx.now)
     return _template(row)
 
 
-async def fill(conn: AsyncConnection, visit: Visit, body: Letter) -> FilledTemplate:
-    row = await templates.find(conn, visit.actor, visit.id())
+async def fill(conn: AsyncConnection, ctx: RequestContext, body: FillTemplate) -> FilledTemplate:
+    row = await templates.find(conn, ctx.actor, ctx.id())
     facts = await templates.facts_for(
         conn,
-        visit.actor,
+        ctx.actor,
         client_id=body.client,
         contact_id=body.contact,
         mailbox_id=body.mailbox,
         language=row.language,
-        now=visit.now,
+        now=ctx.now,
     )
     filled = templates.filled(row, facts)
     return FilledTemplate(subject=filled.subject, html=filled.html, text=filled.text)
 
 
-async def senders(conn: AsyncConnection, visit: Visit, _query: Query) -> Senders:
-    rows = await identities.of(conn, visit.actor)
+async def senders(conn: AsyncConnection, ctx: RequestContext, _query: Query) -> Senders:
+    rows = await identities.of(conn, ctx.actor)
     items = [
-        Sender(id=r.id, mailbox=r.mailbox_address, name=r.name, address=r.address, default=r.is_default) for r in rows
+        SenderShape(id=r.id, mailbox=r.mailbox_address, name=r.name, address=r.address, default=r.is_default)
+        for r in rows
     ]
     return Senders(items=items)
 
 
-async def add_sender(conn: AsyncConnection, visit: Visit, body: NewSender) -> Senders:
+async def add_sender(conn: AsyncConnection, ctx: RequestContext, body: NewSender) -> Senders:
     await identities.add(
         conn,
-        visit.actor,
+        ctx.actor,
         mailbox_id=body.mailbox,
         name=body.name,
         address=body.address,
         user_id=body.user,
         is_default=body.default,
-        now=visit.now,
+        now=ctx.now,
     )
-    return await senders(conn, visit, Query())
+    return await senders(conn, ctx, Query())
 
 
-async def remove_sender(conn: AsyncConnection, visit: Visit, _body: Nothing) -> Senders:
-    await identities.remove(conn, visit.actor, visit.id(), now=visit.now)
-    return await senders(conn, visit, Query())
+async def remove_sender(conn: AsyncConnection, ctx: RequestContext, _body: Nothing) -> Senders:
+    await identities.remove(conn, ctx.actor, ctx.id(), now=ctx.now)
+    return await senders(conn, ctx, Query())
 
 
-async def signatures(conn: AsyncConnection, visit: Visit, _query: Query) -> MailSignatures:
-    rows = await identities.signatures_of(conn, visit.actor)
+async def signatures(conn: AsyncConnection, ctx: RequestContext, _query: Query) -> MailSignatures:
+    rows = await identities.signatures_of(conn, ctx.actor)
     items = [MailSignature(user=r.user_id, mailbox=r.mailbox_id, language=r.language, html=r.html) for r in rows]
     return MailSignatures(items=items)
 
 
-async def cleaned_signature(_visit: Visit, body: NewSignature) -> NewSignature:
+async def cleaned_signature(_ctx: RequestContext, body: NewSignature) -> NewSignature:
     return msgspec.structs.replace(body, html=await asyncio.to_thread(templates.cleaned, body.html))
 
 
-async def sign(conn: AsyncConnection, visit: Visit, body: NewSignature) -> MailSignatures:
+async def sign(conn: AsyncConnection, ctx: RequestContext, body: NewSignature) -> MailSignatures:
     await identities.sign(
         conn,
-        visit.actor,
+        ctx.actor,
         mailbox_id=body.mailbox,
         is_of_mailbox=body.for_everybody,
         language=body.language,
         html=body.html,
-        now=visit.now,
+        now=ctx.now,
     )
-    return await signatures(conn, visit, Query())
+    return await signatures(conn, ctx, Query())
 
 
 ENDPOINTS = (
@@ -275,7 +278,7 @@ ENDPOINTS = (
         path="/templates/{id}/fill",
         summary="A template filled for one letter",
         writes=fill,
-        body=Letter,
+        body=FillTemplate,
         answer=FilledTemplate,
     ),
     Endpoint(method="GET", path="/senders", summary="Whom you may write as", reads=senders, answer=Senders),

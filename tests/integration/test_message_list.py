@@ -117,7 +117,7 @@ async def test_no_cell_of_an_export_is_a_formula(site: Site, beginning: str) -> 
 async def test_an_export_holds_what_the_list_holds_and_leaves_a_trace(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hub.web.pages.mail_register.EXPORT_BATCH", 2)
+    monkeypatch.setattr("hub.web.pages.message_list.EXPORT_BATCH", 2)
     for n in range(5):
         await talk.message(site.db, site.blobs, subject=f"Договор {n}")
     await talk.message(site.db, site.blobs, subject="Другое")

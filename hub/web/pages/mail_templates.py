@@ -20,8 +20,8 @@ from hub.mail.sending import identities, phrases, templates
 from hub.mail.sending.templates import Language
 from hub.web import render
 from hub.web.i18n import N_
+from hub.web.request_context import RequestContext
 from hub.web.routes import Route
-from hub.web.visit import Visit
 
 FIELD_WORDS = {
     "client.name": N_("the client's name"),
@@ -48,38 +48,38 @@ class ChoiceQuery(msgspec.Struct, frozen=True, kw_only=True):
     mailbox: str = ""
 
 
-async def listed(visit: Visit) -> web.StreamResponse:
-    query = visit.query(ListQuery)
+async def listed(ctx: RequestContext) -> web.StreamResponse:
+    query = ctx.query(ListQuery)
     language = query.language if query.language in ("ru", "en") else None
-    async with visit.db.read() as conn:
-        rows = await templates.listed(conn, visit.actor, language=language)
+    async with ctx.db.read() as conn:
+        rows = await templates.listed(conn, ctx.actor, language=language)
     snippets = {row.id: html_to_text(row.html[:2000])[:200] for row in rows}
-    return render.page(visit, "mail/templates.html", {"templates": rows, "query": query, "snippets": snippets})
+    return render.page(ctx, "mail/templates.html", {"templates": rows, "query": query, "snippets": snippets})
 
 
-async def new(visit: Visit) -> web.StreamResponse:
-    teams = sorted(visit.actor.team_ids)
-    team = str(teams[0]) if teams and not visit.actor.is_admin else ""
-    return await _form(visit, None, {"language": visit.language, "team": team})
+async def new(ctx: RequestContext) -> web.StreamResponse:
+    teams = sorted(ctx.actor.team_ids)
+    team = str(teams[0]) if teams and not ctx.actor.is_admin else ""
+    return await _form(ctx, None, {"language": ctx.language, "team": team})
 
 
-async def edit(visit: Visit) -> web.StreamResponse:
-    async with visit.db.read() as conn:
-        row = await templates.find(conn, visit.actor, visit.id())
+async def edit(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.read() as conn:
+        row = await templates.find(conn, ctx.actor, ctx.id())
     values = {"name": row.name, "language": row.language, "team": str(row.team_id or ""), "subject": row.subject}
-    return await _form(visit, row, values | {"text": await asyncio.to_thread(html_to_text, row.html)})
+    return await _form(ctx, row, values | {"text": await asyncio.to_thread(html_to_text, row.html)})
 
 
-async def make(visit: Visit) -> web.StreamResponse:
-    return await _save(visit, None)
+async def make(ctx: RequestContext) -> web.StreamResponse:
+    return await _save(ctx, None)
 
 
-async def save(visit: Visit) -> web.StreamResponse:
-    return await _save(visit, visit.id())
+async def save(ctx: RequestContext) -> web.StreamResponse:
+    return await _save(ctx, ctx.id())
 
 
-async def _save(visit: Visit, template_id: int | None) -> web.StreamResponse:
-    form = visit.form
+async def _save(ctx: RequestContext, template_id: int | None) -> web.StreamResponse:
+    form = ctx.form
     language = form.text("language")
     try:
         if language not in ("ru", "en"):
@@ -87,21 +87,21 @@ async def _save(visit: Visit, template_id: int | None) -> web.StreamResponse:
         text = form.text("text", max_chars=templates.MAX_CHARS)
         html = form.text("html", max_chars=templates.MAX_CHARS) or text_to_html(text)
         html = await asyncio.to_thread(templates.cleaned, html)
-        async with visit.db.begin() as conn:
+        async with ctx.db.begin() as conn:
             if template_id is not None and not form.text("html", max_chars=templates.MAX_CHARS):
                 # A text that nobody touched keeps the markup it has.
-                before = await templates.find(conn, visit.actor, template_id)
+                before = await templates.find(conn, ctx.actor, template_id)
                 html = before.html if html_to_text(before.html).split() == text.split() else html
             await templates.save(
                 conn,
-                visit.actor,
+                ctx.actor,
                 template_id,
                 team_id=form.number("team"),
                 name=form.text("name"),
                 language=cast(Language, language),
                 subject=form.text("subject"),
                 html=html,
-                now=visit.now,
+                now=ctx.now,
             )
     except NotFound:
         raise
@@ -110,47 +110,47 @@ async def _save(visit: Visit, template_id: int | None) -> web.StreamResponse:
             raise
         row = None
         if template_id is not None:
-            async with visit.db.read() as conn:
-                row = await templates.find(conn, visit.actor, template_id)
-        return await _form(visit, row, form.fields, error=error)
-    return render.go(visit, "/templates")
+            async with ctx.db.read() as conn:
+                row = await templates.find(conn, ctx.actor, template_id)
+        return await _form(ctx, row, form.fields, error=error)
+    return render.redirect(ctx, "/templates")
 
 
 async def _form(
-    visit: Visit, row: templates.Template | None, values: Mapping[str, str], *, error: HubError | None = None
+    ctx: RequestContext, row: templates.Template | None, values: Mapping[str, str], *, error: HubError | None = None
 ) -> web.StreamResponse:
-    async with visit.db.read() as conn:
-        teams = await directory.my_teams(conn, visit.actor)
+    async with ctx.db.read() as conn:
+        teams = await directory.my_teams(conn, ctx.actor)
     context: dict[str, Any] = {
         "template": row,
         "values": values,
         "teams": [(str(team.id), team.name) for team in teams],
         "fields": FIELDS,
-        "may_change": row is None or templates.may_change(visit.actor, row.team_id),
+        "may_change": row is None or templates.may_change(ctx.actor, row.team_id),
         "error": error,
     }
-    return render.page(visit, "mail/template.html", context, status=error.status if error else 200)
+    return render.page(ctx, "mail/template.html", context, status=error.status if error else 200)
 
 
-async def archive(visit: Visit) -> web.StreamResponse:
-    async with visit.db.begin() as conn:
-        await templates.archive(conn, visit.actor, visit.id(), now=visit.now)
-    return render.go(visit, "/templates")
+async def archive(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.begin() as conn:
+        await templates.archive(conn, ctx.actor, ctx.id(), now=ctx.now)
+    return render.redirect(ctx, "/templates")
 
 
-async def filled(visit: Visit) -> web.StreamResponse:
+async def filled(ctx: RequestContext) -> web.StreamResponse:
     """A template for the letter that is being written: what the composer puts into itself."""
-    query = visit.query(ChoiceQuery)
-    async with visit.db.read() as conn:
-        row = await templates.find(conn, visit.actor, visit.id())
+    query = ctx.query(ChoiceQuery)
+    async with ctx.db.read() as conn:
+        row = await templates.find(conn, ctx.actor, ctx.id())
         facts = await templates.facts_for(
             conn,
-            visit.actor,
+            ctx.actor,
             client_id=_number(query.client),
             contact_id=_number(query.contact),
             mailbox_id=_number(query.mailbox),
             language=row.language,
-            now=visit.now,
+            now=ctx.now,
         )
     letter = templates.filled(row, facts)
     return web.json_response({"subject": letter.subject, "html": letter.html, "text": letter.text})
@@ -160,29 +160,29 @@ def _number(text: str) -> int | None:
     return int(text) if text.isdigit() and len(text) < 19 else None
 
 
-async def mine(visit: Visit) -> web.StreamResponse:
-    return await _mine(visit)
+async def mine(ctx: RequestContext) -> web.StreamResponse:
+    return await _mine(ctx)
 
 
-async def _mine(visit: Visit, *, error: HubError | None = None) -> web.StreamResponse:
-    async with visit.db.read() as conn:
-        senders = await identities.of(conn, visit.actor)
-        kept = await identities.signatures_of(conn, visit.actor)
-        mailboxes = await register.mailboxes_of(conn, visit.actor)
+async def _mine(ctx: RequestContext, *, error: HubError | None = None) -> web.StreamResponse:
+    async with ctx.db.read() as conn:
+        senders = await identities.of(conn, ctx.actor)
+        kept = await identities.signatures_of(conn, ctx.actor)
+        mailboxes = await register.mailboxes_of(conn, ctx.actor)
     names = {box.id: box.address for box in mailboxes}
     context = {
         "senders": senders,
         "signatures": [(one, names.get(one.mailbox_id or 0, ""), html_to_text(one.html)) for one in kept],
         "mailboxes": [(box.id, box.address) for box in mailboxes],
         "fields": tuple(one for one in FIELDS if one[0] in phrases.OF_THE_WRITER),
-        "values": visit.form.fields,
+        "values": ctx.form.fields,
         "error": error,
     }
-    return render.page(visit, "mail/writing.html", context, status=error.status if error else 200)
+    return render.page(ctx, "mail/writing.html", context, status=error.status if error else 200)
 
 
-async def sign(visit: Visit) -> web.StreamResponse:
-    form = visit.form
+async def sign(ctx: RequestContext) -> web.StreamResponse:
+    form = ctx.form
     language = form.text("language")
     try:
         if language not in ("ru", "en"):
@@ -190,54 +190,54 @@ async def sign(visit: Visit) -> web.StreamResponse:
         text = form.text("text", max_chars=10_000)
         html = form.text("html", max_chars=20_000) or (text_to_html(text) if text else "")
         html = await asyncio.to_thread(templates.cleaned, html)
-        async with visit.db.begin() as conn:
+        async with ctx.db.begin() as conn:
             await identities.sign(
                 conn,
-                visit.actor,
+                ctx.actor,
                 mailbox_id=form.number("mailbox"),
                 is_of_mailbox=form.text("whose") == "mailbox",
                 language=cast(Language, language),
                 html=html,
-                now=visit.now,
+                now=ctx.now,
             )
     except Refused as error:
-        return await _mine(visit, error=error)
-    return render.go(visit, "/me/writing")
+        return await _mine(ctx, error=error)
+    return render.redirect(ctx, "/me/writing")
 
 
-async def add_sender(visit: Visit) -> web.StreamResponse:
-    form = visit.form
+async def add_sender(ctx: RequestContext) -> web.StreamResponse:
+    form = ctx.form
     mailbox_id = form.number("mailbox")
     try:
         if mailbox_id is None:
             raise Refused("bad_request", "say which mailbox", field="mailbox")
-        async with visit.db.begin() as conn:
+        async with ctx.db.begin() as conn:
             await identities.add(
                 conn,
-                visit.actor,
+                ctx.actor,
                 mailbox_id=mailbox_id,
                 name=form.text("name"),
                 address=form.text("address", max_chars=254),
                 is_default=form.text("default") == "1",
-                now=visit.now,
+                now=ctx.now,
             )
     except HubError as error:
         if error.status >= 500:
             raise
-        return await _mine(visit, error=error)
-    return render.go(visit, "/me/writing")
+        return await _mine(ctx, error=error)
+    return render.redirect(ctx, "/me/writing")
 
 
-async def remove_sender(visit: Visit) -> web.StreamResponse:
-    async with visit.db.begin() as conn:
-        await identities.remove(conn, visit.actor, visit.id(), now=visit.now)
-    return render.go(visit, "/me/writing")
+async def remove_sender(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.begin() as conn:
+        await identities.remove(conn, ctx.actor, ctx.id(), now=ctx.now)
+    return render.redirect(ctx, "/me/writing")
 
 
-async def default_sender(visit: Visit) -> web.StreamResponse:
-    async with visit.db.begin() as conn:
-        await identities.make_default(conn, visit.actor, visit.id())
-    return render.go(visit, "/me/writing")
+async def default_sender(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.begin() as conn:
+        await identities.make_default(conn, ctx.actor, ctx.id())
+    return render.redirect(ctx, "/me/writing")
 
 
 ROUTES = (
