@@ -44,8 +44,10 @@ async def office(folder: Path) -> AsyncIterator[tuple[Asterisk, Gate, Hub]]:
 
 def _let_103_register(asterisk: Asterisk) -> None:
     path = asterisk.home / "etc" / "pjsip.conf"
-    static = re.compile(r"\[103\]\ntype = aor\ncontact = [^\n]*\n")
-    path.write_text(static.sub("[103]\ntype = aor\nmax_contacts = 1\n", path.read_text()))
+    static = re.compile(r"(\[103\]\ntype = aor\n(?:(?!contact)\w+ = [^\n]*\n)*)(?:contact = [^\n]*\n)+")
+    text, changed = static.subn(r"\1", path.read_text())
+    assert changed == 1
+    path.write_text(text)
 
 
 def register(asterisk: Asterisk, extension: str, *, expires_s: int, number: int) -> None:

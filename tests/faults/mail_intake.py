@@ -17,14 +17,18 @@ T0 = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 MESSAGES = 12
 
 
-def batch() -> list[Arrived]:
-    """Mail of two strangers, the second half of it answers to the first, each with a file of its own."""
+def batch(mailbox_id: int) -> list[Arrived]:
+    """Mail of two strangers, the second half of it answers to the first, each with a file of its own.
+
+    Each mailbox gets other letters: the same letter in two mailboxes is one piece of work, which is not asked here.
+    """
+    box = mailbox_id
     found = []
     for n in range(MESSAGES):
-        answers = f"In-Reply-To: <{n - 6}@x.test>\r\n" if n >= 6 else ""
+        answers = f"In-Reply-To: <{n - 6}@box{box}.test>\r\n" if n >= 6 else ""
         raw = (
-            f"From: Stranger <s{n % 2}@x.test>\r\nTo: sales@hub.test\r\nSubject: Question {n}\r\n"
-            f"Message-ID: <{n}@x.test>\r\n{answers}MIME-Version: 1.0\r\n"
+            f"From: Stranger <s{n % 2}@box{box}.test>\r\nTo: sales@hub.test\r\nSubject: Question {n}\r\n"
+            f"Message-ID: <{n}@box{box}.test>\r\n{answers}MIME-Version: 1.0\r\n"
             "Content-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\nContent-Type: text/plain\r\n\r\nHello\r\n"
             f"--B\r\nContent-Type: application/pdf; name={n}.pdf\r\n\r\nfile {n}\r\n--B--\r\n"
         )
@@ -39,7 +43,7 @@ async def take_in(db: Database, blobs: BlobStore, ids: tuple[int, int, int]) -> 
     with ThreadPoolExecutor(1) as here:
         intake = MailIntake(db, blobs, Linker("RU"), mailbox_id, team_id, here)
         place = FolderPlace(folder_id, "inbox", 1)
-        return await intake.store(place, batch(), cursor={"high_uid": MESSAGES}, is_new=True, now=T0)
+        return await intake.store(place, batch(mailbox_id), cursor={"high_uid": MESSAGES}, is_new=True, now=T0)
 
 
 async def main() -> None:

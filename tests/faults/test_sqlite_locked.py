@@ -75,7 +75,7 @@ async def test_requests_answer_503_within_5_s_while_another_process_has_the_lock
             await asyncio.sleep(0.5)
         refused = [task.result() for task in writes if task.done()]
     answers = await asyncio.gather(*writes)
-    assert len(refused) > 60
+    assert len(refused) > 20
     assert {answer.status for answer in refused} == {503}
     assert all(int(answer.retry_after) > 0 for answer in refused)
     assert max(answer.took_s for answer in answers) < 5

@@ -91,7 +91,7 @@ async def test_one_mail_that_ends_the_line_each_time_is_narrowed_down_and_left_o
 
         server.instead = instead
         async with running_office(db, blobs, server.settings) as office:
-            await office.until(lambda found: len(found) == 6, "all the others", deadline_s=40)
+            await office.until(lambda found: len(found) == 6, "all the others", deadline_s=100)
             assert await gaps(db) == [4]
             server.deliver(8, numbered(8))
             await office.until(lambda found: len(found) == 7, "what comes after")
@@ -227,7 +227,7 @@ async def test_a_file_that_dovecot_cannot_read_stops_no_mailbox(db: Database, bl
         unreadable = sorted((dovecot.home / "mail" / BOX / "new").iterdir())[2]
         unreadable.chmod(0)
         async with running_office(db, blobs, dovecot.server(BOX)) as office:
-            await office.until(lambda found: len(found) == 4, "all the others", deadline_s=40)
+            await office.until(lambda found: len(found) == 4, "all the others", deadline_s=100)
             assert await subjects(office) == {"s1", "s2", "s4", "s5"}
             assert await gaps(db) == [3]
             await office.stop()

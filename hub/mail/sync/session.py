@@ -321,10 +321,14 @@ class MailSession:
         if not due:
             return False
         chosen, inbox_id = await self._chosen_by_id()
-        # A wish about what lies in no folder that is read is nobody's but who reads the rest.
-        due = [one for one in due if self.part == "all" or (one.folder_id == inbox_id) == (self.part == "inbox")]
+        # A wish about what lies in no folder that is read belongs to the session that reads the rest.
+        mine = [one for one in due if self.part == "all" or (one.folder_id == inbox_id) == (self.part == "inbox")]
+        # What another connection has yet to do is not to rest because this one has done its share.
+        waits_elsewhere = {one.message_id for one in due if one not in mine and one.has_it is not one.wanted}
+        due = [one for one in mine if one.message_id not in waits_elsewhere or one.has_it is not one.wanted]
         if not due:
             return False
+        tried: set[int] = {one.message_id for one in due} - waits_elsewhere
         by_folder: dict[int, list[flags.Task]] = defaultdict(list)
         for task in flags.plan(due):
             by_folder[task.folder_id].append(task)
@@ -339,8 +343,10 @@ class MailSession:
                 refused = error.message
             if refused:
                 self.standing.fail(chosen[folder_id].name, Problem("flags", f"flags cannot be changed: {refused}"))
-        async with self.db.begin() as conn:
-            await flags.rest(conn, {one.message_id for one in due}, now=now)
+                tried |= {one.message_id for one in due if one.folder_id == folder_id}
+        if tried:
+            async with self.db.begin() as conn:
+                await flags.rest(conn, tried, now=now)
         return True
 
     async def _chosen_by_id(self) -> tuple[dict[int, Chosen], int]:
