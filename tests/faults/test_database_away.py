@@ -142,10 +142,18 @@ async def test_used_up_descriptors_end_nothing_and_lose_no_call(own_postgres: Po
                 await operator.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'hub'"
                 )
-                with contextlib.suppress(OSError):
-                    while True:
-                        taken.append(os.open("/dev/null", os.O_RDONLY))
+
+                async def fails() -> bool:
+                    # Without the pools' old connections, each statement needs a descriptor of its own.
+                    await asyncio.gather(database.writer.dispose(), database.reader.dispose())
+                    with contextlib.suppress(OSError):
+                        while True:
+                            taken.append(os.open("/dev/null", os.O_RDONLY))
+                    return any("Too many open files" in state.last_error for state in database.loops.failing())
+
+                await fails()
                 await talked(pbx, 5)
+                await wait_for(fails, what="the loops say what is missing", deadline_s=30)
             finally:
                 for descriptor in taken:
                     os.close(descriptor)
