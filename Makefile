@@ -9,7 +9,7 @@ PORT ?= 8080
 # The tests start Hub some two hundred times: compiled once, a start costs half.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check assets lock format bench clean
+.PHONY: run test check assets wheel lock format bench clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run hub/web/static/manifest.json
@@ -49,6 +49,10 @@ assets: hub/web/static/manifest.json
 hub/web/static/manifest.json: $(BIN)/python $(ASSETS)
 	@.ci/build-assets
 
+wheel: $(VENV)/.run hub/web/static/manifest.json
+	@$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps --no-build-isolation -w dist .
+	@ls dist/*.whl
+
 lock:
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade pyproject.toml --extra build -o requirements/run.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra build --extra dev -c requirements/run.txt -o requirements/dev.txt
@@ -66,4 +70,4 @@ bench: $(VENV)/.dev hub/web/static/manifest.json
 	$(BIN)/python -m bench.mail_out
 
 clean:
-	rm -rf $(VENV) assets/node_modules hub/web/static var build *.egg-info
+	rm -rf $(VENV) assets/node_modules hub/web/static var build dist *.egg-info

@@ -7,7 +7,7 @@ import asyncio
 import re
 import sys
 
-from hub import sanitize
+from hub import resources, sanitize
 from hub.commands.streams import chosen_pbx
 from hub.errors import Refused
 from hub.settings import load
@@ -37,6 +37,7 @@ async def snippet(arguments: argparse.Namespace) -> int:
             trunk=arguments.trunk,
             fallback=fallback,
             freepbx=arguments.freepbx,
+            dialplan=str(resources.folder("config") / "asterisk" / "extensions_hub.conf"),
         )
     )
     return 0

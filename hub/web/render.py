@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jinja2
 from aiohttp import web
 
+from hub import resources
 from hub.clock import utc_now
 from hub.crm.access import Actor
 from hub.errors import HubError, NotFound
@@ -27,15 +27,6 @@ from hub.web.routes import Route
 FOR_EVER = "public, max-age=31536000, immutable"
 
 
-def find_templates() -> Path:
-    """Return the folder of templates: inside the package when installed, beside it in a checkout."""
-    package = Path(__file__).resolve().parent
-    for place in (package / "templates", package.parents[1] / "templates"):
-        if place.is_dir():
-            return place
-    raise RuntimeError("the templates are not there")
-
-
 @dataclass(frozen=True, slots=True)
 class Pages:
     """The templates, once per language."""
@@ -47,7 +38,7 @@ class Pages:
     @classmethod
     def load(cls) -> Pages:
         """Read the manifest of assets. Raises ConfigError where they are not built."""
-        folder, assets = find_templates(), read_assets()
+        folder, assets = resources.folder("templates"), read_assets()
         environments = {language: make_environment(folder, language, assets) for language in LANGUAGES}
         return cls(environments, frozenset(assets.names.values()))
 

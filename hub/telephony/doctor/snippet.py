@@ -26,14 +26,25 @@ announce-position = no
 """
 
 
-def snippet(pbx: Pbx, *, our_address: str, region: str, trunk: str, fallback: Sequence[str], freepbx: bool) -> str:
-    """Return the text. `our_address`: where Hub connects from; `trunk`: the endpoint that leads outside; `fallback`:
-    extensions that are rung when nobody takes a caller.
+def snippet(
+    pbx: Pbx,
+    *,
+    our_address: str,
+    region: str,
+    trunk: str,
+    fallback: Sequence[str],
+    freepbx: bool,
+    dialplan: str = "config/asterisk/extensions_hub.conf",
+) -> str:
+    """Return the text.
+
+    `our_address`: where Hub connects from; `trunk`: the endpoint that leads outside; `fallback`: extensions that ring
+    if nobody takes a caller; `dialplan`: the path of the shipped dialplan on this machine.
     """
     custom = "_custom" if freepbx else ""
     parts = [
         f"; Asterisk's side of Hub, PBX {pbx.name}. Each part goes to the end of the file that its line names, in\n"
-        "; /etc/asterisk. Copy config/asterisk/extensions_hub.conf there too; it is the same for everybody.\n",
+        f"; /etc/asterisk. Copy {dialplan} there too; it is the same for everybody.\n",
         _part("manager_hub_secret.conf", _secret(), "a new file: chmod 640, owned by Asterisk"),
         *(
             [_part("hub_ask.conf", _ask_secret(), "a new file: chmod 640, owned by Asterisk")]
