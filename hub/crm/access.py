@@ -12,6 +12,7 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub.crm.base.permissions import ACTIONS, EVERY_KIND, Action, Grants, Scope
 from hub.crm.models import phones, queue_items, team_members, user_privileges, users
 from hub.errors import Forbidden
 from hub.store.changes import Change
@@ -19,6 +20,20 @@ from hub.store.changes import Change
 Privilege = Literal["supervise", "recordings", "own_mailbox"]
 """`supervise`: hear and join other people's calls. `recordings`: play back calls of the team that one was not in.
 `own_mailbox`: add a mailbox of one's own."""
+
+
+_MANAGER: dict[tuple[str, Action], Scope] = {
+    ("client", "see"): "all",
+    ("client", "create"): "all",
+    ("client", "edit"): "all",
+    ("client", "assign"): "all",
+    ("contact", "see"): "all",
+    ("contact", "create"): "all",
+    ("contact", "edit"): "all",
+    ("user", "see"): "team",
+    ("team", "see"): "team",
+}
+GRANTS: dict[str, Grants] = {"admin": {(EVERY_KIND, action): "all" for action in ACTIONS}, "manager": _MANAGER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +50,11 @@ class Actor:
     privileges: frozenset[Privilege] = frozenset()
     phones: tuple[tuple[str, str], ...] = ()
     """(pbx, extension) where it is another than `extension`; an empty one where that is somebody else's phone."""
+
+    @property
+    def grants(self) -> Grants:
+        """What the role lets the person do with records."""
+        return GRANTS[self.role]
 
     @property
     def is_admin(self) -> bool:

@@ -8,14 +8,24 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from hub.store.schema import BigId, Json, id_column, link, metadata, moment
+from hub.store.schema import BigId, Json, folded, id_column, link, metadata, moment
+
+
+def version() -> sa.Column[int]:
+    """Grows by one with each edit of the record."""
+    return sa.Column("version", sa.Integer(), nullable=False, server_default="1")
+
 
 teams = sa.Table(
     "teams",
     metadata,
     id_column(),
     sa.Column("name", sa.String(63), nullable=False, unique=True),
+    folded("name_folded", 63),
+    version(),
     moment("created_at", nullable=False),
+    moment("changed_at"),
+    moment("archived_at"),
 )
 
 users = sa.Table(
@@ -28,7 +38,10 @@ users = sa.Table(
     sa.Column("password_hash", sa.String(200), nullable=False),
     sa.Column("extension", sa.String(10), unique=True),
     sa.Column("language", sa.String(5)),
+    folded("name_folded", 200),
+    version(),
     moment("created_at", nullable=False),
+    moment("changed_at"),
     moment("disabled_at"),
     sa.CheckConstraint("role IN ('admin', 'manager')", name="role"),
 )
@@ -160,12 +173,19 @@ clients = sa.Table(
     sa.Column("kind", sa.String(20), nullable=False),
     sa.Column("name", sa.String(300), nullable=False, index=True),
     sa.Column("name_folded", sa.String(300), nullable=False, index=True),
+    folded("name_sort"),
     sa.Column("note", sa.Text(), nullable=False, server_default=""),
     link("owner_id", "users"),
+    link("team_id", "teams"),
+    version(),
     moment("created_at", nullable=False),
+    moment("changed_at"),
     moment("archived_at"),
+    sa.Index("ix_clients_name_sort", "name_sort", "id"),
+    sa.Index("ix_clients_changed_at", "changed_at", "id"),
     sa.CheckConstraint("kind IN ('organisation', 'person')", name="kind"),
 )
+"""`name_folded` holds the words of the name, by which it is searched; `name_sort` its twin with punctuation."""
 
 contacts = sa.Table(
     "contacts",
@@ -173,9 +193,13 @@ contacts = sa.Table(
     id_column(),
     link("client_id", "clients"),
     sa.Column("name", sa.String(300), nullable=False),
+    folded("name_folded"),
     sa.Column("position", sa.String(200), nullable=False, server_default=""),
+    version(),
     moment("created_at", nullable=False),
+    moment("changed_at"),
     moment("archived_at"),
+    sa.Index("ix_contacts_name_folded", "name_folded", "id"),
 )
 
 addresses = sa.Table(

@@ -65,6 +65,12 @@ def moment(name: str, *, nullable: bool = True) -> sa.Column[datetime]:
     return sa.Column(name, Moment(), nullable=nullable)
 
 
+def folded(name: str, length: int = 300) -> sa.Column[str]:
+    """The twin of a text that comparing, searching and sorting use: ordered by code point on both databases."""
+    kind = sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
+    return sa.Column(name, kind)
+
+
 def link(name: str, target: str, *, nullable: bool = True, index: bool = True) -> sa.Column[int]:
     """A foreign key to `target.id`. Rows that others point at are archived, not deleted."""
     return sa.Column(name, BigId, sa.ForeignKey(f"{target}.id"), nullable=nullable, index=index)

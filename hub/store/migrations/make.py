@@ -23,6 +23,7 @@ MODELS = (
     "hub.store.changes",
     "hub.store.leases",
     "hub.crm.models",
+    "hub.crm.base.history",
     "hub.telephony.models",
     "hub.mail.models",
     "hub.mail.sending.models",

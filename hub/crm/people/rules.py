@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, NewType
+from typing import NewType
 
 import sqlalchemy as sa
 from argon2 import PasswordHasher
@@ -26,11 +26,12 @@ from hub.crm import endings
 from hub.crm.access import Actor, load_actor
 from hub.crm.addresses import parse_email
 from hub.crm.audit import record
+from hub.crm.base.fields import fold
 from hub.crm.models import sessions, team_members, teams, users
+from hub.crm.people.table import Role
 from hub.errors import Conflict, Refused
 from hub.store.upsert import insert
 
-Role = Literal["admin", "manager"]
 AccountKey = NewType("AccountKey", str)
 SESSION_LASTS = timedelta(days=14)
 SEEN_EVERY = timedelta(minutes=5)
@@ -70,7 +71,11 @@ def _verify(stored: str, password: str) -> bool:
 
 async def ensure_team(conn: AsyncConnection, name: str, *, now: datetime) -> int:
     """Return the id of the team of this name, making it where there is none."""
-    await conn.execute(insert(conn, teams).values(name=name, created_at=now).on_conflict_do_nothing())
+    await conn.execute(
+        insert(conn, teams)
+        .values(name=name, name_folded=fold(name), created_at=now, changed_at=now)
+        .on_conflict_do_nothing()
+    )
     return int((await conn.execute(sa.select(teams.c.id).where(teams.c.name == name))).scalar_one())
 
 
@@ -96,11 +101,13 @@ async def add_user(
     values = {
         "email": normal,
         "name": clean,
+        "name_folded": fold(clean),
         "role": role,
         "password_hash": password_hash,
         "extension": sanitize.extension(extension) if extension else None,
         "language": language,
         "created_at": now,
+        "changed_at": now,
     }
     try:
         async with conn.begin_nested():

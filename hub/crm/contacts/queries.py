@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.addresses import parse_email, parse_phone
-from hub.crm.clients import Address
+from hub.crm.clients.queries import Address
 from hub.crm.models import addresses, clients, contacts
 from hub.errors import NotFound
 
@@ -55,7 +55,7 @@ async def listed(
     if client_id is not None:
         query = query.where(contacts.c.client_id == client_id)
     if text.strip():
-        query = query.where(_matches(text.strip(), region))
+        query = query.where(matches(text.strip(), region))
     if before is not None:
         query = query.where(contacts.c.id < before)
     return await _rows(conn, query)
@@ -69,7 +69,8 @@ async def find(conn: AsyncConnection, contact_id: int) -> ContactRow:
     return found[0]
 
 
-def _matches(text: str, region: str) -> sa.ColumnElement[bool]:
+def matches(text: str, region: str) -> sa.ColumnElement[bool]:
+    """Return the condition under which a contact is found by a text."""
     phone = parse_phone(text, region)
     values = [value for value in (parse_email(text), phone.value if phone else None) if value]
     if values:

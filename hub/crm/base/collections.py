@@ -1,0 +1,112 @@
+"""Fields whose values lie in another table: phones, members, many choices. One record has several.
+
+A `Collection` says how one value is read and written as JSON; its `Store` reads and writes those of many records at
+once. `records` calls it in the transaction of the edit. A list is replaced as a whole. Invariant: values are tuples
+in a fixed order, so that two of them can be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol, Unpack
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.crm.base.field import JSON_INPUT, Field, Names, Options, Reading
+from hub.crm.base.labels import FieldError, _
+from hub.store.upsert import insert
+
+MOST = 50
+"""Values of one record: more are no list that a person keeps."""
+
+
+class Store(Protocol):
+    """Where the values of a collection lie."""
+
+    async def load(self, conn: AsyncConnection, ids: Sequence[int]) -> Mapping[int, tuple[Any, ...]]:
+        """Return the values of each of these records that has any, in one statement."""
+
+    async def replace(self, conn: AsyncConnection, record_id: int, values: tuple[Any, ...], *, now: datetime) -> None:
+        """Make these the record's values."""
+
+    def owners(self, condition: Any) -> sa.Select[tuple[int]]:
+        """Return the ids of the records that have a value for which `condition(column)` holds."""
+
+
+class Collection(Field):
+    """Several values of one record. `item` reads, checks and writes one of them."""
+
+    type = "collection"
+
+    def __init__(self, item: Field, label: str, *, store: Store, most: int = MOST, **options: Unpack[Options]) -> None:
+        options.setdefault("sortable", False)
+        super().__init__(item.column, label, **options)
+        self.item = item
+        self.kind = item.kind
+        self.values = store
+        self.most = most
+
+    @property
+    def columns(self) -> tuple[sa.Column[Any], ...]:
+        return ()
+
+    @property
+    def empty(self) -> tuple[Any, ...]:
+        return ()
+
+    def is_empty(self, value: Any) -> bool:
+        return not value
+
+    def parse(self, value: object, reading: Reading = JSON_INPUT) -> Any:
+        if reading.is_form and isinstance(value, str):
+            value = [part for part in value.splitlines() if part.strip()]
+        if value is None:
+            return ()
+        if not isinstance(value, (list, tuple)):
+            raise FieldError("not_a_list", _("Must be a list"))
+        return self.check(tuple(self.item.parse(one, reading) for one in value))
+
+    def check(self, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(value) > self.most:
+            raise FieldError("too_many", _("At most %(max)s values"), max=self.most)
+        return tuple(dict.fromkeys(self.item.check(one) for one in value))
+
+    def store(self, value: Any) -> dict[str, Any]:
+        return {}
+
+    def load(self, row: Mapping[str, Any]) -> Any:
+        return row[self.name]
+
+    def dump(self, value: tuple[Any, ...]) -> list[Any]:
+        return [self.item.dump(one) for one in value]
+
+    def answer(self, value: tuple[Any, ...], names: Names) -> list[Any]:
+        return [self.item.answer(one, names) for one in value]
+
+
+class Pairs:
+    """A store of pairs, one row each: (record, value). Also says who belongs to a record (`Entity.members`)."""
+
+    def __init__(self, record: sa.Column[Any], value: sa.Column[Any]) -> None:
+        self.record = record
+        self.value = value
+
+    async def load(self, conn: AsyncConnection, ids: Sequence[int]) -> Mapping[int, tuple[Any, ...]]:
+        query = sa.select(self.record, self.value).where(self.record.in_(ids)).order_by(self.record, self.value)
+        found: dict[int, tuple[Any, ...]] = {}
+        for record_id, value in await conn.execute(query):
+            found[record_id] = (*found.get(record_id, ()), value)
+        return found
+
+    async def replace(self, conn: AsyncConnection, record_id: int, values: tuple[Any, ...], *, now: datetime) -> None:
+        table = self.record.table
+        assert isinstance(table, sa.Table)
+        await conn.execute(table.delete().where(self.record == record_id, self.value.not_in(values)))
+        if values:
+            rows = [{self.record.key: record_id, self.value.key: value} for value in values]
+            await conn.execute(insert(conn, table).on_conflict_do_nothing(), rows)
+
+    def owners(self, condition: Any) -> sa.Select[tuple[int]]:
+        return sa.select(self.record).where(condition(self.value))

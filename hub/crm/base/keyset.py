@@ -1,0 +1,145 @@
+"""Pages by keyset: the next page begins behind the last row of this one, however many came and went meanwhile.
+
+Empty values sort last in both directions: they are a second phase, because a row-value comparison with NULL finds
+nothing. Invariants: walking all pages yields each row that stayed as it was once; a page that is followed by nothing
+has no cursor; a cursor is of one sort only.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Generic, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.crm.base.entity import Entity, sortable
+from hub.crm.base.labels import Invalid, Problem, _
+from hub.errors import Refused
+from hub.store.schema import Moment
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some rows, and the cursor of the next page; None where this is the last."""
+
+    items: list[T]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """An order of a list: by one column, then by id, both in one direction."""
+
+    word: str
+    column: sa.Column[Any]
+    id: sa.Column[Any]
+    is_descending: bool
+
+    @property
+    def is_filled(self) -> sa.ColumnElement[bool] | None:
+        """The rows of the first phase; None where there is no second."""
+        if self.column.nullable:
+            return self.column.is_not(None)
+        return self.column > "" if isinstance(self.column.type, sa.String) else None
+
+    def ordered(self, *, by_id_only: bool = False) -> list[sa.ColumnElement[Any]]:
+        columns = [self.id] if by_id_only or self.column is self.id else [self.column, self.id]
+        return [column.desc() if self.is_descending else column.asc() for column in columns]
+
+    def behind(self, value: Any, row_id: int) -> sa.ColumnElement[bool]:
+        """Rows behind a place of the first phase."""
+        place = sa.tuple_(sa.literal(value, self.column.type), sa.literal(row_id, self.id.type))
+        here = sa.tuple_(self.column, self.id)
+        return here < place if self.is_descending else here > place
+
+    def behind_id(self, row_id: int) -> sa.ColumnElement[bool]:
+        return self.id < row_id if self.is_descending else self.id > row_id
+
+
+def read_sort(entity: Entity[Any, Any], word: str) -> Sort:
+    """Return the order of a word such as "-changed_at"; empty is the kind's own. Raises Invalid for an unknown one."""
+    word = word or entity.order or "-id"
+    name, known = word.removeprefix("-"), sortable(entity)
+    if name not in known:
+        raise Invalid({"sort": Problem("unknown_field", _("Cannot sort by %(name)s"), {"name": name[:60]})})
+    field = known[name]
+    column = entity.table.c[name] if field is None else field.order_column
+    return Sort(word, column, entity.id, word.startswith("-"))
+
+
+async def read_page(
+    conn: AsyncConnection, query: sa.Select[Any], sort: Sort, *, cursor: str | None, limit: int
+) -> Page[sa.RowMapping]:
+    """Return a page of `query`, which selects the table of the sort and has its conditions, but no order or limit."""
+    place = read_cursor(sort, cursor) if cursor else None
+    is_first_phase = place is None or not place[0]
+    rows: list[sa.RowMapping] = []
+    if is_first_phase:
+        filled = query if sort.is_filled is None else query.where(sort.is_filled)
+        if place is not None:
+            filled = filled.where(sort.behind(place[1], place[2]))
+        rows += (await conn.execute(filled.order_by(*sort.ordered()).limit(limit + 1))).mappings()
+    filled_count = len(rows)
+    if sort.is_filled is not None and len(rows) <= limit:
+        empty = query.where(sort.column.is_(None) if sort.column.nullable else sort.column == "")
+        if not is_first_phase and place is not None:
+            empty = empty.where(sort.behind_id(place[2]))
+        left = limit + 1 - len(rows)
+        rows += (await conn.execute(empty.order_by(*sort.ordered(by_id_only=True)).limit(left))).mappings()
+    if len(rows) <= limit:
+        return Page(rows, None)
+    last = rows[limit - 1]
+    return Page(rows[:limit], write_cursor(sort, is_empty=limit > filled_count, row=last))
+
+
+def write_cursor(sort: Sort, *, is_empty: bool, row: sa.RowMapping) -> str:
+    """Write the place behind a row: opaque to the asker."""
+    parts = [sort.word, is_empty, None if is_empty else row[sort.column.key], row[sort.id.key]]
+    return base64.urlsafe_b64encode(msgspec.json.encode(parts)).decode().rstrip("=")
+
+
+def read_cursor(sort: Sort, text: str) -> tuple[bool, Any, int]:
+    """Read (whether in the second phase, value, id). Raises Refused for what is no cursor of this order."""
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        word, is_empty, value, row_id = msgspec.json.decode(raw, type=tuple[str, bool, str | int | float | None, int])
+        if word != sort.word or not 0 <= row_id < 2**63:
+            raise ValueError("of another list")
+        return is_empty, None if is_empty else _value_of(sort.column, value), row_id
+    except (ValueError, binascii.Error, msgspec.DecodeError):
+        raise Refused("bad_cursor", "not a cursor of this list", field="cursor") from None
+
+
+def _value_of(column: sa.Column[Any], value: Any) -> Any:
+    """Return a value of a cursor as its column takes it. Raises ValueError."""
+    if isinstance(column.type, Moment):
+        moment = datetime.fromisoformat(str(value))
+        if moment.tzinfo is None:
+            raise ValueError("a moment without its offset")
+        return moment
+    kind = column.type.python_type
+    if kind is date:
+        return date.fromisoformat(str(value))
+    if not isinstance(value, kind) or (isinstance(value, str) and "\x00" in value):
+        raise ValueError("of another type")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("too large")
+    return value
+
+
+async def count_up_to(conn: AsyncConnection, query: sa.Select[Any], most: int) -> int:
+    """Count the rows of a query, up to `most` + 1."""
+    some = query.limit(most + 1).subquery()
+    return int((await conn.execute(sa.select(sa.func.count()).select_from(some))).scalar_one())
+
+
+def ids_of(rows: Sequence[sa.RowMapping]) -> list[int]:
+    return [row["id"] for row in rows]

@@ -1,0 +1,44 @@
+"""The door to the records of any kind: what `reading` and `writing` hold, under one name."""
+
+from __future__ import annotations
+
+from hub.crm.base.history import Edit, Way
+from hub.crm.base.keyset import Page
+from hub.crm.base.reading import (
+    Count,
+    answers,
+    count,
+    get,
+    get_many,
+    matching,
+    missing,
+    names,
+    names_for,
+    page,
+    possible,
+    visible,
+)
+from hub.crm.base.writing import archive, create, restore, update, writers
+
+__all__ = [
+    "Count",
+    "Edit",
+    "Page",
+    "Way",
+    "answers",
+    "archive",
+    "count",
+    "create",
+    "get",
+    "get_many",
+    "matching",
+    "missing",
+    "names",
+    "names_for",
+    "page",
+    "possible",
+    "restore",
+    "update",
+    "visible",
+    "writers",
+]

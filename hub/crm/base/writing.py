@@ -1,0 +1,389 @@
+"""Writing the records of any kind: create, update, archive, restore.
+
+A write is one transaction with its history row and its change in the feed; rights stand in the statement that
+writes. What only a kind decides is a plain function of that kind which calls these (`registry.Writers`). Invariants:
+an accepted change is in the history, an older version changes nothing and learns what it met, and what is not
+accepted leaves no trace.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.crm.base import history, reading, registry
+from hub.crm.base.collections import Collection
+from hub.crm.base.entity import Entity, missing_values
+from hub.crm.base.field import Field
+from hub.crm.base.history import Edit
+from hub.crm.base.labels import FieldError, Invalid, Problem, _
+from hub.crm.base.permissions import Action, permitted, require, scope
+from hub.crm.base.registry import Writers
+from hub.errors import Conflict, Forbidden
+from hub.store.changes import publish
+
+RowT = TypeVar("RowT")
+InputT = TypeVar("InputT", bound=msgspec.Struct)
+ARCHIVED = "archived"
+"""The word in the history of what archiving changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """A record as it stood when the write began, locked until its end."""
+
+    row: Mapping[Any, Any]
+    values: dict[str, Any]
+    """The typed value of every field, by name."""
+
+
+async def create(
+    conn: AsyncConnection,
+    entity: Entity[RowT, InputT],
+    given: InputT,
+    *,
+    edit: Edit,
+    columns: Mapping[str, Any] | None = None,
+) -> RowT:
+    """Make a record. Raises Invalid, Forbidden.
+
+    `columns` are values of columns that are no fields, which a rule of the kind decides.
+    """
+    require(edit.actor, entity.kind, "create")
+    values = _checked(entity, given, is_new=True)
+    values |= _owned_by_its_maker(entity, values, edit)
+    values |= await _team_of_owner(conn, entity, values)
+    await _check_references(conn, entity, values, edit)
+    await _check_unique(conn, entity, values, record_id=None)
+    stored = _stored(entity, values) | {"version": 1, "created_at": edit.now, "changed_at": edit.now}
+    stored |= dict(columns or {})
+    made = await _write(conn, sa.insert(entity.table).values(**stored).returning(*entity.table.c))
+    assert made is not None
+    await _replace_collections(conn, entity, made["id"], values, edit)
+    await _require_created(conn, entity, made, edit)
+    await history.write(conn, entity.kind, made["id"], version=1, changes={}, edit=edit)
+    await _publish(conn, entity, None, made, edit)
+    return (await reading.read_rows(conn, entity, [made]))[0]
+
+
+async def update(
+    conn: AsyncConnection,
+    entity: Entity[RowT, InputT],
+    record_id: int,
+    given: InputT,
+    *,
+    edit: Edit,
+    version: int | None = None,
+    columns: Mapping[str, Any] | None = None,
+) -> RowT:
+    """Change what was given of a record; what stays equal is no change. `version` is what the asker had seen.
+
+    `columns` are values of columns that are no fields, written where a field changed.
+
+    Raises NotFound for a hidden record, Forbidden, Invalid, Conflict (`record_changed`) for an older version.
+    """
+    before = await _lock(conn, entity, record_id, edit)
+    values = _checked(entity, given, is_new=False)
+    changed = {name: value for name, value in values.items() if value != before.values[name]}
+    changed |= {n: v for n, v in (await _team_of_owner(conn, entity, changed)).items() if v != before.values[n]}
+    await _check_version(conn, entity, before, values, edit, version=version)
+    if _is_archived(entity, before):
+        raise Conflict("record_archived", "restore it first: an archived record cannot be changed")
+    if not changed:
+        await _require(conn, entity, record_id, ["edit"], edit)
+        return (await reading.read_rows(conn, entity, [before.row]))[0]
+    await _check_references(conn, entity, changed, edit)
+    await _check_unique(conn, entity, changed, record_id=record_id)
+    stored = _stored(entity, changed) | dict(columns or {})
+    assigned = {column.key for column in (entity.owner, entity.team) if column is not None} & set(stored)
+    actions: list[Action] = ["edit", "assign"] if assigned else ["edit"]
+    after = await _write_version(conn, entity, before, stored, actions, edit)
+    await _replace_collections(conn, entity, record_id, changed, edit)
+    fields = entity.by_name
+    changes = {name: [fields[name].dump(before.values[name]), fields[name].dump(new)] for name, new in changed.items()}
+    await history.write(conn, entity.kind, record_id, version=after["version"], changes=changes, edit=edit)
+    await _publish(conn, entity, before.row, after, edit)
+    return (await reading.read_rows(conn, entity, [after]))[0]
+
+
+async def archive(
+    conn: AsyncConnection, entity: Entity[RowT, Any], record_id: int, *, edit: Edit, version: int | None = None
+) -> RowT:
+    """Take a record out of the lists; twice changes nothing. Raises as `update`."""
+    return await _set_archived(conn, entity, record_id, True, edit=edit, version=version)
+
+
+async def restore(
+    conn: AsyncConnection, entity: Entity[RowT, Any], record_id: int, *, edit: Edit, version: int | None = None
+) -> RowT:
+    """Bring an archived record back; twice changes nothing. Raises as `update`."""
+    return await _set_archived(conn, entity, record_id, False, edit=edit, version=version)
+
+
+def writers(entity: Entity[Any, Any]) -> Writers:
+    """Return the functions that write this kind: its own where it has some. Forms, API, bulk and undo use these."""
+    own = registry.own_writers(entity)
+    return Writers(
+        own.create or _of_base(create, entity),
+        own.update or _of_base(update, entity),
+        own.archive or _of_base(archive, entity),
+        own.restore or _of_base(restore, entity),
+    )
+
+
+def _of_base(function: Any, entity: Entity[Any, Any]) -> Any:
+    @functools.wraps(function)
+    async def write(conn: AsyncConnection, *args: Any, **named: Any) -> Any:
+        return await function(conn, entity, *args, **named)
+
+    return write
+
+
+async def _set_archived(
+    conn: AsyncConnection, entity: Entity[RowT, Any], record_id: int, is_so: bool, *, edit: Edit, version: int | None
+) -> RowT:
+    column = entity.archived_column
+    assert column is not None
+    before = await _lock(conn, entity, record_id, edit)
+    await _check_version(conn, entity, before, {}, edit, version=version)
+    if _is_archived(entity, before) == is_so:
+        await _require(conn, entity, record_id, ["delete"], edit)
+        return (await reading.read_rows(conn, entity, [before.row]))[0]
+    stored = {column.key: edit.now if is_so else None}
+    after = await _write_version(conn, entity, before, stored, ["delete"], edit)
+    changes = {ARCHIVED: [not is_so, is_so]}
+    await history.write(conn, entity.kind, record_id, version=after["version"], changes=changes, edit=edit)
+    await _publish(conn, entity, before.row, after, edit)
+    return (await reading.read_rows(conn, entity, [after]))[0]
+
+
+async def _lock(conn: AsyncConnection, entity: Entity[Any, Any], record_id: int, edit: Edit) -> _Before:
+    """Return a record that the actor may see and keep others from writing it. Raises NotFound."""
+    query = reading.visible(edit.actor, entity).where(entity.id == record_id)
+    row = (await conn.execute(query.with_for_update(of=entity.table))).mappings().first()
+    if row is None:
+        raise reading.missing(entity)
+    values = {field.name: field.load(row) for field in entity.fields if field.columns}
+    for one in entity.collections:
+        values[one.name] = (await one.values.load(conn, [record_id])).get(record_id, ())
+    return _Before(row, values)
+
+
+def _is_archived(entity: Entity[Any, Any], before: _Before) -> bool:
+    column = entity.archived_column
+    return column is not None and before.row[column.key] is not None
+
+
+def _checked(entity: Entity[Any, Any], given: msgspec.Struct, *, is_new: bool) -> dict[str, Any]:
+    """Return the typed values that were given, in their normal form. Raises Invalid."""
+    values: dict[str, Any] = {}
+    problems: dict[str, Problem] = {}
+    for field in entity.input_fields:
+        if (value := getattr(given, field.name)) is msgspec.UNSET:
+            continue
+        try:
+            values[field.name] = field.check(field.empty if value is None else value)
+        except FieldError as error:
+            problems[field.name] = error.problem
+    if is_new:
+        defaults = {field.name: field.default for field in entity.input_fields if field.default is not None}
+        values = defaults | values
+    problems |= missing_values(entity.input_fields, values, is_new=is_new, but=problems)
+    if problems:
+        raise Invalid(problems)
+    return values
+
+
+def _stored(entity: Entity[Any, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    fields = entity.by_name
+    return {key: stored for name, value in values.items() for key, stored in fields[name].store(value).items()}
+
+
+def _field_of(entity: Entity[Any, Any], column: sa.Column[Any] | None) -> Field | None:
+    return next((field for field in entity.fields if column is not None and field.column is column), None)
+
+
+def _owned_by_its_maker(entity: Entity[Any, Any], values: Mapping[str, Any], edit: Edit) -> dict[str, Any]:
+    """Return the owner of a new record of a person who may only make their own, where none was given."""
+    owner = _field_of(entity, entity.owner)
+    is_bound = scope(edit.actor, entity.kind, "create") in ("own", "team")
+    if edit.actor is None or owner is None or not is_bound or values.get(owner.name) is not None:
+        return {}
+    return {owner.name: edit.actor.user_id}
+
+
+async def _team_of_owner(conn: AsyncConnection, entity: Entity[Any, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the team of a record that gets an owner and was given no team: the owner's first."""
+    owner, team = _field_of(entity, entity.owner), _field_of(entity, entity.team)
+    if owner is None or team is None or owner.kind is None or team.name in values or values.get(owner.name) is None:
+        return {}
+    membership = registry.kind(owner.kind).teams
+    if membership is None:
+        return {}
+    teams = (await membership.load(conn, [values[owner.name]])).get(values[owner.name], ())
+    return {team.name: teams[0] if teams else None}
+
+
+async def _check_references(
+    conn: AsyncConnection, entity: Entity[Any, Any], values: Mapping[str, Any], edit: Edit
+) -> None:
+    """Raise Invalid for a reference to what is not there, archived, or hidden from the actor."""
+    wanted: dict[str, set[int]] = {}
+    for name, value in values.items():
+        if (kind := entity.by_name[name].kind) is not None:
+            wanted.setdefault(kind, set()).update(_ids(value))
+    problems: dict[str, Problem] = {}
+    for kind, ids in wanted.items():
+        known = await _known(conn, registry.kind(kind), ids, edit)
+        for name, value in values.items():
+            if entity.by_name[name].kind == kind and not set(_ids(value)) <= known:
+                problems[name] = Problem("not_found", _("There is no such record"))
+    if problems:
+        raise Invalid(problems)
+
+
+def _ids(value: Any) -> tuple[int, ...]:
+    return value if isinstance(value, tuple) else () if value is None else (value,)
+
+
+async def _known(conn: AsyncConnection, entity: Entity[Any, Any], ids: Iterable[int], edit: Edit) -> set[int]:
+    query = sa.select(entity.id).where(entity.id.in_(set(ids)))
+    if not entity.names_are_open:
+        query = query.where(permitted(edit.actor, entity, "see"))
+    if entity.archived_column is not None:
+        query = query.where(entity.archived_column.is_(None))
+    return set((await conn.execute(query)).scalars())
+
+
+async def _check_unique(
+    conn: AsyncConnection, entity: Entity[Any, Any], values: Mapping[str, Any], *, record_id: int | None
+) -> None:
+    """Raise Invalid where a column that holds each value once has this one already."""
+    problems: dict[str, Problem] = {}
+    for name, value in values.items():
+        field = entity.by_name[name]
+        if not field.columns or not field.column.unique or field.is_empty(value):
+            continue
+        same = sa.select(entity.id).where(field.column == field.store(value)[field.column.key])
+        if (other := (await conn.execute(same)).scalar()) is not None and other != record_id:
+            problems[name] = Problem("taken", _("Already taken"))
+    if problems:
+        raise Invalid(problems)
+
+
+async def _check_version(
+    conn: AsyncConnection,
+    entity: Entity[Any, Any],
+    before: _Before,
+    mine: Mapping[str, Any],
+    edit: Edit,
+    *,
+    version: int | None,
+) -> None:
+    """Raise Conflict where the record has changed since the asker's version: mine, theirs, original by field."""
+    if version is None or version == before.row["version"]:
+        return
+    later = await history.since(conn, entity.kind, before.row["id"], version=version)
+    originals = history.originals(later)
+    differing = {}
+    for name, value in mine.items():
+        field: Field = entity.by_name[name]
+        theirs = field.dump(before.values[name])
+        if field.dump(value) != theirs:
+            original = originals.get(name, theirs)
+            differing[name] = {"mine": field.dump(value), "theirs": theirs, "original": original}
+    row = (await reading.read_rows(conn, entity, [before.row]))[0]
+    current = (await reading.answers(conn, edit.actor, entity, [row]))[0]
+    by = {"id": later[0].user_id, "name": later[0].user_name} if later and later[0].user_id else None
+    text = "someone else changed this record first"
+    raise Conflict("record_changed", text, current=current, changed_by=by, fields=differing)
+
+
+async def _write_version(
+    conn: AsyncConnection,
+    entity: Entity[Any, Any],
+    before: _Before,
+    stored: Mapping[str, Any],
+    actions: list[Action],
+    edit: Edit,
+) -> Mapping[Any, Any]:
+    """Write the next version of a locked record and return its row. Raises Forbidden."""
+    table, version = entity.table, before.row["version"]
+    statement = (
+        sa.update(table)
+        .where(table.c.id == before.row["id"], table.c.version == version)
+        .where(*(permitted(edit.actor, entity, action) for action in actions))
+        .values(**stored, version=version + 1, changed_at=edit.now)
+        .returning(*table.c)
+    )
+    if (row := await _write(conn, statement)) is None:
+        raise _forbidden(entity, actions[-1])
+    return row
+
+
+async def _write(conn: AsyncConnection, statement: Any) -> Mapping[Any, Any] | None:
+    """Run a writing statement. Raises Conflict where another transaction took a unique value first."""
+    try:
+        async with conn.begin_nested():
+            row: Mapping[Any, Any] | None = (await conn.execute(statement)).mappings().first()
+            return row
+    except IntegrityError:
+        raise Conflict("taken", "someone else has just taken a value that must be unique") from None
+
+
+async def _require_created(
+    conn: AsyncConnection, entity: Entity[Any, Any], made: Mapping[Any, Any], edit: Edit
+) -> None:
+    """Raise Forbidden for a record that its maker may not make, or not for this owner. Nothing of it stays."""
+    actions: list[Action] = ["create"]
+    owner = None if entity.owner is None else made[entity.owner.key]
+    if edit.actor is not None and owner not in (None, edit.actor.user_id):
+        actions.append("assign")
+    await _require(conn, entity, made["id"], actions, edit)
+
+
+async def _require(
+    conn: AsyncConnection, entity: Entity[Any, Any], record_id: int, actions: list[Action], edit: Edit
+) -> None:
+    """Raise Forbidden unless the actor may do all of these with a record."""
+    for action in actions:
+        query = sa.select(entity.id).where(entity.id == record_id, permitted(edit.actor, entity, action))
+        if (await conn.execute(query)).first() is None:
+            raise _forbidden(entity, action)
+
+
+def _forbidden(entity: Entity[Any, Any], action: Action) -> Forbidden:
+    return Forbidden("not_permitted", f"you do not have permission to {action} this", kind=entity.kind, action=action)
+
+
+async def _replace_collections(
+    conn: AsyncConnection, entity: Entity[Any, Any], record_id: int, values: Mapping[str, Any], edit: Edit
+) -> None:
+    for name, value in values.items():
+        field = entity.by_name[name]
+        if isinstance(field, Collection):
+            await field.values.replace(conn, record_id, value, now=edit.now)
+
+
+async def _publish(
+    conn: AsyncConnection,
+    entity: Entity[Any, Any],
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any],
+    edit: Edit,
+) -> None:
+    """Publish the change, with the principals of before and after, so that streams are checked without a query."""
+    data: dict[str, Any] = {"version": after["version"]}
+    for word, column in (("owners", entity.owner), ("teams", entity.team)):
+        if column is not None:
+            held = {row[column.key] for row in (before, after) if row is not None and row[column.key] is not None}
+            data[word] = sorted(held)
+    client_id = None if entity.client is None else after[entity.client.key]
+    await publish(conn, entity.kind, after["id"], at=edit.now, client_id=client_id, data=data)

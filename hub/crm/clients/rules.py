@@ -1,0 +1,108 @@
+"""What only clients decide: making one, giving one a contact or an address. Editing is `records.update`.
+
+Invariant: an address is kept raw and in its normal form, and only where it has one.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub import sanitize
+from hub.crm.access import Actor
+from hub.crm.addresses import AddressKind
+from hub.crm.audit import record
+from hub.crm.base import records
+from hub.crm.base.fields import Reading
+from hub.crm.base.history import Edit, Way
+from hub.crm.base.labels import FieldError
+from hub.crm.clients.addresses import AddressItem, AddressValue
+from hub.crm.clients.table import CLIENTS, ClientInput, ClientKind
+from hub.crm.contacts.table import CONTACTS, ContactInput
+from hub.errors import Refused
+from hub.store.changes import publish
+
+
+async def create(
+    conn: AsyncConnection, actor: Actor | None, *, kind: ClientKind, name: str, way: Way = "hub", now: datetime
+) -> int:
+    """Make a client; return its id. Raises Refused for an empty name."""
+    clean = sanitize.shown(name, max_chars=300)
+    if not clean:
+        raise Refused("name_missing", "a client needs a name", field="name")
+    made = await records.create(conn, CLIENTS, ClientInput(kind=kind, name=clean), edit=Edit(actor, way, now))
+    await record(conn, "client.created", at=now, user_id=_id(actor), object_kind="client", object_id=made.id)
+    return made.id
+
+
+async def add_contact(
+    conn: AsyncConnection,
+    actor: Actor | None,
+    client_id: int,
+    *,
+    name: str,
+    position: str = "",
+    way: Way = "hub",
+    now: datetime,
+) -> int:
+    """Add a person to a client; return the contact's id. Raises Refused for an empty name."""
+    clean = sanitize.shown(name, max_chars=300)
+    if not clean:
+        raise Refused("name_missing", "a contact needs a name", field="name")
+    given = ContactInput(client=client_id, name=clean, position=sanitize.shown(position))
+    made = await records.create(conn, CONTACTS, given, edit=Edit(actor, way, now))
+    await record(conn, "contact.created", at=now, user_id=_id(actor), object_kind="contact", object_id=made.id)
+    await publish(conn, "client", client_id, at=now, client_id=client_id)
+    return made.id
+
+
+async def add_address(
+    conn: AsyncConnection,
+    actor: Actor | None,
+    client_id: int,
+    *,
+    kind: AddressKind,
+    raw: str,
+    region: str = "RU",
+    contact_id: int | None = None,
+    way: Way = "hub",
+    now: datetime,
+) -> str:
+    """Give a client (or one of its contacts) an address; return its normal form. Raises Refused where it is none."""
+    added = _read(kind, raw, region)
+    edit = Edit(actor, way, now)
+    if contact_id is None:
+        client = await records.get(conn, actor, CLIENTS, client_id)
+        every = {"phone": client.phones, "email": client.emails, "domain": client.domains}[kind]
+        await records.update(conn, CLIENTS, client_id, _with(ClientInput, kind, (*every, added)), edit=edit)
+    else:
+        contact = await records.get(conn, actor, CONTACTS, contact_id)
+        every = contact.phones if kind == "phone" else contact.emails
+        await records.update(conn, CONTACTS, contact_id, _with(ContactInput, kind, (*every, added)), edit=edit)
+        await publish(conn, "client", client_id, at=now, client_id=client_id)
+    details = {"kind": kind, "value": added.value}
+    await record(
+        conn, "address.added", at=now, user_id=_id(actor), object_kind="client", object_id=client_id, details=details
+    )
+    return added.value
+
+
+InputT = TypeVar("InputT", ClientInput, ContactInput)
+
+
+def _with(of: type[InputT], kind: AddressKind, values: tuple[AddressValue, ...]) -> InputT:
+    given: dict[str, Any] = {f"{kind}s": values}
+    return of(**given)
+
+
+def _read(kind: AddressKind, raw: str, region: str) -> AddressValue:
+    try:
+        return AddressItem(kind, kind).convert(raw, Reading(region=region))
+    except FieldError:
+        raise Refused(f"bad_{kind}", f"{sanitize.shown(raw)!r} is not a valid {kind}", field=kind) from None
+
+
+def _id(actor: Actor | None) -> int | None:
+    return actor.user_id if actor else None

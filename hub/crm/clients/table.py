@@ -1,0 +1,90 @@
+"""What a client is: the row, the input and the fields. The table is `models.clients`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from msgspec import UNSET, Struct, UnsetType
+
+from hub.crm.base.entity import Entity
+from hub.crm.base.fields import Choice, LongText, Moment, Option, Person, Team, Text
+from hub.crm.base.labels import _
+from hub.crm.clients.addresses import AddressValue, address_list
+from hub.crm.clients.search import fold_words, matches
+from hub.crm.models import addresses, clients
+
+ClientKind = Literal["organisation", "person"]
+KINDS = (
+    Option("organisation", _("Organisation"), icon="building"),
+    Option("person", _("Person"), icon="user"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRecord:
+    id: int
+    version: int
+    created_at: datetime
+    changed_at: datetime | None
+    archived_at: datetime | None
+    kind: ClientKind
+    name: str
+    note: str
+    owner_id: int | None
+    team_id: int | None
+    phones: tuple[AddressValue, ...]
+    emails: tuple[AddressValue, ...]
+    domains: tuple[AddressValue, ...]
+
+
+class ClientInput(Struct, kw_only=True, frozen=True):
+    kind: ClientKind | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    note: str | UnsetType = UNSET
+    manager: int | UnsetType | None = UNSET
+    team: int | UnsetType | None = UNSET
+    phones: tuple[AddressValue, ...] | UnsetType = UNSET
+    emails: tuple[AddressValue, ...] | UnsetType = UNSET
+    domains: tuple[AddressValue, ...] | UnsetType = UNSET
+
+
+class ClientName(Text):
+    """A name with a second twin, by whose words clients are searched."""
+
+    @property
+    def columns(self) -> tuple[sa.Column[Any], ...]:
+        return (*super().columns, clients.c.name_folded)
+
+    def store(self, value: str | None) -> dict[str, Any]:
+        return super().store(value) | {clients.c.name_folded.key: fold_words(value or "")}
+
+
+CLIENTS = Entity(
+    kind="client",
+    title=_("Client"),
+    titles=_("Clients"),
+    table=clients,
+    row=ClientRecord,
+    input=ClientInput,
+    order="name",
+    name=clients.c.name,
+    owner=clients.c.owner_id,
+    team=clients.c.team_id,
+    client=clients.c.id,
+    search=matches,
+    fields=(
+        ClientName(clients.c.name, _("Name"), folded=clients.c.name_sort, required=True, shown=True, searchable=True),
+        Choice(clients.c.kind, _("Type"), options=KINDS, default="organisation"),
+        address_list(addresses.c.client_id, "phone", _("Phones"), name="phones", shown=True, searchable=True),
+        address_list(addresses.c.client_id, "email", _("E-mails"), name="emails", shown=True, searchable=True),
+        address_list(addresses.c.client_id, "domain", _("Domains"), name="domains"),
+        Person(clients.c.owner_id, _("Manager"), name="manager", shown=True),
+        Team(clients.c.team_id, _("Team")),
+        LongText(clients.c.note, _("Note")),
+        Moment(clients.c.created_at, _("Created"), read_only=True, shown=True),
+        Moment(clients.c.changed_at, _("Changed"), read_only=True),
+    ),
+)

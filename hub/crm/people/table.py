@@ -1,0 +1,82 @@
+"""What a person of the company is: the row, the input and the fields. The table is `models.users`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from msgspec import UNSET, Struct, UnsetType
+
+from hub import sanitize
+from hub.crm.base.collections import Collection, Pairs
+from hub.crm.base.entity import Entity
+from hub.crm.base.fields import Choice, Email, Moment, Option, Team, Text
+from hub.crm.base.labels import FieldError, _
+from hub.crm.models import team_members, users
+from hub.errors import Refused
+
+Role = Literal["admin", "manager"]
+ROLES = (Option("admin", _("Administrator")), Option("manager", _("Manager")))
+LANGUAGES = (Option("ru", "Русский"), Option("en", "English"))
+MEMBERSHIP = Pairs(team_members.c.user_id, team_members.c.team_id)
+
+
+@dataclass(frozen=True, slots=True)
+class UserRecord:
+    id: int
+    version: int
+    created_at: datetime
+    changed_at: datetime | None
+    disabled_at: datetime | None
+    name: str
+    email: str
+    role: Role
+    extension: str | None
+    language: str | None
+    teams: tuple[int, ...]
+
+
+class UserInput(Struct, kw_only=True, frozen=True):
+    name: str | UnsetType = UNSET
+    email: str | UnsetType = UNSET
+    role: Role | UnsetType = UNSET
+    teams: tuple[int, ...] | UnsetType = UNSET
+    extension: str | UnsetType | None = UNSET
+    language: str | UnsetType | None = UNSET
+
+
+class Extension(Text):
+    """An internal number: 1 to 10 digits."""
+
+    def check(self, value: str | None) -> str | None:
+        clean = super().check(value)
+        try:
+            return sanitize.extension(clean) if clean else clean
+        except Refused:
+            raise FieldError("bad_extension", _("Must be 1 to 10 digits")) from None
+
+
+USERS = Entity(
+    kind="user",
+    title=_("Employee"),
+    titles=_("Employees"),
+    table=users,
+    row=UserRecord,
+    input=UserInput,
+    order="name",
+    name=users.c.name,
+    owner=users.c.id,
+    teams=MEMBERSHIP,
+    archived=users.c.disabled_at,
+    names_are_open=True,
+    fields=(
+        Text(users.c.name, _("Full name"), required=True, shown=True, searchable=True),
+        Email(users.c.email, _("E-mail"), required=True, shown=True, searchable=True),
+        Choice(users.c.role, _("Role"), options=ROLES, default="manager", shown=True),
+        Collection(Team(team_members.c.team_id, _("Team")), _("Teams"), store=MEMBERSHIP, name="teams", shown=True),
+        Extension(users.c.extension, _("Extension"), shown=True),
+        Choice(users.c.language, _("Language"), options=LANGUAGES),
+        Moment(users.c.created_at, _("Created"), read_only=True),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Teams: the groups that people belong to and work comes to."""
