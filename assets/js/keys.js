@@ -1,6 +1,8 @@
 // Letter keys, matched by their place on the keyboard so that they work in a Russian layout, and only where nobody
 // is writing. They can be switched off (WCAG 2.1.4).
 
+import { openPalette } from "./palette.js";
+
 const GO = { KeyD: "/desk", KeyC: "/clients", KeyL: "/leads", KeyW: "/wallboard" };
 let goes = 0;
 
@@ -27,11 +29,13 @@ function act({ code, shiftKey, timeStamp }) {
   }
   goes = code === "KeyG" ? timeStamp : 0;
   if (code === "Slash" && shiftKey) return open("keys");
-  if (code === "Slash") return focus(document.querySelector("#find"));
+  if (code === "Slash") return openPalette() ?? true;
+  if (code === "KeyC") return create();
   if (code === "KeyN") return location.assign("/compose") ?? true;
   if (code === "KeyT") return click(firstToTake());
   if (code === "Enter") return click(document.activeElement.matches("[data-row]") && document.activeElement.querySelector("a:not([download]), [data-play]"));
   if (code === "KeyH") return click(document.querySelector("[data-call-key=hold]"));
+  if (code === "KeyO") return click(document.querySelector("[data-call-key=card]"));
   if (code === "KeyX") return click(document.querySelector("[data-call-key=transfer]"));
   if (code === "KeyJ") return step(1);
   if (code === "KeyK") return step(-1);
@@ -55,6 +59,13 @@ function focus(element) {
   element.focus();
   element.scrollIntoView({ block: "nearest" });
   return true;
+}
+
+function create() {
+  const menu = document.querySelector("#create");
+  menu?.showPopover();
+  menu?.querySelector("a").focus();
+  return menu !== null;
 }
 
 function click(element) {

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import jinja2
 
-from hub.web import waveform
+from hub.web import menu, waveform
 from hub.web.assets import Assets
 from hub.web.i18n import LANGUAGES, N_, translator
 
@@ -176,5 +176,7 @@ def make_environment(folder: Path, language: str, assets: Assets, *, zone: tzinf
         return secrets.token_hex(8)
 
     env.globals.update(asset=assets.url, languages=LANGUAGES, error_text=error_text, error_title=error_title)
-    env.globals.update(click_id=click_id)
+    env.globals.update(
+        click_id=click_id, menu_groups=menu.groups_for, menu_inner=menu.inner_for, menu_create=menu.CREATE
+    )
     return env

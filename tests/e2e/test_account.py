@@ -84,11 +84,11 @@ async def test_a_disabled_persons_open_page_leads_to_the_sign_in(tmp_path: Path)
         await hub.add_user(ANNA, "Анна Иванова", "manager", ["sales"], "101")
         page = await sign_in(await new_person(browser), hub, ANNA)
         await page.goto(f"{hub.url}/desk")
-        await expect(page.locator(".live__on")).to_be_visible()
+        await page.wait_for_selector("html[data-connection=live]")
         code, _, err = await run_command("user", "disable", ANNA, "--config", str(hub.config))
         assert code == 0, err
 
         async def is_out() -> bool:
-            return "/login" in page.url or await page.locator(".live__off").is_visible()
+            return "/login" in page.url or await page.locator(".lost").is_visible()
 
         await wait_for(is_out, what="the page says that it hears nothing any more", deadline_s=15)

@@ -35,7 +35,6 @@ COVERED = """[...document.querySelectorAll("a, button, input, select, textarea, 
   }
   if (!width || x < 0 || y < 0 || x >= innerWidth || y >= innerHeight) return false;
   const met = document.elementFromPoint(x, y);
-  if (met.closest(".dock")) return false;
   return !one.contains(met) && !met.contains(one) && met.closest("label")?.control !== one;
 }).map((one) => one.outerHTML.slice(0, 120))"""
 
@@ -103,7 +102,7 @@ async def test_a_number_in_a_list_is_one_call_and_its_panel_does_what_it_says(de
         await page.locator(button("Back to the client", "Вернуться к клиенту")).click()
         await expect(panel.locator("[data-call-key=transfer]")).to_be_visible(timeout=SOON_MS)
         await page.locator(button("Park", "Парковка")).click()
-        take_up = page.locator(button("Take up", "Забрать"))
+        take_up = page.locator(button("Pick up", "Забрать"))
         await expect(take_up).to_be_visible(timeout=SOON_MS)
         await take_up.click()
         await expect(panel.locator(".call--talking")).to_be_visible(timeout=SOON_MS)

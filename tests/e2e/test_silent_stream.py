@@ -39,7 +39,7 @@ async def test_a_page_that_hears_nothing_for_two_pings_says_so_and_reconnects(
                 await expect(page.locator("[id^=queue-item-]")).to_have_count(1)
                 gate.silence()
                 await page.wait_for_selector("html[data-connection=lost]", timeout=8_000)
-                await expect(page.get_by_text("Reconnecting…").first).to_be_visible()
+                await expect(page.get_by_text("Hub does not answer. Reconnecting…")).to_be_visible()
                 await talk.waiting_call(db, number="84951234502")
                 gate.open()
                 await page.wait_for_selector("html[data-connection=live]", timeout=20_000)

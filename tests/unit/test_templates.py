@@ -19,6 +19,7 @@ import pytest
 from hub.crm.access import Actor
 from hub.crm.blocking import Block, caller
 from hub.crm.clients import Found
+from hub.crm.contacts import ContactRow
 from hub.crm.directory import DirectoryEntry, Team
 from hub.crm.hours import openness
 from hub.crm.leads import Lead
@@ -52,7 +53,7 @@ from hub.telephony.presence.presence import Colleague
 from hub.telephony.presence.wallboard import Board, BoardCall, Today
 from hub.telephony.reading import colleagues
 from hub.telephony.routing.routing import Facts, Owner, Target, decide
-from hub.web import styleguide
+from hub.web import palette, styleguide
 from hub.web.assets import Assets
 from hub.web.composing import Writing, later_choices
 from hub.web.jinja_env import make_environment
@@ -342,6 +343,14 @@ PAGES: dict[str, dict[str, Any]] = {
         "teams": {1: "sales", 2: "support"},
     },
     "desk/team.html": {"people": COLLEAGUES},
+    "shell/palette.html": {
+        "q": "79037001112",
+        "go": list(palette.go(ANNA)),
+        "do": palette.DO,
+        "number": "+79037001112",
+        "clients": [Found(1, "person", "Татьяна Белова", "+79037001112", None, NOW)],
+        "people": [ContactRow(2, "Мария Зуева", "", 1, "ООО «Северный лес»", NOW, ())],
+    },
     "presence/mine.html": {"said": Said("after_call", NOW, NOW + timedelta(seconds=30), NOW)},
     "wallboards.html": {"teams": [Team(1, "sales"), Team(2, "support")]},
     "wallboard.html": {"board": BOARD, "teams": [Team(1, "sales"), Team(2, "support")], "screen": False},
@@ -620,7 +629,9 @@ def test_who_waits_without_holding_the_line_is_told_roughly(ago: timedelta, ru: 
     assert f">{en}</time>" in draw("desk/row.html", "en", ANNA, item=item)
 
 
-def test_a_caller_is_offered_on_every_page_of_who_has_a_phone_and_on_no_other() -> None:
-    assert 'class="dock"' in draw("client.html", "en", ANNA)
-    assert 'class="dock"' not in draw("desk.html", "en", ANNA)
-    assert 'class="dock"' not in draw("client.html", "en", OLGA)
+@pytest.mark.parametrize("page", ["client.html", "desk.html", "leads.html"])
+def test_a_call_has_its_strip_on_every_page_of_who_has_a_phone_and_on_no_other(page: str) -> None:
+    drawn = draw(page, "en", ANNA)
+    assert drawn.count('class="strip"') == 1
+    assert drawn.index('class="strip"') < drawn.index('class="head')
+    assert 'class="strip"' not in draw(page, "en", OLGA)
