@@ -15,6 +15,7 @@ from datetime import tzinfo
 from pathlib import Path
 
 import jinja2
+from jinja2.bccache import Bucket
 
 from hub.web import menu, waveform
 from hub.web.assets import Assets
@@ -148,6 +149,23 @@ TITLES = {
 }
 
 
+class _Compiled(jinja2.BytecodeCache):
+    """The templates compiled so far, by name and text: the environments of all languages share the work."""
+
+    def __init__(self) -> None:
+        self._code: dict[tuple[str, str], bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if code := self._code.get((bucket.key, bucket.checksum)):
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._code[bucket.key, bucket.checksum] = bucket.bytecode_to_string()
+
+
+_COMPILED = _Compiled()
+
+
 def make_environment(folder: Path, language: str, assets: Assets, *, zone: tzinfo | None = None) -> jinja2.Environment:
     """Return the environment that renders the templates of `folder` in one language."""
     words = translator(language, zone)
@@ -159,6 +177,7 @@ def make_environment(folder: Path, language: str, assets: Assets, *, zone: tzinf
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        bytecode_cache=_COMPILED,
     )
     env.install_gettext_callables(  # type: ignore[attr-defined]  # the extension adds it
         words.gettext, words.ngettext, newstyle=True
