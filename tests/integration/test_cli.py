@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.testbed.hub import HUB, PASSWORD, Hub, clean_environment, run_command, running_hub
@@ -67,9 +68,14 @@ async def test_a_missing_file_is_named() -> None:
 
 async def test_people_and_tokens_are_made_by_the_command(tmp_path: Path) -> None:
     async with running_hub(tmp_path, "") as hub:
-        await hub.add_user("anna@hub.test", "Анна", "manager", ["sales"], "101")
-        token = await hub.token("anna@hub.test")
-        assert token.startswith("hub_")
+        await hub.add_user_by_command("anna@hub.test", "Анна", "manager", "--team", "sales", "--extension", "101")
+        code, token, err = await run_command("token", "create", "anna@hub.test", "--config", str(hub.config))
+        assert (code, token.startswith("hub_"), token.count("\n")) == (0, True, 1), err
+        hub.roles = "web"
+        await hub.start()
+        headers = {"Authorization": f"Bearer {token.strip()}"}
+        async with aiohttp.ClientSession(hub.url) as http, http.get("/api/v1/calls", headers=headers) as answer:
+            assert answer.status == 200
         words = ["user", "add", "anna@hub.test", "--config", str(hub.config), "--name", "X", "--role", "admin"]
         code, _, err = await run_command(*words, "--password-stdin", stdin=PASSWORD)
         assert (code, "already taken" in err, "Traceback" in err) == (1, True, False)

@@ -71,7 +71,7 @@ def test_what_belongs_to_others_stays_theirs(tmp_path: Path) -> None:
 async def test_a_served_folder_holds_nothing_that_others_can_read(tmp_path: Path) -> None:
     async with running_hub(tmp_path, "") as hub:
         hub.config.write_text(hub.config.read_text().replace(str(tmp_path) + "/hub.db", str(tmp_path) + "/data/hub.db"))
-        await hub.add_user("boss@hub.test", "Boss", "admin")
+        await hub.add_user_by_command("boss@hub.test", "Boss", "admin")
         await hub.start()
         assert (await hub.api("boss@hub.test", "GET", "/calls"))[0] == 200
         assert _open_to_others(tmp_path / "data") == []
@@ -88,7 +88,7 @@ async def test_a_second_server_on_one_sqlite_file_is_refused_in_one_line_and_the
         assert len(err.splitlines()) == 1
         assert err.startswith(f"hub: hub.database: {tmp_path}/hub.db is served by process {hub.process.pid} already")
         # Commands are no servers.
-        await hub.add_user("boss@hub.test", "Boss", "admin")
+        await hub.add_user_by_command("boss@hub.test", "Boss", "admin")
         assert (await hub.api("boss@hub.test", "GET", "/calls"))[0] == 200
         hub.process.kill()
         await hub.process.wait()

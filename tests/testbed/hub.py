@@ -12,7 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub import app
+from hub.clock import utc_now
+from hub.crm import people, tokens
+from hub.crm.people import Role
+from hub.settings import load
 from tests.testbed.valkey import free_port
 from tests.testbed.waiting import wait_for
 
@@ -93,21 +99,37 @@ class Hub:
                 raise AssertionError("hub did not stop within 30 s") from None
 
     async def add_user(
-        self, email: str, name: str, role: str, teams: Sequence[str] = (), extension: str | None = None
+        self, email: str, name: str, role: Role, teams: Sequence[str] = (), extension: str | None = None
     ) -> None:
-        words = ["user", "add", email, "--config", str(self.config), "--name", name, "--role", role, "--password-stdin"]
-        for team in teams:
-            words += ["--team", team]
-        if extension:
-            words += ["--extension", extension]
-        code, _, err = await run_command(*words, stdin=PASSWORD + "\n")
+        """Add a person as `hub user add` does, without the seconds that a start of the command takes."""
+        async with self.database() as conn:
+            await people.add_user(
+                conn,
+                email=email,
+                name=name,
+                role=role,
+                password_hash=await people.hash_password(PASSWORD),
+                team_names=teams,
+                extension=extension,
+                now=utc_now(),
+            )
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[AsyncConnection]:
+        """A write transaction beside the running Hub, as its commands have; the schema is at head."""
+        async with app.opened(load(self.config, clean_environment())) as parts, parts.db.begin() as conn:
+            yield conn
+
+    async def add_user_by_command(self, email: str, name: str, role: Role, *words: str) -> None:
+        command = ["user", "add", email, "--config", str(self.config), "--name", name, "--role", role]
+        code, _, err = await run_command(*command, "--password-stdin", *words, stdin=PASSWORD + "\n")
         assert code == 0, err
 
     async def token(self, email: str) -> str:
+        """Return a token of a person, made as `hub token create` does at the first time."""
         if email not in self.tokens:
-            code, out, err = await run_command("token", "create", email, "--config", str(self.config))
-            assert code == 0, err
-            self.tokens[email] = out.strip()
+            async with self.database() as conn:
+                self.tokens[email] = await tokens.make(conn, email, now=utc_now())
         return self.tokens[email]
 
     async def api(
