@@ -16,12 +16,11 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from hub import app, logs, process
+from hub import logs, process
 from hub.clock import utc_now
 from hub.commands import accounts, tokens
 from hub.errors import ConfigError, HubError, Unavailable
-from hub.mail import jobs
-from hub.mail.accounts import secrets as mail_secrets
+from hub.opening import ROLES, opened, unreachable
 from hub.settings import load
 from hub.store.encryption import Vault
 from hub.store.engine import open_database
@@ -96,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         "--data-dir", type=Path, default=None, help="where the sample data goes (default: anew, in var/demo)"
     )
     serve = command(commands, "serve", _serve, "the service")
-    serve.add_argument("--roles", default=",".join(app.ROLES), help="any of web,telephony,mail,jobs")
+    serve.add_argument("--roles", default=",".join(ROLES), help="any of web,telephony,mail,jobs")
     command(commands, "migrate", _migrate, "bring the database schema to head")
 
     accounts.add_parsers(commands.add_parser("user", help="people"), command)
@@ -136,9 +135,13 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _serve(arguments: argparse.Namespace) -> int:
     roles = frozenset(filter(None, arguments.roles.split(",")))
-    if unknown := roles - frozenset(app.ROLES):
-        raise ConfigError("config_invalid", f"--roles: unknown role {min(unknown)!r}: any of {','.join(app.ROLES)}")
-    await app.serve(load(arguments.config), roles=roles)
+    if unknown := roles - frozenset(ROLES):
+        raise ConfigError("config_invalid", f"--roles: unknown role {min(unknown)!r}: any of {','.join(ROLES)}")
+    settings = load(arguments.config)
+    # Imported last: a wrong line of the configuration is told at once.
+    from hub.app import serve
+
+    await serve(settings, roles=roles)
     return 0
 
 
@@ -184,7 +187,7 @@ async def _migrate(arguments: argparse.Namespace) -> int:
     try:
         await upgrade(db)
     except (Unavailable, OSError, sa.exc.DBAPIError) as error:
-        raise app.unreachable(db, error) from error
+        raise unreachable(db, error) from error
     finally:
         await db.close()
     sys.stdout.write("the schema is at head\n")
@@ -193,15 +196,19 @@ async def _migrate(arguments: argparse.Namespace) -> int:
 
 async def _search_rebuild(arguments: argparse.Namespace) -> int:
     """Queue the job; a running `hub serve` with the role jobs does it."""
-    async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
+    from hub.mail import jobs
+
+    async with opened(load(arguments.config)) as parts, parts.db.begin() as conn:
         newest = await jobs.rebuild_search(conn, now=utc_now())
     sys.stdout.write("there are no messages\n" if not newest else "queued: the role jobs of hub serve does it now\n")
     return 0
 
 
 async def _keys_rotate(arguments: argparse.Namespace) -> int:
+    from hub.mail.accounts import secrets as mail_secrets
+
     settings = load(arguments.config)
-    async with app.opened(settings) as parts:
+    async with opened(settings) as parts:
         count = await mail_secrets.rotate(parts.db, vault := Vault.of(settings))
     sys.stdout.write(f"{count} secrets are sealed with a new key, which is in {vault.path}\n")
     return 0

@@ -10,12 +10,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from hub import app
 from hub.clock import rfc3339, utc_now
 from hub.commands.words import AddCommand, print_table, read_duration, read_id
 from hub.crm import accounts, password_resets, people, phones, privileges, sessions
 from hub.crm.browsers import browser_name
 from hub.errors import Refused
+from hub.opening import opened
 from hub.settings import Settings, load
 
 
@@ -67,7 +67,7 @@ async def _add(arguments: argparse.Namespace) -> int:
     settings: Settings = load(arguments.config)
     usual, named = _phones(arguments.extension, settings)
     hashed = await people.hash_password(_typed_password())
-    async with app.opened(settings) as parts, parts.db.begin() as conn:
+    async with opened(settings) as parts, parts.db.begin() as conn:
         user_id = await people.add_user(
             conn,
             email=arguments.email,
@@ -98,7 +98,7 @@ def _phones(words: Sequence[str], settings: Settings) -> tuple[str | None, list[
 async def _passwd(arguments: argparse.Namespace) -> int:
     settings = load(arguments.config)
     hashed = await people.hash_password(_typed_password())
-    async with app.opened(settings) as parts, parts.db.begin() as conn:
+    async with opened(settings) as parts, parts.db.begin() as conn:
         user_id = await privileges.user_id_of(conn, arguments.email)
         await accounts.set_password(conn, user_id, hashed, way="command", now=utc_now())
     return 0
@@ -107,7 +107,7 @@ async def _passwd(arguments: argparse.Namespace) -> int:
 async def _reset_link(arguments: argparse.Namespace) -> int:
     settings = load(arguments.config)
     lasts = read_duration(arguments.expires, word="--expires", at_most=password_resets.LONGEST)
-    async with app.opened(settings) as parts, parts.db.begin() as conn:
+    async with opened(settings) as parts, parts.db.begin() as conn:
         user_id = await privileges.user_id_of(conn, arguments.email)
         token = await password_resets.make(conn, user_id, lasts=lasts, by=None, now=utc_now())
     sys.stdout.write(f"{_address(settings)}/reset/{token}\n")
@@ -124,7 +124,7 @@ def _address(settings: Settings) -> str:
 
 
 async def _disable(arguments: argparse.Namespace) -> int:
-    async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
+    async with opened(load(arguments.config)) as parts, parts.db.begin() as conn:
         user_id = await privileges.user_id_of(conn, arguments.email)
         returned = await accounts.disable(conn, user_id, by=None, now=utc_now())
     if returned:
@@ -133,7 +133,7 @@ async def _disable(arguments: argparse.Namespace) -> int:
 
 
 async def _enable(arguments: argparse.Namespace) -> int:
-    async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
+    async with opened(load(arguments.config)) as parts, parts.db.begin() as conn:
         user_id = await privileges.user_id_of(conn, arguments.email)
         await accounts.enable(conn, user_id, by=None, now=utc_now())
     return 0
@@ -143,7 +143,7 @@ async def _sessions(arguments: argparse.Namespace) -> int:
     end: str | None = arguments.end
     session_id = read_id(end, word="--end") if end not in (None, "all") else None
     now = utc_now()
-    async with app.opened(load(arguments.config)) as parts:
+    async with opened(load(arguments.config)) as parts:
         if end is None:
             async with parts.db.read() as conn:
                 user_id = await privileges.user_id_of(conn, arguments.email)
@@ -165,7 +165,7 @@ async def _sessions(arguments: argparse.Namespace) -> int:
 
 async def _grant(arguments: argparse.Namespace) -> int:
     privilege = privileges.read_privilege(arguments.privilege)
-    async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
+    async with opened(load(arguments.config)) as parts, parts.db.begin() as conn:
         user_id = await privileges.user_id_of(conn, arguments.email)
         await privileges.grant(conn, user_id, privilege, by=None, now=utc_now())
     return 0
@@ -173,7 +173,7 @@ async def _grant(arguments: argparse.Namespace) -> int:
 
 async def _revoke(arguments: argparse.Namespace) -> int:
     privilege = privileges.read_privilege(arguments.privilege)
-    async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
+    async with opened(load(arguments.config)) as parts, parts.db.begin() as conn:
         user_id = await privileges.user_id_of(conn, arguments.email)
         await privileges.revoke(conn, user_id, privilege, by=None, now=utc_now())
     return 0

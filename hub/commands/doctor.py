@@ -22,12 +22,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hub.app import one_line_of
 from hub.crm import phones
 from hub.crm.addresses import parse_phone
 from hub.errors import ConfigError, HubError, Unavailable
 from hub.mail.accounts import doctor as mail_doctor
 from hub.mail.files.scanner import Clamd
+from hub.opening import one_line_of
 from hub.sanitize import shown
 from hub.settings import Mailbox, Pbx, Settings, load
 from hub.store.bus import RedisBus

@@ -6,10 +6,10 @@ import argparse
 import sys
 from datetime import timedelta
 
-from hub import app
 from hub.clock import rfc3339, utc_now
 from hub.commands.words import AddCommand, print_table, read_duration, read_id
 from hub.crm import privileges, tokens
+from hub.opening import opened
 from hub.settings import load
 
 LONGEST = timedelta(days=3650)
@@ -32,7 +32,7 @@ async def _create(arguments: argparse.Namespace) -> int:
     now = utc_now()
     text: str | None = arguments.expires
     expires_at = now + read_duration(text, word="--expires", at_most=LONGEST) if text is not None else None
-    async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
+    async with opened(load(arguments.config)) as parts, parts.db.begin() as conn:
         token = await tokens.make(conn, arguments.email, name=arguments.name, expires_at=expires_at, now=now)
     sys.stdout.write(f"{token}\n")
     return 0
@@ -40,7 +40,7 @@ async def _create(arguments: argparse.Namespace) -> int:
 
 async def _list(arguments: argparse.Namespace) -> int:
     now = utc_now()
-    async with app.opened(load(arguments.config)) as parts, parts.db.read() as conn:
+    async with opened(load(arguments.config)) as parts, parts.db.read() as conn:
         user_id = await privileges.user_id_of(conn, arguments.email) if arguments.email else None
         found = await tokens.listed(conn, user_id=user_id)
     rows = [
@@ -60,6 +60,6 @@ async def _list(arguments: argparse.Namespace) -> int:
 
 async def _revoke(arguments: argparse.Namespace) -> int:
     token_id = read_id(arguments.id, word="id")
-    async with app.opened(load(arguments.config)) as parts, parts.db.begin() as conn:
+    async with opened(load(arguments.config)) as parts, parts.db.begin() as conn:
         await tokens.revoke(conn, token_id, by=None, now=utc_now())
     return 0

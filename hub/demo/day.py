@@ -26,6 +26,7 @@ from hub.demo.pbx_recorder import Recorder
 from hub.demo.recorded import seed_recordings
 from hub.demo.sample import CLIENTS, LETTERS, MAILBOX, PASSWORD, PBX, PEOPLE, STRANGERS, SUPPORT_MAILBOX, Letter, seed
 from hub.errors import ConfigError
+from hub.opening import ROLES, opened
 from hub.process import make_private_folder
 from hub.settings import HubSection, Settings, WebSection
 from hub.store.engine import Database
@@ -53,7 +54,7 @@ async def _run(folder: Path, *, host: str, port: int, ready: asyncio.Event | Non
     async with ScriptedPbx(recorder=recorder) as pbx, running_mail([MAILBOX, SUPPORT_MAILBOX]) as mail:
         _give_phones(pbx)
         settings = _settings(host, port, folder, pbx, mail)
-        async with app.opened(settings, is_demo=True) as parts:
+        async with opened(settings, is_demo=True) as parts:
             now = utc_now()
             async with parts.db.begin() as conn:
                 teams = {f"hub-{name}": await people.ensure_team(conn, name, now=now) for name in ("sales", "support")}
@@ -64,7 +65,7 @@ async def _run(folder: Path, *, host: str, port: int, ready: asyncio.Event | Non
             started = asyncio.Event()
             async with asyncio.TaskGroup() as tasks:
                 day = tasks.create_task(_play(parts.db, pbx, mail, started, host, port, ready))
-                await app.run_roles(parts, roles=frozenset(app.ROLES), ready=started)
+                await app.run_roles(parts, roles=frozenset(ROLES), ready=started)
                 day.cancel()
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from http.cookies import Morsel
 
 import aiohttp
+import argon2
 import pytest
 from argon2 import PasswordHasher
 
@@ -281,3 +282,9 @@ async def test_processes_count_together_and_without_redis_nobody_signs_in(db: Da
                 assert (await tried(browser, "nobody@hub.test", "wrong", at="192.0.2.2"))[0] == 503
             valkey.start()
             assert (await tried(second, "olga@hub.test", PASSWORD, at="192.0.2.3"))[0] == 303
+
+
+async def test_an_unknown_name_costs_as_much_as_a_known_one() -> None:
+    """The hash that stands for nobody is written down; it follows the library's parameters or tells who is known."""
+    known = await people.hash_password(PASSWORD)
+    assert argon2.extract_parameters(people._NOBODY) == argon2.extract_parameters(known)

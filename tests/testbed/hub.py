@@ -14,10 +14,10 @@ from pathlib import Path
 import aiohttp
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import app
 from hub.clock import utc_now
 from hub.crm import people, tokens
 from hub.crm.people import Role
+from hub.opening import opened
 from hub.settings import load
 from tests.testbed.valkey import free_port
 from tests.testbed.waiting import wait_for
@@ -117,7 +117,7 @@ class Hub:
     @asynccontextmanager
     async def database(self) -> AsyncIterator[AsyncConnection]:
         """A write transaction beside the running Hub, as its commands have; the schema is at head."""
-        async with app.opened(load(self.config, clean_environment())) as parts, parts.db.begin() as conn:
+        async with opened(load(self.config, clean_environment())) as parts, parts.db.begin() as conn:
             yield conn
 
     async def add_user_by_command(self, email: str, name: str, role: Role, *words: str) -> None:
