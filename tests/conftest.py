@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,20 @@ from tests.testbed.postgres import Postgres, running_postgres
 from tests.testbed.valkey import Valkey, running_valkey
 
 T = TypeVar("T")
+PEERS = ("asterisk", "dovecot", "browser")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give workers the long files first: one that came last would keep the others waiting for it alone."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    with_peers = {item.path for item in items if any(item.get_closest_marker(name) for name in PEERS)}
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        return {"e2e": 0, "faults": 1, "unit": 4}.get(folder, 2 if item.path in with_peers else 3)
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ def clean_environment() -> dict[str, str]:
     return kept
 
 
-async def run_command(*words: str, stdin: str = "", deadline_s: float = 30) -> tuple[int, str, str]:
+async def run_command(*words: str, stdin: str = "", deadline_s: float = 60) -> tuple[int, str, str]:
     """Run `hub WORDS…`; return exit code, stdout and stderr."""
     process = await asyncio.create_subprocess_exec(
         *HUB,
@@ -76,7 +76,7 @@ class Hub:
                 *HUB, "serve", "--config", str(self.config), "--roles", self.roles, stdout=log, stderr=log,
                 env=clean_environment(),
             )  # fmt: skip
-        await wait_for(self.is_ready, what=f"hub answers; its log:\n{self.log.read_text()}", deadline_s=30)
+        await wait_for(self.is_ready, what=f"hub answers; its log:\n{self.log.read_text()}", deadline_s=60)
 
     async def is_ready(self) -> bool:
         assert self.process is not None
