@@ -181,7 +181,7 @@ async def test_a_flood_of_questions_is_answered_or_refused_but_never_queued_up(s
     async def is_answered() -> bool:
         return (await ask(site, words()))[0] == 200
 
-    await wait_for(is_answered, what="the next question is answered", deadline_s=5)
+    await wait_for(is_answered, what="the next question is answered", deadline_s=20)
 
 
 async def test_a_database_that_does_not_answer_is_not_waited_for(site: Site) -> None:

@@ -102,7 +102,7 @@ async def test_with_what_hub_ships_all_is_well_and_nothing_stays_behind_or_looks
         async def is_quiet() -> bool:
             return (await cli(one.asterisk, "core show channels count")).startswith("0 active channels")
 
-        await wait_for(is_quiet, what="the doctor's own call is over", deadline_s=5)
+        await wait_for(is_quiet, what="the doctor's own call is over", deadline_s=20)
         # An answer on the watching line says that it has heard all before it.
         await watch.link.action("Ping", {}, deadline=SOON)
         await asyncio.sleep(0)

@@ -31,7 +31,7 @@ async def test_a_hold_that_is_renewed_is_never_taken_and_one_that_ran_out_is(db:
         async with db.begin() as conn:
             assert await leases.renew(conn, "mailbox", "a@b.test", "one", 1, lease=SHORT)
         assert await take(db, "two") is None
-    fence = await wait_for(lambda: take(db, "two"), what="the lease of the first runs out", deadline_s=3)
+    fence = await wait_for(lambda: take(db, "two"), what="the lease of the first runs out", deadline_s=20)
     assert fence == 2
     async with db.begin() as conn:
         assert not await leases.renew(conn, "mailbox", "a@b.test", "one", 1)

@@ -323,7 +323,7 @@ async def _until_stored(db: Database, device: str, state: str) -> Any:
             query = sa.select(device_states).where(device_states.c.device == device, device_states.c.state == state)
             return (await conn.execute(query)).first()
 
-    return await wait_for(found, what=f"{device} is {state}", deadline_s=5)
+    return await wait_for(found, what=f"{device} is {state}", deadline_s=30)
 
 
 def _list(action: dict[str, str], complete: str, *rows: str) -> str:

@@ -66,7 +66,7 @@ class SippCall:
         self.trigger()
         # sipp passes over what comes while it is between two steps: then it is told once more.
         with contextlib.suppress(AssertionError):
-            await wait_for(self._has_ended_it, what="this side has hung up", deadline_s=2)
+            await wait_for(self._has_ended_it, what="this side has hung up", deadline_s=10)
             return
         self.trigger()
 
@@ -220,7 +220,7 @@ async def phone(
     words = ["-m", str(calls), "-key", "forward_to", forward_to or "nobody"]
     call = await _start(f"phone_{behaviour}.xml", asterisk, port, *words, lasts_ms=talk_ms)
     try:
-        await wait_for(lambda: _is_bound(port), what=f"phone {extension} listens", deadline_s=5)
+        await wait_for(lambda: _is_bound(port), what=f"phone {extension} listens", deadline_s=20)
         yield call
     finally:
         await call.stop()

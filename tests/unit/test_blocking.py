@@ -89,6 +89,6 @@ def test_patterns_match_as_those_of_files_do(pattern: str, number: str) -> None:
 
 def test_the_worst_pattern_costs_no_time() -> None:
     worst = [Block(1, "pattern", "1*1*1*1*1*1*1*1*1*1*1*1*1*1*2", "", datetime.now(UTC))] * 500
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert not blocked_by(caller("1" * 40, "RU"), worst)
-    assert time.perf_counter() - begun < 1, "five hundred of the worst, on a slow machine"
+    assert time.process_time() - begun < 1, "five hundred of the worst, on a slow machine"

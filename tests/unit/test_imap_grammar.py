@@ -120,9 +120,9 @@ def test_a_response_of_endless_literals_is_cut(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_line_of_a_hundred_thousand_words_is_read_in_linear_time() -> None:
     (one,) = read(b"* 1 FETCH (" + b"x " * 100_000 + b")\r\n")
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(tokens(one)[3] or b"") == 100_000
-    assert time.perf_counter() - began < 3
+    assert time.process_time() - began < 3
 
 
 @pytest.mark.parametrize("digits", [b"4294967296", b"9" * 30, b"", b"-1", b"x"])

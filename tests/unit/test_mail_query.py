@@ -116,9 +116,9 @@ def test_what_is_kept_of_a_bomb_fits_and_takes_linear_time() -> None:
         "".join(chr(0x20000 + n % 40_000) * 40 + " " for n in range(9_000)),
         "8 (495) 123-45-67 " * 20_000,
     ):
-        began = time.perf_counter()
+        began = time.process_time()
         kept = terms.terms(subject=text, sender=text, recipients=text, files=text, text=text).split(" ")
-        assert time.perf_counter() - began < 5
+        assert time.process_time() - began < 5
         distinct = set(kept)
         assert sum(len(one.encode()) + 4 for one in distinct) + 2 * len(kept) < 1_048_575
         assert max(kept.count(one) for one in list(distinct)[:50] if one != terms.GAP) <= terms.MAX_OF_ONE

@@ -46,8 +46,8 @@ def test_what_could_mean_somebody_else_is_refused(line: str) -> None:
 
 
 def test_a_line_made_to_be_slow_is_not() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     for line in ("<" * 8000, '"\\' * 4000, "a " * 4000, "a@" * 4000, ("a" * 79 + ",") * 100):
         with pytest.raises(Refused):
             read_addresses(line, field="to")
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
