@@ -30,6 +30,13 @@ class DeclarationError(Exception):
     """A kind is declared wrongly: a bug, found at import."""
 
 
+class RecordInput(msgspec.Struct, kw_only=True, frozen=True):
+    """The root of every kind's input: whatever the kind, people may write its characteristics, by their keys."""
+
+    characteristics: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    """Values in the form in which they are sent."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Entity(Generic[RowT, InputT]):
     """One kind of record. `row` is a class with an attribute per field (or per column); `input` one with a default
@@ -91,6 +98,10 @@ class Entity(Generic[RowT, InputT]):
         return self.input is not None
 
     @property
+    def has_characteristics(self) -> bool:
+        return self.input is not None and issubclass(self.input, RecordInput)
+
+    @property
     def by_name(self) -> Mapping[str, Field]:
         return {field.name: field for field in self.fields}
 
@@ -120,7 +131,14 @@ class Entity(Generic[RowT, InputT]):
         writable = {field.name: field for field in self.input_fields}
         problems: dict[str, Problem] = {}
         values: dict[str, Any] = {}
+        extra: dict[str, object] = {}
         for name, sent in given.items():
+            if self.has_characteristics and name == "characteristics" and isinstance(sent, Mapping):
+                extra.update(sent)
+                continue
+            if self.has_characteristics and name.startswith("c."):
+                extra[name.removeprefix("c.")] = sent
+                continue
             if (field := writable.get(name)) is None:
                 problems[name] = self._not_writable(name)
                 continue
@@ -131,7 +149,7 @@ class Entity(Generic[RowT, InputT]):
         problems |= missing_values(writable.values(), values, is_new=is_new, but=problems)
         if problems:
             raise Invalid(problems)
-        return self.input(**values)
+        return self.input(**values, **({"characteristics": extra} if extra else {}))
 
     def _not_writable(self, name: str) -> Problem:
         if name in self.by_name or name in COMMON:
@@ -212,7 +230,7 @@ def _input_problems(entity: Entity[Any, Any]) -> Iterable[str]:
     if entity.input is None:
         return
     writable = {field.name for field in entity.fields if not field.read_only}
-    given = set(entity.input.__struct_fields__)
+    given = set(entity.input.__struct_fields__) - set(RecordInput.__struct_fields__)
     if extra := sorted(given - writable):
         yield f"the input {entity.input.__name__} has {', '.join(extra)}, which no writable field is"
     if lacking := sorted(writable - given):

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import rfc3339
-from hub.crm.base import keyset, registry
+from hub.crm.base import characteristics, keyset, registry
 from hub.crm.base.entity import Entity, attributes
 from hub.crm.base.fields import Text, fold
 from hub.crm.base.keyset import Page
@@ -165,6 +165,7 @@ async def answers(
 ) -> list[dict[str, Any]]:
     """Return records as the API answers them: the common columns and every field, references with their names."""
     known = await names_for(conn, actor, entity, rows)
+    extra = await _characteristics_of(conn, entity, rows)
     answered = []
     for row in rows:
         answer: dict[str, Any] = {name: getattr(row, name) for name in ("id", "version") if hasattr(row, name)}
@@ -172,8 +173,18 @@ async def answers(
             if hasattr(row, name):
                 answer[name] = rfc3339(getattr(row, name))
         answer |= {field.name: field.answer(entity.value(row, field), known) for field in entity.fields}
+        if entity.has_characteristics:
+            answer["characteristics"] = extra.get(answer["id"], {})
         answered.append(answer)
     return answered
+
+
+async def _characteristics_of(
+    conn: AsyncConnection, entity: Entity[Any, Any], rows: Sequence[Any]
+) -> dict[int, dict[str, Any]]:
+    if not entity.has_characteristics:
+        return {}
+    return await characteristics.answers(conn, entity, [row.id for row in rows])
 
 
 async def possible(

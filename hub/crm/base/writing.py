@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.base import history, reading, registry
+from hub.crm.base import characteristics, history, reading, registry
 from hub.crm.base.collections import Collection
 from hub.crm.base.entity import Entity, missing_values
 from hub.crm.base.field import Field
@@ -62,11 +62,13 @@ async def create(
     values |= await _team_of_owner(conn, entity, values)
     await _check_references(conn, entity, values, edit)
     await _check_unique(conn, entity, values, record_id=None)
+    extra = await characteristics.given_values(conn, entity, given, record_id=None)
     stored = _stored(entity, values) | {"version": 1, "created_at": edit.now, "changed_at": edit.now}
     stored |= dict(columns or {})
     made = await _write(conn, sa.insert(entity.table).values(**stored).returning(*entity.table.c))
     assert made is not None
     await _replace_collections(conn, entity, made["id"], values, edit)
+    await characteristics.store(conn, entity, extra.fields, {made["id"]: extra.values})
     await _require_created(conn, entity, made, edit)
     await history.write(conn, entity.kind, made["id"], version=1, changes={}, edit=edit)
     await _publish(conn, entity, None, made, edit)
@@ -93,10 +95,11 @@ async def update(
     values = _checked(entity, given, is_new=False)
     changed = {name: value for name, value in values.items() if value != before.values[name]}
     changed |= {n: v for n, v in (await _team_of_owner(conn, entity, changed)).items() if v != before.values[n]}
+    extra = await characteristics.given_values(conn, entity, given, record_id=record_id)
     await _check_version(conn, entity, before, values, edit, version=version)
     if _is_archived(entity, before):
         raise Conflict("record_archived", "restore it first: an archived record cannot be changed")
-    if not changed:
+    if not changed and not extra.values:
         await _require(conn, entity, record_id, ["edit"], edit)
         return (await reading.read_rows(conn, entity, [before.row]))[0]
     await _check_references(conn, entity, changed, edit)
@@ -106,8 +109,10 @@ async def update(
     actions: list[Action] = ["edit", "assign"] if assigned else ["edit"]
     after = await _write_version(conn, entity, before, stored, actions, edit)
     await _replace_collections(conn, entity, record_id, changed, edit)
+    await characteristics.store(conn, entity, extra.fields, {record_id: extra.values})
     fields = entity.by_name
     changes = {name: [fields[name].dump(before.values[name]), fields[name].dump(new)] for name, new in changed.items()}
+    changes |= extra.changes()
     await history.write(conn, entity.kind, record_id, version=after["version"], changes=changes, edit=edit)
     await _publish(conn, entity, before.row, after, edit)
     return (await reading.read_rows(conn, entity, [after]))[0]
@@ -379,7 +384,12 @@ async def _publish(
     after: Mapping[str, Any],
     edit: Edit,
 ) -> None:
-    """Publish the change, with the principals of before and after, so that streams are checked without a query."""
+    """Publish the change, with the principals of before and after, so that streams are checked without a query.
+
+    An operation publishes one change for each of its batches instead.
+    """
+    if edit.operation is not None:
+        return
     data: dict[str, Any] = {"version": after["version"]}
     for word, column in (("owners", entity.owner), ("teams", entity.team)):
         if column is not None:

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, UnsetType
 
-from hub.crm.base.entity import Entity
+from hub.crm.base.entity import Entity, RecordInput
 from hub.crm.base.fields import Choice, LongText, Moment, Option, Person, Team, Text
 from hub.crm.base.labels import _
 from hub.crm.clients.addresses import AddressValue, address_list
@@ -40,7 +40,7 @@ class ClientRecord:
     domains: tuple[AddressValue, ...]
 
 
-class ClientInput(Struct, kw_only=True, frozen=True):
+class ClientInput(RecordInput, kw_only=True, frozen=True):
     kind: ClientKind | UnsetType = UNSET
     name: str | UnsetType = UNSET
     note: str | UnsetType = UNSET

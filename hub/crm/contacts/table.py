@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, UnsetType
 
-from hub.crm.base.entity import Entity
+from hub.crm.base.entity import Entity, RecordInput
 from hub.crm.base.fields import Link, Moment, Text
 from hub.crm.base.labels import _
 from hub.crm.clients.addresses import AddressValue, address_list
@@ -29,7 +29,7 @@ class ContactRecord:
     emails: tuple[AddressValue, ...]
 
 
-class ContactInput(Struct, kw_only=True, frozen=True):
+class ContactInput(RecordInput, kw_only=True, frozen=True):
     client: int | UnsetType | None = UNSET
     name: str | UnsetType = UNSET
     position: str | UnsetType = UNSET
