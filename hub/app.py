@@ -16,6 +16,9 @@ from datetime import timedelta
 from hub import logs, process
 from hub.clock import utc_now
 from hub.crm import claim_expiry, people, presence, trimming
+from hub.crm.access import load_actor
+from hub.crm.base.operation_runs import OperationRuns
+from hub.crm.operation_kinds import WORKS
 from hub.errors import ConfigError
 from hub.mail import answering
 from hub.mail.accounts.keeper import MailKeeper
@@ -84,6 +87,7 @@ async def run_roles(parts: Parts, *, roles: frozenset[str], ready: asyncio.Event
                 running.append(tasks.create_task(RecordingKeeper(parts.db, parts.settings.pbx).run()))
                 running.append(tasks.create_task(presence.watch(parts.db)))
                 running.append(tasks.create_task(MailJobs(parts.db, parts.linker, parts.blobs).run()))
+                running.append(tasks.create_task(OperationRuns(parts.db, WORKS, load_actor).run()))
                 running.append(tasks.create_task(answering.watch(parts.db)))
                 if clamd := parts.settings.hub.clamd:
                     running.append(tasks.create_task(AttachmentScanner(parts.db, parts.blobs, Clamd(clamd)).run()))

@@ -113,6 +113,17 @@ async def since(conn: AsyncConnection, kind: str, record_id: int, *, version: in
     return [entry for entry in await page(conn, kind, record_id, limit=500) if entry.version > version]
 
 
+async def of_operation(conn: AsyncConnection, kind: str, record_id: int, operation_id: int) -> dict[str, list[Any]]:
+    """Return what an operation changed of a record: `{field: [before it, what it wrote]}`, its undo left out."""
+    here = sa.and_(history.c.kind == kind, history.c.record_id == record_id, history.c.operation_id == operation_id)
+    query = sa.select(history.c.changes).where(here, history.c.way != "undo").order_by(history.c.id)
+    found: dict[str, list[Any]] = {}
+    for changes in (await conn.execute(query)).scalars():
+        for name, (before, wrote) in changes.items():
+            found[name] = [found.get(name, [before])[0], wrote]
+    return found
+
+
 def originals(entries: Sequence[Entry]) -> dict[str, Any]:
     """Return what each field that these edits (newest first) changed was before them."""
     return {name: pair[0] for entry in entries for name, pair in entry.changes.items()}

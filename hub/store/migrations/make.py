@@ -25,6 +25,7 @@ MODELS = (
     "hub.crm.models",
     "hub.crm.base.history",
     "hub.crm.base.dictionaries",
+    "hub.crm.base.operations",
     "hub.crm.base.views",
     "hub.crm.base.characteristics",
     "hub.telephony.models",
