@@ -31,6 +31,7 @@ from hub.web.api import (
     threads,
 )
 from hub.web.api.endpoint import Endpoint, json_response
+from hub.web.crm import routes as record_routes
 from hub.web.request_context import RequestContext
 
 
@@ -50,6 +51,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *drafts.ENDPOINTS,
     *queue.ENDPOINTS,
     *clients.ENDPOINTS,
+    *record_routes.endpoints(),
     *directory.ENDPOINTS,
     *privileges.ENDPOINTS,
     *pbxs.ENDPOINTS,
