@@ -4,7 +4,8 @@
 markup, and a name that a template was not given is an error, not an empty place.
 
 Every page is rendered with: `actor` (Actor or None), `lang`, `csrf` ("" where nobody is signed in), `feed` (the
-feed's position as text, "" where the page is not live), `is_demo`, `path` (of this page, for coming back), `now`.
+feed's position as text, "" where the page is not live), `is_demo`, `path` (of this page, for coming back), `now`,
+`help` (the name of the page of the user guide about this screen).
 A fragment needs `actor` and `now`, nothing of the session: rows are drawn once for many viewers.
 """
 
@@ -17,7 +18,6 @@ from pathlib import Path
 import jinja2
 from jinja2.bccache import Bucket
 
-from hub.crm.base import registry
 from hub.web import menu, waveform
 from hub.web.assets import Assets
 from hub.web.i18n import LANGUAGES, N_, translator
@@ -167,11 +167,6 @@ class _Compiled(jinja2.BytecodeCache):
 _COMPILED = _Compiled()
 
 
-def kind_path(kind: str) -> str:
-    """Return the address of the list of a kind of record."""
-    return f"/{registry.kind(kind).plural}"
-
-
 def make_environment(folder: Path, language: str, assets: Assets, *, zone: tzinfo | None = None) -> jinja2.Environment:
     """Return the environment that renders the templates of `folder` in one language."""
     words = translator(language, zone)
@@ -188,7 +183,7 @@ def make_environment(folder: Path, language: str, assets: Assets, *, zone: tzinf
     env.install_gettext_callables(  # type: ignore[attr-defined]  # the extension adds it
         words.gettext, words.ngettext, newstyle=True
     )
-    env.filters.update(words.filters(), waveform=waveform.path, kind_path=kind_path)
+    env.filters.update(words.filters(), waveform=waveform.path)
 
     def error_text(code: str, status: int = 400) -> str:
         return words.gettext(ERRORS.get(code) or BY_STATUS.get(status) or BY_STATUS[400])

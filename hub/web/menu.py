@@ -83,6 +83,7 @@ GROUPS = (
         (
             Entry("wallboard", "/wallboard", N_("Wallboard"), "monitor"),
             Entry("settings", "/me/sign-ins", N_("Settings"), "settings-2", inner=SETTINGS),
+            Entry("help", "/help", N_("Help"), "circle-question-mark"),
         ),
     ),
 )

@@ -20,6 +20,7 @@ from hub.errors import HubError, NotFound
 from hub.store.changes import Position
 from hub.web.assets import FOLDER, PREFIX, read_assets
 from hub.web.authentication import LANGUAGES, REQUEST_CONTEXT, SERVICES, language_of
+from hub.web.guide import screens
 from hub.web.jinja_env import make_environment
 from hub.web.request_context import RequestContext
 from hub.web.routes import Route
@@ -61,9 +62,16 @@ def page(
         "is_demo": ctx.services.is_demo,
         "path": ctx.request.path_qs,
         "now": ctx.now,
+        "help": _help_of(ctx.request),
     }
     text = ctx.request.app[PAGES].text(ctx.language, name, {**given, **context})
     return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
+
+
+def _help_of(request: web.Request) -> str:
+    """Return the name of the page of the user guide that belongs to the screen that was asked for."""
+    resource = request.match_info.route.resource
+    return screens.page_of(resource.canonical if resource else "")
 
 
 def render_fragment(pages: Pages, language: str, name: str, context: Mapping[str, Any], *, actor: Actor) -> str:

@@ -6,7 +6,8 @@ import base64
 
 import pytest
 
-from tests.factories import got, made, post
+from tests.integration.test_api_calls import post
+from tests.integration.test_api_clients import got, made
 from tests.testbed import talk
 from tests.testbed.site import Site
 

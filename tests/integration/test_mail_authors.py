@@ -13,7 +13,8 @@ from hub.errors import Refused
 from hub.mail import originals, relink
 from hub.mail.models import mailboxes
 from hub.mail.register import MessageRow
-from tests.factories import T0, Box, known_client, mail
+from tests.integration.test_mail_intake import T0, Box, known_client, mail
+from tests.integration.test_mail_intake import box as box
 
 SALES = "sales@hub.test"
 GROUP = (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hub.mail.register import MessageRow
-from tests.factories import Box, mail
+from tests.integration.test_mail_intake import Box, mail
+from tests.integration.test_mail_intake import box as box
 
 CLIENT = "irina@romashka.test"
 

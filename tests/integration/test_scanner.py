@@ -16,7 +16,8 @@ from hub.mail.files.scanning import TRIES, AttachmentScanner
 from hub.mail.models import attachments
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
-from tests.factories import got, post
+from tests.integration.test_api_calls import post
+from tests.integration.test_api_clients import got
 from tests.testbed import talk
 from tests.testbed.clamd import MARK, running_clamd
 from tests.testbed.site import SETTINGS, Site, running_site

@@ -30,7 +30,7 @@ def test_who_may_have_a_mailbox_of_their_own_is_offered_its_page() -> None:
 
 def test_an_entry_with_an_inner_menu_leads_to_the_first_page_that_one_may_see() -> None:
     (company,) = [group for group in menu.groups_for(ANNA) if group.title == "Company"]
-    assert [entry.href for entry in company.entries] == ["/wallboard", "/templates"]
+    assert [entry.href for entry in company.entries] == ["/wallboard", "/templates", "/help"]
     assert menu.inner_for(ANNA, "drafts")[0].section == "messages"
     assert menu.inner_for(ANNA, "clients") == ()
 

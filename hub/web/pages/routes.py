@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from hub.web.crm import routes as record_routes
 from hub.web.pages import (
     attachments,
     call_list,
     calls,
+    clients,
     compose,
     desk,
     drafts,
     flags,
+    help,
     leads,
     live,
     mail_health,
@@ -33,7 +34,7 @@ from hub.web.routes import Route
 
 PAGE_ROUTES: tuple[Route, ...] = (
     *desk.ROUTES,
-    *record_routes.pages(),
+    *clients.ROUTES,
     *calls.ROUTES,
     *compose.ROUTES,
     *message_list.ROUTES,
@@ -43,6 +44,7 @@ PAGE_ROUTES: tuple[Route, ...] = (
     *messages.ROUTES,
     *attachments.ROUTES,
     *flags.ROUTES,
+    *help.ROUTES,
     *outbox.ROUTES,
     *palette.ROUTES,
     *pbx.ROUTES,

@@ -1,0 +1,47 @@
+"""Which page of the user guide belongs to which screen: one table, by the path of the route.
+
+A new screen is one line here; a test finds a screen without one. What is not a whole page (pieces, files, streams)
+has no line.
+"""
+
+from __future__ import annotations
+
+from hub.web.guide.book import INDEX
+
+SCREENS = {
+    "/desk": "desk",
+    "/clients": "find-a-client",
+    "/clients/new": "add-a-client",
+    "/clients/{id}": "client-card",
+    "/leads": "leads",
+    "/calls": "all-calls",
+    "/messages": "mail-list",
+    "/messages/{id}": "read-mail",
+    "/messages/{id}/link": "link-a-message",
+    "/compose": "write-mail",
+    "/drafts": "drafts",
+    "/drafts/{id}": "write-mail",
+    "/outbox": "outbox",
+    "/templates": "templates",
+    "/templates/new": "templates",
+    "/templates/{id}": "templates",
+    "/me/writing": "signatures",
+    "/me/sign-ins": "sessions",
+    "/me/mailbox": "own-mailbox",
+    "/me/mailbox/new": "own-mailbox",
+    "/mailboxes": "add-a-mailbox",
+    "/mailboxes/new": "add-a-mailbox",
+    "/mailboxes/{id}/settings": "add-a-mailbox",
+    "/mailboxes/health": "mailbox-health",
+    "/mailboxes/{id}": "mailbox-health",
+    "/wallboard": "wallboard",
+    "/wallboard/{id}": "wallboard",
+    "/admin/teams": "call-rules",
+    "/admin/teams/{id}/rules": "call-rules",
+    "/admin/blocked": "blocked-numbers",
+}
+
+
+def page_of(route: str) -> str:
+    """Return the name of the page for the screen at a route; the index for any other."""
+    return SCREENS.get(route, INDEX)

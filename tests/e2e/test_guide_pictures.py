@@ -1,0 +1,147 @@
+"""The guide in a real browser: each picture shows what its screen still has, and each screen leads to its page.
+
+`HUB_GUIDE_PICTURES=1` takes the pictures anew into `docs/guide/images`: small WebP files of the demo, one of each
+important screen and language.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from hub.demo.sample import PASSWORD
+from hub.web.guide.book import find_folder, image_files
+from hub.web.guide.screens import SCREENS
+from hub.web.i18n import LANGUAGES
+from tests.testbed.chromium import new_person, running_chromium, sign_in
+from tests.testbed.hub import HUB, Hub, clean_environment
+from tests.testbed.valkey import free_port
+from tests.testbed.waiting import wait_for
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+
+ANNA, ADMIN = "anna@hub.example", "admin@hub.example"
+WIDTH, HEIGHT = 1280, 800
+QUALITY = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """`open` is the path, then the links followed from it; `shows` are elements that the guide's text speaks of."""
+
+    name: str
+    who: str
+    open: tuple[str, ...]
+    shows: tuple[str, ...]
+
+
+PICTURES = (
+    Picture("desk", ANNA, ("/desk",), ("#queue-waiting .row [data-take]",)),
+    Picture(
+        "client-card", ANNA, ("/clients", "main a[href^='/clients/']:not([href$='/new'])"), ("main time", "main h1")
+    ),
+    Picture("leads", ANNA, ("/leads",), ("#register tbody tr", "form[action$='/convert']", "form[action$='/close']")),
+    Picture("mail-list", ANNA, ("/messages",), ("main tbody tr", "main input[name=q]")),
+    Picture(
+        "read-mail", ANNA, ("/messages", "main tbody a[href^='/messages/']:not([href$='/link'])"), (".thread__subject",)
+    ),
+    Picture("write-mail", ANNA, ("/compose",), ("main [name=subject]", "main [contenteditable]")),
+    Picture("wallboard", ANNA, ("/wallboard/1",), ("main h1",)),
+    Picture(
+        "call-rules", ADMIN, ("/admin/teams/1/rules",), ("main form [name=overflow_s]", "main button[type=submit]")
+    ),
+    Picture("add-a-mailbox", ADMIN, ("/mailboxes/new",), ("main form [name=address]", "main form [name=password]")),
+)
+
+
+@asynccontextmanager
+async def running_demo(folder: Path) -> AsyncIterator[Hub]:
+    port = free_port()
+    demo = Hub(folder, folder / "none.toml", port, folder / "demo.log")
+    words = ("demo", "--port", str(port), "--data-dir", str(folder / "demo"))
+    with demo.log.open("wb") as log:
+        demo.process = await asyncio.create_subprocess_exec(
+            *HUB, *words, stdout=log, stderr=log, env=clean_environment()
+        )
+    try:
+        await wait_for(demo.is_ready, what="the demo answers", deadline_s=90)
+        yield demo
+    finally:
+        await demo.stop()
+
+
+async def opened(page: Page, demo: Hub, picture: Picture) -> None:
+    path, *links = picture.open
+    await page.goto(demo.url + path)
+    for link in links:
+        # A live list moves under a click; its link does not.
+        await page.goto(demo.url + str(await page.locator(link).first.get_attribute("href")))
+    for selector in picture.shows:
+        await expect(page.locator(selector).first).to_be_visible(timeout=60_000)
+
+
+async def taken(page: Page, path: Path) -> None:
+    session = await page.context.new_cdp_session(page)
+    shot = await session.send("Page.captureScreenshot", {"format": "webp", "quality": QUALITY})
+    path.write_bytes(base64.b64decode(shot["data"]))
+
+
+async def test_each_picture_of_the_guide_shows_what_its_screen_has(tmp_path: Path) -> None:
+    take = bool(os.environ.get("HUB_GUIDE_PICTURES"))
+    wanted = {f"{picture.name}.{language}.webp" for picture in PICTURES for language in LANGUAGES}
+    async with running_demo(tmp_path) as demo, running_chromium() as browser:
+        for language in LANGUAGES:
+            pages = {who: await person(browser, demo, who, language) for who in (ANNA, ADMIN)}
+            for picture in PICTURES:
+                await opened(pages[picture.who], demo, picture)
+                if take:
+                    await taken(pages[picture.who], find_folder() / "images" / f"{picture.name}.{language}.webp")
+        if take:
+            image_files.cache_clear()
+        assert set(image_files()) == wanted
+        page = pages[ADMIN]
+        for name in sorted(wanted):
+            await page.goto(f"{demo.url}/help/images/{name}")
+            size = await page.evaluate("[document.images[0].naturalWidth, document.images[0].naturalHeight]")
+            assert size == [WIDTH, HEIGHT], name
+
+
+async def person(browser: Browser, demo: Hub, who: str, language: str) -> Page:
+    return await sign_in(await new_person(browser, language=language, width=WIDTH, height=HEIGHT), demo, who, PASSWORD)
+
+
+async def test_each_screen_opens_its_page_of_the_guide_and_a_search_finds_it(tmp_path: Path) -> None:
+    async with running_demo(tmp_path) as demo, running_chromium() as browser:
+        page = await person(browser, demo, ADMIN, "ru")
+        for path, name in SCREENS.items():
+            if "{" not in path:
+                await page.goto(demo.url + path)
+                href = await page.locator(".head__tools a[href^='/help/']").get_attribute("href")
+                # Whoever has a mailbox already, or an administrator, is led on to another screen.
+                assert href == f"/help/{name}" or page.url != demo.url + path, path
+        await page.goto(f"{demo.url}/admin/teams/1/rules")
+        await page.locator(".head__tools a[href^='/help/']").click()
+        await expect(page.get_by_role("heading", name="Правила звонков команды", level=1)).to_be_visible()
+        picture = page.locator("#guide-page img")
+        await picture.scroll_into_view_if_needed()
+        await page.wait_for_function("document.querySelector('#guide-page img').naturalWidth > 0")
+        await page.get_by_role("searchbox", name="Поиск по руководству").fill("припарк <b>")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_text("Ничего не найдено")).to_be_visible()
+        await page.get_by_role("searchbox", name="Поиск по руководству").fill("ПРИПАРК")
+        await page.keyboard.press("Enter")
+        await page.get_by_role("link", name="Удержать, припарковать, перевести").first.click()
+        await expect(page.get_by_role("heading", name="Припарковать")).to_be_visible()
+        assert (await page.request.get(f"{demo.url}/help/no-such-page")).status == 404
+        assert (await page.request.get(f"{demo.url}/help/images/..%2Findex.md")).status == 404
+        stranger = await new_person(browser)
+        answer = await (await stranger.new_page()).request.get(f"{demo.url}/help", max_redirects=0)
+        assert answer.status == 303
