@@ -1,13 +1,13 @@
 // One stream of changes that is never silently dead: the server pings it, and where two pings are missed the line is
 // given up, said to be lost, and opened anew from the last position, whatever the socket itself still believes.
-const SLACK_MS = 2000;
+const SLACK_MS = 1000;
 
 // Follow the feed behind the position `from`. `heard` gets {type: "state", state}, {type: "change", id, before, data}
 // and {type: "reset", id}. Returns what ends it.
 export function follow(from, heard) {
   let position = from;
   let source = null;
-  let everyMs = 15000;
+  let everyMs = 3000;
   let retryMs = 1000;
   let watch = 0;
   let retry = 0;

@@ -7,6 +7,7 @@ handler runs only after this module let the request in by the rule of its route.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -15,7 +16,7 @@ from hub.crm import access, people, tokens
 from hub.crm.access import Actor
 from hub.crm.people import Session
 from hub.crm.tokens import Bearer
-from hub.errors import NotSignedIn
+from hub.errors import NotSignedIn, Unavailable
 from hub.web import security
 from hub.web.last_uses import USES
 from hub.web.live import LiveFeed
@@ -48,7 +49,7 @@ def authenticated(route: Route) -> Callable[[web.Request], Awaitable[web.StreamR
     """Return what aiohttp calls for a route: the checks of its rule, then its own handler."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        ctx = request[REQUEST_CONTEXT] = await authenticate(route, request)
+        ctx = await authenticate(route, request)
         return await route.handler(ctx)
 
     return handle
@@ -72,17 +73,38 @@ async def authenticate(route: Route, request: web.Request) -> RequestContext:
         actor = session.actor if session else None
         if session is not None:
             request.app[USES].session(session.id, now)
+    language = language_of(request, services, actor)
+    head = request.app[LIVE].head
+    ctx = RequestContext(request, services, now, language, actor, session, Form({}), token_id, head)
+    # What is refused from here on is answered to this person, in their language and within their frame.
+    request[REQUEST_CONTEXT] = ctx
     if route.who != "anyone" and actor is None:
         raise NotSignedIn("not_signed_in", "sign in first")
     if route.who == "admin" and actor is not None:
         access.require_admin(actor)
-    form = Form({})
     if route.by == "cookie" and not route.is_safe:
         form = await read_form(request, is_signed_in=actor is not None)
         if session is not None and route.who != "anyone":
             given = request.headers.get(CSRF_HEADER) or form.fields.get(CSRF_FIELD, "")
             security.refuse_wrong_token(given, session.csrf)
-    return RequestContext(request, services, now, language_of(request, services, actor), actor, session, form, token_id)
+        ctx = request[REQUEST_CONTEXT] = replace(ctx, form=form)
+    return ctx
+
+
+async def know_person(request: web.Request) -> None:
+    """Look up who asked for an address that no route has, so that they are answered within their frame."""
+    if REQUEST_CONTEXT in request or request.method != "GET":
+        return
+    services = request.app[SERVICES]
+    try:
+        session = await find_session(request, services)
+    except Unavailable:
+        return
+    actor = session.actor if session else None
+    language, head = language_of(request, services, actor), request.app[LIVE].head
+    request[REQUEST_CONTEXT] = RequestContext(
+        request, services, utc_now(), language, actor, session, Form({}), None, head
+    )
 
 
 async def find_session(request: web.Request, services: Services) -> Session | None:

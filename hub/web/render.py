@@ -53,7 +53,12 @@ PAGES: web.AppKey[Pages] = web.AppKey("pages", Pages)
 def page(
     ctx: RequestContext, name: str, context: Mapping[str, Any], *, feed: Position | None = None, status: int = 200
 ) -> web.Response:
-    """Answer with a template. `feed` is the position that the page's facts are at least as new as."""
+    """Answer with a template. `feed` is the position that the page's facts are at least as new as.
+
+    Without one, a page of somebody who is signed in follows the feed from where it stood when they asked.
+    """
+    if feed is None and ctx.session is not None and not ctx.is_fragment:
+        feed = ctx.head
     given: dict[str, Any] = {
         "actor": ctx.visitor,
         "lang": ctx.language,
@@ -87,7 +92,7 @@ def redirect(ctx: RequestContext, path: str) -> web.Response:
 
 
 def error_page(request: web.Request, error: HubError) -> web.Response:
-    """Answer an error as a page, or as the piece that htmx shows of it."""
+    """Answer an error as a page, within the frame for who is signed in, or as the piece that htmx shows of it."""
     services = request.app[SERVICES]
     ctx = request.get(REQUEST_CONTEXT)
     language = ctx.language if ctx else language_of(request, services, None)
@@ -95,7 +100,7 @@ def error_page(request: web.Request, error: HubError) -> web.Response:
         "actor": ctx.visitor if ctx else None,
         "lang": language,
         "csrf": ctx.session.csrf if ctx and ctx.session else "",
-        "feed": "",
+        "feed": str(ctx.head or "") if ctx and ctx.session else "",
         "is_demo": services.is_demo,
         "path": request.path_qs if request.method == "GET" else "/",
         "now": utc_now(),

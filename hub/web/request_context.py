@@ -24,6 +24,7 @@ from hub.crm.people import Session
 from hub.errors import NotFound, NotSignedIn, Refused, TooLarge, TooSlow
 from hub.settings import Settings
 from hub.store.blobs import BlobStore
+from hub.store.changes import Position
 from hub.store.engine import Database
 from hub.web.client_address import client_address
 
@@ -95,6 +96,8 @@ class RequestContext:
     session: Session | None
     form: Form
     token_id: int | None = None
+    head: Position | None = None
+    """Where the feed stood before anything was read for this request: a page follows it from there."""
 
     @property
     def actor(self) -> Actor:

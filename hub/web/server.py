@@ -20,7 +20,7 @@ from hub.store.attempts import open_attempts
 from hub.web import auth, health, pbx, recording_stream, render, security
 from hub.web.api import endpoint
 from hub.web.api.routes import API_ROUTES
-from hub.web.authentication import LIVE, SERVICES, authenticated
+from hub.web.authentication import LIVE, SERVICES, authenticated, know_person
 from hub.web.errors import REQUEST_ID, Bug, Compressed, error_of_status, json_error, with_headers, wrong_method
 from hub.web.last_uses import USES, LastUses
 from hub.web.live import LiveFeed
@@ -126,7 +126,7 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
         place = where_of(error)
         log.error("bug %s in %s %r: %s", bug.details["number"], request.method, loggable_path(request), place)
         refusal = bug
-    return _answer(request, refusal)
+    return await _answer(request, refusal)
 
 
 def _refuse_compressed(request: web.Request) -> None:
@@ -146,11 +146,12 @@ def _refuse_unreadable(request: web.Request) -> None:
         raise Refused("control_character", "the path must not contain U+0000")
 
 
-def _answer(request: web.Request, error: HubError) -> web.StreamResponse:
+async def _answer(request: web.Request, error: HubError) -> web.StreamResponse:
     if request.path.startswith(endpoint.PREFIX + "/") or request.path in health.PATHS:
         return json_error(error)
     if isinstance(error, NotSignedIn) and request.path != "/live":
         return _to_sign_in(request)
+    await know_person(request)
     return with_headers(render.error_page(request, error), error)
 
 

@@ -22,7 +22,8 @@ from hub.store.changes import Position
 from hub.web.live import EventStream, LiveChange, LiveFeed
 from hub.web.request_context import RequestContext
 
-PING_S = 15.0
+PING_S = 3.0
+"""A page that hears nothing says so after two of them and a second of slack (`live-stream.js`): within 10 s."""
 RECHECK_S = 60.0
 WRITE_WITHIN_S = 20.0
 
