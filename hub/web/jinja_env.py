@@ -69,7 +69,7 @@ ERRORS = {
     "too_far_ahead": N_("This is more than a year ahead."),
     "too_many_drafts": N_("You have too many drafts. Send or delete some."),
     "csrf": N_("The page has been open too long. Load it again."),
-    "forbidden": N_("This is not yours to do."),
+    "forbidden": N_("You don't have permission to do this."),
     "foreign_origin": N_("This request came from another site."),
     "infected": N_("The virus scanner found something in this file. It is kept and not handed out."),
     "not_scanned": N_("The virus scanner has not found this file clean yet."),
@@ -126,11 +126,11 @@ ERRORS = {
 BY_STATUS = {
     400: N_("Hub could not do this."),
     401: N_("Sign in first."),
-    403: N_("This is not yours to do."),
+    403: N_("You don't have permission to do this."),
     404: N_("There is nothing at this address. It may have been merged, or it is not yours to see."),
     410: N_("This is no longer kept."),
     408: N_("This did not arrive in time. Try again."),
-    409: N_("Somebody was faster. Look again."),
+    409: N_("Someone else changed this first. Reload."),
     413: N_("This is too large to send."),
     415: N_("Send this uncompressed."),
     429: N_("Too many tries. Wait a few minutes."),
@@ -139,14 +139,14 @@ BY_STATUS = {
     503: N_("This cannot be reached right now. Try again in a moment."),
 }
 TITLES = {
-    403: N_("Not for you"),
-    404: N_("Nothing here"),
-    409: N_("Too late"),
+    403: N_("No access"),
+    404: N_("Page not found"),
+    409: N_("Changed meanwhile"),
     410: N_("No longer here"),
-    429: N_("Too often"),
-    500: N_("Our mistake"),
-    502: N_("Not known"),
-    503: N_("Not reachable"),
+    429: N_("Too many requests"),
+    500: N_("Something went wrong"),
+    502: N_("Outcome unknown"),
+    503: N_("Temporarily unavailable"),
 }
 
 
@@ -189,7 +189,7 @@ def make_environment(folder: Path, language: str, assets: Assets, *, zone: tzinf
         return words.gettext(ERRORS.get(code) or BY_STATUS.get(status) or BY_STATUS[400])
 
     def error_title(status: int) -> str:
-        return words.gettext(TITLES.get(status) or N_("This did not work"))
+        return words.gettext(TITLES.get(status) or N_("Something went wrong"))
 
     def click_id() -> str:
         """Return a name for one click of one drawing of a page."""
