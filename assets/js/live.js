@@ -8,9 +8,9 @@ const again = new WeakMap();
 const GAP_MS = 50;
 
 export function startLive() {
-  const { feed, worker, lang } = document.body.dataset;
+  const { feed, worker, lang, session } = document.body.dataset;
   if (!feed) return;
-  const key = `${document.querySelector("meta[name=csrf]")?.content}|${lang}`;
+  const key = `${session}|${lang}`;
   const listen = window.SharedWorker ? overWorker : overPage;
   listen({ url: worker, from: feed, key }, take);
 }

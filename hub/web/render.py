@@ -18,6 +18,7 @@ from hub.clock import utc_now
 from hub.crm.access import Actor
 from hub.errors import HubError, NotFound
 from hub.store.changes import Position
+from hub.web import security
 from hub.web.assets import FOLDER, PREFIX, read_assets
 from hub.web.authentication import LANGUAGES, REQUEST_CONTEXT, SERVICES, language_of
 from hub.web.guide import screens
@@ -62,7 +63,8 @@ def page(
     given: dict[str, Any] = {
         "actor": ctx.visitor,
         "lang": ctx.language,
-        "csrf": ctx.session.csrf if ctx.session else "",
+        "csrf": security.masked(ctx.session.csrf) if ctx.session else "",
+        "session_key": ctx.session.id if ctx.session else "",
         "feed": str(feed) if feed is not None else "",
         "is_demo": ctx.services.is_demo,
         "path": ctx.request.path_qs,
@@ -99,7 +101,8 @@ def error_page(request: web.Request, error: HubError) -> web.Response:
     context = {
         "actor": ctx.visitor if ctx else None,
         "lang": language,
-        "csrf": ctx.session.csrf if ctx and ctx.session else "",
+        "csrf": security.masked(ctx.session.csrf) if ctx and ctx.session else "",
+        "session_key": ctx.session.id if ctx and ctx.session else "",
         "feed": str(ctx.head or "") if ctx and ctx.session else "",
         "is_demo": services.is_demo,
         "path": request.path_qs if request.method == "GET" else "/",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import secrets
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -103,7 +104,30 @@ def _is_own(said: str, host: str, public_url: str) -> bool:
     return origin in (sanitize.web_origin(f"http://{host}"), sanitize.web_origin(f"https://{host}"))
 
 
+def masked(token: str) -> str:
+    """Return a token as a page may show it: never twice the same bytes.
+
+    Pages are compressed, and the length of what is compressed tells of a text that stands in it twice (BREACH).
+    """
+    plain = token.encode()
+    pad = secrets.token_bytes(len(plain))
+    return (pad + _xor(pad, plain)).hex()
+
+
+def _unmasked(text: str) -> str:
+    """Return the token in a masked one, the text itself where it is none."""
+    try:
+        both = bytes.fromhex(text)
+        return _xor(both[: len(both) // 2], both[len(both) // 2 :]).decode()
+    except ValueError:
+        return text
+
+
+def _xor(one: bytes, other: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(one, other, strict=True))
+
+
 def refuse_wrong_token(given: str, expected: str) -> None:
-    """Raise Forbidden unless the request carries the session's own token."""
-    if not hmac.compare_digest(given.encode(), expected.encode()):
+    """Raise Forbidden unless the request carries the session's own token, masked or as it is."""
+    if not any(hmac.compare_digest(one.encode(), expected.encode()) for one in (given, _unmasked(given))):
         raise Forbidden("csrf", "the page is too old: load it again")

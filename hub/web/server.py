@@ -17,7 +17,7 @@ from hub import sanitize
 from hub.errors import HubError, NotSignedIn, Refused
 from hub.logs import new_trace, tracing, where_of
 from hub.store.attempts import open_attempts
-from hub.web import auth, health, pbx, recording_stream, render, security
+from hub.web import auth, compression, health, pbx, recording_stream, render, security
 from hub.web.api import endpoint
 from hub.web.api.routes import API_ROUTES
 from hub.web.authentication import LIVE, SERVICES, authenticated, know_person
@@ -94,6 +94,7 @@ async def _count(request: web.Request, handler: Handler) -> web.StreamResponse:
     with tracing(trace):
         response = await handler(request)
     request.app[health.COUNTS].add(response.status)
+    compression.compress(request, response)
     return response
 
 
