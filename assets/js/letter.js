@@ -8,6 +8,8 @@ const PING_MS = 20_000;
 export function startLetter() {
   const look = () => (fit(), read());
   look();
+  document.addEventListener("hub:theme", paint);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
   document.addEventListener("htmx:after:swap", look);
   document.addEventListener("htmx:before:swap", ({ detail: { tasks } }) => {
     for (const { type, target, fragment } of tasks) {
@@ -42,9 +44,22 @@ function fit() {
   }
 }
 
+// A letter has the theme of the page around it, also where a person chose another than their system's.
+function paint() {
+  for (const frame of document.querySelectorAll("iframe.letter__frame")) {
+    const root = frame.contentDocument?.documentElement;
+    if (root) root.dataset.scheme = scheme();
+  }
+}
+
+function scheme() {
+  return document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+}
+
 function follow(frame) {
   const root = frame.contentDocument?.documentElement;
   if (!root) return;
+  root.dataset.scheme = scheme();
   let steps = 0;
   const measure = () => {
     const px = Math.min(Math.ceil(root.getBoundingClientRect().height) + bar(root), MAX_PX);

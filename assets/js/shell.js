@@ -61,6 +61,7 @@ function setTheme(theme) {
     delete document.documentElement.dataset.theme;
   }
   show("theme", theme);
+  document.dispatchEvent(new Event("hub:theme"));
 }
 
 function show(name, value) {

@@ -28,7 +28,14 @@ background:#fff;overflow-wrap:anywhere;min-height:0}}
 img{{max-width:100%;height:auto}}pre,.plain{{white-space:pre-wrap;font:inherit}}table{{max-width:100%}}
 blockquote{{margin:8px 0 8px 2px;padding-left:12px;border-left:3px solid #d5d5dc;color:#4d4d58}}
 summary{{cursor:pointer;color:#686873;font-size:13px;width:max-content;padding:4px 0}}
-a[data-leads-to]::after{{content:" (→ " attr(data-leads-to) ")";color:#bd2137;font-size:13px}}"""
+a[data-leads-to]::after{{content:" (→ " attr(data-leads-to) ")";color:#bd2137;font-size:13px}}
+@media(prefers-color-scheme:dark){{html:not([data-scheme=light]){{background:#e8e8e4}}
+html:not([data-scheme=light]),html:not([data-scheme=light]) img{{filter:invert(1) hue-rotate(180deg)}}
+html:not([data-scheme=light]) body{{background:none}}}}
+html[data-scheme=dark]{{background:#e8e8e4}}html[data-scheme=dark] body{{background:none}}
+html[data-scheme=dark],html[data-scheme=dark] img{{filter:invert(1) hue-rotate(180deg)}}"""
+"""In the dark theme all but pictures is turned light for dark, hues kept: a letter's own colours stay readable on what
+they stand on. By itself the frame knows the system's scheme only; the page says which it has (`letter.js`)."""
 _FRAME = (
     '<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>{title}</title><style>'
     + _STYLE
