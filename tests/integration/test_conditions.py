@@ -12,9 +12,11 @@ import pytest
 import sqlalchemy as sa
 
 from hub.crm.base.conditions import compile as compiling
+from hub.crm.base.conditions import query
 from hub.crm.base.conditions.binding import bind
 from hub.crm.base.conditions.problems import InvalidCondition
 from hub.crm.base.conditions.tree import dumps, loads, parse
+from hub.crm.teams.table import TEAMS
 from hub.store.engine import Database, open_database
 from tests.integration.condition_world import ASKER, SCOPE, World, random_tree, random_world, store, things
 from tests.testbed.postgres import Postgres
@@ -125,3 +127,9 @@ async def test_the_largest_tree_runs_on_both(both: tuple[Database, Database, Wor
     for db in both[:2]:
         async with db.read() as conn:
             await conn.execute(statement(tree))
+
+
+def test_related_records_that_refer_through_a_list_are_no_kind_to_ask_about() -> None:
+    team = query.scope_of(None, TEAMS)
+    with pytest.raises(InvalidCondition, match="no related records of the kind user"):
+        bind(parse({"has": "user", "where": {}}), team, ASKER)

@@ -127,7 +127,11 @@ def _find(scope: Scope, name: str) -> tuple[Field, Field | None, Scope | None] |
 
 def _related(has: Has, scope: Scope, asker: Asker, left: list[int]) -> Related:
     other = scope.related(has.kind)
-    links = [field for field in other.fields.values() if field.kind == scope.kind] if other is not None else []
+    links = (
+        [field for field in other.fields.values() if field.kind == scope.kind and field.columns]
+        if other is not None
+        else []
+    )
     if other is None or not links:
         raise problem(has.place, "unknown_kind", _("There are no related records of the kind %(kind)s"), kind=has.kind)
     where = _bind(has.where, other, asker, left)

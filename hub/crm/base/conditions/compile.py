@@ -188,9 +188,6 @@ def _permitted(scope: Scope) -> Part:
 def _related(bound: Related, asker: Asker) -> Part:
     scope = bound.scope
     found = _predicate(_all([_compile(bound.where, scope, asker), _permitted(scope)]), scope)
-    if isinstance(bound.link, Collection):
-        pairs = bound.link.values
-        raise NotImplementedError(f"has through a collection {pairs}")
     link = bound.link.column
     counted = _select(link).where(link.is_not(None), found).group_by(link)
     few = bound.at_least
