@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from hub.demo.pbx import ScriptedPbx
-from tests.e2e.test_call import pbx_toml
+from tests.e2e.desk import pbx_toml
 from tests.testbed.chromium import new_person, running_chromium, sign_in
 from tests.testbed.hub import running_hub
 

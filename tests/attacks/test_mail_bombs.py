@@ -25,7 +25,7 @@ from hub.mail.reading.workers import ParserPool
 from hub.store.blobs import BlobStore
 from hub.store.engine import open_database
 from tests.attacks.mail_bombs import BOMBS
-from tests.integration.test_mail_intake import Box
+from tests.factories import Box
 
 WANTED_STALL_S = 0.1
 TRIES = 3

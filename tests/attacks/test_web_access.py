@@ -21,7 +21,7 @@ from hub.store.blobs import BlobStore
 from hub.store.engine import Database
 from hub.web.authentication import SERVICES
 from hub.web.server import ROUTES
-from tests.integration.test_api_clients import got
+from tests.factories import got
 from tests.testbed import talk
 from tests.testbed.audio_files import recorded, settings_for
 from tests.testbed.site import Site, running_site

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.e2e.test_call import ADMIN, ANNA, BORIS, listed, one_waiting, pbx_toml
+from tests.e2e.desk import ADMIN, ANNA, BORIS, listed, one_waiting, pbx_toml
 from tests.testbed import sipp
 from tests.testbed.asterisk import Asterisk, running_asterisk
 from tests.testbed.hub import Hub, running_hub

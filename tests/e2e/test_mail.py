@@ -16,7 +16,7 @@ import pytest
 
 from hub.demo.letters import raw_letter
 from hub.demo.sample import Letter
-from tests.e2e.test_call import ADMIN, ANNA, listed, staff
+from tests.e2e.desk import ADMIN, ANNA, listed, staff
 from tests.testbed.dovecot import PASSWORD, Dovecot, running_dovecot
 from tests.testbed.hub import Hub, running_hub
 from tests.testbed.postfix import Postfix, running_postfix

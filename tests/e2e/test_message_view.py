@@ -19,7 +19,7 @@ from hub.crm import people
 from hub.mail.models import messages
 from hub.store.blobs import BlobStore
 from hub.store.engine import open_database
-from tests.integration.test_mail_intake import Box
+from tests.factories import Box
 from tests.testbed import talk
 from tests.testbed.chromium import new_person, running_chromium, shoot
 from tests.testbed.pictures import png

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.e2e import test_call, test_mail
-from tests.e2e.test_call import ADMIN, ANNA, BORIS, make_client, the_call
+from tests.e2e import desk, test_mail
+from tests.e2e.desk import ADMIN, ANNA, BORIS, make_client, the_call
 from tests.testbed import sipp
 from tests.testbed.chromium import new_person, running_chromium, shoot, sign_in
 from tests.testbed.waiting import wait_for
@@ -26,7 +26,7 @@ async def until_live(page: Page) -> None:
 
 @pytest.mark.asterisk
 async def test_a_call_waits_is_taken_by_one_of_two_and_stands_on_card_and_register(tmp_path: Path) -> None:
-    async with test_call.office(tmp_path) as (asterisk, hub), running_chromium() as browser:
+    async with desk.office(tmp_path) as (asterisk, hub), running_chromium() as browser:
         client_id = await make_client(hub, "ООО «Ромашка»", "+7 (495) 123-45-67")
         pages = [await sign_in(await new_person(browser), hub, who) for who in (ANNA, BORIS)]
         for page in pages:
@@ -72,7 +72,7 @@ async def _one_reads(pages: list[Page]) -> bool:
 
 @pytest.mark.asterisk
 async def test_click_to_call_from_the_card_rings_and_shows_live(tmp_path: Path) -> None:
-    async with test_call.office(tmp_path) as (asterisk, hub), running_chromium() as browser:
+    async with desk.office(tmp_path) as (asterisk, hub), running_chromium() as browser:
         client_id = await make_client(hub, "ООО «Ромашка»", "8 495 123-45-67")
         page = await sign_in(await new_person(browser), hub, ANNA)
         await page.goto(f"{hub.url}/clients/{client_id}")

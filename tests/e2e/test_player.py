@@ -17,7 +17,7 @@ from hub.crm.models import audit, timeline_entries
 from hub.settings import Settings
 from hub.store.blobs import BlobStore
 from hub.store.engine import open_database
-from tests.integration.test_api_clients import made
+from tests.factories import made
 from tests.testbed.audio_files import PATH, recorded, settings_for, wav
 from tests.testbed.chromium import new_person, running_chromium, shoot
 from tests.testbed.site import Site, running_site

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.e2e.test_call import ANNA, BORIS, listed, one_waiting, pbx_toml, staff
+from tests.e2e.desk import ANNA, BORIS, listed, one_waiting, pbx_toml, staff
 from tests.e2e.test_pages import until_live
 from tests.testbed import sipp
 from tests.testbed.asterisk import Asterisk, running_asterisk

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.e2e.test_call import ADMIN, ANNA, BORIS, listed, one_waiting, pbx_toml, staff, the_call
+from tests.e2e.desk import ADMIN, ANNA, BORIS, listed, one_waiting, pbx_toml, staff, the_call
 from tests.testbed import sipp
 from tests.testbed.asterisk import Asterisk, running_asterisk
 from tests.testbed.hub import Hub, running_hub

@@ -18,7 +18,7 @@ from hub.demo.letters import raw_letter
 from hub.demo.mail import PASSWORD, DemoMail, running_mail
 from hub.demo.sample import Letter
 from hub.mail.reading.mime import ParsedMessage, parse
-from tests.e2e.test_call import ANNA, listed, staff
+from tests.e2e.desk import ANNA, listed, staff
 from tests.testbed.chromium import new_person, running_chromium, shoot, sign_in
 from tests.testbed.hub import Hub, running_hub
 from tests.testbed.waiting import wait_for

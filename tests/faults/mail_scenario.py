@@ -30,7 +30,7 @@ from hub.mail.sync.session import MailSession
 from hub.settings import MailServer, Secret
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database, open_database
-from tests.integration.test_mail_intake import mail
+from tests.factories import mail
 from tests.testbed.dovecot import PASSWORD
 
 FIRST_LOOK = datetime(2026, 1, 1, tzinfo=UTC)

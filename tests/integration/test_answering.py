@@ -14,7 +14,7 @@ from hub.mail import answering
 from hub.mail.models import mailboxes, messages, threads
 from hub.store.changes import Position, read_after
 from hub.store.engine import Database
-from tests.integration.test_api_clients import got
+from tests.factories import got
 from tests.testbed import talk
 from tests.testbed.site import Site
 

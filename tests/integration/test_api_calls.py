@@ -5,18 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import aiohttp
 import sqlalchemy as sa
 
 from hub.telephony.models import call_intents
-from tests.integration.test_api_clients import got, made
+from tests.factories import got, made, post
 from tests.testbed import talk
 from tests.testbed.site import Site
-
-
-async def post(api: aiohttp.ClientSession, path: str, **keywords: Any) -> tuple[int, dict[str, Any]]:
-    async with api.post(path, **keywords) as answer:
-        return answer.status, await answer.json()
 
 
 async def intents(site: Site) -> list[Any]:

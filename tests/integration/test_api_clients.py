@@ -11,28 +11,8 @@ import pytest
 from hub.clock import utc_now
 from hub.crm import leads
 from hub.web.api.routes import ENDPOINTS
+from tests.factories import got, made
 from tests.testbed.site import Site
-
-ROMASHKA = {
-    "name": "ООО «Ромашка»",
-    "phones": ["8 (495) 123-45-67"],
-    "emails": ["Info@Romashka.example"],
-    "contacts": [{"name": "Иванова Анна", "position": "бухгалтер", "phones": ["+7 916 123-45-67"]}],
-}
-
-
-async def made(api: aiohttp.ClientSession, body: dict[str, Any] = ROMASHKA) -> dict[str, Any]:
-    async with api.post("clients", json=body) as answer:
-        assert answer.status == 201, await answer.text()
-        found: dict[str, Any] = await answer.json()
-        return found
-
-
-async def got(api: aiohttp.ClientSession, path: str, status: int = 200, **params: str) -> dict[str, Any]:
-    async with api.get(path, params=params) as answer:
-        assert answer.status == status, await answer.text()
-        found: dict[str, Any] = await answer.json()
-        return found
 
 
 async def test_a_client_is_made_with_contacts_and_found_however_its_number_is_written(site: Site) -> None:

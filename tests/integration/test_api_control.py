@@ -20,7 +20,7 @@ from hub.store.engine import Database
 from hub.telephony.control import intents
 from hub.telephony.models import call_intents
 from hub.telephony.tracking.calls import Announced, Call, CallChanged, CallEnded, Channel, Leg
-from tests.integration.test_api_clients import got
+from tests.factories import got
 from tests.testbed import talk
 from tests.testbed.site import SETTINGS, Site, running_site
 

@@ -6,8 +6,7 @@ import base64
 
 import pytest
 
-from tests.integration.test_api_calls import post
-from tests.integration.test_api_clients import got, made
+from tests.factories import got, made, post
 from tests.testbed import talk
 from tests.testbed.site import Site
 

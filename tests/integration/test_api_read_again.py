@@ -6,9 +6,7 @@ import sqlalchemy as sa
 
 from hub.crm.models import audit
 from hub.mail.models import messages
-from tests.integration.test_api_calls import post
-from tests.integration.test_api_clients import got
-from tests.integration.test_mail_intake import mail
+from tests.factories import got, mail, post
 from tests.testbed import talk
 from tests.testbed.site import Site
 

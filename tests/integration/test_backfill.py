@@ -28,7 +28,7 @@ from hub.telephony.models import calls
 from hub.telephony.service import PbxService
 from hub.telephony.tracking.calls import CallChanged, CallEnded, CallOffered, Channel, Leg
 from hub.telephony.tracking.directions import PbxRules
-from tests.integration.test_api_clients import got
+from tests.factories import got
 from tests.integration.test_call_intake import T0, WAITING
 from tests.integration.test_callbacks import NUMBER, SALES, Company, phone_leg
 from tests.integration.test_pbx_service import Office as PbxOffice

@@ -12,8 +12,7 @@ from hub.clock import utc_now
 from hub.mail.register import MessageFilters, listed
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
-from tests.integration.test_api_calls import post
-from tests.integration.test_api_clients import got, made
+from tests.factories import got, made, post
 from tests.testbed import talk
 from tests.testbed.site import Site, running_site
 

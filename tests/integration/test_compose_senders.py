@@ -9,7 +9,7 @@ from hub.mail.models import mailboxes, messages
 from hub.mail.sending import identities, templates
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
-from tests.integration.test_api_calls import post
+from tests.factories import post
 from tests.testbed import talk
 from tests.testbed.site import running_site
 

@@ -13,8 +13,7 @@ from hub.errors import Refused
 from hub.mail import originals, relink
 from hub.mail.models import mailboxes
 from hub.mail.register import MessageRow
-from tests.integration.test_mail_intake import T0, Box, known_client, mail
-from tests.integration.test_mail_intake import box as box
+from tests.factories import T0, Box, known_client, mail
 
 SALES = "sales@hub.test"
 GROUP = (

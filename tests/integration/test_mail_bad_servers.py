@@ -17,10 +17,10 @@ from hub.mail.imap.connection import ImapConnection
 from hub.mail.models import folders
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
+from tests.factories import mail
 from tests.fakes.imap_server import Cut, FakeImapServer, fake_imap, uids_of
 from tests.integration.test_mail_in import Office, running_office
 from tests.integration.test_mail_in_faults import gaps, numbered
-from tests.integration.test_mail_intake import mail
 from tests.testbed.waiting import wait_for
 
 pytestmark = pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)

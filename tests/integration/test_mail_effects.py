@@ -23,8 +23,7 @@ from hub.mail.reading import mime
 from hub.mail.reading.headers import Address
 from hub.mail.register import MessageRow
 from hub.mail.undeliverable import undeliverable_of
-from tests.integration.test_mail_intake import Box, mail
-from tests.integration.test_mail_intake import box as box
+from tests.factories import Box, mail
 from tests.integration.test_outbox import IVAN, SALES, T0, Office, office  # noqa: F401 - a fixture
 from tests.unit.test_bounces import dsn
 

@@ -29,7 +29,7 @@ from hub.mail.sync.reader import MailboxReader
 from hub.settings import Mailbox, MailServer, Secret
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
-from tests.integration.test_mail_intake import mail
+from tests.factories import mail
 from tests.testbed.dovecot import Dovecot, running_dovecot
 from tests.testbed.proxy import running_proxy
 from tests.testbed.waiting import wait_for

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from hub.mail.models import folders, mailboxes
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
+from tests.factories import mail
 from tests.fakes.imap_server import fake_imap, uids_of
 from tests.integration.test_mail_in import BOX, Office, running_office
-from tests.integration.test_mail_intake import mail
 from tests.testbed.dovecot import running_dovecot
 from tests.testbed.waiting import wait_for
 

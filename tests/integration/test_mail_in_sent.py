@@ -18,8 +18,8 @@ from hub.mail.sync.sent_folder import ImapSentFolder
 from hub.settings import MailServer
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
+from tests.factories import mail
 from tests.integration.test_mail_in import BOX, Office, Peer, peer, running_office  # noqa: F401 - a fixture
-from tests.integration.test_mail_intake import mail
 from tests.testbed.valkey import free_port
 from tests.testbed.waiting import wait_for
 

@@ -2,85 +2,19 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from hub.crm import clients, leads, people, queue, timeline
-from hub.crm.access import Actor, load_actor
-from hub.crm.linking import Linker
+from hub.crm import queue, timeline
 from hub.errors import Unavailable
 from hub.mail import register
-from hub.mail.intake.intake import Arrived, FolderPlace, MailIntake
-from hub.mail.models import folders, mailboxes
+from hub.mail.models import folders
 from hub.store import changes
-from hub.store.blobs import BlobStore
 from hub.store.changes import Position
-from hub.store.engine import Database
-
-T0 = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
-
-
-class Box:
-    """A team's mailbox with its intake and one manager."""
-
-    def __init__(self, db: Database, blobs: BlobStore) -> None:
-        self.db, self.blobs = db, blobs
-        self.uid = 0
-
-    async def open(self) -> None:
-        async with self.db.begin() as conn:
-            user_id = await people.add_user(
-                conn,
-                email="anna@hub.test",
-                name="Анна",
-                role="manager",
-                password_hash="x",
-                team_names=["sales"],
-                now=T0,
-            )
-            actor = await load_actor(conn, user_id)
-            assert actor
-            self.actor: Actor = actor
-            (self.team_id,) = actor.team_ids
-            box = mailboxes.insert().values(address="sales@hub.test", team_id=self.team_id, created_at=T0)
-            self.mailbox_id = (await conn.execute(box.returning(mailboxes.c.id))).scalar_one()
-            self.places = {}
-            for role in ("inbox", "sent"):
-                row = {"mailbox_id": self.mailbox_id, "name": role, "role": role, "gaps": []}
-                made = await conn.execute(folders.insert().values(**row).returning(folders.c.id))
-                self.places[role] = FolderPlace(made.scalar_one(), role, 1)  # type: ignore[arg-type]
-        linker = Linker("RU", frozenset(), frozenset({"sales@hub.test"}))
-        self.intake = MailIntake(self.db, self.blobs, linker, self.mailbox_id, self.team_id, ThreadPoolExecutor(1))
-
-    async def arrive(self, raw: bytes, *, role: str = "inbox", is_new: bool = True, uid: int | None = None) -> int:
-        self.uid += 1
-        arrived = Arrived(uid or self.uid, raw, (), T0)
-        cursor = {"high_uid": self.uid}
-        return await self.intake.store(self.places[role], [arrived], cursor=cursor, is_new=is_new, now=T0)
-
-    async def messages(self) -> list[register.MessageRow]:
-        async with self.db.read() as conn:
-            return await register.listed(conn, self.actor, register.MessageFilters())
-
-    async def waiting(self) -> list[queue.Item]:
-        async with self.db.read() as conn:
-            return await queue.listed(conn, self.actor, state="waiting")
-
-    async def leads(self) -> list[leads.Lead]:
-        async with self.db.read() as conn:
-            return await leads.listed(conn, self.actor, before=None, limit=10)
-
-
-@pytest.fixture
-async def box(db: Database, blobs: BlobStore) -> Box:
-    one = Box(db, blobs)
-    await one.open()
-    return one
+from tests.factories import T0, Box, known_client, mail
 
 
 async def test_what_a_stranger_writes_to_a_persons_own_mailbox_is_offered_and_told_to_no_team(box: Box) -> None:
@@ -92,26 +26,6 @@ async def test_what_a_stranger_writes_to_a_persons_own_mailbox_is_offered_and_to
     async with box.db.read() as conn:
         told = await changes.read_after(conn, Position(0, 0))
     assert [(one.team_id, one.user_id) for one in told if one.kind == "message"] == [(None, olga)]
-
-
-def mail(
-    sender: str = "Ирина <irina@romashka.test>",
-    *,
-    message_id: str = "<1@romashka.test>",
-    more: str = "",
-    body: str = "Добрый день!",
-    to: str = "sales@hub.test",
-    subject: str = "Question",
-) -> bytes:
-    head = f"From: {sender}\r\nTo: {to}\r\nSubject: {subject}\r\nMessage-ID: {message_id}\r\n{more}"
-    return (head + f"Content-Type: text/plain; charset=utf-8\r\n\r\n{body}\r\n").encode()
-
-
-async def known_client(box: Box) -> int:
-    async with box.db.begin() as conn:
-        client_id = await clients.create(conn, None, kind="organisation", name="Ромашка", now=T0)
-        await clients.add_address(conn, None, client_id, kind="email", raw="Irina@Romashka.test", now=T0)
-    return client_id
 
 
 async def test_a_mail_of_a_known_address_is_on_the_card_and_waits_under_the_clients_name(box: Box) -> None:

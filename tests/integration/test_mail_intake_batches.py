@@ -24,7 +24,7 @@ from hub.mail.models import locations, messages, thread_ids, threads
 from hub.mail.reading.workers import ParserPool
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
-from tests.integration.test_mail_intake import T0, Box, known_client, mail
+from tests.factories import T0, Box, known_client, mail
 
 
 @pytest.fixture

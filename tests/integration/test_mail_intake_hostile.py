@@ -21,7 +21,7 @@ from hub.mail.models import folders, locations
 from hub.mail.reading.workers import ParserPool
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
-from tests.integration.test_mail_intake import T0, Box, mail
+from tests.factories import T0, Box, mail
 
 SMALL_BYTES = 8 * 1024
 NUL_WORD = "=?utf-8?B?" + base64.b64encode(b"a\0b").decode() + "?="

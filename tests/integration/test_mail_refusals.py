@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from hub.mail.models import mailboxes
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
+from tests.factories import mail
 from tests.fakes.imap_server import fake_imap
 from tests.integration.test_mail_in import running_office
-from tests.integration.test_mail_intake import mail
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,7 @@ from hub.store.blobs import BlobStore
 from hub.store.changes import Position
 from hub.store.engine import Database
 from hub.web import client_links
-from tests.integration.test_api_calls import post
-from tests.integration.test_api_clients import got, made
+from tests.factories import got, made, post
 from tests.testbed import talk
 from tests.testbed.site import Site
 

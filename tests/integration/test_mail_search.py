@@ -17,7 +17,7 @@ from hub.mail.query import Phrase, Query, Term, parse
 from hub.mail.reading import terms
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
-from tests.integration.test_api_clients import got, made
+from tests.factories import got, made
 from tests.testbed import talk
 from tests.testbed.site import Site
 

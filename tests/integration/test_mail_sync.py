@@ -29,8 +29,8 @@ from hub.settings import MailServer
 from hub.store.blobs import BlobStore
 from hub.store.changes import Position, read_after
 from hub.store.engine import Database
+from tests.factories import mail
 from tests.integration.test_mail_in import Office, running_office
-from tests.integration.test_mail_intake import mail
 from tests.testbed.dovecot import Dovecot, running_dovecot
 from tests.testbed.waiting import wait_for
 

@@ -7,9 +7,9 @@ import re
 from hub.mail import health
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
+from tests.factories import mail
 from tests.fakes.imap_server import FakeFolder, FakeImapServer, fake_imap
 from tests.integration.test_mail_in import running_office
-from tests.integration.test_mail_intake import mail
 from tests.testbed.waiting import wait_for
 
 MANY = 500_000

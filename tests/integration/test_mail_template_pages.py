@@ -11,7 +11,7 @@ from hub.mail.models import mailboxes
 from hub.mail.sending import identities
 from hub.mail.sending.models import drafts, signatures
 from hub.mail.sending.phrases import Facts
-from tests.integration.test_api_clients import got
+from tests.factories import got
 from tests.testbed import talk
 from tests.testbed.site import Site
 

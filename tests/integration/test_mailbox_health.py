@@ -12,7 +12,7 @@ from hub.clock import utc_now
 from hub.crm.models import users
 from hub.mail import health
 from hub.mail.models import folders, locations, mailboxes, messages, outbox
-from tests.integration.test_api_clients import got
+from tests.factories import got
 from tests.testbed import talk
 from tests.testbed.site import Site
 

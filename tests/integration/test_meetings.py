@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hub.mail.register import MessageRow
-from tests.integration.test_mail_intake import Box, mail
-from tests.integration.test_mail_intake import box as box
+from tests.factories import Box, mail
 
 CLIENT = "irina@romashka.test"
 

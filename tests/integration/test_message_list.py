@@ -14,7 +14,7 @@ from hub.crm.models import audit
 from hub.mail import register
 from hub.mail.filters import MessageFilters
 from hub.mail.models import messages
-from tests.integration.test_api_clients import got, made
+from tests.factories import got, made
 from tests.testbed import talk
 from tests.testbed.site import Site
 

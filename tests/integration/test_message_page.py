@@ -14,7 +14,7 @@ from hub.mail.models import folders, locations, messages, picture_senders
 from hub.mail.reading.sanitize import safe_html
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
-from tests.integration.test_api_clients import got
+from tests.factories import got
 from tests.testbed import talk
 from tests.testbed.site import Site
 

@@ -15,7 +15,7 @@ from hub.mail.reading.headers import Address
 from hub.mail.sending import outbox as decisions
 from hub.mail.sending import submit
 from hub.mail.sending.submit import NewMessage
-from tests.integration.test_api_clients import got
+from tests.factories import got
 from tests.testbed import talk
 from tests.testbed.site import Site
 

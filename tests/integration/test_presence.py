@@ -26,8 +26,8 @@ from hub.telephony.presence.devices import Device, Pending, extension_of
 from hub.telephony.presence.devicestore import DeviceStore, store
 from hub.telephony.service import PbxService
 from hub.telephony.tracking.calls import Call, CallChanged, CallEnded, Channel, Leg
+from tests.factories import got
 from tests.fakes.ami_server import ami_server, packet
-from tests.integration.test_api_clients import got
 from tests.testbed import talk
 from tests.testbed.events import listening
 from tests.testbed.site import Site

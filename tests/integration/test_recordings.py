@@ -23,7 +23,7 @@ from hub.telephony.control.actions import actions_of
 from hub.telephony.control.numbers import DialRules
 from hub.telephony.models import call_legs, calls, recordings
 from hub.telephony.recordings import recordings as rules
-from tests.integration.test_api_clients import got, made
+from tests.factories import got, made
 from tests.testbed import talk
 from tests.testbed.audio_files import PATH, announce, keeper, recorded, riff, rule, settings_for, wav
 from tests.testbed.site import Site, running_site

@@ -22,7 +22,7 @@ from hub.telephony.intake.intake import CallIntake
 from hub.telephony.models import pbx_states
 from hub.telephony.service import PbxService
 from hub.web import pbx as question
-from tests.integration.test_api_clients import got
+from tests.factories import got
 from tests.integration.test_route_dialplan import press, speak
 from tests.testbed.asterisk import Asterisk, running_asterisk
 from tests.testbed.record import HUNG_UP, Ami

@@ -17,7 +17,7 @@ from hub.settings import HubSection, Pbx, PbxTeam, Settings
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
 from hub.telephony.models import device_states, pbx_states
-from tests.integration.test_api_clients import got
+from tests.factories import got
 from tests.testbed.site import Site, running_site
 
 NUMBER = "+7 495 123-45-67"

@@ -12,9 +12,8 @@ from hub.crm.linking import Linker
 from hub.mail.imap.connection import connected
 from hub.mail.intake.intake import Arrived, FolderPlace, MailIntake
 from hub.mail.models import folders, locations, mailboxes, messages
+from tests.factories import T0, Box, mail
 from tests.fakes.imap_server import FakeImapServer, fake_imap
-from tests.integration.test_mail_intake import T0, Box, mail
-from tests.integration.test_mail_intake import box as box
 
 OWN = frozenset({"sales@hub.test", "info@hub.test"})
 

@@ -16,8 +16,7 @@ from hub.mail.files.scanning import TRIES, AttachmentScanner
 from hub.mail.models import attachments
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
-from tests.integration.test_api_calls import post
-from tests.integration.test_api_clients import got
+from tests.factories import got, post
 from tests.testbed import talk
 from tests.testbed.clamd import MARK, running_clamd
 from tests.testbed.site import SETTINGS, Site, running_site
