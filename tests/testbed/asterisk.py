@@ -156,7 +156,7 @@ class Asterisk:
             self.process = await asyncio.create_subprocess_exec(
                 "chroot", str(self._root), "asterisk", "-f", "-n", "-C", inside, stdout=log, stderr=log
             )
-        await wait_for(self._is_booted, what="Asterisk is fully booted", deadline_s=20)
+        await wait_for(self._is_booted, what="Asterisk is fully booted", deadline_s=60)
 
     async def _is_booted(self) -> bool:
         assert self.process is not None

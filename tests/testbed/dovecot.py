@@ -46,7 +46,7 @@ class Dovecot:
             self._process = await asyncio.create_subprocess_exec(
                 binary, "-F", "-c", str(self.home / "dovecot.conf"), stdout=log, stderr=log
             )
-        await wait_for(self._answers, what=f"Dovecot answers: {self.log()}", deadline_s=10)
+        await wait_for(self._answers, what=f"Dovecot answers: {self.log()}", deadline_s=60)
 
     async def _answers(self) -> bool:
         assert self._process is not None

@@ -40,7 +40,7 @@ class Postfix:
             self._process = await asyncio.create_subprocess_exec(
                 "postfix", "-c", str(self.home / "etc"), "start-fg", stdout=log, stderr=log
             )
-        await wait_for(self._answers, what=f"Postfix answers: {self.log()}", deadline_s=15)
+        await wait_for(self._answers, what=f"Postfix answers: {self.log()}", deadline_s=60)
 
     async def _answers(self) -> bool:
         assert self._process is not None

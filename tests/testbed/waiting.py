@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def wait_for(check: Callable[[], Awaitable[T]], *, what: str, deadline_s: float = 10) -> T:
+async def wait_for(check: Callable[[], Awaitable[T]], *, what: str, deadline_s: float = 30) -> T:
     """Return the first true answer of `check`. Raises AssertionError that names `what` after the deadline."""
     until = time.monotonic() + deadline_s
     while True:
@@ -21,7 +21,7 @@ async def wait_for(check: Callable[[], Awaitable[T]], *, what: str, deadline_s: 
         await asyncio.sleep(0.01)
 
 
-def wait_for_sync(check: Callable[[], T], *, what: str, deadline_s: float = 10) -> T:
+def wait_for_sync(check: Callable[[], T], *, what: str, deadline_s: float = 30) -> T:
     """The same for blocking checks."""
     until = time.monotonic() + deadline_s
     while True:
