@@ -20,7 +20,10 @@ async def test_10000_clients_are_edited_at_once_killed_again_and_again_and_undon
     before = await standing(db)
     edit, number = await begin(db)
     runs = [
-        run async for run in driver.runs("tests.faults.operation_runs", [db_url, "200"], only="operations.committed")
+        run
+        async for run in driver.runs(
+            "tests.faults.operation_runs", [db_url, "200"], only="operations.committed", within_s=600
+        )
     ]
     assert len(runs) > 8
     assert edit.actor is not None
@@ -34,7 +37,10 @@ async def test_10000_clients_are_edited_at_once_killed_again_and_again_and_undon
         await conn.execute(touched)
     await undo(db, number, edit)
     assert [
-        run async for run in driver.runs("tests.faults.operation_runs", [db_url, "1000"], only="operations.committed")
+        run
+        async for run in driver.runs(
+            "tests.faults.operation_runs", [db_url, "1000"], only="operations.committed", within_s=600
+        )
     ]
     async with db.read() as conn:
         assert await operations.counts(conn, number) == {"reversed": 9_997, "kept": 3}
