@@ -20,6 +20,7 @@ from hub.crm.models import users
 from hub.errors import Refused
 
 MAX_HELD = 10_000
+_ADMINS = sa.select(users.c.id).where(users.c.role == "admin", users.c.disabled_at.is_(None)).order_by(users.c.id)
 PasswordBy = Literal["command", "link"]
 
 
@@ -42,6 +43,8 @@ async def disable(conn: AsyncConnection, user_id: int, *, by: int | None, now: d
     A call that they are talking in stays theirs until it ends. Drafts, what is being sent, clients and history stay
     as they are. Raises Refused for the last administrator.
     """
+    # Of two administrators disabled at once, the second waits here and then finds that it is the last.
+    await conn.execute(_ADMINS.with_for_update())
     actor = await load_actor(conn, user_id)
     enabled = sa.and_(users.c.id == user_id, users.c.disabled_at.is_(None))
     changed = (await conn.execute(sa.update(users).where(enabled).values(disabled_at=now))).rowcount
@@ -70,8 +73,7 @@ async def _return_items(conn: AsyncConnection, actor: Actor, *, now: datetime) -
 
 
 async def _is_any_admin(conn: AsyncConnection) -> bool:
-    query = sa.select(users.c.id).where(users.c.role == "admin", users.c.disabled_at.is_(None)).limit(1)
-    return (await conn.execute(query)).first() is not None
+    return (await conn.execute(_ADMINS.limit(1))).first() is not None
 
 
 async def enable(conn: AsyncConnection, user_id: int, *, by: int | None, now: datetime) -> None:

@@ -22,7 +22,7 @@ from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.audit import record
 from hub.crm.models import clients, leads, queue_items, users
-from hub.errors import Conflict, Forbidden, NotFound
+from hub.errors import Conflict, Forbidden, NotFound, NotSignedIn
 from hub.store.changes import publish
 from hub.store.upsert import insert_for
 
@@ -190,8 +190,10 @@ async def claim(conn: AsyncConnection, actor: Actor, item_id: int, *, now: datet
     """Take an item for the actor. Repeated by the winner it answers the same item again.
 
     Raises Conflict `already_claimed` with the owner's name and the moment, or `not_waiting` for what is done;
-    Forbidden for a team the actor is not in; NotFound.
+    Forbidden for a team the actor is not in; NotFound; NotSignedIn for an account that was disabled meanwhile.
     """
+    if not await _lock_enabled(conn, actor.user_id):
+        raise NotSignedIn("not_signed_in", "this account is disabled")
     claim_id = secrets.token_hex(8)
     won = (
         sa.update(queue_items)
@@ -220,6 +222,12 @@ async def claim(conn: AsyncConnection, actor: Actor, item_id: int, *, now: datet
     await record(conn, "queue_item.claimed", at=now, user_id=actor.user_id, object_kind="queue_item", object_id=item_id)
     await _tell(conn, row, now=now)
     return _item(row, actor.name)
+
+
+async def _lock_enabled(conn: AsyncConnection, user_id: int) -> bool:
+    """Return whether an account is enabled, and keep it so until the transaction ends (`accounts.disable` waits)."""
+    query = sa.select(users.c.id).where(users.c.id == user_id, users.c.disabled_at.is_(None))
+    return (await conn.execute(query.with_for_update(read=True))).first() is not None
 
 
 async def _explain_loss(conn: AsyncConnection, actor: Actor, item_id: int) -> Item:
@@ -391,12 +399,12 @@ async def reopen(conn: AsyncConnection, kind: Kind, ref_id: int, *, version: int
 
 
 async def assign(conn: AsyncConnection, kind: Kind, ref_id: int, user_id: int, *, now: datetime) -> None:
-    """Give a waiting item to a person, as when its caller was answered by them. A disabled account gets nothing."""
-    is_enabled = sa.exists().where(users.c.id == user_id, users.c.disabled_at.is_(None))
+    """Give a waiting item to a user, e.g. when they answered its caller. A disabled account gets nothing."""
+    if not await _lock_enabled(conn, user_id):
+        return
     update = (
         sa.update(queue_items)
         .where(queue_items.c.kind == kind, queue_items.c.ref_id == ref_id, queue_items.c.state == "waiting")
-        .where(is_enabled)
         .values(
             state="claimed",
             owner_id=user_id,

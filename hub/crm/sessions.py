@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm import endings
-from hub.crm.audit import record
 from hub.crm.models import sessions
 from hub.errors import NotFound
 
@@ -43,32 +42,13 @@ async def open_of(conn: AsyncConnection, user_id: int, *, now: datetime) -> list
 
 async def end(conn: AsyncConnection, user_id: int, session_id: int, *, by: int | None, now: datetime) -> None:
     """End one session of a person; `by` is who did it, None for the command. Raises NotFound where it is not open."""
-    if not await _end(conn, user_id, sessions.c.id == session_id, by=by, now=now):
+    if not await endings.revoke(conn, "session", sessions.c.id == session_id, user_id=user_id, by=by, now=now):
         raise NotFound("session_missing", f"no open session {session_id}")
 
 
 async def end_all(conn: AsyncConnection, user_id: int, *, but: int | None = None, by: int | None, now: datetime) -> int:
     """End a person's sessions, `but` one of them; return how many."""
-    return await _end(conn, user_id, sessions.c.id != (but or 0), by=by, now=now)
-
-
-async def _end(
-    conn: AsyncConnection, user_id: int, which: sa.ColumnElement[bool], *, by: int | None, now: datetime
-) -> int:
-    ended = (
-        sa.update(sessions)
-        .where(which, sessions.c.user_id == user_id, sessions.c.revoked_at.is_(None), sessions.c.expires_at > now)
-        .values(revoked_at=now)
-        .returning(sessions.c.id)
-    )
-    ids = list((await conn.execute(ended)).scalars())
-    for session_id in ids:
-        details = {"of": user_id}
-        await record(
-            conn, "session.ended", at=now, user_id=by, object_kind="session", object_id=session_id, details=details
-        )
-    await endings.publish(conn, user_id, session_ids=ids, now=now)
-    return len(ids)
+    return await endings.revoke(conn, "session", sessions.c.id != (but or 0), user_id=user_id, by=by, now=now)
 
 
 async def note_uses(conn: AsyncConnection, uses: Mapping[int, datetime]) -> None:

@@ -120,26 +120,12 @@ async def revoke(conn: AsyncConnection, token_id: int, *, of: int | None = None,
     user_id = (await conn.execute(query)).scalar()
     if user_id is None:
         raise NotFound("token_missing", f"no token {token_id}")
-    await _revoke(conn, tokens.c.id == token_id, user_id, by=by, now=now)
+    await endings.revoke(conn, "token", tokens.c.id == token_id, user_id=user_id, by=by, now=now)
 
 
 async def revoke_all(conn: AsyncConnection, user_id: int, *, by: int | None, now: datetime) -> int:
     """Revoke every token of a person; return how many."""
-    return await _revoke(conn, tokens.c.user_id == user_id, user_id, by=by, now=now)
-
-
-async def _revoke(
-    conn: AsyncConnection, which: sa.ColumnElement[bool], user_id: int, *, by: int | None, now: datetime
-) -> int:
-    gone = sa.update(tokens).where(which, tokens.c.revoked_at.is_(None)).values(revoked_at=now).returning(tokens.c.id)
-    ids = list((await conn.execute(gone)).scalars())
-    for token_id in ids:
-        details = {"for": user_id}
-        await record(
-            conn, "token.revoked", at=now, user_id=by, object_kind="token", object_id=token_id, details=details
-        )
-    await endings.publish(conn, user_id, token_ids=ids, now=now)
-    return len(ids)
+    return await endings.revoke(conn, "token", sa.true(), user_id=user_id, by=by, now=now)
 
 
 async def note_uses(conn: AsyncConnection, uses: Mapping[int, datetime]) -> None:

@@ -130,6 +130,14 @@ async def test_an_export_holds_what_the_list_holds_and_leaves_a_trace(
     assert trace.user_id == site.actors["olga"].user_id
 
 
+async def test_asking_for_the_head_of_an_export_exports_nothing_and_leaves_no_trace(site: Site) -> None:
+    async with (await site.browser("olga")).head("/messages/export") as answer:
+        assert answer.status == 200 and answer.headers["Content-Type"].startswith("text/csv")
+    async with site.db.read() as conn:
+        rows = await conn.execute(sa.select(sa.func.count()).where(audit.c.action == "messages.exported"))
+        assert rows.scalar_one() == 0
+
+
 async def test_the_search_of_clients_shows_what_it_finds_among_messages(site: Site) -> None:
     for n in range(7):
         await talk.message(site.db, site.blobs, subject=f"Договор {n}")

@@ -71,6 +71,7 @@ ANNA = Actor(5, "Анна Иванова", "anna@hub.test", "manager", frozenset
 OLGA = Actor(1, "Ольга Соколова", "olga@hub.test", "admin", frozenset(), None, "ru")
 BUILT = "app.css app.js boot.js composer.js live-worker.js sprite.svg favicon.svg inter-latin-wght-normal.woff2".split()
 ASSETS = Assets(Path(), {name: name for name in [*BUILT, "inter-cyrillic-wght-normal.woff2"]})
+FLAGS = frozenset("autofocus checked disabled hidden multiple open readonly required selected".split())
 VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
 
 
@@ -514,12 +515,15 @@ class Seen(HTMLParser):
     open_tags: list[str] = field(default_factory=list)
     wrongly_closed: list[str] = field(default_factory=list)
     controls: list[dict[str, str]] = field(default_factory=list)
+    flags_with_values: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__init__()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
+        # A boolean attribute that is there is true, whatever its value says.
+        self.flags_with_values += [name for name in FLAGS & given.keys() if given[name] not in ("", name)]
         if "id" in given:
             self.ids.append(given["id"])
         if tag == "label" and "for" in given:
@@ -562,6 +566,7 @@ def test_every_page_is_whole_named_and_free_of_code_of_its_own(name: str, langua
     assert seen.open_tags == []
     assert seen.own_code == []
     assert seen.unnamed_controls() == []
+    assert seen.flags_with_values == []
     assert sorted(set(seen.ids)) == sorted(seen.ids), "an id stands twice"
 
 

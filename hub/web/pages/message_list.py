@@ -171,6 +171,16 @@ async def export(ctx: RequestContext) -> web.StreamResponse:
     """The listed messages as CSV, at most `EXPORTED`, in batches: neither side ever holds them all."""
     query = ctx.query(MessageQuery)
     filters = query.filters()
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": "text/csv; charset=utf-8",
+            "Content-Disposition": disposition(f"messages-{ctx.now:%Y-%m-%d}.csv"),
+            "Cache-Control": "private, no-store",
+        }
+    )
+    if ctx.request.method == "HEAD":
+        await response.prepare(ctx.request)
+        return response
     async with ctx.db.begin() as conn:
         await record(
             conn,
@@ -180,16 +190,7 @@ async def export(ctx: RequestContext) -> web.StreamResponse:
             object_kind="message",
             details={name: str(value)[:300] for name, value in query.params.items()},
         )
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": "text/csv; charset=utf-8",
-            "Content-Disposition": disposition(f"messages-{ctx.now:%Y-%m-%d}.csv"),
-            "Cache-Control": "private, no-store",
-        }
-    )
     await response.prepare(ctx.request)
-    if ctx.request.method == "HEAD":
-        return response
     # The mark tells Excel that this is UTF-8; where the comma is the decimal sign, it divides cells by semicolons.
     divider = ";" if ctx.language == "ru" else ","
     await response.write(("\ufeff" + _csv([_COLUMNS], divider)).encode())

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from hub.crm import accounts, password_resets, people
 from hub.crm.password_resets import ResetLink
-from hub.errors import HubError, NotFound, Refused, TooMany
+from hub.errors import Gone, HubError, NotFound, Refused, TooMany
 from hub.web import render
 from hub.web.auth import begin_session
 from hub.web.authentication import device_cookie
@@ -35,10 +35,15 @@ async def save(ctx: RequestContext) -> web.StreamResponse:
     limits = ctx.request.app[LIMITS]
     link: ResetLink | None = None
     try:
-        one = await limits.count(people.account_key(""), network_of(ctx.client_address), device=None)
-        async with ctx.db.read() as conn:
-            link = await password_resets.find(conn, token, now=ctx.now)
-        await limits.attempts.give_back(one)
+        try:
+            async with ctx.db.read() as conn:
+                link = await password_resets.find(conn, token, now=ctx.now)
+        except Gone:
+            raise
+        except NotFound:
+            # Only guesses count: a good link works in a network where others have used up their tries.
+            await limits.count(people.account_key(""), network_of(ctx.client_address), device=None)
+            raise
         hashed = await _hashed(ctx)
         async with ctx.db.begin() as conn:
             await password_resets.use(conn, link, now=ctx.now)
