@@ -71,7 +71,7 @@ ANNA = Actor(5, "Анна Иванова", "anna@hub.test", "manager", frozenset
 OLGA = Actor(1, "Ольга Соколова", "olga@hub.test", "admin", frozenset(), None, "ru")
 BUILT = "app.css app.js boot.js composer.js live-worker.js sprite.svg favicon.svg inter-latin-wght-normal.woff2".split()
 ASSETS = Assets(Path(), {name: name for name in [*BUILT, "inter-cyrillic-wght-normal.woff2"]})
-FLAGS = frozenset("autofocus checked disabled hidden multiple open readonly required selected".split())
+FLAGS = frozenset("autofocus checked disabled formnovalidate hidden multiple open readonly required selected".split())
 VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
 
 
