@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub import crash_points
 from hub.clock import utc_now
 from hub.crm.linking import Linker
-from hub.mail import relink, reread, search
+from hub.mail import relink, reparse, search
 from hub.mail.models import attachments, mail_jobs, messages
 from hub.mail.reading.workers import ParserPool
 from hub.mail.relink import TOPIC
@@ -76,22 +76,20 @@ class MailJobs:
                     done, below = await relink.batch(conn, self._linker, job.address, job.below_id, now=self._now())
                     await self._advance(conn, job, done, below)
         elif job.kind == "reread":
-            await self._reread(job)
+            await self._reparse(job)
         else:
             await self._index(job)
         return True
 
-    async def _reread(self, job: Any) -> None:
+    async def _reparse(self, job: Any) -> None:
         async with self._db.read() as conn:
-            rows = await reread.unreadable(conn, int(job.address), job.below_id)
+            rows = await reparse.unreadable(conn, int(job.address), job.below_id)
         with ParserPool(1) as parsers:
-            prepared = await reread.prepare(rows, self._blobs, parsers)
+            prepared = await reparse.prepare(rows, self._blobs, parsers)
         async with self._db.begin() as conn:
             if await self._hold(conn, job):
-                for row in rows:
-                    if row["id"] in prepared:
-                        await reread.write(conn, self._linker, row, prepared[row["id"]], now=self._now())
-                below = rows[-1]["id"] if len(rows) == reread.AT_ONCE else 0
+                await reparse.store_all(conn, self._linker, prepared, now=self._now())
+                below = rows[-1]["id"] if len(rows) == reparse.AT_ONCE else 0
                 await self._advance(conn, job, len(prepared), below)
 
     async def _index(self, job: Any) -> None:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from hub.crm import clients, queue, timeline
 from hub.errors import Conflict
-from hub.mail.intake import again
+from hub.mail import reparse
 from hub.mail.intake.intake import Arrived
 from hub.mail.intake.preparing import Prepared, ReplyKey, prepare
 from hub.mail.intake.reply_tag import tagged_address, tagged_id
@@ -194,9 +194,9 @@ async def test_a_message_that_kills_three_workers_is_shown_raw_its_batch_whole_a
         assert (await conn.execute(attempts)).scalar() == 3
     assert len(await box.waiting()) == 5
 
-    prepared = await again.read_again(box.db, box.blobs, raw.id)
+    prepared = await reparse.parse_one(box.db, box.blobs, raw.id)
     async with box.db.begin() as conn:
-        await again.renew(conn, box.intake.linker, raw.id, prepared, now=T0)
+        await reparse.store(conn, box.intake.linker, raw.id, prepared, now=T0)
     found = {m.subject: m for m in await box.messages()}
     read = found["Re: s1"]
     assert (read.id, read.parse_state, read.thread_id, read.client_id) == (
@@ -209,7 +209,7 @@ async def test_a_message_that_kills_three_workers_is_shown_raw_its_batch_whole_a
         assert raw.id in {entry.ref_id for entry in await timeline.page(conn, client_id)}
     assert {item.title for item in await box.waiting()} == {"Ромашка"}
     with pytest.raises(Conflict):
-        await again.read_again(box.db, box.blobs, raw.id)
+        await reparse.parse_one(box.db, box.blobs, raw.id)
 
 
 async def test_many_files_put_at_once_are_whole_under_their_names_and_nothing_else_is_left(tmp_path: Path) -> None:

@@ -17,9 +17,8 @@ from hub.crm import access
 from hub.crm.addresses import parse_email
 from hub.crm.audit import record
 from hub.errors import TooLarge
-from hub.mail import manual_link, register, thread
+from hub.mail import manual_link, register, reparse, thread
 from hub.mail.filters import MessageFilters
-from hub.mail.intake import again
 from hub.mail.intake.preparing import Prepared
 from hub.mail.reading.headers import Address
 from hub.mail.sending import cancelling
@@ -213,11 +212,11 @@ async def read_again(ctx: RequestContext, _body: Nothing) -> Prepared:
     access.require_admin(ctx.actor)
     async with ctx.db.read() as conn:
         await register.find(conn, ctx.actor, ctx.id())
-    return await again.read_again(ctx.db, ctx.services.blobs, ctx.id())
+    return await reparse.parse_one(ctx.db, ctx.services.blobs, ctx.id())
 
 
 async def renew(conn: AsyncConnection, ctx: RequestContext, prepared: Prepared) -> shapes.Message:
-    await again.renew(conn, ctx.services.linker, ctx.id(), prepared, now=ctx.now)
+    await reparse.store(conn, ctx.services.linker, ctx.id(), prepared, now=ctx.now)
     is_read = prepared.parsed is not None
     await record(
         conn,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from hub.crm.audit import record
-from hub.mail import health, reread
+from hub.mail import health, reparse
 from hub.store import changes
 from hub.web import render
 from hub.web.request_context import RequestContext
@@ -33,7 +33,7 @@ async def read_again(ctx: RequestContext) -> web.StreamResponse:
     """Have the messages that could not be read tried once more; anybody may ask who may look into the mailbox."""
     async with ctx.db.begin() as conn:
         box = await health.of_one(conn, ctx.actor, ctx.id(), now=ctx.now)
-        await reread.want(conn, box.id, now=ctx.now)
+        await reparse.request(conn, box.id, now=ctx.now)
         about = {"object_kind": "mailbox", "object_id": box.id}
         await record(conn, "mailbox.read_again", at=ctx.now, user_id=ctx.actor.user_id, **about)  # type: ignore[arg-type]
     return render.redirect(ctx, f"/mailboxes/{box.id}")
