@@ -10,12 +10,12 @@ from hub.crm.clients import Address, Client, Contact
 from hub.crm.queue import Item, ItemId, Kind
 from hub.crm.timeline import Entry
 from hub.mail.register import AttachmentRow, MailboxRow, MessageRow
+from hub.mail.sending.composer import Writing, later_choices
 from hub.mail.sending.drafts import Start
 from hub.telephony.reading.panel import Panel
 from hub.telephony.reading.register import CallRow, LegRow
 from hub.telephony.recordings.recording_files import RecordingPath
 from hub.telephony.recordings.recordings import Recording
-from hub.web.composing import Writing, later_choices
 
 
 def facts(user_id: int, now: datetime) -> dict[str, Any]:

@@ -21,10 +21,10 @@ from hub.mail.register import MessageFilters
 from hub.mail.sending import cancelling, drafts, submit
 from hub.mail.sending.claims import mark, next_due
 from hub.mail.sending.drafts import Content, Draft, Start
+from hub.mail.sending.recipients import read_addresses
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
 from hub.web.authentication import SERVICES
-from hub.web.recipients import read_addresses
 from tests.testbed import talk
 from tests.testbed.site import Site, running_site
 

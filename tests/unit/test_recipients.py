@@ -7,7 +7,7 @@ import time
 import pytest
 
 from hub.errors import Refused
-from hub.web.recipients import read_addresses
+from hub.mail.sending.recipients import read_addresses
 
 
 @pytest.mark.parametrize(

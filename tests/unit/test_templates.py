@@ -43,6 +43,7 @@ from hub.mail.register import RecipientRow
 from hub.mail.sender_signs import Warned
 from hub.mail.sending import standing
 from hub.mail.sending.cancelling import Waiting
+from hub.mail.sending.composer import Writing, later_choices
 from hub.mail.sending.drafts import Draft, DraftFile, Start
 from hub.mail.sending.identities import Identity, Signature
 from hub.mail.sending.templates import Template
@@ -55,7 +56,6 @@ from hub.telephony.reading import colleagues
 from hub.telephony.routing.routing import Facts, Owner, Target, decide
 from hub.web import palette, styleguide
 from hub.web.assets import Assets
-from hub.web.composing import Writing, later_choices
 from hub.web.guide.book import read_book
 from hub.web.guide.search import search
 from hub.web.jinja_env import make_environment

@@ -13,14 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.errors import Refused, TooLarge
 from hub.mail import register
-from hub.mail.sending import drafts, submit
+from hub.mail.sending import drafts
 from hub.mail.sending.drafts import Content, Start
 from hub.mail.sending.replying import Kind
 from hub.mail.sending.submit import Frozen
 from hub.web import composing
 from hub.web.api import shapes
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Query, SentMoment
-from hub.web.recipients import read_addresses
 from hub.web.request_context import MAX_UPLOAD_BYTES, RequestContext, read_time_cursor, sent_moment, write_cursor
 
 
@@ -229,15 +228,11 @@ async def freeze(ctx: RequestContext, body: Send) -> Ready:
     undo = undo_of(body.undo_s)
     async with ctx.db.read() as conn:
         draft = await drafts.find(conn, ctx.actor, ctx.id())
-    to = tuple(read_addresses(getattr(draft, name), field=name) for name in ("to", "cc", "bcc"))
-    new = submit.of_draft(draft, ctx.services.blobs, to)
-    return Ready(await composing.frozen(ctx, new), undo)
+    return Ready(await composing.composer(ctx).freeze_draft(draft), undo)
 
 
 async def send(conn: AsyncConnection, ctx: RequestContext, ready: Ready) -> shapes.Message:
-    message_id = await submit.queue_message(
-        conn, ctx.actor, ready.frozen, linker=ctx.services.linker, now=ctx.now, undo=ready.undo
-    )
+    message_id = await composing.composer(ctx).queue(conn, ready.frozen, undo=ready.undo)
     return shapes.message(await register.find(conn, ctx.actor, message_id))
 
 

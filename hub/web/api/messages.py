@@ -23,6 +23,7 @@ from hub.mail.intake.preparing import Prepared
 from hub.mail.reading.headers import Address
 from hub.mail.sending import cancelling
 from hub.mail.sending.compose import OutgoingFile
+from hub.mail.sending.recipients import read_addresses
 from hub.mail.sending.submit import NewMessage
 from hub.web import composing, files
 from hub.web.api import shapes
@@ -30,7 +31,6 @@ from hub.web.api.drafts import Ready, send, undo_of
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Query, SentMoment
 from hub.web.api.filters import party_or_moment
 from hub.web.message_view import hand_out_whole, refuse_held
-from hub.web.recipients import read_addresses
 from hub.web.request_context import (
     MAX_FILES,
     MAX_UPLOAD_BYTES,
@@ -189,7 +189,7 @@ async def freeze(ctx: RequestContext, body: Send) -> Ready:
         identity_id=body.identity,
         send_at=sent_moment(body.send_at, field="send_at"),
     )
-    return Ready(await composing.frozen(ctx, new), undo)
+    return Ready(await composing.composer(ctx).freeze(new), undo)
 
 
 class LinkTo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

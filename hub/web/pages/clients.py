@@ -100,7 +100,7 @@ async def card(ctx: RequestContext) -> web.StreamResponse:
         entries = await timeline.page(conn, client_id, limit=ENTRIES + 1, but=shown_by_twin())
         heard = await _heard(conn, ctx, entries)
         mails = client.every_address("email")
-        writing = await composing.on_card(conn, ctx, client.id, mails[0].value if mails else "")
+        writing = await composing.composer(ctx).on_card(conn, client.id, mails[0].value if mails else "")
         came_back = await undeliverable_of(conn, [one.value for one in mails])
     context = {"client": client, "writing": writing, "recordings": heard, "came_back": came_back}
     return render.page(ctx, "client.html", context | _page_of(entries), feed=feed)

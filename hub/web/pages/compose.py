@@ -13,14 +13,14 @@ from aiohttp import web
 
 from hub.errors import Conflict, HubError
 from hub.mail import register
-from hub.mail.sending import cancelling, drafts, outbox, submit, suggestions
+from hub.mail.sending import cancelling, drafts, outbox, suggestions
+from hub.mail.sending.composer import UNDO
 from hub.mail.sending.drafts import Draft, Start
 from hub.mail.sending.replying import Kind
 from hub.store import changes
 from hub.web import composing, render
 from hub.web.api.endpoint import Id, json_response
 from hub.web.pages.drafts import create_or_find, keep_files, save_over
-from hub.web.recipients import read_addresses
 from hub.web.request_context import RequestContext
 from hub.web.routes import Route
 
@@ -49,7 +49,7 @@ async def page(ctx: RequestContext) -> web.StreamResponse:
         start = replace(start, answers_id=None)
     async with ctx.db.read() as conn:
         feed = await changes.head(conn)
-        writing = await composing.begin(conn, ctx, start, to=query.to[:300], mailbox=query.mailbox)
+        writing = await composing.composer(ctx).begin(conn, start, to=query.to[:300], mailbox=query.mailbox)
         if writing.quoted is not None and kind != "forward" and start.client_id is None:
             quoted = writing.quoted
             start = replace(start, client_id=quoted.client_id, contact_id=quoted.contact_id)
@@ -111,13 +111,10 @@ async def _saved(ctx: RequestContext) -> Draft:
 
 
 async def _send(ctx: RequestContext, draft: Draft) -> int:
-    to = tuple(read_addresses(getattr(draft, name), field=name) for name in ("to", "cc", "bcc"))
-    new = submit.of_draft(draft, ctx.services.blobs, to)
-    frozen = await composing.frozen(ctx, new)
+    composer = composing.composer(ctx)
+    frozen = await composer.freeze_draft(draft)
     async with ctx.db.begin() as conn:
-        return await submit.queue_message(
-            conn, ctx.actor, frozen, linker=ctx.services.linker, now=ctx.now, undo=composing.UNDO
-        )
+        return await composer.queue(conn, frozen, undo=UNDO)
 
 
 async def take_back(ctx: RequestContext) -> web.StreamResponse:

@@ -50,7 +50,7 @@ async def page(ctx: RequestContext) -> web.StreamResponse:
         async with ctx.db.read() as conn:
             feed = await changes.head(conn)
             draft = await drafts.find(conn, ctx.actor, ctx.id())
-            writing = await composing.of_draft(conn, ctx, draft)
+            writing = await composing.composer(ctx).of_draft(conn, draft)
     except Conflict as sent:
         return render.redirect(ctx, f"/messages/{sent.details['sent_as']}")
     return render.page(ctx, "compose.html", {"writing": writing}, feed=feed)

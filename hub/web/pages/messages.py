@@ -57,7 +57,7 @@ async def _page(ctx: RequestContext, message_id: int) -> web.StreamResponse:
         message = around.message
         letter = await _letter(ctx, conn, message)
         thread_id = message.thread_id or 0
-        writing = await composing.answer_to(conn, ctx, message)
+        writing = await composing.composer(ctx).answer_to(conn, message)
         writers = (await answering.writers(conn, [thread_id], now=ctx.now)).get(thread_id, ())
     context = {
         "message": message,
