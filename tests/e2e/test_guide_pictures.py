@@ -132,14 +132,15 @@ async def test_each_screen_opens_its_page_of_the_guide_and_a_search_finds_it(tmp
         await expect(page.get_by_role("heading", name="Правила звонков команды", level=1)).to_be_visible()
         picture = page.locator("#guide-page img")
         await picture.scroll_into_view_if_needed()
-        await page.wait_for_function("document.querySelector('#guide-page img').naturalWidth > 0")
+        # Not `wait_for_function`: it evaluates text within the page, which the policy of the site forbids.
+        await wait_for(lambda: picture.evaluate("one => one.naturalWidth > 0"), what="the picture is drawn")
         await page.get_by_role("searchbox", name="Поиск по руководству").fill("припарк <b>")
         await page.keyboard.press("Enter")
         await expect(page.get_by_text("Ничего не найдено")).to_be_visible()
         await page.get_by_role("searchbox", name="Поиск по руководству").fill("ПРИПАРК")
         await page.keyboard.press("Enter")
         await page.get_by_role("link", name="Удержать, припарковать, перевести").first.click()
-        await expect(page.get_by_role("heading", name="Припарковать")).to_be_visible()
+        await expect(page.get_by_role("heading", name="Припарковать", exact=True)).to_be_visible()
         assert (await page.request.get(f"{demo.url}/help/no-such-page")).status == 404
         assert (await page.request.get(f"{demo.url}/help/images/..%2Findex.md")).status == 404
         stranger = await new_person(browser)
