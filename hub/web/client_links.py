@@ -32,7 +32,7 @@ async def add_address(
     value = await clients.add_address(
         conn, actor, client_id, kind=kind, raw=raw, region=region, contact_id=contact_id, now=now
     )
-    await _relink(conn, client_id, contact_id, kind, value, now=now)
+    await relink(conn, client_id, contact_id, kind, value, now=now)
 
 
 async def convert_lead(
@@ -41,13 +41,14 @@ async def convert_lead(
     """Make a client of a lead and bring its calls and messages; return the client's id. Raises Conflict, NotFound."""
     lead = await leads.find(conn, lead_id, actor=actor)
     client_id = await leads.convert(conn, actor, lead_id, kind=kind, name=name, now=now)
-    await _relink(conn, client_id, None, lead.address_kind, lead.address, now=now)
+    await relink(conn, client_id, None, lead.address_kind, lead.address, now=now)
     return client_id
 
 
-async def _relink(
+async def relink(
     conn: AsyncConnection, client_id: int, contact_id: int | None, kind: AddressKind, value: str, *, now: datetime
 ) -> None:
+    """Bring the calls and messages of an address that a client or its contact has got onto the client's card."""
     if kind == "phone":
         await calls_relink.relink(conn, client_id=client_id, contact_id=contact_id, number=value, now=now)
     elif kind == "email":

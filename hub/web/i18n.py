@@ -95,6 +95,18 @@ class Translator:
         """Date and time to the second, for a hover."""
         return dates.format_datetime(self._local(at), "d MMMM y, HH:mm:ss", locale=self.locale)
 
+    def calendar_day(self, day: date) -> str:
+        """A day of the calendar: 24 Nov 2026."""
+        return dates.format_date(day, "d MMM y", locale=self.locale)
+
+    def money(self, amount: Any) -> str:
+        """An amount with its currency's sign."""
+        return str(numbers.format_currency(amount.value, amount.currency, locale=self.locale))
+
+    def problem(self, problem: Any) -> str:
+        """What is wrong with one value (`hub.crm.base.labels.Problem`)."""
+        return self.gettext(problem.text) % problem.params if problem.params else self.gettext(problem.text)
+
     def _date(self, day: date, form: str, form_with_year: str, today: date) -> str:
         return dates.format_date(day, form if day.year == today.year else form_with_year, locale=self.locale)
 
@@ -139,6 +151,10 @@ class Translator:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """What templates call: `{{ call.started_at | moment }}`."""
         return {
+            "say": self.gettext,
+            "problem": self.problem,
+            "date": self.calendar_day,
+            "money": self.money,
             "clock": self.clock,
             "day": self.day,
             "moment": self.moment,

@@ -18,6 +18,7 @@ from pathlib import Path
 import jinja2
 from jinja2.bccache import Bucket
 
+from hub.crm.base import registry
 from hub.web import menu, waveform
 from hub.web.assets import Assets
 from hub.web.i18n import LANGUAGES, N_, translator
@@ -167,6 +168,11 @@ class _Compiled(jinja2.BytecodeCache):
 _COMPILED = _Compiled()
 
 
+def kind_path(kind: str) -> str:
+    """Return the address of the list of a kind of record."""
+    return f"/{registry.kind(kind).plural}"
+
+
 def make_environment(folder: Path, language: str, assets: Assets, *, zone: tzinfo | None = None) -> jinja2.Environment:
     """Return the environment that renders the templates of `folder` in one language."""
     words = translator(language, zone)
@@ -183,7 +189,7 @@ def make_environment(folder: Path, language: str, assets: Assets, *, zone: tzinf
     env.install_gettext_callables(  # type: ignore[attr-defined]  # the extension adds it
         words.gettext, words.ngettext, newstyle=True
     )
-    env.filters.update(words.filters(), waveform=waveform.path)
+    env.filters.update(words.filters(), waveform=waveform.path, kind_path=kind_path)
 
     def error_text(code: str, status: int = 400) -> str:
         return words.gettext(ERRORS.get(code) or BY_STATUS.get(status) or BY_STATUS[400])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -70,6 +70,12 @@ class Form:
 
     fields: Mapping[str, str]
     files: tuple[Upload, ...] = ()
+    every: tuple[tuple[str, str], ...] = ()
+    """Every field in the order in which it was sent, for those that are sent several times."""
+
+    def texts(self, name: str) -> list[str]:
+        """Return every value of a field, without surrounding space; empty ones do not count."""
+        return [text for one, value in self.every if one == name and (text := value.strip())]
 
     def text(self, name: str, *, max_chars: int = 1000) -> str:
         """Return a field without surrounding space, empty where it is not there. Raises Refused when too long."""
@@ -127,6 +133,12 @@ class RequestContext:
             return parse_id(self.request.match_info[name], field=name)
         except Refused:
             raise NotFound("page_missing", "there is nothing here") from None
+
+    def given(self, names: Iterable[str]) -> dict[str, str]:
+        """Return those of these parameters that the query has. Raises Refused."""
+        found = {name: self.request.query[name] for name in names if name in self.request.query}
+        _refuse_nul(found)
+        return found
 
     def query(self, kind: type[T], *, with_empty: bool = False) -> T:
         """Return the query as `kind`, as a rule without empty values. Raises Refused that names the parameter."""
@@ -229,11 +241,12 @@ async def read_form(request: web.Request, *, is_signed_in: bool) -> Form:
     if request.content_type != "application/x-www-form-urlencoded":
         raise Refused("bad_content_type", "a form is expected")
     try:
-        fields = dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=200))
+        every = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=200)
     except ValueError:
         raise Refused("bad_request", "the form cannot be read") from None
+    fields = dict(every)
     _refuse_nul(fields)
-    return Form(fields)
+    return Form(fields, every=tuple(every))
 
 
 async def _read_multipart(request: web.Request) -> Form:

@@ -24,7 +24,7 @@ Who = Literal["anyone", "signed_in", "admin"]
 class Route:
     """One method of one path. `by` says how the asker shows who they are; by "nothing" nobody is looked up."""
 
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "PATCH", "DELETE"]
     path: str
     handler: Handler
     who: Who = "signed_in"

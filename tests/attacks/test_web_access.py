@@ -16,10 +16,12 @@ import sqlalchemy as sa
 
 from hub.clock import utc_now
 from hub.crm import people, sessions, tokens
+from hub.crm.base import registry
 from hub.mail.models import messages
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
 from hub.web.authentication import SERVICES
+from hub.web.crm.routes import KINDS
 from hub.web.server import ROUTES
 from tests.factories import got
 from tests.testbed import talk
@@ -59,7 +61,7 @@ BOX = "address=olga%40hub.test&imap_host=imap.hub.test&smtp_host=smtp.hub.test&p
 SIDES = '"imap": {"host": "i.test", "port": 993}, "smtp": {"host": "s.test", "port": 465}'
 BOX_JSON = f'{{"address": "o@hub.test", "team": 1, {SIDES}}}'
 DRAFT = '{"mailbox": "sales@hub.test", "to": "a@b.example"}'
-CLIENT = '{"name": "Ромашка"}'
+BULK = '{"ids": [1], "set": {"name": "x"}}'
 RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/"): Rule(303, 303),
     ("POST", "/logout"): Rule(303, 303),
@@ -122,6 +124,10 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/outbox/{id}/cancel"): Rule(404, 409, of="message"),
     ("POST", "/outbox/{id}/copy-again"): Rule(404, 409, of="message"),
     ("GET", "/styleguide"): Rule(200, 200),
+    ("GET", "/palette"): Rule(200, 200),
+    ("GET", "/help"): Rule(200, 200),
+    ("GET", "/help/{page}"): Rule(404, 404),
+    ("GET", "/help/images/{name}"): Rule(404, 404),
     ("GET", "/leads"): Rule(200, 200),
     ("POST", "/leads/{id}/close"): Rule(404, 204, of="lead"),
     ("POST", "/leads/{id}/convert"): Rule(404, 204, of="lead"),
@@ -174,10 +180,6 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/mailboxes/{id}/sign-in"): Rule(404, 404),
     ("GET", "/oauth/callback"): Rule(400, 400),
     # cards are open to every manager
-    ("GET", "/clients"): Rule(200, 200),
-    ("GET", "/clients/new"): Rule(200, 200),
-    ("POST", "/clients"): Rule(303, 303, form="name=x"),
-    ("GET", "/clients/{id}"): Rule(200, 200, of="client"),
     ("GET", "/clients/{id}/timeline"): Rule(200, 200, of="client"),
     ("POST", "/call"): Rule(200, 200, form="to=%2B74951234567&request_id=12345678"),
     # … but a mailbox is its team's
@@ -260,13 +262,15 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/queue/{id}/done"): Rule(404, 409, of="item"),
     ("GET", "/leads"): Rule(200, 200),
     ("POST", "/leads/{id}/convert"): Rule(404, 200, of="lead"),
-    ("GET", "/clients"): Rule(200, 200),
-    ("POST", "/clients"): Rule(201, 201, json=CLIENT),
-    ("GET", "/clients/{id}"): Rule(200, 200, of="client"),
     ("GET", "/clients/{id}/timeline"): Rule(200, 200, of="client"),
-    ("GET", "/contacts"): Rule(200, 200),
-    ("POST", "/contacts"): Rule(404, 404, json='{"name": "x", "client": 999}'),
-    ("GET", "/contacts/{id}"): Rule(200, 200, of="contact"),
+    # a bulk edit takes a right of its own, and an operation is its maker's and the administrators'
+    **{("POST", f"/{entity.plural}/bulk"): Rule(403, 403, json=BULK) for entity in registry.kinds().values()},
+    ("GET", "/operations"): Rule(200, 200),
+    ("GET", "/operations/{id}"): Rule(404, 404),
+    ("GET", "/operations/{id}/rows"): Rule(404, 404),
+    ("POST", "/operations/{id}/cancel"): Rule(404, 404),
+    ("POST", "/operations/{id}/resume"): Rule(404, 404),
+    ("POST", "/operations/{id}/undo"): Rule(404, 404),
     ("GET", "/match"): Rule(400, 400),
     ("GET", "/mailboxes"): Rule(200, 200),
     ("POST", "/mailboxes"): Rule(403, 403, json=BOX_JSON),
@@ -291,6 +295,41 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/devices"): Rule(200, 200),
     ("GET", "/wallboard/{team}"): Rule(404, 200, of="team"),
 }
+
+
+def of_kind(kind: str, path: str, *, is_editable: bool) -> None:
+    """Add the rules of a kind of record: whoever sees one may read and change it, archiving is the administrator's."""
+    one = Rule(200, 200, of=kind)
+    reads = {("GET", path): one, ("GET", f"{path}/count"): one, ("GET", f"{path}/{{id}}"): one}
+    RULES.update(reads | {("GET", f"{path}/names"): one, ("GET", f"{path}/{{id}}/history"): one})
+    API_RULES.update(reads)
+    if not is_editable:
+        return
+    no = Rule(403, 403, of=kind)
+    RULES.update(
+        {
+            ("GET", f"{path}/new"): one,
+            ("POST", path): Rule(204, 204, form="name=x"),
+            ("GET", f"{path}/{{id}}/properties"): one,
+            ("GET", f"{path}/{{id}}/edit"): one,
+            ("POST", f"{path}/{{id}}"): one,
+            ("POST", f"{path}/{{id}}/archive"): no,
+            ("POST", f"{path}/{{id}}/restore"): no,
+        }
+    )
+    API_RULES.update(
+        {
+            ("GET", f"{path}/{{id}}/history"): one,
+            ("POST", path): Rule(201, 201, json='{"name": "x"}'),
+            ("PATCH", f"{path}/{{id}}"): Rule(200, 200, of=kind, json="{}"),
+            ("DELETE", f"{path}/{{id}}"): no,
+            ("POST", f"{path}/{{id}}/restore"): no,
+        }
+    )
+
+
+for web in KINDS:
+    of_kind(web.entity.kind, web.path, is_editable=web.entity.is_editable)
 EVERY = {**RULES, **{(method, f"/api/v1{path}"): rule for (method, path), rule in API_RULES.items()}}
 
 
@@ -366,7 +405,7 @@ async def ask(client: aiohttp.ClientSession, key: tuple[str, str], ids: dict[str
     method, path = key
     rule = EVERY.get(key, Rule(0, 0))
     path = path.replace("{id}", str(ids.get(rule.of, 1))).replace("{team}", str(ids.get(rule.of, 1)))
-    path = path.replace("{file}", "1").replace("{token}", "unknown")
+    path = path.replace("{file}", "1").replace("{token}", "unknown").replace("{page}", "none").replace("{name}", "none")
     headers = {"HX-Request": "true"} if not path.startswith("/api") and path != "/logout" else {}
     data: str | None = None
     if rule.form:

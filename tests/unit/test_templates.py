@@ -17,9 +17,13 @@ import jinja2
 import pytest
 
 from hub.crm.access import Actor
+from hub.crm.base.history import Entry
+from hub.crm.base.labels import Problem
+from hub.crm.base.records import Count
 from hub.crm.blocking import Block, caller
-from hub.crm.clients import Found
-from hub.crm.contacts import ContactRow
+from hub.crm.clients import CLIENTS, ClientRecord, Found
+from hub.crm.clients.addresses import AddressValue
+from hub.crm.contacts import CONTACTS, ContactRow
 from hub.crm.directory import DirectoryEntry, Team
 from hub.crm.hours import openness
 from hub.crm.leads import Lead
@@ -29,6 +33,7 @@ from hub.crm.presence import Said
 from hub.crm.rules import TeamRules
 from hub.crm.sessions import OpenSession
 from hub.crm.tokens import Token
+from hub.errors import Conflict as Conflict409
 from hub.errors import Refused
 from hub.mail.accounts.accounts import Account, AccountSettings, Side
 from hub.mail.accounts.trial import Step
@@ -56,6 +61,11 @@ from hub.telephony.reading import colleagues
 from hub.telephony.routing.routing import Facts, Owner, Target, decide
 from hub.web import palette, styleguide
 from hub.web.assets import Assets
+from hub.web.base.forms import Conflict, FormField, RecordForm
+from hub.web.base.kind import RecordQuery
+from hub.web.base.list_page import Column, RecordList
+from hub.web.base.record_page import Card, Change, Edits, ShownEdit
+from hub.web.crm.clients import WEB as CLIENT_WEB
 from hub.web.guide.book import read_book
 from hub.web.guide.search import search
 from hub.web.jinja_env import make_environment
@@ -204,6 +214,56 @@ WRITING = Writing(
 OPEN_DRAFT = replace(WRITING, draft_id=7, version=3, saved_at=NOW, files=(DRAFT_FILE,), bcc="b@b.example", begun=None)
 CARD = {"client": styleguide.client(), "entries": SAMPLE["entries"], "writing": WRITING, "next_cursor": "abc"}
 CARD |= {"recordings": SAMPLE["recordings"]}
+PHONES = (AddressValue("+79037001112", "12", "8 903 700-11-12"), AddressValue("+79037001113"))
+CLIENT = ClientRecord(
+    *(1, 2, NOW, NOW, None, "person", "Татьяна <Белова>", "Строка\nи ещё одна", 5, 1),
+    *(PHONES, (AddressValue("belova@post.example"),), ()),
+)
+CLIENT_NAMES = {("user", 5): "Анна Иванова", ("team", 1): "sales"}
+RECORD = Card(CLIENT_WEB, CLIENT, CLIENT_NAMES, frozenset({"see", "edit", "delete"}))
+CARD |= {"card": RECORD}
+EDITS = Edits(
+    [
+        ShownEdit(
+            Entry(9, NOW, 5, "Анна Иванова", "api", None, 2, {"manager": [None, 5]}),
+            (Change(CLIENTS.field("manager"), "manager", None, 5), Change(None, "gone", "a", "<b>")),
+        ),
+        ShownEdit(Entry(8, NOW, None, None, "hub", None, 2, {"archived": [False, True]}), ()),
+        ShownEdit(Entry(7, NOW, 5, "Анна Иванова", "page", None, 1, {}), ()),
+    ],
+    CLIENT_NAMES,
+    "x",
+)
+
+
+def _form(*, version: int | None = None) -> dict[str, Any]:
+    """A form with a field of every widget, one problem and one conflict."""
+    named = CLIENTS.by_name | {"client": CONTACTS.field("client")}
+    options = (("5", "Анна <Иванова>", False), ("organisation", "Organisation", True))
+    fields = [
+        FormField(named["name"], "text", "<x>", Problem("too_long", "At most %(max)s characters", {"max": 300})),
+        FormField(named["kind"], "select", "person", None, options),
+        FormField(named["phones"], "lines", "+7\n+8", conflict=Conflict("+9", "")),
+        FormField(named["team"], "several", "5", None, options),
+        FormField(named["client"], "record", "1", shown="Ромашка"),
+        FormField(named["note"], "check", "on"),
+    ]
+    error = Conflict409("record_changed", "changed") if version else None
+    row = CLIENT if version else None
+    form = RecordForm(tuple(fields), version, "Борис")
+    return {"web": CLIENT_WEB, "form": form, "texts": {"contact": "Анна"}, "row": row, "error": error}
+
+
+LIST = RecordList(
+    web=CLIENT_WEB,
+    query=RecordQuery(q="бел", cursor="x"),
+    rows=[CLIENT],
+    next="y",
+    names=CLIENT_NAMES,
+    columns=tuple(Column(CLIENTS.field(name), "?", "ascending") for name in ("name", "phones", "emails", "manager")),
+    may_create=True,
+    params={"q": "бел"},
+)
 CARD |= {"came_back": {"zueva@severles.example": Undeliverable("a@b", "5.1.1", "no such user", 1, 2, NOW, NOW)}}
 RULES = TeamRules(hours={"mon": (("09:00", "18:00"),)}, personal_s=15, overflow_team_id=2, overflow_s=60)
 BLOCK = Block(1, "pattern", "+7900*", "робот", NOW, "Ольга Соколова")
@@ -358,11 +418,13 @@ PAGES: dict[str, dict[str, Any]] = {
     "presence/mine.html": {"said": Said("after_call", NOW, NOW + timedelta(seconds=30), NOW)},
     "wallboards.html": {"teams": [Team(1, "sales"), Team(2, "support")]},
     "wallboard.html": {"board": BOARD, "teams": [Team(1, "sales"), Team(2, "support")], "screen": False},
-    "clients.html": {
-        "clients": [Found(1, "person", "Татьяна Белова", "+79037001112", None, NOW)],
-        "q": "бел",
-        "next_cursor": "x",
-    },
+    "clients.html": {"list": LIST, "reach": {1: {"phone": "+79037001112", "email": None}}},
+    "base/list.html": {"list": LIST},
+    "base/count.html": {"found": Count(10_000, capped=True)},
+    "base/form_page.html": _form(),
+    "base/field_form.html": _form(version=2),
+    "base/record.html": {"card": RECORD},
+    "base/history.html": {"card": RECORD, "edits": EDITS},
     "mail/templates.html": {
         "templates": [Template(1, None, None, "Счёт", "ru", "Счёт для {{client.name}}", "<p>x</p>", NOW)],
         "snippets": {1: "x"},
@@ -399,7 +461,6 @@ PAGES: dict[str, dict[str, Any]] = {
         "going": [(replace(DRAFT, id=9, message_id=4), NOW + timedelta(days=1))],
         "next_cursor": "x",
     },
-    "client_new.html": {"values": {}, "error": None},
     "client/timeline.html": {"client_id": 1, "entries": SAMPLE["entries"], "recordings": {}, "next_cursor": None},
     "client/sent.html": {
         "back": "/clients/1",

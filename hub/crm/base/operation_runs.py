@@ -43,11 +43,12 @@ class OperationRuns:
         load_person: LoadPerson,
         *,
         now: Callable[[], datetime] = utc_now,
+        monotonic: Callable[[], float] = monotonic_s,
         batch_s: float = BATCH_S,
         at_once: int = AT_ONCE,
     ) -> None:
         self._db, self._works, self._load_person, self._now = db, works, load_person, now
-        self._batch_s, self._at_once = batch_s, at_once
+        self._monotonic, self._batch_s, self._at_once = monotonic, batch_s, at_once
 
     async def run(self) -> None:
         with self._db.bus.subscribe(operations.TOPIC) as hints, self._db.loops.loop("operations") as loop:
@@ -95,11 +96,11 @@ class OperationRuns:
             ids = await _touched(conn, operation, limit=self._at_once)
         else:
             ids = list(await work.targets(conn, operation, person, limit=self._at_once))
-        started_at = monotonic_s()
+        started_at = self._monotonic()
         found: list[Result] = []
         for record_id in ids:
             found.append(await self._one(conn, work, operation, record_id, edit))
-            if monotonic_s() - started_at >= self._batch_s:
+            if self._monotonic() - started_at >= self._batch_s:
                 break
         is_over = len(found) == len(ids) < self._at_once
         await operations.keep(conn, operation, found, is_over=is_over, now=now)

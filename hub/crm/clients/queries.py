@@ -63,9 +63,11 @@ class Found:
     created_at: datetime
 
 
-async def find(conn: AsyncConnection, client_id: int) -> Client:
+async def find(conn: AsyncConnection, client_id: int, *, with_archived: bool = False) -> Client:
     """Return a client with all that its card's head shows. Raises NotFound."""
-    query = sa.select(clients).where(clients.c.id == client_id, clients.c.archived_at.is_(None))
+    query = sa.select(clients).where(clients.c.id == client_id)
+    if not with_archived:
+        query = query.where(clients.c.archived_at.is_(None))
     row = (await conn.execute(query)).first()
     if row is None:
         raise NotFound("client_missing", "no such client")

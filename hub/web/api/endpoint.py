@@ -57,7 +57,7 @@ class Endpoint:
     `prepare` runs before a write's transaction and may replace its body: what must not happen inside of one.
     """
 
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "PATCH", "DELETE"]
     path: str
     summary: str
     reads: Reads | None = None
@@ -66,6 +66,8 @@ class Endpoint:
     prepare: Callable[[RequestContext, Any], Awaitable[Any]] | None = None
     query: type[Query] = Query
     body: type[msgspec.Struct] = Nothing
+    decodes: Any = None
+    """What the body is decoded as where that is not `body`: a call that checks the fields itself takes a dict."""
     answer: type[Any] | None = None
     content_type: str = "application/json"
     status: int = 200
@@ -88,7 +90,7 @@ class Endpoint:
     async def _write(self, ctx: RequestContext) -> web.StreamResponse:
         assert self.writes is not None
         raw = await read_body(ctx.request, at_most=MAX_BODY_BYTES)
-        body = read_json(ctx.request, raw, self.body)
+        body = read_json(ctx.request, raw, self.decodes or self.body)
         if self.prepare is not None:
             body = await self.prepare(ctx, body)
         key = ctx.request.headers.get("Idempotency-Key")
@@ -113,7 +115,7 @@ def read_query(ctx: RequestContext, kind: type[Query]) -> Any:
     return ctx.query(kind)
 
 
-def read_json(request: web.Request, raw: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
+def read_json(request: web.Request, raw: bytes, kind: Any) -> Any:
     """Read a JSON body as `kind`; an empty one is an empty object. Raises Refused that names the field."""
     if raw and request.content_type != "application/json":
         raise Refused("bad_content_type", "the body must be application/json")
@@ -126,7 +128,7 @@ def read_json(request: web.Request, raw: bytes, kind: type[msgspec.Struct]) -> m
     return read
 
 
-def _decode(raw: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
+def _decode(raw: bytes, kind: Any) -> Any:
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError:

@@ -12,6 +12,8 @@ from hub.crm.idempotency import KEY_PATTERN
 from hub.web.api.endpoint import PREFIX, Endpoint, Nothing
 from hub.web.request_context import MAX_ID
 
+WITH_BODY = ("POST", "PATCH")
+
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
     """What went wrong. `code` is stable, `message` is English, `details` are facts; the log has it by `request_id`."""
@@ -31,7 +33,7 @@ class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True):
 def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of these endpoints."""
     types: list[Any] = [ErrorAnswer]
-    types += [e.body for e in endpoints if e.method == "POST" and e.body is not Nothing]
+    types += [e.body for e in endpoints if e.method in WITH_BODY and e.body is not Nothing]
     types += [e.answer for e in endpoints if e.answer is not None]
     schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     _name_base64(components)
@@ -66,7 +68,7 @@ def _operation(endpoint: Endpoint, schema_of: dict[int, Any], error: Any) -> dic
     operation: dict[str, Any] = {"summary": endpoint.summary, "parameters": _parameters(endpoint)}
     if endpoint.who == "anyone":
         operation["security"] = []
-    if endpoint.method == "POST" and endpoint.body is not Nothing:
+    if endpoint.method in WITH_BODY and endpoint.body is not Nothing:
         content = {"application/json": {"schema": schema_of[id(endpoint.body)]}}
         operation["requestBody"] = {"required": True, "content": content}
     answer: dict[str, Any] = {"schema": schema_of[id(endpoint.answer)]} if endpoint.answer is not None else {}

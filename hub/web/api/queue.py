@@ -9,12 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import rfc3339
 from hub.crm import leads, queue
+from hub.crm.base import records
+from hub.crm.clients import CLIENTS
 from hub.errors import Refused
 from hub.telephony.control import control
 from hub.web import client_links
-from hub.web.api.clients import ClientShape, client_shape
 from hub.web.api.endpoint import Endpoint, Nothing, Page
 from hub.web.api.shapes import Cursor, Moment, Ref, Shape, at, one_of, ref
+from hub.web.base.endpoints import answers
+from hub.web.crm import clients
 from hub.web.request_context import RequestContext, read_cursor, read_time_cursor, write_cursor
 
 
@@ -146,13 +149,14 @@ async def leads_listed(conn: AsyncConnection, ctx: RequestContext, query: LeadQu
     return Leads(items=[lead_shape(r) for r in rows], next=write_cursor(last.last_at, last.id) if last else None)
 
 
-async def lead_convert(conn: AsyncConnection, ctx: RequestContext, body: Conversion) -> ClientShape:
+async def lead_convert(conn: AsyncConnection, ctx: RequestContext, body: Conversion) -> dict[str, Any]:
     lead = await leads.find(conn, ctx.id(), actor=ctx.actor)
     name = lead.name if body.name is None else body.name
     if not name.strip():
         raise Refused("name_missing", "a client needs a name", field="name")
     client_id = await client_links.convert_lead(conn, ctx.actor, lead.id, kind=body.kind, name=name, now=ctx.now)
-    return await client_shape(conn, client_id)
+    client = await records.get(conn, ctx.actor, CLIENTS, client_id)
+    return (await answers(conn, ctx, clients.WEB, [client]))[0]
 
 
 ENDPOINTS = (
@@ -182,6 +186,6 @@ ENDPOINTS = (
         summary="Make a client of a lead",
         writes=lead_convert,
         body=Conversion,
-        answer=ClientShape,
+        answer=clients.CREATE.answer,
     ),
 )

@@ -19,6 +19,7 @@ from hub.web.api import (
     mailboxes,
     messages,
     openapi,
+    operations,
     outbox,
     pbxs,
     presence,
@@ -30,6 +31,7 @@ from hub.web.api import (
     threads,
 )
 from hub.web.api.endpoint import Endpoint, json_response
+from hub.web.crm import routes as record_routes
 from hub.web.request_context import RequestContext
 
 
@@ -49,12 +51,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *drafts.ENDPOINTS,
     *queue.ENDPOINTS,
     *clients.ENDPOINTS,
+    *record_routes.endpoints(),
     *directory.ENDPOINTS,
     *privileges.ENDPOINTS,
     *pbxs.ENDPOINTS,
     *mail_templates.ENDPOINTS,
     *recordings.ENDPOINTS,
     *rules.ENDPOINTS,
+    *operations.ENDPOINTS,
     *events.ENDPOINTS,
     *presence.ENDPOINTS,
     *sign_ins.ENDPOINTS,

@@ -8,10 +8,10 @@ import msgspec
 from aiohttp import web
 
 from hub.crm import leads
+from hub.crm.clients import ClientKind
 from hub.errors import Refused
 from hub.store import changes
 from hub.web import client_links, render
-from hub.web.pages.clients import read_kind
 from hub.web.request_context import RequestContext, read_time_cursor, write_cursor
 from hub.web.routes import Route
 
@@ -48,6 +48,14 @@ async def convert(ctx: RequestContext) -> web.StreamResponse:
             raise Refused("name_missing", "a client needs a name", field="name")
         client_id = await client_links.convert_lead(conn, ctx.actor, lead.id, kind=kind, name=name, now=ctx.now)
     return render.redirect(ctx, f"/clients/{client_id}")
+
+
+def read_kind(text: str) -> ClientKind:
+    """Read what kind of client a form means. Raises Refused."""
+    kinds: dict[str, ClientKind] = {"organisation": "organisation", "person": "person"}
+    if text not in kinds:
+        raise Refused("bad_kind", "a client is an organisation or a person", field="kind")
+    return kinds[text]
 
 
 async def close(ctx: RequestContext) -> web.StreamResponse:

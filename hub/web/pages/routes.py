@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from hub.web.crm import routes as record_routes
 from hub.web.pages import (
     attachments,
     call_list,
     calls,
-    clients,
     compose,
     desk,
     drafts,
@@ -34,7 +34,7 @@ from hub.web.routes import Route
 
 PAGE_ROUTES: tuple[Route, ...] = (
     *desk.ROUTES,
-    *clients.ROUTES,
+    *record_routes.pages(),
     *calls.ROUTES,
     *compose.ROUTES,
     *message_list.ROUTES,

@@ -1,0 +1,1 @@
+"""The pages and the API of any kind of record, made from its Entity. Knows no kind."""

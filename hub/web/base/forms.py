@@ -1,0 +1,199 @@
+"""A form of any kind: its fields with what was typed and what is wrong, and reading it back.
+
+The same `Entity.read` reads a form and JSON, so both refuse the same with the same words; a form shows each at its
+field and keeps what was typed. Invariant: a form that was refused comes back with every character that was typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.crm.base import records, registry
+from hub.crm.base.collections import Collection
+from hub.crm.base.entity import Entity
+from hub.crm.base.field import Field
+from hub.crm.base.fields import Amount, Choice, Text
+from hub.crm.base.labels import Problem
+from hub.web.base.kind import reading
+from hub.web.request_context import RequestContext
+
+MOST_OPTIONS = 500
+"""People and teams to choose from; of larger kinds one is found by typing."""
+_WIDGETS = {
+    "text": "text", "long_text": "lines", "email": "email", "phone": "tel", "integer": "number", "number": "text",
+    "money": "text", "date": "date", "moment": "datetime-local", "yes_no": "check", "choice": "select",
+    "person": "select", "team": "select", "link": "record", "collection": "lines",
+}  # fmt: skip
+_SEVERAL = ("choice", "person", "team")
+
+
+@dataclass(frozen=True, slots=True)
+class FormField:
+    """One field as a form shows it. `text` is what stands in it, `options` are (value, label, whether translated)."""
+
+    field: Field
+    widget: str
+    text: str
+    problem: Problem | None = None
+    options: tuple[tuple[str, str, bool], ...] = ()
+    shown: str = ""
+    """Of a record that is found by typing: its name."""
+    conflict: Conflict | None = None
+
+    @property
+    def name(self) -> str:
+        return self.field.name
+
+    @property
+    def chosen(self) -> frozenset[str]:
+        """What is chosen of several."""
+        return frozenset(self.text.split("\n"))
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """What a field was when the form was opened, and what somebody else has made of it since, as texts."""
+
+    theirs: str
+    original: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordForm:
+    """A whole form. `version` is the record's that it was made from; None for a new record."""
+
+    fields: tuple[FormField, ...]
+    version: int | None = None
+    changed_by: str = ""
+    """Who changed the record first, where that is why the form came back."""
+
+    @property
+    def has_problems(self) -> bool:
+        return any(one.problem for one in self.fields)
+
+
+def text_of(field: Field, value: Any, zone: tzinfo) -> str:
+    """Return a typed value as a form's field holds it: what `parse` reads back."""
+    if field.is_empty(value):
+        return ""
+    if isinstance(field, Collection):
+        return "\n".join(text_of(field.item, one, zone) for one in value)
+    if isinstance(value, Amount):
+        return f"{value.value:f} {value.currency}"
+    if isinstance(value, bool):
+        return "on" if value else ""
+    if field.type == "moment":
+        return str(value.astimezone(zone).strftime("%Y-%m-%dT%H:%M"))
+    return str(field.dump(value))
+
+
+def texts_of(entity: Entity[Any, Any], row: Any, ctx: RequestContext) -> dict[str, str]:
+    """Return the texts of a form of a record."""
+    zone = reading(ctx).zone
+    return {field.name: text_of(field, entity.value(row, field), zone) for field in entity.input_fields}
+
+
+def sent_texts(entity: Entity[Any, Any], ctx: RequestContext) -> dict[str, str]:
+    """Return what a form sent of the kind's fields and of those that the kind does not have, but no page's own."""
+    ours = ("csrf", "version")
+    several = {field.name for field in entity.collections}
+    return {
+        name: "\n".join(ctx.form.texts(name)) if name in several else text
+        for name, text in ctx.form.fields.items()
+        if name not in ours
+    }
+
+
+async def make_form(
+    conn: AsyncConnection,
+    ctx: RequestContext,
+    entity: Entity[Any, Any],
+    texts: Mapping[str, str],
+    *,
+    only: Iterable[str] | None = None,
+    problems: Mapping[str, Problem] | None = None,
+    conflicts: Mapping[str, Conflict] | None = None,
+    version: int | None = None,
+    changed_by: str = "",
+) -> RecordForm:
+    """Return the form of a kind, with what is typed in it."""
+    shown = [field for field in entity.input_fields if not field.hidden and (only is None or field.name in only)]
+    options = {kind: await _records(conn, kind) for kind in _listed_kinds(shown)}
+    names = await _names(conn, ctx, shown, texts)
+    found = []
+    for field in shown:
+        item = field.item if isinstance(field, Collection) else field
+        text = texts.get(field.name, "")
+        choices: tuple[tuple[str, str, bool], ...] = ()
+        if isinstance(item, Choice):
+            choices = tuple((one.value, one.label, item.dictionary is None) for one in item.options)
+        elif item.kind in options:
+            choices = options[item.kind]
+        widget = _WIDGETS[field.type]
+        if isinstance(field, Collection) and item.type in _SEVERAL:
+            widget = "several"
+        found.append(
+            FormField(
+                field,
+                widget,
+                text,
+                (problems or {}).get(field.name),
+                choices,
+                names.get((item.kind or "", text), ""),
+                (conflicts or {}).get(field.name),
+            )
+        )
+    return RecordForm(tuple(found), version, changed_by)
+
+
+def _listed_kinds(fields: Iterable[Field]) -> set[str]:
+    """The kinds that are few enough to choose from a list: people and teams."""
+    items = [field.item if isinstance(field, Collection) else field for field in fields]
+    return {item.kind for item in items if item.kind is not None and item.type in ("person", "team")}
+
+
+async def _records(conn: AsyncConnection, kind: str) -> tuple[tuple[str, str, bool], ...]:
+    entity = registry.kind(kind)
+    query = sa.select(entity.id, entity.name).order_by(entity.name).limit(MOST_OPTIONS)
+    if entity.archived_column is not None:
+        query = query.where(entity.archived_column.is_(None))
+    return tuple((str(record_id), name, False) for record_id, name in await conn.execute(query))
+
+
+async def _names(
+    conn: AsyncConnection, ctx: RequestContext, fields: Iterable[Field], texts: Mapping[str, str]
+) -> dict[tuple[str, str], str]:
+    """Return the names of the records that links of a form lead to, by kind and text of the id."""
+    wanted: dict[str, set[int]] = {}
+    for field in fields:
+        text = texts.get(field.name, "")
+        if field.type == "link" and field.kind is not None and text.isascii() and text.isdigit() and len(text) < 19:
+            wanted.setdefault(field.kind, set()).add(int(text))
+    return {
+        (kind, str(record_id)): name
+        for kind, ids in wanted.items()
+        for record_id, name in (await records.names(conn, ctx.actor, kind, ids)).items()
+    }
+
+
+def conflicts_of(entity: Entity[Any, Any], details: Mapping[str, Any], ctx: RequestContext) -> dict[str, Conflict]:
+    """Return the conflicts of an edit that came too late, as texts; values are in the form of the history."""
+    zone = reading(ctx).zone
+    return {
+        name: Conflict(
+            text_of(entity.field(name), entity.field(name).parse(one["theirs"]), zone),
+            text_of(entity.field(name), entity.field(name).parse(one["original"]), zone),
+        )
+        for name, one in details["fields"].items()
+    }
+
+
+def max_chars(field: Field) -> int | None:
+    """Return the most characters that a text field takes."""
+    return field.max_chars if isinstance(field, Text) else None

@@ -1,0 +1,96 @@
+"""What the pages and the API of one kind have beyond the base. A kind with nothing of its own needs none of this.
+
+Decides nothing; `web_kind` fills in what a kind leaves out. Invariant: pages and API write a kind through the same
+functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.crm.base import records
+from hub.crm.base.entity import Entity
+from hub.crm.base.field import Reading
+from hub.crm.base.registry import Writers
+from hub.web.api.endpoint import Page
+from hub.web.request_context import RequestContext
+
+More = Callable[[AsyncConnection, RequestContext, Sequence[Any]], Awaitable[list[dict[str, Any]]]]
+
+ListFacts = Callable[[AsyncConnection, RequestContext, Sequence[Any]], Awaitable[dict[str, Any]]]
+FormCreate = Callable[[AsyncConnection, RequestContext, Mapping[str, str]], Awaitable[Any]]
+
+
+class RecordQuery(Page, frozen=True, kw_only=True):
+    """What every list of records takes."""
+
+    q: Annotated[str, msgspec.Meta(max_length=300)] = ""
+    sort: Annotated[str, msgspec.Meta(max_length=60)] = ""
+    archived: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebKind:
+    """A kind on the web."""
+
+    entity: Entity[Any, Any]
+    writers: Writers = field(default_factory=Writers)
+    """Functions that write the kind and what follows from it in other channels."""
+    more_types: tuple[tuple[str, Any], ...] = ()
+    """What the API answers beyond the fields: names and types."""
+    more: More | None = None
+    """Return the values of `more_types` of records, a dict for each."""
+    query: type[RecordQuery] = RecordQuery
+    narrow: Callable[[Any], sa.ColumnElement[bool] | None] | None = None
+    """The condition of what the kind's own `query` has beyond the common one."""
+    list_template: str = "base/list.html"
+    list_facts: ListFacts | None = None
+    """Return what `list_template` shows beyond the base's list, for the rows of a page."""
+    form_part: str = ""
+    """A template with what the form of a new record has beyond the fields; `create_from_form` reads it."""
+    create_from_form: FormCreate | None = None
+    icon: str = "list"
+    subtitle: str = ""
+    """The field that stands in the second line of a row, under the name."""
+
+    @property
+    def path(self) -> str:
+        return f"/{self.entity.plural}"
+
+    def client_of(self, row: Any) -> int | None:
+        """Return the client on whose card a record stands."""
+        column = self.entity.client
+        found: int | None = None if column is None else getattr(row, column.key)
+        return found
+
+    def write(self) -> Writers:
+        """Return the functions that write this kind, all four."""
+        of_crm, own = records.writers(self.entity), self.writers
+        return Writers(
+            own.create or of_crm.create,
+            own.update or of_crm.update,
+            own.archive or of_crm.archive,
+            own.restore or of_crm.restore,
+        )
+
+    def condition(self, ctx: RequestContext, query: Any) -> sa.ColumnElement[bool] | None:
+        """Return the condition of a list's query."""
+        found = []
+        if query.q.strip():
+            found.append(records.matching(self.entity, query.q.strip(), region=ctx.services.linker.region))
+        if self.narrow is not None and (own := self.narrow(query)) is not None:
+            found.append(own)
+        return sa.and_(*found) if found else None
+
+
+def reading(ctx: RequestContext, *, is_form: bool = False) -> Reading:
+    """Return how what this person sends is to be understood."""
+    zone = ctx.now.astimezone().tzinfo
+    assert zone is not None
+    return Reading(is_form=is_form, region=ctx.services.linker.region, zone=zone)

@@ -1,0 +1,158 @@
+"""The card of any kind: identity, properties, history; what `templates/base/record.html` shows.
+
+Decides nothing about rights: `records.possible` says what may be offered. Invariant: a page offers only what the
+asker may do with this record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.crm.base import history, records
+from hub.crm.base.collections import Collection
+from hub.crm.base.entity import Entity
+from hub.crm.base.field import Field
+from hub.crm.base.history import Entry
+from hub.crm.base.labels import FieldError
+from hub.crm.base.permissions import Action
+from hub.crm.base.writing import ARCHIVED
+from hub.web.base.kind import WebKind
+from hub.web.request_context import RequestContext, read_cursor, write_cursor
+
+EDITS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One record with everything that its frame shows."""
+
+    web: WebKind
+    row: Any
+    names: Mapping[tuple[str, int], str]
+    may: frozenset[Action]
+
+    @property
+    def path(self) -> str:
+        return f"{self.web.path}/{self.row.id}"
+
+    @property
+    def title(self) -> str:
+        """What the record is called by."""
+        entity = self.web.entity
+        named = next((field for field in entity.fields if field.column is entity.name), None)
+        return str(entity.value(self.row, named)) if named else f"#{self.row.id}"
+
+    @property
+    def subtitle(self) -> Field | None:
+        """The field under the name, where the record has it."""
+        field = self.web.entity.by_name.get(self.web.subtitle)
+        return None if field is None or field.is_empty(self.web.entity.value(self.row, field)) else field
+
+    @property
+    def archived_at(self) -> Any:
+        column = self.web.entity.archived_column
+        return None if column is None else getattr(self.row, column.key, None)
+
+    @property
+    def can_edit(self) -> bool:
+        return self.web.entity.is_editable and "edit" in self.may and self.archived_at is None
+
+    @property
+    def can_archive(self) -> bool:
+        return self.web.entity.is_editable and "delete" in self.may
+
+    @property
+    def properties(self) -> list[Field]:
+        """The fields of the side: all but the name, which stands in the head."""
+        entity = self.web.entity
+        return [field for field in entity.fields if not field.hidden and field.column is not entity.name]
+
+
+async def read_card(conn: AsyncConnection, ctx: RequestContext, web: WebKind, record_id: int) -> Card:
+    """Return a record's card. Raises NotFound for a hidden one."""
+    row = await records.get(conn, ctx.actor, web.entity, record_id)
+    names = await records.names_for(conn, ctx.actor, web.entity, [row])
+    return Card(web, row, names, await records.possible(conn, ctx.actor, web.entity, record_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field of one edit: typed values from and to; the raw ones where the field is gone or reads them no more."""
+
+    field: Field | None
+    name: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ShownEdit:
+    """One edit as a page shows it."""
+
+    entry: Entry
+    changes: tuple[Change, ...]
+
+    @property
+    def is_creation(self) -> bool:
+        return self.entry.version == 1 and not self.entry.changes
+
+    @property
+    def archived(self) -> bool | None:
+        """True where this archived the record, False where it restored it."""
+        pair = self.entry.changes.get(ARCHIVED)
+        return bool(pair[1]) if pair else None
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """A page of a record's history."""
+
+    items: list[ShownEdit]
+    names: Mapping[tuple[str, int], str]
+    next: str | None
+
+
+async def read_history(conn: AsyncConnection, ctx: RequestContext, web: WebKind, record_id: int, cursor: str) -> Edits:
+    """Return a page of a record's history, newest first; whoever sees the record sees it."""
+    await records.get(conn, ctx.actor, web.entity, record_id)
+    before = read_cursor(cursor)[1] if cursor else None
+    rows = await history.page(conn, web.entity.kind, record_id, before=before, limit=EDITS + 1)
+    items = [ShownEdit(row, tuple(_changes(web.entity, row))) for row in rows[:EDITS]]
+    more = write_cursor("", rows[EDITS - 1].id) if len(rows) > EDITS else None
+    return Edits(items, await _names(conn, ctx, items), more)
+
+
+def _changes(entity: Entity[Any, Any], entry: Entry) -> list[Change]:
+    found = []
+    for name, (before, after) in entry.changes.items():
+        if name == ARCHIVED:
+            continue
+        field = entity.by_name.get(name)
+        try:
+            values = (field.parse(before), field.parse(after)) if field is not None else (before, after)
+        except FieldError:
+            field, values = None, (before, after)
+        found.append(Change(field, name, *values))
+    return found
+
+
+async def _names(conn: AsyncConnection, ctx: RequestContext, edits: list[ShownEdit]) -> dict[tuple[str, int], str]:
+    """Return the names of what the edits refer to, as far as the reader may know them."""
+    wanted: dict[str, set[int]] = {}
+    for edit in edits:
+        for change in edit.changes:
+            field = change.field
+            if field is None or field.kind is None:
+                continue
+            for value in (change.before, change.after):
+                ids = value if isinstance(field, Collection) else (value,)
+                wanted.setdefault(field.kind, set()).update(one for one in ids if one is not None)
+    return {
+        (kind, record_id): name
+        for kind, ids in wanted.items()
+        for record_id, name in (await records.names(conn, ctx.actor, kind, ids)).items()
+    }

@@ -1,0 +1,82 @@
+"""Contacts on the web: the filter by client, addresses in one list, and relinking after an edit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.crm.base import records
+from hub.crm.base.records import Edit
+from hub.crm.base.registry import Writers
+from hub.crm.clients.addresses import AddressValue
+from hub.crm.contacts import CONTACTS, ContactInput, ContactRecord
+from hub.crm.models import clients, contacts
+from hub.web.api.endpoint import Id
+from hub.web.api.shapes import Shape, one_of
+from hub.web.base.kind import RecordQuery, WebKind
+from hub.web.crm.addresses import relink_added
+from hub.web.request_context import RequestContext
+
+
+class KindedAddress(Shape, frozen=True, kw_only=True):
+    """A phone, e-mail or domain with its kind: normal form, as it was written, and the digits behind "ext."."""
+
+    kind: Annotated[str, one_of("phone", "email", "domain")]
+    value: str
+    raw: str
+    extension: str | None
+
+
+class ContactQuery(RecordQuery, frozen=True, kw_only=True):
+    client: Id | None = None
+
+
+def kinded(**of_kinds: Sequence[AddressValue]) -> list[KindedAddress]:
+    """Return the addresses of several kinds in one list."""
+    return [
+        KindedAddress(kind=kind, value=one.value, raw=one.raw, extension=one.extension or None)
+        for kind, values in of_kinds.items()
+        for one in values
+    ]
+
+
+async def create(conn: AsyncConnection, given: ContactInput, *, edit: Edit) -> ContactRecord:
+    made = await records.create(conn, CONTACTS, given, edit=edit)
+    await relink_added(conn, None, made, now=edit.now)
+    return made
+
+
+async def update(
+    conn: AsyncConnection, record_id: int, given: ContactInput, *, edit: Edit, version: int | None = None
+) -> ContactRecord:
+    before = await records.get(conn, edit.actor, CONTACTS, record_id)
+    after = await records.update(conn, CONTACTS, record_id, given, edit=edit, version=version)
+    await relink_added(conn, before, after, now=edit.now)
+    return after
+
+
+async def _addresses(
+    _conn: AsyncConnection, _ctx: RequestContext, rows: Sequence[ContactRecord]
+) -> list[dict[str, Any]]:
+    return [{"addresses": kinded(phone=row.phones, email=row.emails)} for row in rows]
+
+
+def _narrow(query: ContactQuery) -> sa.ColumnElement[bool]:
+    archived = sa.select(clients.c.id).where(clients.c.archived_at.is_not(None))
+    of_living = sa.or_(contacts.c.client_id.is_(None), contacts.c.client_id.not_in(archived))
+    return of_living if query.client is None else sa.and_(of_living, contacts.c.client_id == query.client)
+
+
+WEB = WebKind(
+    entity=CONTACTS,
+    writers=Writers(create=create, update=update),
+    more_types=(("addresses", list[KindedAddress]),),
+    more=_addresses,
+    query=ContactQuery,
+    narrow=_narrow,
+    icon="contact",
+    subtitle="position",
+)

@@ -1,0 +1,41 @@
+"""Every kind of record on the web: each registered one, with what its own file adds.
+
+Decides nothing. Invariant: a registered kind has pages and calls without another line here.
+"""
+
+from __future__ import annotations
+
+from hub.crm import kinds  # noqa: F401  # registers every kind
+from hub.crm.base import registry
+from hub.web.api.endpoint import Endpoint
+from hub.web.base.endpoints import RecordCalls
+from hub.web.base.kind import WebKind
+from hub.web.base.pages import RecordPages
+from hub.web.crm import client_card, clients, contacts
+from hub.web.routes import Route
+
+OWN = {web.entity.kind: web for web in (clients.WEB, contacts.WEB)}
+BY_HAND = frozenset({"user", "team"})
+"""Kinds whose pages and calls are written by hand elsewhere."""
+
+KINDS: tuple[WebKind, ...] = tuple(
+    OWN.get(word) or WebKind(entity=entity) for word, entity in registry.kinds().items() if word not in BY_HAND
+)
+
+
+CARDS = {"client": client_card.card}
+"""Cards that a kind writes by hand."""
+
+
+def pages() -> tuple[Route, ...]:
+    """Return the pages of every kind."""
+    return (
+        *client_card.ROUTES,
+        *(one for web in KINDS for one in RecordPages(web, CARDS.get(web.entity.kind)).routes()),
+    )
+
+
+def endpoints() -> tuple[Endpoint, ...]:
+    """Return the calls of every kind; one that a kind writes by hand stands in the place of the base's."""
+    own = {(one.method, one.path): one for one in (clients.CREATE,)}
+    return tuple(own.get((one.method, one.path), one) for web in KINDS for one in RecordCalls(web).endpoints())
