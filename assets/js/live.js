@@ -74,7 +74,8 @@ function refresh(element) {
     return;
   }
   again.set(element, false);
-  htmx.trigger(element, "hub:refresh");
+  // What somebody edits in its place (`data-edits`) is not drawn anew under the hands; saving draws it.
+  if (!("edits" in element.dataset && element.querySelector("form"))) htmx.trigger(element, "hub:refresh");
   setTimeout(() => {
     const wanted = again.get(element);
     again.delete(element);

@@ -167,14 +167,17 @@ async def _callers(pbx: ScriptedPbx) -> None:
     dice = random.Random()  # noqa: S311
     known = [(c.phone, "") for c in CLIENTS] + [(p.phone, "") for c in CLIENTS for p in c.contacts]
     pause_s = 2.0
+    # The first caller is a stranger to sales: who opens a demo sees at once how a lead is made.
+    number, name, queue = *STRANGERS[0], "hub-sales"
     while True:
         await asyncio.sleep(pause_s)
         pause_s = dice.uniform(*CALL_EVERY_S)
         if sum(call.claim is not None for call in pbx.calls) >= MAX_WAITING:
             continue
-        number, name = dice.choice(STRANGERS if dice.random() < 0.3 else known)
         digits = "".join(c for c in number if c.isdigit() or c == "+")
-        call = pbx.call_in(digits, name=name, queue=dice.choice(["hub-sales", "hub-sales", "hub-support"]))
+        call = pbx.call_in(digits, name=name, queue=queue)
+        number, name = dice.choice(STRANGERS if dice.random() < 0.3 else known)
+        queue = dice.choice(["hub-sales", "hub-sales", "hub-support"])
         asyncio.get_running_loop().call_later(dice.uniform(*PATIENCE_S), _lose_patience, call)
         for phone in pbx.phones.values():
             phone.hangs_up_after_s = dice.uniform(60, 180)

@@ -85,7 +85,8 @@ async def opened(page: Page, demo: Hub, picture: Picture) -> None:
         # A live list moves under a click; its link does not.
         await page.goto(demo.url + str(await page.locator(link).first.get_attribute("href")))
     for selector in picture.shows:
-        await expect(page.locator(selector).first).to_be_visible(timeout=60_000)
+        # The demo plays its calls and mail by chance: a lead of a stranger may take minutes to come.
+        await expect(page.locator(selector).first).to_be_visible(timeout=150_000)
 
 
 async def taken(page: Page, path: Path) -> None:

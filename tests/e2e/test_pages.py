@@ -96,10 +96,10 @@ async def test_a_mail_comes_to_the_open_card_and_is_answered_from_it(tmp_path: P
         await until_live(page)
         began = time.monotonic()
         dovecot.deliver(test_mail.BOX, test_mail.letter(file="смета.pdf"))
-        await expect(page.get_by_text("Счёт на ноябрь").first).to_be_visible(timeout=5_000)
+        await expect(page.locator("#timeline").get_by_text("Счёт на ноябрь").first).to_be_visible(timeout=5_000)
         assert time.monotonic() - began < 2, "on the open card within two seconds"
         await shoot(page, "card-mail")
-        await page.get_by_text("Счёт на ноябрь").first.click()
+        await page.locator("#timeline").get_by_text("Счёт на ноябрь").first.click()
         await page.get_by_role("textbox", name="Message").last.fill("Счёт во вложении.")
         await page.get_by_role("button", name="Send", exact=True).click()
         await expect(page.locator("[data-undo-button]")).to_be_visible()
