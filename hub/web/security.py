@@ -109,7 +109,7 @@ def masked(token: str) -> str:
 
     Pages are compressed, and the length of what is compressed tells of a text that stands in it twice (BREACH).
     """
-    plain = token.encode()
+    plain = _bytes(token)
     pad = secrets.token_bytes(len(plain))
     return (pad + _xor(pad, plain)).hex()
 
@@ -118,9 +118,14 @@ def _unmasked(text: str) -> str:
     """Return the token in a masked one, the text itself where it is none."""
     try:
         both = bytes.fromhex(text)
-        return _xor(both[: len(both) // 2], both[len(both) // 2 :]).decode()
+        return _xor(both[: len(both) // 2], both[len(both) // 2 :]).decode("utf-8", "surrogatepass")
     except ValueError:
         return text
+
+
+def _bytes(text: str) -> bytes:
+    """Encode what a browser sent: bytes that are no UTF-8 came in as lone surrogates."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _xor(one: bytes, other: bytes) -> bytes:
@@ -129,5 +134,5 @@ def _xor(one: bytes, other: bytes) -> bytes:
 
 def refuse_wrong_token(given: str, expected: str) -> None:
     """Raise Forbidden unless the request carries the session's own token, masked or as it is."""
-    if not any(hmac.compare_digest(one.encode(), expected.encode()) for one in (given, _unmasked(given))):
+    if not any(hmac.compare_digest(_bytes(one), _bytes(expected)) for one in (given, _unmasked(given))):
         raise Forbidden("csrf", "the page is too old: load it again")

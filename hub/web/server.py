@@ -65,9 +65,11 @@ def make_app(services: Services) -> web.Application:
     app.on_cleanup.append(_close_attempts)
     for route in ROUTES:
         handle = authenticated(route)
-        app.router.add_route(route.method, route.path, handle)
+        # `/clients/count` is no client: a call with another method is told so, and not that there is no such client.
+        path = route.path.replace("{id}", "{id:[0-9]+}") if route.path.startswith("/api/") else route.path
+        app.router.add_route(route.method, path, handle)
         if route.method == "GET":
-            app.router.add_route("HEAD", route.path, handle)
+            app.router.add_route("HEAD", path, handle)
     return app
 
 

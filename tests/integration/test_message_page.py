@@ -70,6 +70,7 @@ async def test_what_speaks_against_a_sender_and_where_an_answer_goes_is_plain(si
     reply = [{"name": "", "address": "thief@evil.example"}]
     await _change(site.db, message, reply_to=reply, defects=["several_from", "charset"])
     shown = await page(await site.browser("olga"), f"/messages/{message}")
+    shown = " ".join(shown.split())
     for words in (
         "only looks like hub.test",
         "calls themselves ceo@hub.test",

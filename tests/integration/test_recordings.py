@@ -13,8 +13,8 @@ import pytest
 import sqlalchemy as sa
 
 from hub.clock import utc_now
-from hub.crm import people, privileges
-from hub.crm.models import audit
+from hub.crm import privileges
+from hub.crm.models import audit, team_members
 from hub.settings import Settings
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
@@ -428,7 +428,7 @@ async def test_people_lose_what_they_heard_with_their_place(site: Site, settings
     page = await site.browser("pavel")
     assert [(await sound(page, f"/recordings/{n}"))[0] for n in (mine, others)] == [200, 200]
     async with site.db.begin() as conn:
-        await conn.execute(people.team_members.delete())
+        await conn.execute(team_members.delete())
     assert [(await sound(page, f"/recordings/{n}"))[0] for n in (mine, others)] == [200, 404]
 
 

@@ -135,7 +135,7 @@ def test_html_is_folded_in_linear_time(unit: str) -> None:
     clean = safe(unit * 40_000)
     began = time.process_time()
     fold_html(clean)
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 4
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ NO_SCREENS = {
         "/messages/{id}/waiting",
         "/outbox/stuck",
         "/palette",
+        *(f"/{kind}/{piece}" for kind in ("clients", "contacts") for piece in ("count", "names", "{id}/properties")),
         "/pbx/states",
         "/presence",
         "/templates/{id}/filled",

@@ -70,7 +70,9 @@ def _operation(endpoint: Endpoint, schema_of: dict[int, Any], error: Any) -> dic
         operation["security"] = []
     if endpoint.method in WITH_BODY and endpoint.body is not Nothing:
         content = {"application/json": {"schema": schema_of[id(endpoint.body)]}}
-        operation["requestBody"] = {"required": True, "content": content}
+        # An empty body is an empty object.
+        is_required = any(field.required for field in msgspec.structs.fields(endpoint.body))
+        operation["requestBody"] = {"required": is_required, "content": content}
     answer: dict[str, Any] = {"schema": schema_of[id(endpoint.answer)]} if endpoint.answer is not None else {}
     operation["responses"] = {
         str(endpoint.status): {"description": "done", "content": {endpoint.content_type: answer}},
