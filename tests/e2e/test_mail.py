@@ -126,7 +126,11 @@ async def test_a_mail_of_an_unknown_sender_becomes_a_lead_of_the_mailboxs_team_o
         for subject in ("Вопрос", "Ещё вопрос"):
             dovecot.deliver(BOX, letter(subject, sender="new@stranger.test", name="Пётр"))
             await one_message(hub, subject=subject)
-        (lead,) = await listed(hub, ANNA, "/leads")
-        assert (lead["address"], lead["name"], lead["times"]) == ("new@stranger.test", "Пётр", 2)
+
+        async def twice() -> bool:
+            (lead,) = await listed(hub, ANNA, "/leads")
+            return (lead["address"], lead["name"], lead["times"]) == ("new@stranger.test", "Пётр", 2)
+
+        await wait_for(twice, what="one lead that has written twice")
         items = await listed(hub, ANNA, "/queue")
         assert {i["kind"] for i in items} == {"message"}

@@ -1,6 +1,11 @@
-"""10,000 clients are edited as one operation, killed again and again, and the edit is undone."""
+"""Many clients are edited as one operation, killed again and again, and the edit is undone.
+
+`HUB_BULK_CLIENTS=10000` asks for the whole number that is promised, which takes minutes.
+"""
 
 from __future__ import annotations
+
+import os
 
 import pytest
 import sqlalchemy as sa
@@ -13,16 +18,18 @@ from tests.faults import driver
 from tests.faults.test_operation_faults import add_clients, begin, standing, undo
 
 pytestmark = [pytest.mark.load, pytest.mark.timeout(1200)]
+CLIENTS = int(os.environ.get("HUB_BULK_CLIENTS", "1000"))
+BATCHES = 50
 
 
-async def test_10000_clients_are_edited_at_once_killed_again_and_again_and_undone(db: Database, db_url: str) -> None:
-    await add_clients(db, 10_000)
+async def test_many_clients_are_edited_at_once_killed_again_and_again_and_undone(db: Database, db_url: str) -> None:
+    await add_clients(db, CLIENTS)
     before = await standing(db)
     edit, number = await begin(db)
     runs = [
         run
         async for run in driver.runs(
-            "tests.faults.operation_runs", [db_url, "200"], only="operations.committed", within_s=600
+            "tests.faults.operation_runs", [db_url, str(CLIENTS // BATCHES)], only="operations.committed", within_s=600
         )
     ]
     assert len(runs) > 8
@@ -30,7 +37,7 @@ async def test_10000_clients_are_edited_at_once_killed_again_and_again_and_undon
     assert await standing(db) == [(row[0], edit.actor.user_id, "весна", 2) for row in before]
     async with db.read() as conn:
         told = sa.select(sa.func.count()).select_from(changes).where(changes.c.kind == operations.CHANGE)
-        assert (await conn.execute(told)).scalar_one() <= 53, "one change for each batch"
+        assert (await conn.execute(told)).scalar_one() <= BATCHES + 3, "one change for each batch"
         assert (await conn.execute(sa.select(sa.func.count()).where(changes.c.kind == "client"))).scalar_one() == 0
     async with db.begin() as conn:
         touched = sa.update(clients).where(clients.c.id.in_([1, 2, 3])).values(note="своё")
@@ -39,11 +46,11 @@ async def test_10000_clients_are_edited_at_once_killed_again_and_again_and_undon
     assert [
         run
         async for run in driver.runs(
-            "tests.faults.operation_runs", [db_url, "1000"], only="operations.committed", within_s=600
+            "tests.faults.operation_runs", [db_url, str(CLIENTS // 10)], only="operations.committed", within_s=600
         )
     ]
     async with db.read() as conn:
-        assert await operations.counts(conn, number) == {"reversed": 9_997, "kept": 3}
+        assert await operations.counts(conn, number) == {"reversed": CLIENTS - 3, "kept": 3}
     after = await standing(db)
     assert [row[2] for row in after[:4]] == ["своё", "своё", "своё", ""]
     assert {row[1] for row in after} == {None}
