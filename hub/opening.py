@@ -32,7 +32,7 @@ ROLES = ("web", "telephony", "mail", "jobs")
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What every role is built from."""
+    """The common part of all roles."""
 
     settings: Settings
     db: Database
@@ -71,7 +71,7 @@ def alone_on(settings: Settings, *, named: str) -> contextlib.AbstractContextMan
 
 
 def unreachable(db: Database, error: BaseException) -> ConfigError:
-    """What an operator reads when the database does not let Hub in: where it is, and what it said."""
+    """The line for an operator when the database does not let Hub in: where it is, and what it said."""
     url = db.writer.url
     where = f"{url.host}:{url.port or 5432}" if url.host else str(url.query.get("host", url.database))
     return ConfigError("database_unreachable", f"hub.database: {where}: {one_line_of(error)}")

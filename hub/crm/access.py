@@ -53,7 +53,7 @@ class Actor:
 
     @property
     def grants(self) -> Grants:
-        """What the role lets the person do with records."""
+        """The grants of the role on records."""
         return GRANTS[self.role]
 
     @property

@@ -1,4 +1,4 @@
-"""What goes over the wire smaller: pages, lists and exports, as gzip.
+"""Compression of pages, lists and exports, as gzip.
 
 Built files are packed once by the build and chosen by aiohttp (`render.static`). A stream of events and what strangers
 sent are never packed: the one must leave at once, the other is packed already. Invariant: no page shows a secret that

@@ -104,7 +104,7 @@ class Translator:
         return str(numbers.format_currency(amount.value, amount.currency, locale=self.locale))
 
     def problem(self, problem: Any) -> str:
-        """What is wrong with one value (`hub.crm.base.labels.Problem`)."""
+        """The problem with one value (`hub.crm.base.labels.Problem`)."""
         return self.gettext(problem.text) % problem.params if problem.params else self.gettext(problem.text)
 
     def _date(self, day: date, form: str, form_with_year: str, today: date) -> str:

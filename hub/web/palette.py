@@ -1,4 +1,4 @@
-"""What the search box offers for what somebody typed: where to go and what to do. What is found in the data is asked
+"""The offers of the search box for a typed text: where to go and what to do. What is found in the data is asked
 elsewhere (`pages/palette`).
 
 Pure: words in, entries out. Invariant: text typed in the wrong keyboard layout is read as in the right one, too.

@@ -103,7 +103,7 @@ class RequestContext:
     form: Form
     token_id: int | None = None
     head: Position | None = None
-    """Where the feed stood before anything was read for this request: a page follows it from there."""
+    """The position of the feed before anything was read for this request: a page follows it from there."""
 
     @property
     def actor(self) -> Actor:

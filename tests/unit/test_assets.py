@@ -73,3 +73,13 @@ def _luminance(colour: str) -> float:
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_each_variable_of_the_styles_is_defined_somewhere() -> None:
+    """`var(--x)` without a definition draws nothing, in silence. A script may set one too."""
+    styles = "".join(path.read_text() for path in sorted((ROOT / "assets/css").glob("*.css")))
+    scripts = "".join(path.read_text() for path in sorted((ROOT / "assets/js").glob("*.js")))
+    pages = "".join(path.read_text() for path in sorted((ROOT / "templates").rglob("*.html")))
+    defined = set(re.findall(r"(--[\w-]+)\s*:", styles + pages))
+    defined |= set(re.findall(r"setProperty\(\s*[\"'`](--[\w-]+)", scripts))
+    assert set(re.findall(r"var\((--[\w-]+)", styles + pages)) - defined == set()

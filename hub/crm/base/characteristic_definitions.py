@@ -1,4 +1,4 @@
-"""What an administrator does to characteristics: define one, rename it, order them, switch one off.
+"""Definitions of characteristics, as an administrator edits them: add, rename, order, switch off.
 
 A definition is one row: the 301st costs what the first did, and no DDL. A type never changes; nothing is deleted, for
 records hold values. Invariant: a key is once in its kind, and is no word that a condition or an input could confuse.
@@ -31,7 +31,7 @@ _KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 class DefinitionInput(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """What may be sent of a characteristic. `choices` are the labels of the first options of a choice."""
+    """The input of a characteristic. `choices` are the labels of the first options of a choice."""
 
     key: str | UnsetType = UNSET
     label: dict[str, str] | UnsetType = UNSET

@@ -1,4 +1,4 @@
-"""Where the values of characteristics lie: one table per kind, `(record, field, n) → num | text | date | moment`.
+"""The values of characteristics: one table per kind, `(record, field, n) → num | text | date | moment`.
 
 Any of hundreds of fields can be searched at once, with no DDL and the same SQL on both databases (`crm.md` measured
 it against JSON and against a column per field). Each value stands in the column of its type, and a partial index

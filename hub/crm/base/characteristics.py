@@ -224,7 +224,7 @@ def read(known: Sequence[Characteristic], given: Mapping[str, object], reading: 
 
 @dataclass(frozen=True, slots=True)
 class GivenValues:
-    """What an edit changes of a record's characteristics, typed, by the name of the field."""
+    """The characteristics that an edit changes, typed, by the name of the field."""
 
     fields: Sequence[Characteristic] = ()
     before: Mapping[str, Any] = field(default_factory=dict)

@@ -23,7 +23,7 @@ MOST = 50
 
 
 class Store(Protocol):
-    """Where the values of a collection lie."""
+    """The table that holds the values of a collection."""
 
     async def load(self, conn: AsyncConnection, ids: Sequence[int]) -> Mapping[int, tuple[Any, ...]]:
         """Return the values of each of these records that has any, in one statement."""

@@ -82,7 +82,7 @@ class Value:
 
 
 class ValueInput(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """What may be sent of a value. `order` is its place in the list, from 0."""
+    """The input of a value. `order` is its place in the list, from 0."""
 
     key: str | UnsetType = UNSET
     label: dict[str, str] | UnsetType = UNSET

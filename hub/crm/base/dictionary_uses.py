@@ -1,4 +1,4 @@
-"""Who holds a value of a dictionary, and what follows: a value that is held is not deleted.
+"""The uses of a value of a dictionary: a value in use is not deleted.
 
 Which columns hold keys is read off the declared fields of every kind. Invariant: no key stands in a record without
 its value standing in the dictionary.

@@ -1,4 +1,4 @@
-"""What every type of field has: its word, its label, what it is for; and how input is to be understood.
+"""The base of all types of field: name, label and purpose, and the reading of input.
 
 Decides nothing about a type: those are in `fields` and `quantities`. Pure. Invariant: `parse(dump(value))`
 gives `value`.
@@ -24,7 +24,7 @@ def fold(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How input is to be understood: a form sends texts only; phones without a country code are of `region`."""
+    """The way to read input: a form sends texts only; phones without a country code are of `region`."""
 
     is_form: bool = False
     region: str = "RU"
@@ -43,7 +43,7 @@ def reference(kind: str, record_id: int | None, names: Names) -> dict[str, Any] 
 
 
 class Options(TypedDict, total=False):
-    """What may be said of any field."""
+    """The options of any field."""
 
     name: str
     required: bool

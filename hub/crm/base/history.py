@@ -1,4 +1,4 @@
-"""Who changed which field of a record from what to what, when and by which way: one row per edit.
+"""The history of records: one row per edit, with author, time, way, and each field from and to.
 
 Rows are written by `records` in the transaction of the edit, and only ever added. A creation is a row without values;
 acts that change no field (a sign-in, an export) are in `audit`. Invariant: the rows of a record, read backwards from
@@ -41,7 +41,7 @@ history = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Who writes, by which way, when, and as part of which operation. Without an actor it is Hub itself."""
+    """The author, way, time and operation of a write. Without an actor it is Hub itself."""
 
     actor: Asker | None
     way: Way

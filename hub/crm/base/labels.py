@@ -19,7 +19,7 @@ def _(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with one value. `text` is a marked template for `params`: "At most %(max)s characters"."""
+    """A problem with one value. `text` is a marked template for `params`: "At most %(max)s characters"."""
 
     code: str
     text: str

@@ -93,7 +93,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one record; `reason` says why in English, for one that was not simply done."""
+    """The result for one record; `reason` says why in English, for one that was not simply done."""
 
     record_id: int
     outcome: Outcome
@@ -101,7 +101,7 @@ class Result:
 
 
 class Work(Protocol):
-    """What an operation of one kind does."""
+    """The work of an operation of one kind."""
 
     @property
     def can_undo(self) -> bool: ...

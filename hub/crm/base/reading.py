@@ -31,7 +31,7 @@ COUNTED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many records there are; `capped` where there are more."""
+    """A number of records; `capped` where there are more."""
 
     count: int
     capped: bool

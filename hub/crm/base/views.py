@@ -78,7 +78,7 @@ class View:
 
 
 class ViewInput(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """What may be sent of a view. `team`: with whom a view of a team is shared."""
+    """The input of a view. `team`: the team that a shared view belongs to."""
 
     name: str | UnsetType = UNSET
     where: dict[str, Any] | UnsetType | None = UNSET
@@ -90,7 +90,7 @@ class ViewInput(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
 
 
 class Person(permissions.Asker, Protocol):
-    """Who has views: a person, and whether they are an administrator."""
+    """An owner of views: a person, and whether they are an administrator."""
 
     @property
     def is_admin(self) -> bool: ...

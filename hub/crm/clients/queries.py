@@ -1,4 +1,4 @@
-"""What a client's card and the list of clients show. Decides no linking (that is `linking`)."""
+"""Queries of clients for their card and their list. Linking is decided in `linking`."""
 
 from __future__ import annotations
 

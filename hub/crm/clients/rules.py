@@ -1,4 +1,4 @@
-"""What only clients decide: making one, giving one a contact or an address. Editing is `records.update`.
+"""The rules of clients: creating one, adding a contact or an address. Editing is `records.update`.
 
 Invariant: an address is kept raw and in its normal form, and only where it has one.
 """

@@ -1,4 +1,4 @@
-"""How clients are found by what a person types: the beginning of a word of the name, a phone or an e-mail.
+"""Search of clients by what a person types: the beginning of a word of the name, a phone or an e-mail.
 
 Names are folded once when written (`name_folded`), so that a search never computes on the column.
 """

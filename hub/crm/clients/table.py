@@ -1,4 +1,4 @@
-"""What a client is: the row, the input and the fields. The table is `models.clients`."""
+"""A client: the row, the input and the fields. The table is `models.clients`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a contact is: a person at a client. The table is `models.contacts`; its client decides who may see it."""
+"""A contact, a person at a client. The table is `models.contacts`; its client decides who may see it."""
 
 from __future__ import annotations
 

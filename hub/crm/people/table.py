@@ -1,4 +1,4 @@
-"""What a person of the company is: the row, the input and the fields. The table is `models.users`."""
+"""A person of the company: the row, the input and the fields. The table is `models.users`."""
 
 from __future__ import annotations
 

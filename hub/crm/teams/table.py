@@ -1,4 +1,4 @@
-"""What a team is: the row, the input and the fields. The table is `models.teams`."""
+"""A team: the row, the input and the fields. The table is `models.teams`."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class Endpoint:
     query: type[Query] = Query
     body: type[msgspec.Struct] = Nothing
     decodes: Any = None
-    """What the body is decoded as where that is not `body`: a call that checks the fields itself takes a dict."""
+    """The type to decode the body as where it is not `body`: a call that checks its fields itself takes a dict."""
     answer: type[Any] | None = None
     content_type: str = "application/json"
     status: int = 200

@@ -19,7 +19,7 @@ from hub.web.request_context import RequestContext, read_cursor, write_cursor
 
 
 class Bulk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which records, by their ids or by a condition, and what to set in each."""
+    """The records, by their ids or by a condition, and the values to set in each."""
 
     set: dict[str, Any]
     ids: Annotated[list[Id], msgspec.Meta(max_length=bulk_edit.MAX_IDS)] | None = None
@@ -33,7 +33,7 @@ class Begun(Shape, frozen=True, kw_only=True):
 
 
 class OperationShape(Shape, frozen=True, kw_only=True):
-    """How an operation stands. `failed` of the `done` ones were refused, or could not be undone."""
+    """The state of an operation. `failed` of the `done` ones were refused, or could not be undone."""
 
     id: int
     kind: str
@@ -56,7 +56,7 @@ class OperationList(Shape, frozen=True, kw_only=True):
 
 
 class ResultShape(Shape, frozen=True, kw_only=True):
-    """What became of one record, and why where it was not simply done."""
+    """The result for one record, with the reason where it was not simply done."""
 
     record: int
     outcome: Annotated[str, one_of(*OUTCOMES)]

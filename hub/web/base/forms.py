@@ -52,13 +52,13 @@ class FormField:
 
     @property
     def chosen(self) -> frozenset[str]:
-        """What is chosen of several."""
+        """The chosen values of several."""
         return frozenset(self.text.split("\n"))
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """What a field was when the form was opened, and what somebody else has made of it since, as texts."""
+    """A field when the form was opened, and as somebody else has changed it since, as texts."""
 
     theirs: str
     original: str
@@ -71,7 +71,7 @@ class RecordForm:
     fields: tuple[FormField, ...]
     version: int | None = None
     changed_by: str = ""
-    """Who changed the record first, where that is why the form came back."""
+    """The person who changed the record first, where that is why the form came back."""
 
     @property
     def has_problems(self) -> bool:

@@ -1,4 +1,4 @@
-"""What the pages and the API of one kind have beyond the base. A kind with nothing of its own needs none of this.
+"""Additions of one kind to the pages and the API of the base. A kind with nothing of its own needs none of this.
 
 Decides nothing; `web_kind` fills in what a kind leaves out. Invariant: pages and API write a kind through the same
 functions.
@@ -28,7 +28,7 @@ FormCreate = Callable[[AsyncConnection, RequestContext, Mapping[str, str]], Awai
 
 
 class RecordQuery(Page, frozen=True, kw_only=True):
-    """What every list of records takes."""
+    """The query of every list of records."""
 
     q: Annotated[str, msgspec.Meta(max_length=300)] = ""
     sort: Annotated[str, msgspec.Meta(max_length=60)] = ""
@@ -43,7 +43,7 @@ class WebKind:
     writers: Writers = field(default_factory=Writers)
     """Functions that write the kind and what follows from it in other channels."""
     more_types: tuple[tuple[str, Any], ...] = ()
-    """What the API answers beyond the fields: names and types."""
+    """Parts of an API answer beyond the fields: names and types."""
     more: More | None = None
     """Return the values of `more_types` of records, a dict for each."""
     query: type[RecordQuery] = RecordQuery

@@ -43,7 +43,7 @@ class RecordList:
     columns: tuple[Column, ...]
     may_create: bool
     params: Mapping[str, str]
-    """What narrows and sorts the list, for the addresses of its other pages."""
+    """The parameters that narrow and sort the list, for the addresses of its other pages."""
 
     @property
     def subtitle(self) -> Field | None:

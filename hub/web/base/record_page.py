@@ -41,7 +41,7 @@ class Card:
 
     @property
     def title(self) -> str:
-        """What the record is called by."""
+        """The name of the record."""
         entity = self.web.entity
         named = next((field for field in entity.fields if field.column is entity.name), None)
         return str(entity.value(self.row, named)) if named else f"#{self.row.id}"

@@ -66,7 +66,7 @@ class Edits(Shape, frozen=True, kw_only=True):
 
 
 class Counted(Shape, frozen=True, kw_only=True):
-    """How many there are; `capped` where there are more."""
+    """A number; `capped` where there are more."""
 
     count: int
     capped: bool

@@ -1,1 +1,1 @@
-"""What the pages and the API of each kind have beyond `hub.web.base`: one file a kind."""
+"""Additions of each kind to `hub.web.base`: one file a kind."""

@@ -1,4 +1,4 @@
-"""What follows from an edit of a client's or a contact's addresses: calls and messages move onto the card.
+"""Effects of an edit of a client's or a contact's addresses: calls and messages move onto the card.
 
 Invariant: an address that an edit adds has been relinked in the transaction of the edit.
 """

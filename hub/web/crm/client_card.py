@@ -55,7 +55,7 @@ async def entries(ctx: RequestContext) -> web.StreamResponse:
 async def _heard(
     conn: AsyncConnection, ctx: RequestContext, entries: list[timeline.Entry]
 ) -> dict[int, tuple[recordings.Recording, ...]]:
-    """What the visitor may hear of the calls among these entries: rights are asked here, for an entry has none."""
+    """The recordings that the visitor may hear among these entries: rights are asked here, for an entry has none."""
     call_ids = [one.ref_id for one in entries if one.kind == "call"]
     return await recordings.of_calls(conn, ctx.actor, call_ids, now=ctx.now)
 

@@ -46,7 +46,7 @@ class GuidePage:
     """As they are written."""
     images: tuple[str, ...]
     bold: tuple[str, ...]
-    """What stands in bold: by the rule of the guide, texts of Hub's own pages."""
+    """The texts in bold: by the rule of the guide, texts of Hub's own pages."""
     linked_below: tuple[tuple[str, tuple[str, ...]], ...]
     """Each heading of level 2, with the names of the pages that are linked below it."""
 

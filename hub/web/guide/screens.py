@@ -1,4 +1,4 @@
-"""Which page of the user guide belongs to which screen: one table, by the path of the route.
+"""The page of the user guide for each screen: one table, by the path of the route.
 
 A new screen is one line here; a test finds a screen without one. What is not a whole page (pieces, files, streams)
 has no line.

@@ -17,7 +17,7 @@ from hub.crm.base.field import Field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asker:
-    """Who asks, and when. A stored segment has no `user_id`: "me" is unknown there."""
+    """The asker and the moment. A stored segment has no `user_id`: "me" is unknown there."""
 
     now: datetime
     user_id: int | None = None

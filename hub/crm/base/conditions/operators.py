@@ -1,4 +1,4 @@
-"""What can be asked of a field of each type, and how the value of a leaf is read into a typed `Test`.
+"""The operators of each type of field, and the reading of a leaf's value into a typed `Test`.
 
 Decides which operator a type knows and what its value must be; what a Test means in SQL is `compile`'s. Pure.
 Invariant: a Test holds values in the form of the field's own column, folded and scaled, so that comparing is all

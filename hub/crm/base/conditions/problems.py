@@ -1,4 +1,4 @@
-"""How a condition is refused: 422 `invalid`, with the place in the JSON, and the field and operator where one is named.
+"""Refusals of a condition: 422 `invalid`, with the place in the JSON, and the field and operator where one is named.
 
 The problem stands under the field `where`, so that a form shows it at the filter; `details.place` says where inside.
 """
