@@ -230,15 +230,22 @@ async def test_pages_walk_every_record_once_and_empty_values_come_last(db: Datab
         if sort == "note":
             continue
         seen: list[Contract] = []
+        pages: list[records.Page[Contract]] = []
         cursor: str | None = None
         async with db.read() as conn:
             while True:
                 page = await records.page(conn, None, CONTRACTS, sort=sort, cursor=cursor, limit=limit)
                 assert page.items
                 seen += page.items
+                pages.append(page)
                 if (cursor := page.next) is None:
                     break
                 assert len(page.items) == limit
+            for there in reversed(pages[:-1]):
+                assert page.previous is not None
+                page = await records.page(conn, None, CONTRACTS, sort=sort, cursor=page.previous, limit=limit)
+                assert (page.items, page.next) == (there.items, there.next), sort
+            assert page.previous is None
         assert len({one.id for one in seen}) == len(seen) == 20
         name = sort.removeprefix("-") or "number"
         values = [getattr(one, name) for one in seen]

@@ -1,8 +1,8 @@
-"""Pages by keyset: the next page begins behind the last row of this one, however many came and went meanwhile.
+"""Pages by keyset, forward and back: the next page begins behind the last row of this one, however many came and went.
 
 Empty values sort last in both directions: they are a second phase, because a row-value comparison with NULL finds
-nothing. Invariants: walking all pages yields each row that stayed as it was once; a page that is followed by nothing
-has no cursor; a cursor is of one sort only.
+nothing. Invariants: walking all pages yields each row that stayed as it was once, back as forward; a page that is
+followed by nothing has no `next`, the first page no `previous`; a cursor is of one sort only.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some rows, and the cursor of the next page; None where this is the last."""
+    """Some rows, and the cursors of the next page and of the one before; None where there is none."""
 
     items: list[T]
     next: str | None
+    previous: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,16 @@ class Sort:
         if self.column.nullable:
             return self.column.is_not(None)
         return self.column > "" if isinstance(self.column.type, sa.String) else None
+
+    @property
+    def is_empty(self) -> sa.ColumnElement[bool]:
+        """The rows of the second phase."""
+        return self.column.is_(None) if self.column.nullable else self.column == ""
+
+    @property
+    def back(self) -> Sort:
+        """The same order, walked towards the first row."""
+        return Sort(self.word, self.column, self.id, not self.is_descending)
 
     def ordered(self, *, by_id_only: bool = False) -> list[sa.ColumnElement[Any]]:
         columns = [self.id] if by_id_only or self.column is self.id else [self.column, self.id]
@@ -80,40 +91,81 @@ async def read_page(
 ) -> Page[sa.RowMapping]:
     """Return a page of `query`, which selects the table of the sort and has its conditions, but no order or limit."""
     place = read_cursor(sort, cursor) if cursor else None
-    is_first_phase = place is None or not place[0]
+    if place is not None and place.is_backward:
+        rows = await _before(conn, query, sort, place, limit + 1)
+        if len(rows) > limit:
+            shown = rows[limit - 1 :: -1]
+            following = write_cursor(sort, shown[-1])
+            return Page(shown, following, write_cursor(sort, shown[0], is_backward=True))
+        place = None  # The beginning is reached: its page is a whole one.
+    rows = await _behind(conn, query, sort, place, limit + 1)
+    shown = rows[:limit]
+    before = write_cursor(sort, shown[0], is_backward=True) if place is not None and shown else None
+    return Page(shown, write_cursor(sort, shown[-1]) if len(rows) > limit else None, before)
+
+
+async def _behind(
+    conn: AsyncConnection, query: sa.Select[Any], sort: Sort, place: Place | None, most: int
+) -> list[sa.RowMapping]:
+    """Return the rows behind a place (None: from the first on): the filled ones, then the empty ones."""
     rows: list[sa.RowMapping] = []
-    if is_first_phase:
+    if place is None or not place.is_empty:
         filled = query if sort.is_filled is None else query.where(sort.is_filled)
         if place is not None:
-            filled = filled.where(sort.behind(place[1], place[2]))
-        rows += (await conn.execute(filled.order_by(*sort.ordered()).limit(limit + 1))).mappings()
-    filled_count = len(rows)
-    if sort.is_filled is not None and len(rows) <= limit:
-        empty = query.where(sort.column.is_(None) if sort.column.nullable else sort.column == "")
-        if not is_first_phase and place is not None:
-            empty = empty.where(sort.behind_id(place[2]))
-        left = limit + 1 - len(rows)
-        rows += (await conn.execute(empty.order_by(*sort.ordered(by_id_only=True)).limit(left))).mappings()
-    if len(rows) <= limit:
-        return Page(rows, None)
-    last = rows[limit - 1]
-    return Page(rows[:limit], write_cursor(sort, is_empty=limit > filled_count, row=last))
+            filled = filled.where(sort.behind(place.value, place.row_id))
+        rows += (await conn.execute(filled.order_by(*sort.ordered()).limit(most))).mappings()
+    if sort.is_filled is not None and len(rows) < most:
+        empty = query.where(sort.is_empty)
+        if place is not None and place.is_empty:
+            empty = empty.where(sort.behind_id(place.row_id))
+        rows += (await conn.execute(empty.order_by(*sort.ordered(by_id_only=True)).limit(most - len(rows)))).mappings()
+    return rows
 
 
-def write_cursor(sort: Sort, *, is_empty: bool, row: sa.RowMapping) -> str:
-    """Write the place behind a row: opaque to the asker."""
-    parts = [sort.word, is_empty, None if is_empty else row[sort.column.key], row[sort.id.key]]
+async def _before(
+    conn: AsyncConnection, query: sa.Select[Any], sort: Sort, place: Place, most: int
+) -> list[sa.RowMapping]:
+    """Return the rows before a place, the nearest first: the empty ones, then the filled ones."""
+    rows: list[sa.RowMapping] = []
+    back = sort.back
+    if place.is_empty:
+        empty = query.where(sort.is_empty, back.behind_id(place.row_id))
+        rows += (await conn.execute(empty.order_by(*back.ordered(by_id_only=True)).limit(most))).mappings()
+    if len(rows) < most:
+        filled = query if sort.is_filled is None else query.where(sort.is_filled)
+        if not place.is_empty:
+            filled = filled.where(back.behind(place.value, place.row_id))
+        rows += (await conn.execute(filled.order_by(*back.ordered()).limit(most - len(rows)))).mappings()
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in an order: beside a row with this value and id; `is_empty` in the second phase, where no value is."""
+
+    is_backward: bool
+    is_empty: bool
+    value: Any
+    row_id: int
+
+
+def write_cursor(sort: Sort, row: sa.RowMapping, *, is_backward: bool = False) -> str:
+    """Write the place beside a row, behind it or before it: opaque to the asker."""
+    value = row[sort.column.key]
+    is_empty = sort.is_filled is not None and (value is None if sort.column.nullable else value == "")
+    parts = [sort.word, is_backward, is_empty, None if is_empty else value, row[sort.id.key]]
     return base64.urlsafe_b64encode(msgspec.json.encode(parts)).decode().rstrip("=")
 
 
-def read_cursor(sort: Sort, text: str) -> tuple[bool, Any, int]:
-    """Read (whether in the second phase, value, id). Raises Refused for what is no cursor of this order."""
+def read_cursor(sort: Sort, text: str) -> Place:
+    """Read a place. Raises Refused for what is no cursor of this order."""
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        word, is_empty, value, row_id = msgspec.json.decode(raw, type=tuple[str, bool, str | int | float | None, int])
+        kind = tuple[str, bool, bool, str | int | float | None, int]
+        word, is_backward, is_empty, value, row_id = msgspec.json.decode(raw, type=kind)
         if word != sort.word or not 0 <= row_id < 2**63:
             raise ValueError("of another list")
-        return is_empty, None if is_empty else _value_of(sort.column, value), row_id
+        return Place(is_backward, is_empty, None if is_empty else _value_of(sort.column, value), row_id)
     except (ValueError, binascii.Error, msgspec.DecodeError):
         raise Refused("bad_cursor", "not a cursor of this list", field="cursor") from None
 

@@ -65,7 +65,7 @@ async def page(
     """Return a page of the records that the actor may see. Raises Invalid for an unknown sort, Refused for a cursor."""
     query = _listed(actor, entity, where, archived=archived)
     found = await keyset.read_page(conn, query, keyset.read_sort(entity, sort), cursor=cursor, limit=limit)
-    return Page(await read_rows(conn, entity, found.items), found.next)
+    return Page(await read_rows(conn, entity, found.items), found.next, found.previous)
 
 
 async def count(

@@ -108,7 +108,7 @@ class RecordCalls:
             conn,
             ctx.actor,
             self.entity,
-            where=self.web.condition(ctx, query),
+            where=await self.web.condition(conn, ctx, query),
             sort=query.sort,
             cursor=query.cursor,
             limit=query.limit,
@@ -117,7 +117,7 @@ class RecordCalls:
         return {"items": await answers(conn, ctx, self.web, found.items), "next": found.next}
 
     async def count(self, conn: AsyncConnection, ctx: RequestContext, query: RecordQuery) -> records.Count:
-        where = self.web.condition(ctx, query)
+        where = await self.web.condition(conn, ctx, query)
         return await records.count(conn, ctx.actor, self.entity, where=where, archived=query.archived)
 
     async def one(self, conn: AsyncConnection, ctx: RequestContext, _query: Any) -> dict[str, Any]:

@@ -15,6 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.base import records
+from hub.crm.base.conditions import query as asking
+from hub.crm.base.conditions import tree
 from hub.crm.base.entity import Entity
 from hub.crm.base.field import Reading
 from hub.crm.base.registry import Writers
@@ -31,6 +33,8 @@ class RecordQuery(Page, frozen=True, kw_only=True):
     """The query of every list of records."""
 
     q: Annotated[str, msgspec.Meta(max_length=300)] = ""
+    where: Annotated[str, msgspec.Meta(max_length=tree.MAX_JSON_CHARS)] = ""
+    """A condition as JSON (`hub.crm.base.conditions.tree`)."""
     sort: Annotated[str, msgspec.Meta(max_length=60)] = ""
     archived: bool = False
 
@@ -79,11 +83,15 @@ class WebKind:
             own.restore or of_crm.restore,
         )
 
-    def condition(self, ctx: RequestContext, query: Any) -> sa.ColumnElement[bool] | None:
-        """Return the condition of a list's query."""
-        found = []
+    async def condition(self, conn: AsyncConnection, ctx: RequestContext, query: Any) -> sa.ColumnElement[bool] | None:
+        """Return the condition of a list's query. Raises Invalid that names the place."""
+        read = reading(ctx)
+        asked = await asking.where(
+            conn, ctx.actor, self.entity, tree.loads(query.where), now=ctx.now, zone=read.zone, region=read.region
+        )
+        found = [] if asked is None else [asked]
         if query.q.strip():
-            found.append(records.matching(self.entity, query.q.strip(), region=ctx.services.linker.region))
+            found.append(records.matching(self.entity, query.q.strip(), region=read.region))
         if self.narrow is not None and (own := self.narrow(query)) is not None:
             found.append(own)
         return sa.and_(*found) if found else None

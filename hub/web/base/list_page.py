@@ -63,7 +63,7 @@ async def read_list(conn: AsyncConnection, ctx: RequestContext, web: WebKind) ->
         conn,
         ctx.actor,
         entity,
-        where=web.condition(ctx, query),
+        where=await web.condition(conn, ctx, query),
         sort=query.sort,
         cursor=query.cursor,
         limit=PAGE,

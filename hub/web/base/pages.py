@@ -81,7 +81,7 @@ class RecordPages:
         """The number beside the title, asked for after the page."""
         query = ctx.query(self.web.query)
         async with ctx.db.read() as conn:
-            where = self.web.condition(ctx, query)
+            where = await self.web.condition(conn, ctx, query)
             found = await records.count(conn, ctx.actor, self.entity, where=where, archived=query.archived)
         return render.page(ctx, "base/count.html", {"found": found})
 
@@ -89,7 +89,7 @@ class RecordPages:
         """A few records found by what is typed, for the fields of other kinds that refer to this one."""
         query = ctx.query(self.web.query)
         async with ctx.db.read() as conn:
-            where = self.web.condition(ctx, query)
+            where = await self.web.condition(conn, ctx, query)
             rows = (await records.page(conn, ctx.actor, self.entity, where=where, limit=NAMES)).items
             names = await records.names(conn, ctx.actor, self.entity.kind, [row.id for row in rows])
         return json_response({"items": [{"id": row.id, "name": names.get(row.id, "")} for row in rows]})
