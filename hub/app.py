@@ -11,16 +11,19 @@ import contextlib
 import logging
 import os
 import signal
+from collections.abc import Mapping
 from datetime import timedelta
 
 from hub import logs, process
 from hub.clock import utc_now
-from hub.crm import claim_expiry, people, presence, trimming
+from hub.crm import claim_expiry, people, presence, relinking, trimming
 from hub.crm.access import load_actor
+from hub.crm.addresses import AddressKind
 from hub.crm.base.operation_runs import OperationRuns
 from hub.crm.operation_kinds import WORKS
 from hub.errors import ConfigError
 from hub.mail import answering
+from hub.mail import relink as mail_relink
 from hub.mail.accounts.keeper import MailKeeper
 from hub.mail.files.scanner import Clamd
 from hub.mail.files.scanning import AttachmentScanner
@@ -33,6 +36,7 @@ from hub.store.encryption import reply_key
 from hub.store.engine import Database
 from hub.telephony import health
 from hub.telephony.intake.intake import CallIntake
+from hub.telephony.reading import relink as calls_relink
 from hub.telephony.recordings.recording_keeper import RecordingKeeper
 from hub.telephony.service import PbxService
 from hub.web.listener import Limits, listening
@@ -41,6 +45,12 @@ from hub.web.server import Services, make_app
 log = logging.getLogger(__name__)
 
 TRIM_EVERY = timedelta(hours=1)
+RELINKS: Mapping[AddressKind, relinking.Batch] = {
+    "phone": calls_relink.batch,
+    "email": mail_relink.batch,
+    "domain": mail_relink.batch,
+}
+"""Which past things of an address are asked anew whose they are."""
 
 
 async def _team_ids(db: Database) -> dict[str, int]:
@@ -87,6 +97,7 @@ async def run_roles(parts: Parts, *, roles: frozenset[str], ready: asyncio.Event
                 running.append(tasks.create_task(RecordingKeeper(parts.db, parts.settings.pbx).run()))
                 running.append(tasks.create_task(presence.watch(parts.db)))
                 running.append(tasks.create_task(MailJobs(parts.db, parts.linker, parts.blobs).run()))
+                running.append(tasks.create_task(relinking.RelinkRuns(parts.db, parts.linker, RELINKS).run()))
                 running.append(tasks.create_task(OperationRuns(parts.db, WORKS, load_actor).run()))
                 running.append(tasks.create_task(answering.watch(parts.db)))
                 if clamd := parts.settings.hub.clamd:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from hub.crm.base import registry
 from hub.crm.base.characteristic_values import values_table
+from hub.crm.base.registry import Writers
+from hub.crm.clients import rules as clients
 from hub.crm.clients.table import CLIENTS
+from hub.crm.contacts import rules as contacts
 from hub.crm.contacts.table import CONTACTS
 from hub.crm.people.table import USERS
 from hub.crm.teams.table import TEAMS
 
-for _entity in (CLIENTS, CONTACTS, USERS, TEAMS):
-    registry.register(_entity)
+for _entity, _writers in (
+    (CLIENTS, clients.WRITERS),
+    (CONTACTS, contacts.WRITERS),
+    (TEAMS, Writers()),
+    (USERS, Writers()),
+):
+    registry.register(_entity, _writers)
     if _entity.has_characteristics:
         values_table(_entity.table)
 registry.check_references()

@@ -218,6 +218,20 @@ addresses = sa.Table(
     sa.CheckConstraint("client_id IS NOT NULL OR contact_id IS NOT NULL", name="owner"),
 )
 
+relink_jobs = sa.Table(
+    "relink_jobs",
+    metadata,
+    id_column(),
+    sa.Column("kind", sa.String(10), nullable=False),
+    sa.Column("address", sa.String(254), nullable=False),
+    sa.Column("below_id", sa.BigInteger()),
+    sa.Column("unlinks", sa.Boolean(), nullable=False),
+    moment("created_at", nullable=False),
+    sa.UniqueConstraint("kind", "address", name="uq_relink_jobs_address"),
+)
+"""Addresses of which past calls or messages are asked anew whose they are: those with an id below `below_id`, all
+where it is null. `unlinks`: what nobody owns any more leaves its card."""
+
 _open_lead = sa.text("state = 'open'")
 
 leads = sa.Table(

@@ -9,6 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm import blocking, people, rules
 from hub.crm.access import load_actor
+from hub.crm.base.history import Edit
+from hub.crm.clients import ClientInput
+from hub.crm.clients.rules import update_record
 from hub.crm.hours import Holiday, Shift
 from hub.crm.models import clients, users
 from hub.crm.rules import TeamRules
@@ -47,8 +50,10 @@ async def add(conn: AsyncConnection, *, now: datetime) -> None:
         await conn.execute(sa.select(users.c.id).where(users.c.role == "manager").order_by(users.c.id))
     ).scalars()
     for n, manager_id in enumerate(list(managers)[:2]):
-        of_every_other = clients.c.id % 2 == n
-        await conn.execute(sa.update(clients).where(of_every_other).values(owner_id=manager_id))
+        of_every_other = sa.select(clients.c.id).where(clients.c.id % 2 == n)
+        for client_id in (await conn.execute(of_every_other)).scalars().all():
+            given = ClientInput(manager=manager_id)
+            await update_record(conn, client_id, given, edit=Edit(None, "hub", now))
     await rules.save(conn, admin, ids["support"], TeamRules(time_zone="Europe/Moscow"), now=now)
     for kind, text, note in (
         ("number", "8 495 300-99-01", "Опросы, звонят каждый день"),

@@ -1,6 +1,6 @@
-"""What is still to be done to stored messages, in batches: keeping words, asking anew for owners, reading again.
+"""What is still to be done to stored messages, in batches: keeping words, reading again.
 
-Decides the order and the size of the batches; what a batch does is `search`'s and `relink`'s. Invariants: a batch and
+Decides the order and the size of the batches; what a batch does is `search`'s and `reparse`'s. Invariants: a batch and
 how far the job is are one transaction; of several processes one works on a job at a time; killed anywhere, it goes on.
 """
 
@@ -19,10 +19,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub import crash_points
 from hub.clock import utc_now
 from hub.crm.linking import Linker
-from hub.mail import relink, reparse, search
+from hub.mail import reparse, search
 from hub.mail.models import attachments, mail_jobs, messages
 from hub.mail.reading.workers import ParserPool
-from hub.mail.relink import TOPIC
+from hub.mail.reparse import TOPIC
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database, hint_after_commit
 from hub.store.upsert import insert
@@ -70,12 +70,7 @@ class MailJobs:
             job = (await conn.execute(first)).first()
         if job is None:
             return False
-        if job.kind == "relink":
-            async with self._db.begin() as conn:
-                if await self._hold(conn, job):
-                    done, below = await relink.batch(conn, self._linker, job.address, job.below_id, now=self._now())
-                    await self._advance(conn, job, done, below)
-        elif job.kind == "reread":
+        if job.kind == "reread":
             await self._reparse(job)
         else:
             await self._index(job)

@@ -239,8 +239,8 @@ mail_jobs = sa.Table(
     sa.CheckConstraint("kind IN ('index', 'relink', 'reread')", name="kind"),
 )
 """What is still to be done to stored messages, newest first: those with an id below `below_id`. `index`: keep their
-words (`search`); `relink`: ask anew whose those from and to `address` are.
-`reread`: read the unreadable ones of the mailbox whose id stands in `address` again."""
+words (`search`); `reread`: read the unreadable ones of the mailbox whose id stands in `address` again. `relink` stands
+in `relink_jobs` now."""
 picture_senders = sa.Table(
     "picture_senders",
     metadata,

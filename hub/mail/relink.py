@@ -1,14 +1,13 @@
 """When an address gets, loses or changes its owner: the messages from and to it are asked anew whose they are.
 
-What a request can do at once (the latest, still on no card) it does; the rest, and what must leave a card, is done
-by a job in batches. A thread belongs to whom its newest surely linked message does, and takes along those of its
-messages that nothing else links. Invariants: a link that a person made stays; a message is on the card that its
-link names, in the same transaction; a batch that is done again changes nothing.
+`batch` is what the job of `hub.crm.relinking` does. A thread belongs to whom its newest surely linked message does, and
+takes along those of its messages that nothing else links. Invariants: a link that a person made stays; a message is on
+the card that its link names, in the same transaction; a batch that is done again changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -20,16 +19,12 @@ from hub.crm import queue, timeline
 from hub.crm.linking import Linked, Linker
 from hub.mail.audience import audience
 from hub.mail.intake.authors import is_only_named
-from hub.mail.models import mail_jobs, messages, threads
+from hub.mail.models import messages, threads
 from hub.mail.register import timeline_data
 from hub.store.changes import publish
-from hub.store.engine import hint_after_commit
-from hub.store.upsert import insert
 
-AT_MOST = 500
 WINDOW, BATCH = 5_000, 100
 """How many ids one batch looks through, and how many messages it changes at most."""
-TOPIC = "mail_jobs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,48 +41,12 @@ class Link:
         return cls(*(row[name] for name in cls.__slots__))
 
 
-async def relink(conn: AsyncConnection, *, client_id: int, contact_id: int | None, email: str, now: datetime) -> int:
-    """Put unlinked messages from `email`, and their threads, on a client's card; return how many."""
-    of_sender = sa.select(messages.c.thread_id).where(messages.c.from_address == email)
-    query = (
-        sa.select(messages)
-        .where(sa.or_(messages.c.from_address == email, messages.c.thread_id.in_(of_sender)))
-        .where(messages.c.client_id.is_(None), messages.c.link_manual.is_(False))
-        .order_by(messages.c.received_at.desc())
-        .limit(AT_MOST)
-    )
-    found = (await conn.execute(query)).mappings().all()
-    for message in found:
-        sure = "likely" if is_only_named(message["about"] or {}) else "exact"
-        await put(conn, message, Link(client_id, contact_id, "client", sure), now=now)
-    owned = {m["thread_id"] for m in found if m["thread_id"] is not None}
-    if owned:
-        unowned = sa.update(threads).where(threads.c.id.in_(owned), threads.c.client_id.is_(None))
-        await conn.execute(unowned.values(client_id=client_id, contact_id=contact_id))
-    for thread_id in sorted(owned):
-        await queue.set_client(conn, "message", thread_id, client_id=client_id, now=now)
-    return len(found)
-
-
-async def want(conn: AsyncConnection, addresses: Iterable[str], *, now: datetime) -> None:
-    """Have every message from and to these e-mails and domains asked anew, from the newest on, in a job."""
-    newest = (await conn.execute(sa.select(sa.func.max(messages.c.id)))).scalar()
-    for address in dict.fromkeys(addresses):
-        if newest is not None:
-            row = {"kind": "relink", "address": address, "below_id": newest + 1, "done": 0, "created_at": now}
-            again = {name: row[name] for name in ("below_id", "done", "created_at")}
-            statement = insert(conn, mail_jobs).values(**row)
-            await conn.execute(statement.on_conflict_do_update(index_elements=["kind", "address"], set_=again))
-            hint_after_commit(conn, TOPIC)
-
-
 async def batch(
-    conn: AsyncConnection, linker: Linker, address: str, below_id: int, *, now: datetime
-) -> tuple[int, int]:
-    """Ask anew about the next messages with an id below `below_id`; return how many changed and the next bound.
-
-    The bound is 0 when there are no more.
-    """
+    conn: AsyncConnection, linker: Linker, address: str, below_id: int | None, *, unlinks: bool, now: datetime
+) -> int:
+    """Ask anew about the next messages of an e-mail or a domain; return the next bound (`relinking.Batch`)."""
+    if below_id is None:
+        below_id = ((await conn.execute(sa.select(sa.func.max(messages.c.id)))).scalar() or 0) + 1
     oldest = max(below_id - WINDOW, 0)
     query = (
         sa.select(messages)
@@ -97,18 +56,26 @@ async def batch(
     )
     rows = (await conn.execute(query)).mappings().all()
     known: dict[str, Linked] = {}
-    changed = 0
     for row in rows:
-        changed += await ask_anew(conn, linker, row, known=known, now=now)
+        await ask_anew(conn, linker, row, known=known, unlinks=unlinks, now=now)
     for thread_id in {row["thread_id"] for row in rows if row["thread_id"] is not None}:
-        changed += await follow(conn, linker, thread_id, now=now)
-    return changed, (rows[-1]["id"] if len(rows) == BATCH else oldest)
+        await follow(conn, linker, thread_id, now=now)
+    return int(rows[-1]["id"]) if len(rows) == BATCH else oldest
 
 
 async def ask_anew(
-    conn: AsyncConnection, linker: Linker, row: Any, *, known: dict[str, Linked] | None = None, now: datetime
+    conn: AsyncConnection,
+    linker: Linker,
+    row: Any,
+    *,
+    known: dict[str, Linked] | None = None,
+    unlinks: bool = True,
+    now: datetime,
 ) -> bool:
-    """Ask whose a stored message is and put it there; False where that changes nothing. `known` saves asking twice."""
+    """Ask whose a stored message is and put it there; False where that changes nothing. `known` saves asking twice.
+
+    Without `unlinks`, a message that nobody owns any more stays where it is.
+    """
     linked = await _whose(conn, linker, row, {} if known is None else known)
     best = linked.best
     if best is not None:
@@ -117,6 +84,8 @@ async def ask_anew(
         link = Link(best.client_id, best.contact_id, best.reason, "likely" if is_likely else best.confidence)
     else:
         link = await _of_thread(conn, row, linked)
+    if link.client_id is None and not unlinks:
+        link = Link.of(row)
     candidates = [asdict(candidate) for candidate in linked.candidates]
     return await put(conn, row, link, candidates=candidates, now=now)
 

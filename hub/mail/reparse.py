@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm import queue, timeline
 from hub.crm.linking import Linker
 from hub.errors import Conflict, NotFound
-from hub.mail import relink, search
+from hub.mail import search
 from hub.mail.audience import audience_of
 from hub.mail.intake import authors, conversations, offering, preparing
 from hub.mail.intake.handing import prepare_all
@@ -38,6 +38,7 @@ from hub.store.upsert import insert
 
 log = logging.getLogger(__name__)
 
+TOPIC = "mail_jobs"
 AT_ONCE = 5
 
 
@@ -51,7 +52,7 @@ async def request(conn: AsyncConnection, mailbox_id: int, *, now: datetime) -> N
     restarted = {name: row[name] for name in ("below_id", "done", "created_at")}
     statement = insert(conn, mail_jobs).values(**row)
     await conn.execute(statement.on_conflict_do_update(index_elements=["kind", "address"], set_=restarted))
-    hint_after_commit(conn, relink.TOPIC)
+    hint_after_commit(conn, TOPIC)
 
 
 async def unreadable(conn: AsyncConnection, mailbox_id: int, below_id: int) -> list[sa.RowMapping]:

@@ -6,7 +6,9 @@ import asyncio
 import sys
 from pathlib import Path
 
+from hub.app import RELINKS
 from hub.crm.linking import Linker
+from hub.crm.relinking import RelinkRuns
 from hub.mail import jobs, relink
 from hub.mail.jobs import MailJobs
 from hub.store.blobs import BlobStore
@@ -17,7 +19,8 @@ async def main(url: str) -> None:
     relink.BATCH, relink.WINDOW, jobs.INDEXED_AT_ONCE = 2, 5, 2
     db = open_database(url)
     try:
-        while await MailJobs(db, Linker("RU"), BlobStore(Path("unused"))).step():
+        of_mail, relinks = MailJobs(db, Linker("RU"), BlobStore(Path("unused"))), RelinkRuns(db, Linker("RU"), RELINKS)
+        while await of_mail.step() or await relinks.step():
             pass
     finally:
         await db.close()

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from hub.clock import utc_now
 from hub.crm import clients
 from hub.crm.access import Actor
-from hub.crm.models import timeline_entries
-from hub.mail import jobs, register, relink
+from hub.crm.models import relink_jobs, timeline_entries
+from hub.mail import jobs, register
 from hub.mail.filters import MessageFilters
 from hub.mail.models import mail_jobs, messages
 from hub.store.blobs import BlobStore
@@ -30,10 +30,9 @@ async def test_killed_at_any_point_each_message_is_moved_told_and_found_once(
         await clients.add_address(conn, None, ivan, kind="email", raw=IVAN, now=utc_now())
         await conn.execute(sa.text("DELETE FROM message_search"))
         await conn.execute(changes.delete())
-        await relink.want(conn, [IVAN], now=utc_now())
         await jobs.rebuild_search(conn, now=utc_now())
     killed = []
-    async for run in driver.runs("tests.faults.mail_jobs", [db_url], only="mail.jobs"):
+    async for run in driver.runs("tests.faults.mail_jobs", [db_url], only="mail.jobs,relinking"):
         killed.append(run.killed_at)
         async with db.read() as conn:
             moved = set((await conn.execute(sa.select(messages.c.id).where(messages.c.client_id == ivan))).scalars())
@@ -46,6 +45,6 @@ async def test_killed_at_any_point_each_message_is_moved_told_and_found_once(
     assert killed[-1] is None
     assert len(killed) > 3
     async with db.read() as conn:
-        assert (await conn.execute(sa.select(mail_jobs))).all() == []
+        assert [(await conn.execute(sa.select(table))).all() for table in (mail_jobs, relink_jobs)] == [[], []]
         assert set(await register.ids_of(conn, ADMIN, MessageFilters(text="договоры"), limit=9)) == set(stored)
     assert moved == set(stored)

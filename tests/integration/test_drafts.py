@@ -194,9 +194,8 @@ async def test_what_was_taken_back_comes_onto_no_card_when_its_reader_becomes_a_
         await cancelling.cancel(conn, olga, message_id, now=NOW)
         client_id = await clients.create(conn, None, kind="person", name="Новый", now=NOW)
         await clients.add_address(conn, None, client_id, kind="email", raw="new@b.example", now=NOW)
-        await relink.want(conn, ["new@b.example"], now=NOW)
         linker = site.app[SERVICES].linker
-        await relink.batch(conn, linker, "new@b.example", message_id + 1, now=NOW)
+        await relink.batch(conn, linker, "new@b.example", message_id + 1, unlinks=True, now=NOW)
     async with api.get(f"clients/{client_id}/timeline") as answer:
         assert (await answer.json())["items"] == []
 

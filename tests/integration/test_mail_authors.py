@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from hub.crm import clients, timeline
+from hub.crm.linking import Linker
 from hub.crm.models import audit
 from hub.errors import Refused
 from hub.mail import originals, relink
@@ -99,7 +100,8 @@ async def test_a_person_behind_our_own_address_who_becomes_a_client_takes_the_le
     await box.arrive(mail(f"Site <{SALES}>", more="Reply-To: anna@form.test\r\n"))
     async with box.db.begin() as conn:
         client_id = await clients.create(conn, None, kind="person", name="Anna", now=T0)
-        await relink.relink(conn, client_id=client_id, contact_id=None, email="anna@form.test", now=T0)
+        await clients.add_address(conn, None, client_id, kind="email", raw="anna@form.test", now=T0)
+        await relink.batch(conn, Linker("RU"), "anna@form.test", None, unlinks=False, now=T0)
     (message,) = await box.messages()
     assert (message.client_id, message.link_confidence) == (client_id, "likely")
 

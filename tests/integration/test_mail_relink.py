@@ -8,20 +8,21 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from hub.app import RELINKS
 from hub.clock import utc_now
-from hub.crm import clients, queue
+from hub.crm import clients, queue, relinking
 from hub.crm.linking import Linker
-from hub.crm.models import addresses, audit, timeline_entries
+from hub.crm.models import addresses, audit, relink_jobs, timeline_entries
+from hub.crm.relinking import RelinkRuns
 from hub.errors import NotFound
 from hub.mail import jobs, manual_link, register, relink
 from hub.mail.filters import MessageFilters
 from hub.mail.jobs import MailJobs
-from hub.mail.models import mail_jobs, messages, threads
+from hub.mail.models import messages, threads
 from hub.store import changes
 from hub.store.blobs import BlobStore
 from hub.store.changes import Position
 from hub.store.engine import Database
-from hub.web import client_links
 from tests.factories import got, made, post
 from tests.testbed import talk
 from tests.testbed.site import Site
@@ -33,7 +34,8 @@ LINKER = Linker("RU", own_emails=frozenset({"sales@hub.test"}))
 async def work(db: Database, blobs: BlobStore | None = None) -> int:
     """Do every batch of every job; return how many there were."""
     steps = 0
-    while await MailJobs(db, LINKER, blobs or BlobStore(Path("unused"))).step():
+    of_mail, relinks = MailJobs(db, LINKER, blobs or BlobStore(Path("unused"))), RelinkRuns(db, LINKER, RELINKS)
+    while await of_mail.step() or await relinks.step():
         steps += 1
         assert steps < 200
     return steps
@@ -50,7 +52,9 @@ async def client(db: Database, name: str, *emails: str) -> int:
 
 async def wanted(db: Database, *emails: str) -> None:
     async with db.begin() as conn:
-        await relink.want(conn, emails, now=utc_now())
+        for one in emails:
+            kind: Any = "email" if "@" in one else "domain"
+            await relinking.want(conn, kind, [one], unlinks=True, now=utc_now())
 
 
 async def owners(db: Database) -> dict[int, tuple[int | None, str | None]]:
@@ -144,7 +148,7 @@ async def test_what_a_person_said_stays_whatever_addresses_come_and_go(site: Sit
     async with db.begin() as conn:
         await manual_link.link(conn, olga, message_id, client_id=right, contact_id=None, now=utc_now())
         await manual_link.link(conn, olga, nobodys, client_id=None, contact_id=None, now=utc_now())
-        await client_links.add_address(conn, olga, wrong, kind="email", raw=IVAN, region="RU", now=utc_now())
+        await clients.add_address(conn, olga, wrong, kind="email", raw=IVAN, now=utc_now())
     await work(db)
     assert await owners(db) == {message_id: (right, "manual"), nobodys: (None, "manual")}
     assert (await on_card(db, right), await on_card(db, wrong)) == ({message_id}, set())
@@ -180,7 +184,7 @@ async def test_a_batch_that_is_done_again_changes_and_tells_nothing(db: Database
     await work(db)
     async with db.read() as conn:
         assert [one.kind for one in await changes.read_after(conn, before)] == []
-        assert (await conn.execute(sa.select(mail_jobs))).all() == []
+        assert (await conn.execute(sa.select(relink_jobs))).all() == []
 
 
 async def test_old_mail_is_found_once_the_job_has_been_through_it(

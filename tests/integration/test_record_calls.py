@@ -7,6 +7,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from hub.app import RELINKS
+from hub.crm.linking import Linker
+from hub.crm.relinking import RelinkRuns
 from tests.factories import ROMASHKA, got, made
 from tests.testbed import talk
 from tests.testbed.site import Site
@@ -114,6 +117,7 @@ async def test_an_address_that_an_edit_adds_brings_its_calls_onto_the_card(site:
     call_id, _, _ = await talk.waiting_call(site.db, number="89031112233")
     status, _ = await sent(api, "PATCH", f"clients/{client['id']}", {"phones": ["8 903 111-22-33"]})
     assert status == 200
+    assert await RelinkRuns(site.db, Linker("RU"), RELINKS).step()
     entries = (await got(api, f"clients/{client['id']}/timeline"))["items"]
     assert [(one["kind"], one["ref"]) for one in entries] == [("call", call_id)]
 

@@ -114,6 +114,14 @@ class AddressStore:
         return sa.select(self.owner).where(here, condition(addresses.c.value))
 
 
+ADDRESS_FIELDS: tuple[tuple[AddressKind, str], ...] = (("phone", "phones"), ("email", "emails"), ("domain", "domains"))
+
+
+def addresses_of(record: object) -> dict[AddressKind, tuple[str, ...]]:
+    """Return the addresses of a client or a contact in their normal form, by kind."""
+    return {kind: tuple(one.value for one in getattr(record, name, ())) for kind, name in ADDRESS_FIELDS}
+
+
 def address_list(
     owner: sa.Column[Any], address_kind: AddressKind, label: str, **options: Unpack[Options]
 ) -> Collection:

@@ -1,6 +1,7 @@
-"""The rules of clients: creating one, adding a contact or an address. Editing is `records.update`.
+"""The rules of clients: `WRITERS`, through which everything writes one, and shorter ways to make and extend one.
 
-Invariant: an address is kept raw and in its normal form, and only where it has one.
+Invariants: whatever adds an address or takes one away has its past calls and messages asked anew whose they are, in
+the transaction of the edit; an address is kept raw and in its normal form, and only where it has one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub import sanitize
+from hub.crm import relinking
 from hub.crm.access import Actor
 from hub.crm.addresses import AddressKind
 from hub.crm.audit import record
@@ -18,11 +20,31 @@ from hub.crm.base import records
 from hub.crm.base.fields import Reading
 from hub.crm.base.history import Edit, Way
 from hub.crm.base.labels import FieldError
-from hub.crm.clients.addresses import AddressItem, AddressValue
-from hub.crm.clients.table import CLIENTS, ClientInput, ClientKind
+from hub.crm.base.registry import Writers
+from hub.crm.clients.addresses import AddressItem, AddressValue, addresses_of
+from hub.crm.clients.table import CLIENTS, ClientInput, ClientKind, ClientRecord
+from hub.crm.contacts import rules as contacts
 from hub.crm.contacts.table import CONTACTS, ContactInput
 from hub.errors import Refused
 from hub.store.changes import publish
+
+
+async def create_record(conn: AsyncConnection, given: ClientInput, *, edit: Edit) -> ClientRecord:
+    made = await records.create(conn, CLIENTS, given, edit=edit)
+    await relinking.of_edit(conn, {}, addresses_of(made), edit=edit)
+    return made
+
+
+async def update_record(
+    conn: AsyncConnection, record_id: int, given: ClientInput, *, edit: Edit, version: int | None = None
+) -> ClientRecord:
+    before = await records.get(conn, edit.actor, CLIENTS, record_id)
+    after = await records.update(conn, CLIENTS, record_id, given, edit=edit, version=version)
+    await relinking.of_edit(conn, addresses_of(before), addresses_of(after), edit=edit)
+    return after
+
+
+WRITERS = Writers(create=create_record, update=update_record)
 
 
 async def create(
@@ -32,7 +54,7 @@ async def create(
     clean = sanitize.shown(name, max_chars=300)
     if not clean:
         raise Refused("name_missing", "a client needs a name", field="name")
-    made = await records.create(conn, CLIENTS, ClientInput(kind=kind, name=clean), edit=Edit(actor, way, now))
+    made = await create_record(conn, ClientInput(kind=kind, name=clean), edit=Edit(actor, way, now))
     await record(conn, "client.created", at=now, user_id=_id(actor), object_kind="client", object_id=made.id)
     return made.id
 
@@ -52,7 +74,7 @@ async def add_contact(
     if not clean:
         raise Refused("name_missing", "a contact needs a name", field="name")
     given = ContactInput(client=client_id, name=clean, position=sanitize.shown(position))
-    made = await records.create(conn, CONTACTS, given, edit=Edit(actor, way, now))
+    made = await contacts.create_record(conn, given, edit=Edit(actor, way, now))
     await record(conn, "contact.created", at=now, user_id=_id(actor), object_kind="contact", object_id=made.id)
     await publish(conn, "client", client_id, at=now, client_id=client_id)
     return made.id
@@ -76,11 +98,11 @@ async def add_address(
     if contact_id is None:
         client = await records.get(conn, actor, CLIENTS, client_id)
         every = {"phone": client.phones, "email": client.emails, "domain": client.domains}[kind]
-        await records.update(conn, CLIENTS, client_id, _with(ClientInput, kind, (*every, added)), edit=edit)
+        await update_record(conn, client_id, _with(ClientInput, kind, (*every, added)), edit=edit)
     else:
         contact = await records.get(conn, actor, CONTACTS, contact_id)
         every = contact.phones if kind == "phone" else contact.emails
-        await records.update(conn, CONTACTS, contact_id, _with(ContactInput, kind, (*every, added)), edit=edit)
+        await contacts.update_record(conn, contact_id, _with(ContactInput, kind, (*every, added)), edit=edit)
         await publish(conn, "client", client_id, at=now, client_id=client_id)
     details = {"kind": kind, "value": added.value}
     await record(

@@ -13,7 +13,6 @@ from hub.crm.base import records
 from hub.crm.clients import CLIENTS
 from hub.errors import Refused
 from hub.telephony.control import control
-from hub.web import client_links
 from hub.web.api.endpoint import Endpoint, Nothing, Page
 from hub.web.api.shapes import Cursor, Moment, Ref, Shape, at, one_of, ref
 from hub.web.base.endpoints import answers
@@ -154,7 +153,7 @@ async def lead_convert(conn: AsyncConnection, ctx: RequestContext, body: Convers
     name = lead.name if body.name is None else body.name
     if not name.strip():
         raise Refused("name_missing", "a client needs a name", field="name")
-    client_id = await client_links.convert_lead(conn, ctx.actor, lead.id, kind=body.kind, name=name, now=ctx.now)
+    client_id = await leads.convert(conn, ctx.actor, lead.id, kind=body.kind, name=name, now=ctx.now)
     client = await records.get(conn, ctx.actor, CLIENTS, client_id)
     return (await answers(conn, ctx, clients.WEB, [client]))[0]
 

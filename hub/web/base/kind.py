@@ -7,7 +7,7 @@ functions.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -44,8 +44,6 @@ class WebKind:
     """A kind on the web."""
 
     entity: Entity[Any, Any]
-    writers: Writers = field(default_factory=Writers)
-    """Functions that write the kind and what follows from it in other channels."""
     more_types: tuple[tuple[str, Any], ...] = ()
     """Parts of an API answer beyond the fields: names and types."""
     more: More | None = None
@@ -75,13 +73,7 @@ class WebKind:
 
     def write(self) -> Writers:
         """Return the functions that write this kind, all four."""
-        of_crm, own = records.writers(self.entity), self.writers
-        return Writers(
-            own.create or of_crm.create,
-            own.update or of_crm.update,
-            own.archive or of_crm.archive,
-            own.restore or of_crm.restore,
-        )
+        return records.writers(self.entity)
 
     async def condition(self, conn: AsyncConnection, ctx: RequestContext, query: Any) -> sa.ColumnElement[bool] | None:
         """Return the condition of a list's query. Raises Invalid that names the place."""

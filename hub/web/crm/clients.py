@@ -1,4 +1,4 @@
-"""Clients on the web: contacts made with them, one phone and e-mail for a list, and relinking after an edit."""
+"""Clients on the web: contacts made with them, and one phone and e-mail for a list."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm.base import records
 from hub.crm.base.labels import Invalid, Problem, _
 from hub.crm.base.records import Edit
-from hub.crm.base.registry import Writers
-from hub.crm.clients import CLIENTS, ClientInput, ClientRecord
+from hub.crm.clients import CLIENTS, ClientRecord
+from hub.crm.clients import rules as clients
 from hub.crm.contacts import CONTACTS, ContactInput, ContactRecord
+from hub.crm.contacts import rules as contact_rules
 from hub.crm.models import contacts
 from hub.web.api.endpoint import Endpoint
 from hub.web.api.shapes import Ref, Shape
 from hub.web.base import schema
 from hub.web.base.endpoints import answers
 from hub.web.base.kind import WebKind, reading
-from hub.web.crm import contacts as contact_pages
-from hub.web.crm.addresses import relink_added
 from hub.web.crm.contacts import KindedAddress, kinded
 from hub.web.request_context import RequestContext
 
@@ -44,21 +43,6 @@ class NewContactOfClient(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     position: Annotated[str, msgspec.Meta(max_length=200)] = ""
     phones: Texts = msgspec.field(default_factory=list)
     emails: Texts = msgspec.field(default_factory=list)
-
-
-async def create(conn: AsyncConnection, given: ClientInput, *, edit: Edit) -> ClientRecord:
-    made = await records.create(conn, CLIENTS, given, edit=edit)
-    await relink_added(conn, None, made, now=edit.now)
-    return made
-
-
-async def update(
-    conn: AsyncConnection, record_id: int, given: ClientInput, *, edit: Edit, version: int | None = None
-) -> ClientRecord:
-    before = await records.get(conn, edit.actor, CLIENTS, record_id)
-    after = await records.update(conn, CLIENTS, record_id, given, edit=edit, version=version)
-    await relink_added(conn, before, after, now=edit.now)
-    return after
 
 
 async def contacts_of(
@@ -97,9 +81,9 @@ async def _create_from_form(conn: AsyncConnection, ctx: RequestContext, texts: M
     client = CLIENTS.read(given, is_new=True, reading=read)
     person = CONTACTS.read({"name": contact}, is_new=True, reading=read) if contact else None
     edit = Edit(ctx.actor, "page", ctx.now)
-    made = await create(conn, client, edit=edit)
+    made = await clients.create_record(conn, client, edit=edit)
     if person is not None:
-        await contact_pages.create(conn, msgspec.structs.replace(person, client=made.id), edit=edit)
+        await contact_rules.create_record(conn, msgspec.structs.replace(person, client=made.id), edit=edit)
     return made
 
 
@@ -134,10 +118,10 @@ async def create_with_contacts(conn: AsyncConnection, ctx: RequestContext, body:
     people = _read_contacts(sent.pop("contacts", None), ctx)
     given = CLIENTS.read(sent, is_new=True, reading=reading(ctx))
     edit = Edit(ctx.actor, "api", ctx.now)
-    made = await create(conn, given, edit=edit)
+    made = await clients.create_record(conn, given, edit=edit)
     for person in people:
         person = msgspec.structs.replace(person, client=made.id)
-        await contact_pages.create(conn, person, edit=edit)
+        await contact_rules.create_record(conn, person, edit=edit)
     return (await answers(conn, ctx, WEB, [made]))[0]
 
 
@@ -162,7 +146,6 @@ def _read_contacts(sent: object, ctx: RequestContext) -> list[ContactInput]:
 
 WEB = WebKind(
     entity=CLIENTS,
-    writers=Writers(create=create, update=update),
     more_types=(
         ("phone", str | None),
         ("email", str | None),

@@ -1,4 +1,4 @@
-"""Contacts on the web: the filter by client, addresses in one list, and relinking after an edit."""
+"""Contacts on the web: the filter by client, and addresses in one list."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.base import records
-from hub.crm.base.records import Edit
-from hub.crm.base.registry import Writers
 from hub.crm.clients.addresses import AddressValue
-from hub.crm.contacts import CONTACTS, ContactInput, ContactRecord
+from hub.crm.contacts import CONTACTS, ContactRecord
 from hub.crm.models import clients, contacts
 from hub.web.api.endpoint import Id
 from hub.web.api.shapes import Shape, one_of
 from hub.web.base.kind import RecordQuery, WebKind
-from hub.web.crm.addresses import relink_added
 from hub.web.request_context import RequestContext
 
 
@@ -43,21 +39,6 @@ def kinded(**of_kinds: Sequence[AddressValue]) -> list[KindedAddress]:
     ]
 
 
-async def create(conn: AsyncConnection, given: ContactInput, *, edit: Edit) -> ContactRecord:
-    made = await records.create(conn, CONTACTS, given, edit=edit)
-    await relink_added(conn, None, made, now=edit.now)
-    return made
-
-
-async def update(
-    conn: AsyncConnection, record_id: int, given: ContactInput, *, edit: Edit, version: int | None = None
-) -> ContactRecord:
-    before = await records.get(conn, edit.actor, CONTACTS, record_id)
-    after = await records.update(conn, CONTACTS, record_id, given, edit=edit, version=version)
-    await relink_added(conn, before, after, now=edit.now)
-    return after
-
-
 async def _addresses(
     _conn: AsyncConnection, _ctx: RequestContext, rows: Sequence[ContactRecord]
 ) -> list[dict[str, Any]]:
@@ -72,7 +53,6 @@ def _narrow(query: ContactQuery) -> sa.ColumnElement[bool]:
 
 WEB = WebKind(
     entity=CONTACTS,
-    writers=Writers(create=create, update=update),
     more_types=(("addresses", list[KindedAddress]),),
     more=_addresses,
     query=ContactQuery,

@@ -11,7 +11,7 @@ from hub.crm import leads
 from hub.crm.clients import ClientKind
 from hub.errors import Refused
 from hub.store import changes
-from hub.web import client_links, render
+from hub.web import render
 from hub.web.request_context import RequestContext, read_time_cursor, write_cursor
 from hub.web.routes import Route
 
@@ -46,7 +46,7 @@ async def convert(ctx: RequestContext) -> web.StreamResponse:
         name = ctx.form.text("name", max_chars=300) or lead.name
         if not name:
             raise Refused("name_missing", "a client needs a name", field="name")
-        client_id = await client_links.convert_lead(conn, ctx.actor, lead.id, kind=kind, name=name, now=ctx.now)
+        client_id = await leads.convert(conn, ctx.actor, lead.id, kind=kind, name=name, now=ctx.now)
     return render.redirect(ctx, f"/clients/{client_id}")
 
 
