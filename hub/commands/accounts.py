@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from hub.clock import rfc3339, utc_now
 from hub.commands.words import AddCommand, print_table, read_duration, read_id
 from hub.crm import accounts, password_resets, people, phones, privileges, sessions
+from hub.crm.base.history import Edit
 from hub.crm.browsers import browser_name
 from hub.errors import Refused
 from hub.opening import opened
@@ -25,7 +26,7 @@ def add_parsers(user: argparse.ArgumentParser, command: AddCommand) -> None:
     add = command(words, "add", _add, "add a person; the password is read from standard input")
     add.add_argument("email")
     add.add_argument("--name", required=True)
-    add.add_argument("--role", choices=["admin", "manager"], required=True)
+    add.add_argument("--role", required=True, help="admin, head, manager, observer, or the name of a role")
     add.add_argument("--team", action="append", default=[], metavar="T")
     add.add_argument(
         "--extension", action="append", default=[], metavar="X", help="their phone: 101, or office:101 for one PBX"
@@ -126,7 +127,7 @@ def _address(settings: Settings) -> str:
 async def _disable(arguments: argparse.Namespace) -> int:
     async with opened(load(arguments.config)) as parts, parts.db.begin() as conn:
         user_id = await privileges.user_id_of(conn, arguments.email)
-        returned = await accounts.disable(conn, user_id, by=None, now=utc_now())
+        returned = await accounts.disable(conn, user_id, edit=Edit(None, "command", utc_now()))
     if returned:
         sys.stdout.write(f"queue items returned to their teams: {returned}\n")
     return 0
@@ -135,7 +136,7 @@ async def _disable(arguments: argparse.Namespace) -> int:
 async def _enable(arguments: argparse.Namespace) -> int:
     async with opened(load(arguments.config)) as parts, parts.db.begin() as conn:
         user_id = await privileges.user_id_of(conn, arguments.email)
-        await accounts.enable(conn, user_id, by=None, now=utc_now())
+        await accounts.enable(conn, user_id, edit=Edit(None, "command", utc_now()))
     return 0
 
 

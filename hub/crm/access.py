@@ -12,28 +12,15 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.base.permissions import ACTIONS, EVERY_KIND, Action, Grants, Scope
-from hub.crm.models import phones, queue_items, team_members, user_privileges, users
+from hub.crm.base import registry
+from hub.crm.base.permissions import Grants, may_receive, permitted, scope
+from hub.crm.models import phones, queue_items, role_grants, role_rights, roles, team_members, user_privileges, users
+from hub.crm.roles.presets import PRESET, Right
 from hub.errors import Forbidden
 from hub.store.changes import Change
 
-Privilege = Literal["supervise", "recordings", "own_mailbox"]
-"""`supervise`: hear and join other people's calls. `recordings`: play back calls of the team that one was not in.
-`own_mailbox`: add a mailbox of one's own."""
-
-
-_MANAGER: dict[tuple[str, Action], Scope] = {
-    ("client", "see"): "all",
-    ("client", "create"): "all",
-    ("client", "edit"): "all",
-    ("client", "assign"): "all",
-    ("contact", "see"): "all",
-    ("contact", "create"): "all",
-    ("contact", "edit"): "all",
-    ("user", "see"): "team",
-    ("team", "see"): "team",
-}
-GRANTS: dict[str, Grants] = {"admin": {(EVERY_KIND, action): "all" for action in ACTIONS}, "manager": _MANAGER}
+Privilege = Right
+"""A right that a role holds, or that a person holds beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +35,27 @@ class Actor:
     extension: str | None
     language: str | None
     privileges: frozenset[Privilege] = frozenset()
+    """The role's rights, and those that the person holds beside it."""
     phones: tuple[tuple[str, str], ...] = ()
     """(pbx, extension) where it is another than `extension`; an empty one where that is somebody else's phone."""
+    role_id: int | None = None
+    role_name: str = ""
+    granted: Grants | None = None
+    """None: what the preset of `role` grants."""
 
     @property
     def grants(self) -> Grants:
         """The grants of the role on records."""
-        return GRANTS[self.role]
+        return PRESET[self.role].grants if self.granted is None or self.is_admin else self.granted
 
     @property
     def is_admin(self) -> bool:
         return self.role == "admin"
 
     def has(self, privilege: Privilege) -> bool:
-        return self.is_admin or privilege in self.privileges
+        if self.is_admin or privilege in self.privileges:
+            return True
+        return self.granted is None and privilege in PRESET[self.role].rights
 
     def extension_on(self, pbx: str) -> str | None:
         """The person's phone on this PBX."""
@@ -75,18 +69,30 @@ class Actor:
 
 async def load_actor(conn: AsyncConnection, user_id: int) -> Actor | None:
     """Return the actor for an enabled user, None otherwise."""
-    user = (await conn.execute(sa.select(users).where(users.c.id == user_id, users.c.disabled_at.is_(None)))).first()
+    query = sa.select(users, roles.c.name.label("role_name"))
+    query = query.outerjoin(roles, roles.c.id == users.c.role_id)
+    user = (await conn.execute(query.where(users.c.id == user_id, users.c.disabled_at.is_(None)))).first()
     if user is None:
         return None
     teams = await conn.execute(sa.select(team_members.c.team_id).where(team_members.c.user_id == user_id))
-    held = await conn.execute(sa.select(user_privileges.c.privilege).where(user_privileges.c.user_id == user_id))
+    of_person = sa.select(user_privileges.c.privilege).where(user_privileges.c.user_id == user_id)
+    of_role = sa.select(role_rights.c.right).where(role_rights.c.role_id == user.role_id)
+    held = await conn.execute(of_person.union(of_role))
+    granted = await conn.execute(sa.select(role_grants).where(role_grants.c.role_id == user.role_id))
     person = (user.id, user.name, user.email, user.role, frozenset(teams.scalars()), user.extension, user.language)
     theirs = sa.or_(phones.c.user_id == user_id, phones.c.extension == user.extension)
     here = {}
     for row in await conn.execute(sa.select(phones).where(theirs)):
         if row.user_id == user_id or row.pbx not in here:
             here[row.pbx] = row.extension if row.user_id == user_id else ""
-    return Actor(*person, privileges=frozenset(held.scalars()), phones=tuple(here.items()))
+    return Actor(
+        *person,
+        privileges=frozenset(held.scalars()),
+        phones=tuple(here.items()),
+        role_id=user.role_id,
+        role_name=user.role_name or "",
+        granted=None if user.role_id is None else {(row.kind, row.action): row.scope for row in granted},
+    )
 
 
 def require_admin(actor: Actor) -> None:
@@ -99,6 +105,12 @@ def require(actor: Actor, privilege: Privilege) -> None:
     """Raise Forbidden unless `actor` holds the privilege; an administrator holds all."""
     if not actor.has(privilege):
         raise Forbidden("privilege_missing", f"you do not have the privilege {privilege!r}", privilege=privilege)
+
+
+def require_work(actor: Actor) -> None:
+    """Raise Forbidden for whoever neither calls nor writes, and so takes nothing from a queue."""
+    if not actor.has("telephony"):
+        require(actor, "send_mail")
 
 
 def of_my_teams(actor: Actor, team_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
@@ -120,14 +132,24 @@ def talk_visible(
     client_id: sa.ColumnElement[int],
     owner_id: sa.ColumnElement[int] | None = None,
 ) -> sa.ColumnElement[bool]:
-    """Calls and messages the actor may see: of their teams, or of a client, whose cards are open to all managers.
+    """Calls and messages the actor may see: of their teams, or of a client whose card they may see.
 
     `owner_id` is the person whose own mailbox a message lies in: what of it is on no card is that person's alone.
     """
     mine = of_my_teams(actor, team_id)
     if owner_id is not None:
+        if not actor.has("read_mail"):
+            return sa.false()
         mine = mailbox_open(actor, team_id=team_id, owner_id=owner_id)
-    return sa.or_(mine, client_id.is_not(None))
+    return sa.or_(mine, of_visible_client(actor, client_id))
+
+
+def of_visible_client(actor: Actor, client_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+    """Rows of a client whose card the actor may see."""
+    if scope(actor, "client", "see") == "all":
+        return client_id.is_not(None)
+    clients = registry.kind("client")
+    return client_id.in_(sa.select(clients.id).where(permitted(actor, clients, "see")))
 
 
 def mailbox_open(
@@ -136,6 +158,8 @@ def mailbox_open(
     """Mailboxes the actor may read: those of their teams, their own, and nobody else's own but for an administrator."""
     if actor.is_admin:
         return sa.true()
+    if not actor.has("read_mail"):
+        return sa.false()
     return sa.or_(owner_id == actor.user_id, sa.and_(owner_id.is_(None), of_my_teams(actor, team_id)))
 
 
@@ -143,6 +167,8 @@ def mailbox_writable(
     actor: Actor, *, team_id: sa.ColumnElement[int], owner_id: sa.ColumnElement[int]
 ) -> sa.ColumnElement[bool]:
     """Mailboxes the actor may write from: those of their teams, and their own; an administrator writes as no other."""
+    if not actor.has("send_mail"):
+        return sa.false()
     return sa.or_(owner_id == actor.user_id, sa.and_(owner_id.is_(None), of_my_teams(actor, team_id)))
 
 
@@ -159,8 +185,16 @@ def recording_audible(
 
 def can_receive(actor: Actor, change: Change) -> bool:
     """Tell whether a change may reach the actor's stream: the same rule as for lists, on the change's own facts."""
-    if actor.is_admin or change.user_id == actor.user_id or change.client_id is not None:
+    if actor.is_admin:
+        return True
+    if (entity := registry.kinds().get(change.kind)) is not None:
+        return may_receive(actor, entity, change.data)
+    if change.kind == "message" and not actor.has("read_mail"):
+        return False
+    if change.user_id == actor.user_id:
+        return True
+    if change.client_id is not None and scope(actor, "client", "see") == "all":
         return True
     if change.team_id is not None:
         return change.team_id in actor.team_ids
-    return change.user_id is None and change.kind in ("pbx", "mailbox")
+    return change.user_id is None and change.client_id is None and change.kind in ("pbx", "mailbox")

@@ -16,7 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm import known_devices, password_resets, presence, queue, sessions, tokens
 from hub.crm.access import Actor, load_actor
 from hub.crm.audit import record
+from hub.crm.base import records
+from hub.crm.base.history import Edit
 from hub.crm.models import users
+from hub.crm.people.table import USERS
 from hub.errors import Refused
 
 MAX_HELD = 10_000
@@ -37,21 +40,20 @@ async def set_password(
     await record(conn, "user.password_set", at=now, user_id=by, object_kind="user", object_id=user_id, details=details)
 
 
-async def disable(conn: AsyncConnection, user_id: int, *, by: int | None, now: datetime) -> int:
+async def disable(conn: AsyncConnection, user_id: int, *, edit: Edit, version: int | None = None) -> int:
     """Disable an account at once; return how many queue items went back to their teams. Twice changes nothing.
 
     A call that they are talking in stays theirs until it ends. Drafts, what is being sent, clients and history stay
-    as they are. Raises Refused for the last administrator.
+    as they are. Raises Refused for the last administrator, and what `records.archive` raises.
     """
-    # Of two administrators disabled at once, the second waits here and then finds that it is the last.
-    await conn.execute(_ADMINS.with_for_update())
+    await lock_admins(conn)
     actor = await load_actor(conn, user_id)
-    enabled = sa.and_(users.c.id == user_id, users.c.disabled_at.is_(None))
-    changed = (await conn.execute(sa.update(users).where(enabled).values(disabled_at=now))).rowcount
-    if actor is None or not changed:
+    await records.archive(conn, USERS, user_id, edit=edit, version=version)
+    if actor is None:
         return 0
-    if actor.is_admin and not await _is_any_admin(conn):
-        raise Refused("last_admin", "this is the only administrator: make another one first")
+    if actor.is_admin:
+        await require_an_admin(conn)
+    by, now = edit.actor.user_id if edit.actor else None, edit.now
     await sessions.end_all(conn, user_id, by=by, now=now)
     await tokens.revoke_all(conn, user_id, by=by, now=now)
     await known_devices.forget_all(conn, user_id)
@@ -72,12 +74,21 @@ async def _return_items(conn: AsyncConnection, actor: Actor, *, now: datetime) -
     return len(returned)
 
 
-async def _is_any_admin(conn: AsyncConnection) -> bool:
-    return (await conn.execute(_ADMINS.limit(1))).first() is not None
+async def lock_admins(conn: AsyncConnection) -> None:
+    """Let of two changes that each take an administrator away the second wait, and find who is left."""
+    await conn.execute(_ADMINS.with_for_update())
 
 
-async def enable(conn: AsyncConnection, user_id: int, *, by: int | None, now: datetime) -> None:
+async def require_an_admin(conn: AsyncConnection) -> None:
+    """Raise Refused where no enabled administrator is left."""
+    if (await conn.execute(_ADMINS.limit(1))).first() is None:
+        raise Refused("last_admin", "this is the only administrator: make another one first")
+
+
+async def enable(conn: AsyncConnection, user_id: int, *, edit: Edit, version: int | None = None) -> None:
     """Let a disabled account sign in again, with the password it had. Its sessions and tokens stay ended."""
-    disabled = sa.and_(users.c.id == user_id, users.c.disabled_at.is_not(None))
-    if (await conn.execute(sa.update(users).where(disabled).values(disabled_at=None))).rowcount:
-        await record(conn, "user.enabled", at=now, user_id=by, object_kind="user", object_id=user_id)
+    was_disabled = (await records.get(conn, edit.actor, USERS, user_id)).disabled_at is not None
+    await records.restore(conn, USERS, user_id, edit=edit, version=version)
+    if was_disabled:
+        by = edit.actor.user_id if edit.actor else None
+        await record(conn, "user.enabled", at=edit.now, user_id=by, object_kind="user", object_id=user_id)

@@ -9,14 +9,18 @@ from hub.crm.clients import rules as clients
 from hub.crm.clients.table import CLIENTS
 from hub.crm.contacts import rules as contacts
 from hub.crm.contacts.table import CONTACTS
+from hub.crm.people import editing as people
 from hub.crm.people.table import USERS
+from hub.crm.roles import rules as roles
+from hub.crm.roles.table import ROLES
 from hub.crm.teams.table import TEAMS
 
 for _entity, _writers in (
     (CLIENTS, clients.WRITERS),
     (CONTACTS, contacts.WRITERS),
     (TEAMS, Writers()),
-    (USERS, Writers()),
+    (ROLES, roles.WRITERS),
+    (USERS, people.WRITERS),
 ):
     registry.register(_entity, _writers)
     if _entity.has_characteristics:

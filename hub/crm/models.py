@@ -28,6 +28,45 @@ teams = sa.Table(
     moment("archived_at"),
 )
 
+roles = sa.Table(
+    "roles",
+    metadata,
+    id_column(),
+    sa.Column("key", sa.String(20), unique=True),
+    sa.Column("name", sa.String(100), nullable=False, unique=True),
+    folded("name_folded", 100),
+    version(),
+    moment("created_at", nullable=False),
+    moment("changed_at"),
+    moment("archived_at"),
+)
+"""`key` is that of a preset: admin, head, manager, observer."""
+
+role_grants = sa.Table(
+    "role_grants",
+    metadata,
+    sa.Column("role_id", BigId, sa.ForeignKey("roles.id"), primary_key=True),
+    sa.Column("kind", sa.String(40), primary_key=True),
+    sa.Column("action", sa.String(10), primary_key=True),
+    sa.Column("scope", sa.String(10), nullable=False),
+    sa.CheckConstraint("scope IN ('none', 'own', 'team', 'all')", name="scope"),
+)
+"""`kind` is the word of a kind, or `*` for each that the role has no grant of its own for."""
+
+role_rights = sa.Table(
+    "role_rights",
+    metadata,
+    sa.Column("role_id", BigId, sa.ForeignKey("roles.id"), primary_key=True),
+    sa.Column("right", sa.String(20), primary_key=True),
+)
+
+role_pages = sa.Table(
+    "role_pages",
+    metadata,
+    sa.Column("role_id", BigId, sa.ForeignKey("roles.id"), primary_key=True),
+    sa.Column("page", sa.String(30), primary_key=True),
+)
+
 users = sa.Table(
     "users",
     metadata,
@@ -35,6 +74,7 @@ users = sa.Table(
     sa.Column("email", sa.String(254), nullable=False, unique=True),
     sa.Column("name", sa.String(200), nullable=False),
     sa.Column("role", sa.String(20), nullable=False),
+    link("role_id", "roles"),
     sa.Column("password_hash", sa.String(200), nullable=False),
     sa.Column("extension", sa.String(10), unique=True),
     sa.Column("language", sa.String(5)),
@@ -45,6 +85,7 @@ users = sa.Table(
     moment("disabled_at"),
     sa.CheckConstraint("role IN ('admin', 'manager')", name="role"),
 )
+"""`role` says whether somebody is an administrator, as versions before roles read it; `role_id` decides the rest."""
 
 team_members = sa.Table(
     "team_members",
@@ -68,7 +109,6 @@ user_privileges = sa.Table(
     metadata,
     sa.Column("user_id", BigId, sa.ForeignKey("users.id"), primary_key=True),
     sa.Column("privilege", sa.String(20), primary_key=True),
-    sa.CheckConstraint("privilege IN ('supervise', 'recordings', 'own_mailbox')", name="privilege"),
 )
 
 team_rules = sa.Table(

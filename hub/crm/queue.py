@@ -192,6 +192,7 @@ async def claim(conn: AsyncConnection, actor: Actor, item_id: int, *, now: datet
     Raises Conflict `already_claimed` with the owner's name and the moment, or `not_waiting` for what is done;
     Forbidden for a team the actor is not in; NotFound; NotSignedIn for an account that was disabled meanwhile.
     """
+    access.require_work(actor)
     if not await _lock_enabled(conn, actor.user_id):
         raise NotSignedIn("not_signed_in", "this account is disabled")
     claim_id = secrets.token_hex(8)

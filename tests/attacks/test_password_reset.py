@@ -12,6 +12,7 @@ import pytest
 
 from hub.clock import utc_now
 from hub.crm import accounts, password_resets
+from hub.crm.base.history import Edit
 from hub.settings import HubSection, Settings, WebSection
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
@@ -59,10 +60,10 @@ async def test_a_newer_link_a_new_password_and_disabling_void_a_link(site: Site)
     assert (await posted(browser, second))[0] == 410
     third = await new_link(site)
     async with site.db.begin() as conn:
-        await accounts.disable(conn, user_id, by=None, now=utc_now())
+        await accounts.disable(conn, user_id, edit=Edit(None, "command", utc_now()))
     assert (await posted(browser, third))[0] == 404
     async with site.db.begin() as conn:
-        await accounts.enable(conn, user_id, by=None, now=utc_now())
+        await accounts.enable(conn, user_id, edit=Edit(None, "command", utc_now()))
     assert (await posted(browser, third))[0] == 410
     assert (await tried(browser, "olga@hub.test", PASSWORD))[0] == 303
 

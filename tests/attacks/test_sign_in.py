@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 
 from hub.clock import utc_now
 from hub.crm import accounts, people, sessions
+from hub.crm.base.history import Edit
 from hub.crm.people import account_key
 from hub.settings import HubSection, Settings, WebSection
 from hub.store.blobs import BlobStore
@@ -244,7 +245,7 @@ async def test_what_ends_a_session_anywhere_ends_its_stream(site: Site, db: Data
     async with listening(browser, "/live") as events:
         async with db.begin() as conn:
             if how == "disabled":
-                await accounts.disable(conn, user_id, by=None, now=utc_now())
+                await accounts.disable(conn, user_id, edit=Edit(None, "command", utc_now()))
             else:
                 await accounts.set_password(conn, user_id, QUICK, way="command", now=utc_now())
         with pytest.raises(EOFError):

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from hub.clock import utc_now
 from hub.crm import accounts, queue
 from hub.crm.access import Actor
+from hub.crm.base.history import Edit
 from hub.errors import NotSignedIn, Refused
 from hub.store.engine import Database
 from tests.integration.test_queue import actor, waiting
@@ -18,7 +19,7 @@ from tests.testbed.waiting import wait_for
 
 async def disable(db: Database, who: Actor) -> int:
     async with db.begin() as conn:
-        return await accounts.disable(conn, who.user_id, by=None, now=utc_now())
+        return await accounts.disable(conn, who.user_id, edit=Edit(None, "command", utc_now()))
 
 
 async def claim(db: Database, who: Actor, item_id: int) -> queue.Item:
@@ -63,7 +64,7 @@ async def test_a_claim_that_began_while_its_person_was_being_disabled_is_refused
     olga, pavel = await actor(db, "olga"), await actor(db, "pavel")
     item_id = await waiting(db, kind="message")
     async with db.begin() as conn:
-        await accounts.disable(conn, olga.user_id, by=None, now=utc_now())
+        await accounts.disable(conn, olga.user_id, edit=Edit(None, "command", utc_now()))
         claiming = asyncio.create_task(claim(db, olga, item_id))
         await until_blocked(db)
     with pytest.raises(NotSignedIn):
@@ -80,7 +81,7 @@ async def test_nothing_is_assigned_to_an_account_that_is_being_disabled(db: Data
             await queue.assign(conn, "message", 7, olga.user_id, now=utc_now())
 
     async with db.begin() as conn:
-        await accounts.disable(conn, olga.user_id, by=None, now=utc_now())
+        await accounts.disable(conn, olga.user_id, edit=Edit(None, "command", utc_now()))
         assigning = asyncio.create_task(assign())
         await until_blocked(db)
     await assigning
@@ -90,7 +91,7 @@ async def test_nothing_is_assigned_to_an_account_that_is_being_disabled(db: Data
 async def test_of_two_administrators_disabled_at_once_one_stays(db: Database) -> None:
     first, second = await actor(db, "root", role="admin"), await actor(db, "chief", role="admin")
     async with db.begin() as conn:
-        await accounts.disable(conn, first.user_id, by=None, now=utc_now())
+        await accounts.disable(conn, first.user_id, edit=Edit(None, "command", utc_now()))
         disabling = asyncio.create_task(disable(db, second))
         await until_blocked(db)
     with pytest.raises(Refused) as refusal:

@@ -20,6 +20,7 @@ ALLOWED = {
     ("crm/people/rules.py", "teams"): "teams that the configuration names",
     ("crm/people/rules.py", "users"): "accounts made by a command",
     ("crm/people/rules.py", "team_members"): "accounts made by a command",
+    ("crm/roles/table.py", "role_grants"): "the store of the field of grants",
     ("crm/clients/addresses.py", "addresses"): "the store of the fields of addresses",
 }
 
@@ -83,7 +84,8 @@ def test_only_the_rules_of_a_kind_call_the_writers_of_the_base() -> None:
                     found.add(str(path.relative_to(ROOT)))
     assert "crm/clients/rules.py" in found
     outside = {path for path in found if not (path.startswith("crm/") and path.endswith(("/rules.py", "/editing.py")))}
-    assert outside == set(), "write through records.writers(kind), which has the kind's own rules"
+    # Disabling an account is archiving its person; `people/editing` and the command both call it.
+    assert outside == {"crm/accounts.py"}, "write through records.writers(kind), which has the kind's own rules"
 
 
 def test_each_way_of_writing_is_seen() -> None:

@@ -69,9 +69,12 @@ class Collection(Field):
         return self.check(tuple(self.item.parse(one, reading) for one in value))
 
     def check(self, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        if any(one is None or one == "" for one in value):
+            raise FieldError("empty_value", _("A value of the list is empty"))
         if len(value) > self.most:
             raise FieldError("too_many", _("At most %(max)s values"), max=self.most)
-        return tuple(dict.fromkeys(self.item.check(one) for one in value))
+        unique = dict.fromkeys(self.item.check(one) for one in value)
+        return tuple(sorted(unique) if isinstance(self.values, Pairs) else unique)
 
     def store(self, value: Any) -> dict[str, Any]:
         return {}
@@ -87,7 +90,10 @@ class Collection(Field):
 
 
 class Pairs:
-    """A store of pairs, one row each: (record, value). Also says who belongs to a record (`Entity.members`)."""
+    """A store of pairs, one row each: (record, value), in the order of the values.
+
+    Also says who takes part in a record (`Entity.participants`) and of which teams it is (`Entity.teams`).
+    """
 
     def __init__(self, record: sa.Column[Any], value: sa.Column[Any]) -> None:
         self.record = record

@@ -74,3 +74,13 @@ def _within(asker: Asker | None, entity: Entity[Any, Any], reach: Scope) -> sa.C
         other = registry.target(entity, entity.through)
         ways.append(entity.through.in_(sa.select(other.id).where(_within(asker, other, reach))))
     return sa.or_(sa.false(), *ways)
+
+
+def may_receive(asker: Asker, entity: Entity[Any, Any], told: Mapping[str, Any]) -> bool:
+    """Tell whether a change may reach the asker, by the principals of before and after that it carries."""
+    reach = scope(asker, entity.kind, "see")
+    if reach == "all" or reach == "none":
+        return reach == "all"
+    if asker.user_id in told.get("owners", ()):
+        return True
+    return reach == "team" and not asker.team_ids.isdisjoint(told.get("teams", ()))

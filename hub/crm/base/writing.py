@@ -391,9 +391,27 @@ async def _publish(
     if edit.operation is not None:
         return
     data: dict[str, Any] = {"version": after["version"]}
-    for word, column in (("owners", entity.owner), ("teams", entity.team)):
-        if column is not None:
-            held = {row[column.key] for row in (before, after) if row is not None and row[column.key] is not None}
-            data[word] = sorted(held)
+    principals = await _principals(conn, entity, [row for row in (before, after) if row is not None])
+    data |= {word: sorted(ids) for word, ids in principals.items()}
     client_id = None if entity.client is None else after[entity.client.key]
     await publish(conn, entity.kind, after["id"], at=edit.now, client_id=client_id, data=data)
+
+
+async def _principals(
+    conn: AsyncConnection, entity: Entity[Any, Any], rows: list[Mapping[Any, Any]]
+) -> dict[str, set[int]]:
+    """Return whose these records are, and of which teams, as `permitted` looks at it."""
+    found: dict[str, set[int]] = {"owners": set(), "teams": set()}
+    ids = list({row["id"] for row in rows})
+    columns = (("owners", entity.owner, entity.participants), ("teams", entity.team, entity.teams))
+    for word, column, pairs in columns:
+        if column is not None:
+            found[word] |= {row[column.key] for row in rows if row[column.key] is not None}
+        if pairs is not None:
+            found[word] |= {one for values in (await pairs.load(conn, ids)).values() for one in values}
+    if entity.through is not None:
+        other = registry.target(entity, entity.through)
+        query = sa.select(other.table).where(other.id.in_([row[entity.through.key] for row in rows]))
+        behind = await _principals(conn, other, list((await conn.execute(query)).mappings()))
+        found = {word: ids | behind[word] for word, ids in found.items()}
+    return found

@@ -29,6 +29,7 @@ from hub.crm.audit import record
 from hub.crm.base.fields import fold
 from hub.crm.models import sessions, team_members, teams, users
 from hub.crm.people.table import Role
+from hub.crm.roles import rules as roles
 from hub.errors import Conflict, Refused
 from hub.store.upsert import insert
 
@@ -99,11 +100,13 @@ async def add_user(
     clean = sanitize.shown(name)
     if not clean:
         raise Refused("name_missing", "a user needs a name", field="name")
+    role_id = await roles.id_of(conn, role)
     values = {
         "email": normal,
         "name": clean,
         "name_folded": fold(clean),
-        "role": role,
+        "role": "admin" if await roles.is_admin(conn, role_id) else "manager",
+        "role_id": role_id,
         "password_hash": password_hash,
         "extension": sanitize.extension(extension) if extension else None,
         "language": language,

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
 from hub import sanitize
 from hub.crm.base.collections import Collection, Pairs
 from hub.crm.base.entity import Entity
-from hub.crm.base.fields import Choice, Email, Moment, Option, Team, Text
+from hub.crm.base.fields import Choice, Email, Link, Moment, Option, Team, Text
 from hub.crm.base.labels import FieldError, _
 from hub.crm.models import team_members, users
 from hub.errors import Refused
 
-Role = Literal["admin", "manager"]
-ROLES = (Option("admin", _("Administrator")), Option("manager", _("Manager")))
+Role = str
+"""The key of a delivered role ("admin", "head", "manager", "observer") or the name of another one."""
 LANGUAGES = (Option("ru", "Русский"), Option("en", "English"))
 MEMBERSHIP = Pairs(team_members.c.user_id, team_members.c.team_id)
 
@@ -31,7 +30,7 @@ class UserRecord:
     disabled_at: datetime | None
     name: str
     email: str
-    role: Role
+    role_id: int | None
     extension: str | None
     language: str | None
     teams: tuple[int, ...]
@@ -40,7 +39,7 @@ class UserRecord:
 class UserInput(Struct, kw_only=True, frozen=True):
     name: str | UnsetType = UNSET
     email: str | UnsetType = UNSET
-    role: Role | UnsetType = UNSET
+    role: int | UnsetType = UNSET
     teams: tuple[int, ...] | UnsetType = UNSET
     extension: str | UnsetType | None = UNSET
     language: str | UnsetType | None = UNSET
@@ -73,7 +72,7 @@ USERS = Entity(
     fields=(
         Text(users.c.name, _("Full name"), required=True, shown=True, searchable=True),
         Email(users.c.email, _("E-mail"), required=True, shown=True, searchable=True),
-        Choice(users.c.role, _("Role"), options=ROLES, default="manager", shown=True),
+        Link(users.c.role_id, _("Role"), to="role", required=True, shown=True),
         Collection(Team(team_members.c.team_id, _("Team")), _("Teams"), store=MEMBERSHIP, name="teams", shown=True),
         Extension(users.c.extension, _("Extension"), shown=True),
         Choice(users.c.language, _("Language"), options=LANGUAGES),

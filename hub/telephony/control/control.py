@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub import sanitize
+from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.audit import record
 from hub.crm.queue import Item
@@ -37,6 +38,7 @@ DIAL_WITHIN = timedelta(seconds=10)
 
 def require_extension(actor: Actor, pbx: str) -> str:
     """Return the actor's phone on one PBX. Raises Refused where the administrator has given them none."""
+    access.require(actor, "telephony")
     extension = actor.extension_on(pbx)
     if not extension:
         raise Refused("no_extension", "you have no phone extension: ask the administrator for one")

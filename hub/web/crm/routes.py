@@ -15,8 +15,8 @@ from hub.web.crm import client_card, clients, contacts
 from hub.web.routes import Route
 
 OWN = {web.entity.kind: web for web in (clients.WEB, contacts.WEB)}
-BY_HAND = frozenset({"user", "team"})
-"""Kinds whose pages and calls are written by hand elsewhere."""
+BY_HAND = frozenset({"user", "team", "role"})
+"""Kinds that have no pages and calls of the base."""
 
 KINDS: tuple[WebKind, ...] = tuple(
     OWN.get(word) or WebKind(entity=entity) for word, entity in registry.kinds().items() if word not in BY_HAND

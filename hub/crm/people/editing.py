@@ -1,0 +1,79 @@
+"""Changing the people of the company as records: what only they decide beyond the base.
+
+Invariants: a role is given by administrators alone, whatever a role grants on people; there is always an enabled
+administrator; whoever is disabled has no session and holds nothing that waits for an answer (`accounts`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.crm import accounts
+from hub.crm.access import Actor, require_admin
+from hub.crm.audit import record
+from hub.crm.base import records
+from hub.crm.base.history import Edit
+from hub.crm.base.registry import Writers
+from hub.crm.people.table import USERS, UserInput, UserRecord
+from hub.crm.roles import rules as roles
+
+NO_PASSWORD = "!"  # noqa: S105  (no hash at all: it fits no password until a link sets one)
+
+
+async def create(conn: AsyncConnection, given: UserInput, *, edit: Edit) -> UserRecord:
+    """Make a person without a password; a link for a new one lets them in. Raises Forbidden, Invalid."""
+    columns = {"password_hash": NO_PASSWORD, "role": "manager"} | await _role(conn, given, edit)
+    made = await records.create(conn, USERS, given, edit=edit, columns=columns)
+    await _audit(conn, "user.created", made.id, edit)
+    return made
+
+
+async def update(
+    conn: AsyncConnection, record_id: int, given: UserInput, *, edit: Edit, version: int | None = None
+) -> UserRecord:
+    """Change a person. Raises Refused where no administrator would be left."""
+    before = await records.get(conn, edit.actor, USERS, record_id)
+    is_new_role = given.role is not UNSET and given.role != before.role_id
+    if is_new_role:
+        await accounts.lock_admins(conn)
+    columns = await _role(conn, given, edit) if is_new_role else {}
+    changed = await records.update(conn, USERS, record_id, given, edit=edit, version=version, columns=columns)
+    if is_new_role:
+        if before.role_id is None or await roles.is_admin(conn, before.role_id):
+            await accounts.require_an_admin(conn)
+        await _audit(conn, "user.role_changed", record_id, edit, {"role": changed.role_id})
+    return changed
+
+
+async def archive(conn: AsyncConnection, record_id: int, *, edit: Edit, version: int | None = None) -> UserRecord:
+    """Disable a person at once. Raises Refused for the last administrator."""
+    await accounts.disable(conn, record_id, edit=edit, version=version)
+    return await records.get(conn, None, USERS, record_id)
+
+
+async def restore(conn: AsyncConnection, record_id: int, *, edit: Edit, version: int | None = None) -> UserRecord:
+    """Let a disabled person sign in again."""
+    await accounts.enable(conn, record_id, edit=edit, version=version)
+    return await records.get(conn, None, USERS, record_id)
+
+
+WRITERS = Writers(create, update, archive, restore)
+
+
+async def _role(conn: AsyncConnection, given: UserInput, edit: Edit) -> dict[str, Any]:
+    """Return the column that versions before roles read. Raises Forbidden: only administrators give roles."""
+    if isinstance(edit.actor, Actor):
+        require_admin(edit.actor)
+    if not isinstance(given.role, int):
+        return {}
+    return {"role": "admin" if await roles.is_admin(conn, given.role) else "manager"}
+
+
+async def _audit(
+    conn: AsyncConnection, action: str, user_id: int, edit: Edit, details: dict[str, Any] | None = None
+) -> None:
+    by = edit.actor.user_id if edit.actor else None
+    await record(conn, action, at=edit.now, user_id=by, object_kind="user", object_id=user_id, details=details)
