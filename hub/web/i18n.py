@@ -107,6 +107,13 @@ class Translator:
         """The problem with one value (`hub.crm.base.labels.Problem`)."""
         return self.gettext(problem.text) % problem.params if problem.params else self.gettext(problem.text)
 
+    def label(self, field: Any) -> str:
+        """The label of a field of a record; a characteristic has one of its own in each language."""
+        defined = getattr(field, "definition", None)
+        if defined is not None:
+            return str(defined.label.get(self.language) or field.label)
+        return self.gettext(field.label)
+
     def _date(self, day: date, form: str, form_with_year: str, today: date) -> str:
         return dates.format_date(day, form if day.year == today.year else form_with_year, locale=self.locale)
 
@@ -152,6 +159,7 @@ class Translator:
         """What templates call: `{{ call.started_at | moment }}`."""
         return {
             "say": self.gettext,
+            "label": self.label,
             "problem": self.problem,
             "date": self.calendar_day,
             "money": self.money,

@@ -38,6 +38,7 @@ class Rule:
     of: str = ""
     form: str = ""
     json: str = ""
+    query: str = ""
 
 
 PUBLIC = {
@@ -302,6 +303,8 @@ def of_kind(kind: str, path: str, *, is_editable: bool) -> None:
     one = Rule(200, 200, of=kind)
     reads = {("GET", path): one, ("GET", f"{path}/count"): one, ("GET", f"{path}/{{id}}"): one}
     RULES.update(reads | {("GET", f"{path}/names"): one, ("GET", f"{path}/{{id}}/history"): one})
+    RULES[("GET", f"{path}/filter")] = Rule(200, 200, query="field=created_at")
+    RULES[("POST", f"{path}/filter")] = Rule(204, 204, form="field=created_at&op=is_filled")
     API_RULES.update(reads)
     if not is_editable:
         return
@@ -408,6 +411,8 @@ async def ask(client: aiohttp.ClientSession, key: tuple[str, str], ids: dict[str
     path = path.replace("{file}", "1").replace("{token}", "unknown").replace("{page}", "none").replace("{name}", "none")
     headers = {"HX-Request": "true"} if not path.startswith("/api") and path != "/logout" else {}
     data: str | None = None
+    if rule.query:
+        path += f"?{rule.query}"
     if rule.form:
         headers["Content-Type"], data = "application/x-www-form-urlencoded", rule.form
     if rule.json:

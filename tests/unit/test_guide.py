@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hub.web.crm.routes import KINDS
 from hub.web.guide.book import INDEX, find_folder, image_files, read_book
 from hub.web.guide.page import GuidePage, read_page
 from hub.web.guide.screens import SCREENS
@@ -32,7 +33,8 @@ NO_SCREENS = {
         "/messages/{id}/waiting",
         "/outbox/stuck",
         "/palette",
-        *(f"/{kind}/{piece}" for kind in ("clients", "contacts") for piece in ("count", "names", "{id}/properties")),
+        *(f"{web.path}/{piece}" for web in KINDS for piece in ("count", "names", "filter")),
+        *(f"{web.path}/{{id}}/properties" for web in KINDS if web.entity.is_editable),
         "/pbx/states",
         "/presence",
         "/templates/{id}/filled",

@@ -61,9 +61,10 @@ from hub.telephony.reading import colleagues
 from hub.telephony.routing.routing import Facts, Owner, Target, decide
 from hub.web import palette, styleguide
 from hub.web.assets import Assets
+from hub.web.base.filters import Chip, FilterForm
 from hub.web.base.forms import Conflict, FormField, RecordForm
 from hub.web.base.kind import RecordQuery
-from hub.web.base.list_page import Column, RecordList
+from hub.web.base.list_page import Column, ListAddress, RecordList
 from hub.web.base.record_page import Card, Change, Edits, ShownEdit
 from hub.web.crm.clients import WEB as CLIENT_WEB
 from hub.web.guide.book import read_book
@@ -262,8 +263,23 @@ LIST = RecordList(
     names=CLIENT_NAMES,
     columns=tuple(Column(CLIENTS.field(name), "?", "ascending") for name in ("name", "phones", "emails", "manager")),
     may_create=True,
-    params={"q": "бел"},
+    previous="w",
+    address=ListAddress("/clients", {"q": "бел"}),
+    fields=CLIENTS.by_name,
+    chips=(Chip(0, "Имя", "содержит <ёлка>"), Chip(1, "", "Сложное условие", Problem("x", "No"))),
 )
+OPS = (("is", "равно"), ("contains", "содержит"))
+FILTER_FORMS = [
+    FilterForm(CLIENTS.field(name), "is", OPS, widget, (("5", "<Анна>"),), ("5",), {"5": "Анна"}, place, problem)
+    for name, widget, place, problem in (
+        ("name", "text", 0, Problem("bad_value", "A value must not be empty")),
+        ("created_at", "dates", None, None),
+        ("created_at", "period", None, None),
+        ("manager", "several", 1, None),
+        ("team", "record", None, None),
+        ("note", "", None, None),
+    )
+]
 CARD |= {"came_back": {"zueva@severles.example": Undeliverable("a@b", "5.1.1", "no such user", 1, 2, NOW, NOW)}}
 RULES = TeamRules(hours={"mon": (("09:00", "18:00"),)}, personal_s=15, overflow_team_id=2, overflow_s=60)
 BLOCK = Block(1, "pattern", "+7900*", "робот", NOW, "Ольга Соколова")
@@ -301,7 +317,7 @@ BOX = Health(
 )
 BOXES = [
     BOX,
-    *(replace(BOX, id=n, trouble=trouble) for n, trouble in enumerate(get_args(Trouble), 2)),  # type: ignore[arg-type]
+    *(replace(BOX, id=n, trouble=trouble) for n, trouble in enumerate(get_args(Trouble), 2)),
     replace(
         BOX,
         id=99,
@@ -420,6 +436,8 @@ PAGES: dict[str, dict[str, Any]] = {
     "wallboard.html": {"board": BOARD, "teams": [Team(1, "sales"), Team(2, "support")], "screen": False},
     "clients.html": {"list": LIST, "reach": {1: {"phone": "+79037001112", "email": None}}},
     "base/list.html": {"list": LIST},
+    "base/filter_form.html": {"web": CLIENT_WEB, "address": LIST.address, "form": FILTER_FORMS[3]},
+    "base/filter_page.html": {"web": CLIENT_WEB, "address": LIST.address, "form": FILTER_FORMS[0]},
     "base/count.html": {"found": Count(10_000, capped=True)},
     "base/form_page.html": _form(),
     "base/field_form.html": _form(version=2),
@@ -628,6 +646,14 @@ def test_every_page_is_whole_named_and_free_of_code_of_its_own(name: str, langua
     assert seen.own_code == []
     assert seen.unnamed_controls() == []
     assert seen.flags_with_values == []
+    assert sorted(set(seen.ids)) == sorted(seen.ids), "an id stands twice"
+
+
+@pytest.mark.parametrize("form", FILTER_FORMS, ids=lambda one: one.widget or "none")
+def test_each_widget_of_a_filter_is_whole_and_named(form: FilterForm) -> None:
+    seen = Seen()
+    seen.feed(draw("base/filter_page.html", "ru", ANNA, form=form))
+    assert (seen.wrongly_closed, seen.open_tags, seen.unnamed_controls(), seen.flags_with_values) == ([], [], [], [])
     assert sorted(set(seen.ids)) == sorted(seen.ids), "an id stands twice"
 
 

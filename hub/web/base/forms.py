@@ -124,7 +124,7 @@ async def make_form(
 ) -> RecordForm:
     """Return the form of a kind, with what is typed in it."""
     shown = [field for field in entity.input_fields if not field.hidden and (only is None or field.name in only)]
-    options = {kind: await _records(conn, kind) for kind in _listed_kinds(shown)}
+    options = {kind: await reference_options(conn, kind) for kind in _listed_kinds(shown)}
     names = await _names(conn, ctx, shown, texts)
     found = []
     for field in shown:
@@ -158,7 +158,8 @@ def _listed_kinds(fields: Iterable[Field]) -> set[str]:
     return {item.kind for item in items if item.kind is not None and item.type in ("person", "team")}
 
 
-async def _records(conn: AsyncConnection, kind: str) -> tuple[tuple[str, str, bool], ...]:
+async def reference_options(conn: AsyncConnection, kind: str) -> tuple[tuple[str, str, bool], ...]:
+    """Return the people or teams to choose from, as (id, name, False)."""
     entity = registry.kind(kind)
     query = sa.select(entity.id, entity.name).order_by(entity.name).limit(MOST_OPTIONS)
     if entity.archived_column is not None:

@@ -1,7 +1,8 @@
-"""The list of any kind: columns, order, search, archived ones, pages; what `templates/base/list.html` shows.
+"""The list of any kind: columns, order, search, filters, archived ones, pages; what `templates/base/list.html` shows.
 
-Decides nothing about rights: `records` lists what the asker may see. Invariant: whatever narrows a list stands in
-its address, so that a reload, a bookmark and a colleague see the same.
+Decides nothing about rights: `records` lists what the asker may see. Invariants: whatever narrows a list stands in
+its address, so that a reload, a bookmark and a colleague see the same; a condition that cannot be asked shows no row,
+and says why at the filter.
 """
 
 from __future__ import annotations
@@ -14,9 +15,16 @@ from urllib.parse import urlencode
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.base import permissions, records
+from hub.crm.base.conditions import tree as conditions
+from hub.crm.base.conditions.operators import operators_of
+from hub.crm.base.conditions.problems import InvalidCondition
+from hub.crm.base.conditions.tree import EVERYTHING, Tree, every_leaf
 from hub.crm.base.entity import sortable
 from hub.crm.base.field import Field
+from hub.crm.base.labels import Problem
+from hub.web.base.filters import Chip, read_chips, without
 from hub.web.base.kind import RecordQuery, WebKind
+from hub.web.base.list_fields import every_field, read_choices
 from hub.web.request_context import RequestContext
 
 PAGE = 50
@@ -32,6 +40,31 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class ListAddress:
+    """The address of a list. `params` are the parameters that narrow and sort it, without the place of a page."""
+
+    path: str
+    params: Mapping[str, str]
+
+    def __call__(self, path: str = "", **changes: str) -> str:
+        """Return the address with these changes; an empty value takes a parameter away."""
+        params = {name: value for name, value in {**self.params, **changes}.items() if value}
+        return self.path + path + (f"?{urlencode(params)}" if params else "")
+
+    def where(self, tree: Tree) -> str:
+        """Return the address with another condition."""
+        return self(where=conditions.dumps(tree) if tree != EVERYTHING else "")
+
+
+def list_address(web: WebKind, query: RecordQuery) -> ListAddress:
+    """Return the address of the list that a query means: what of it differs from its defaults."""
+    default = web.query()
+    every = {name: getattr(query, name) for name in web.query.__struct_fields__ if name not in ("cursor", "limit")}
+    changed = {name: value for name, value in every.items() if value != getattr(default, name)}
+    return ListAddress(web.path, {name: "true" if value is True else str(value) for name, value in changed.items()})
+
+
+@dataclass(frozen=True, slots=True)
 class RecordList:
     """A page of a list with everything that its template shows."""
 
@@ -39,55 +72,71 @@ class RecordList:
     query: RecordQuery
     rows: list[Any]
     next: str | None
+    previous: str | None
     names: Mapping[tuple[str, int], str]
     columns: tuple[Column, ...]
     may_create: bool
-    params: Mapping[str, str]
-    """The parameters that narrow and sort the list, for the addresses of its other pages."""
+    address: ListAddress
+    fields: Mapping[str, Field]
+    """Every field that the reader may list and ask about."""
+    tree: Tree = EVERYTHING
+    chips: tuple[Chip, ...] = ()
+    problem: Problem | None = None
+    """The reason why nothing can be listed, where the condition is wrong."""
 
     @property
     def subtitle(self) -> Field | None:
         return self.web.entity.by_name.get(self.web.subtitle)
 
-    def address(self, path: str = "", **changes: str) -> str:
-        """Return the list's own address with these changes; an empty value takes a parameter away."""
-        params = {name: value for name, value in {**self.params, **changes}.items() if value}
-        return self.web.path + path + (f"?{urlencode(params)}" if params else "")
+    @property
+    def filterable(self) -> list[Field]:
+        """The fields that a filter can be about, in the order in which they are offered."""
+        return [field for field in self.fields.values() if field.filterable and operators_of(field)]
+
+    def without(self, place: int) -> str:
+        """Return the address of the list without one of its filters."""
+        return self.address.where(without(self.tree, place))
 
 
 async def read_list(conn: AsyncConnection, ctx: RequestContext, web: WebKind) -> RecordList:
     """Return the page of the list that an address means. Raises Invalid and Refused for what is none."""
     query = ctx.query(web.query)
     entity = web.entity
-    found = await records.page(
-        conn,
-        ctx.actor,
-        entity,
-        where=await web.condition(conn, ctx, query),
-        sort=query.sort,
-        cursor=query.cursor,
-        limit=PAGE,
-        archived=query.archived,
-    )
+    fields = await every_field(conn, ctx, entity)
+    tree: Tree = EVERYTHING
+    found: records.Page[Any] = records.Page([], None)
+    error: InvalidCondition | None = None
+    try:
+        tree = conditions.loads(query.where)
+        found = await records.page(
+            conn,
+            ctx.actor,
+            entity,
+            where=await web.condition(conn, ctx, query),
+            sort=query.sort,
+            cursor=query.cursor,
+            limit=PAGE,
+            archived=query.archived,
+        )
+    except InvalidCondition as wrong:
+        error = wrong
+    choices = await read_choices(conn, ctx, [fields[leaf.field] for leaf in every_leaf(tree) if leaf.field in fields])
     listed = RecordList(
         web=web,
         query=query,
         rows=found.items,
         next=found.next,
+        previous=found.previous,
         names=await records.names_for(conn, ctx.actor, entity, found.items),
         columns=(),
         may_create=entity.is_editable and permissions.scope(ctx.actor, entity.kind, "create") != "none",
-        params=_params(query),
+        address=list_address(web, query),
+        fields=fields,
+        tree=tree,
+        chips=await read_chips(conn, ctx, tree, fields, error, choices),
+        problem=error.told if error is not None else None,
     )
     return replace(listed, columns=_columns(listed))
-
-
-def _params(query: RecordQuery) -> dict[str, str]:
-    """Return what of a query differs from its defaults, as an address has it; the place of the page is not of it."""
-    default = type(query)()
-    every = {name: getattr(query, name) for name in query.__struct_fields__ if name not in ("cursor", "limit")}
-    changed = {name: value for name, value in every.items() if value != getattr(default, name)}
-    return {name: "true" if value is True else str(value) for name, value in changed.items()}
 
 
 def _columns(listed: RecordList) -> tuple[Column, ...]:

@@ -22,6 +22,7 @@ from hub.web import render
 from hub.web.api.endpoint import json_response
 from hub.web.base import forms
 from hub.web.base.endpoints import read_version
+from hub.web.base.filter_pages import FilterPages
 from hub.web.base.kind import WebKind, reading
 from hub.web.base.list_page import read_list
 from hub.web.base.record_page import read_card, read_history
@@ -54,6 +55,7 @@ class RecordPages:
             Route("GET", path, self.listed),
             Route("GET", f"{path}/count", self.count),
             Route("GET", f"{path}/names", self.names),
+            *FilterPages(self.web).routes(),
             Route("GET", f"{path}/{{id}}", self.own_card or self.card),
             Route("GET", f"{path}/{{id}}/history", self.history),
         )
@@ -75,7 +77,8 @@ class RecordPages:
             feed = await changes.head(conn)
             found = await read_list(conn, ctx, self.web)
             facts = await self.web.list_facts(conn, ctx, found.rows) if self.web.list_facts else {}
-        return render.page(ctx, self.web.list_template, {"list": found} | facts, feed=feed)
+        status = 422 if found.problem is not None else 200
+        return render.page(ctx, self.web.list_template, {"list": found} | facts, feed=feed, status=status)
 
     async def count(self, ctx: RequestContext) -> http.StreamResponse:
         """The number beside the title, asked for after the page."""
