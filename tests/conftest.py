@@ -17,7 +17,9 @@ from hub.store.blobs import BlobStore
 from hub.store.bus import Bus, LocalBus, RedisBus
 from hub.store.engine import Database, open_database
 from hub.store.migrate import upgrade
+from tests.testbed.compiled_statements import keep_statements, use_kept_statements
 from tests.testbed.postgres import Postgres, running_postgres
+from tests.testbed.reused_database import ReusedDatabase
 from tests.testbed.valkey import Valkey, running_valkey
 
 T = TypeVar("T")
@@ -59,6 +61,7 @@ async def _migrated(url: str) -> None:
     db = open_database(url)
     try:
         await upgrade(db)
+        keep_statements(db)
     finally:
         await db.close()
 
@@ -80,6 +83,11 @@ def postgres_template(postgres: Postgres) -> str:
     return _run_aside(make())
 
 
+@pytest.fixture(scope="session")
+def postgres_database(postgres: Postgres, postgres_template: str) -> ReusedDatabase:
+    return ReusedDatabase(postgres, postgres_template)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def db_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
     """The address of an empty, migrated database; the test runs once on each kind."""
@@ -88,10 +96,9 @@ async def db_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
         yield f"sqlite:///{path}"
         return
-    server: Postgres = request.getfixturevalue("postgres")
-    url = await server.new_database(template=request.getfixturevalue("postgres_template"))
-    yield url
-    await server.drop(url)
+    database: ReusedDatabase = request.getfixturevalue("postgres_database")
+    yield await database.ready()
+    await database.clean()
 
 
 @pytest.fixture
@@ -116,6 +123,7 @@ async def bus(db_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Bus]
 @pytest.fixture
 async def db(db_url: str, bus: Bus) -> AsyncIterator[Database]:
     database = open_database(db_url, bus=bus)
+    use_kept_statements(database)
     if database.dialect == "sqlite":
         for engine in (database.writer, database.reader):
             event.listen(engine.sync_engine, "connect", _leave_writes_to_the_system)
