@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from hub.crm.choices import LeadReason, LeadState, QueueKind, QueueState
 from hub.store.schema import BigId, Json, folded, id_column, link, metadata, moment
 
 
@@ -300,8 +301,8 @@ leads = sa.Table(
         sqlite_where=_open_lead,
         postgresql_where=_open_lead,
     ),
-    sa.CheckConstraint("state IN ('open', 'converted', 'closed')", name="state"),
-    sa.CheckConstraint("reason IN ('new', 'callback')", name="reason"),
+    sa.CheckConstraint(LeadState.check("state"), name="state"),
+    sa.CheckConstraint(LeadReason.check("reason"), name="reason"),
 )
 
 queue_items = sa.Table(
@@ -326,8 +327,8 @@ queue_items = sa.Table(
     sa.UniqueConstraint("kind", "ref_id", name="uq_queue_items_thing"),
     sa.Index("ix_queue_items_waiting", "team_id", "state", "queued_at", "id"),
     sa.Index("ix_queue_items_owner", "owner_id", "state"),
-    sa.CheckConstraint("state IN ('waiting', 'claimed', 'done')", name="state"),
-    sa.CheckConstraint("kind IN ('call', 'message', 'lead')", name="kind"),
+    sa.CheckConstraint(QueueState.check("state"), name="state"),
+    sa.CheckConstraint(QueueKind.check("kind"), name="kind"),
     sa.CheckConstraint("(state = 'waiting') = (owner_id IS NULL) OR state = 'done'", name="owner"),
 )
 

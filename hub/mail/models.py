@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from hub.mail.choices import ScanState, SendState
 from hub.store.schema import BigId, Json, id_column, link, metadata, moment
 
 mailboxes = sa.Table(
@@ -36,7 +37,7 @@ mailboxes = sa.Table(
     moment("first_synced_at"),
     moment("created_at", nullable=False),
     sa.CheckConstraint("source IN ('file', 'page')", name="source"),
-    sa.CheckConstraint("send_state IN ('ok', 'down', 'auth_refused')", name="send_state"),
+    sa.CheckConstraint(SendState.check("send_state"), name="send_state"),
 )
 """`team_id` gets what strangers write; a mailbox with an `owner_id` is that person's own. `source`: where its settings
 stand, in the configuration file or (`settings`) here; secrets stand in neither. `state` is the reading side's,
@@ -221,7 +222,7 @@ attachments = sa.Table(
     sa.Column("cid", sa.String(300)),
     sa.Column("scan", sa.String(10), nullable=False, server_default="none"),
     sa.Column("scan_note", sa.String(200), nullable=False, server_default=""),
-    sa.CheckConstraint("scan IN ('none', 'waiting', 'clean', 'infected', 'failed')", name="scan"),
+    sa.CheckConstraint(ScanState.check("scan"), name="scan"),
     sa.Index("ix_attachments_scan", "scan", "id"),
     sa.Index("ix_attachments_sha256", "sha256"),
 )

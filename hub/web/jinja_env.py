@@ -18,7 +18,12 @@ from pathlib import Path
 import jinja2
 from jinja2.bccache import Bucket
 
+from hub.crm import choices as crm_choices
 from hub.crm.base import registry
+from hub.crm.base.choices import Choices
+from hub.mail import choices as mail_choices
+from hub.telephony import choices as telephony_choices
+from hub.telephony.choices import title_of
 from hub.web import menu, waveform
 from hub.web.assets import Assets
 from hub.web.i18n import LANGUAGES, N_, translator
@@ -166,6 +171,13 @@ class _Compiled(jinja2.BytecodeCache):
 
 
 _COMPILED = _Compiled()
+CHOICES = {
+    name: one
+    for module in (crm_choices, mail_choices, telephony_choices)
+    for name, one in vars(module).items()
+    if isinstance(one, type) and issubclass(one, Choices) and one is not Choices
+}
+"""Every choice, by the name of its class: `choices.MessageState("sent").label | say`."""
 
 
 def kind_path(kind: str) -> str:
@@ -202,6 +214,7 @@ def make_environment(folder: Path, language: str, assets: Assets, *, zone: tzinf
         return secrets.token_hex(8)
 
     env.globals.update(asset=assets.url, languages=LANGUAGES, error_text=error_text, error_title=error_title)
+    env.globals.update(choices=CHOICES, title_of=title_of)
     env.globals.update(
         click_id=click_id, menu_groups=menu.groups_for, menu_inner=menu.inner_for, menu_create=menu.CREATE
     )

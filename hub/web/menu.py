@@ -69,7 +69,13 @@ SETTINGS = (
 )
 GROUPS = (
     Group("", (Entry("desk", "/desk", N_("Desk"), "inbox", on_phone=True, short=N_("My desk")),)),
-    Group(N_("Clients"), (Entry("clients", "/clients", N_("Clients"), "users", on_phone=True),)),
+    Group(
+        N_("Clients"),
+        (
+            Entry("clients", "/clients", N_("Clients"), "users", on_phone=True),
+            Entry("contacts", "/contacts", N_("Contacts"), "contact"),
+        ),
+    ),
     Group(N_("Sales"), (Entry("leads", "/leads", N_("Leads"), "target"),)),
     Group(
         N_("Communication"),
@@ -90,6 +96,7 @@ GROUPS = (
 # What «Create» offers: the way to the form of each kind.
 CREATE = (
     Entry("clients", "/clients/new", N_("Client"), "building-2"),
+    Entry("contacts", "/contacts/new", N_("Contact"), "contact"),
     Entry("messages", "/compose", N_("Letter"), "mail"),
 )
 

@@ -23,6 +23,10 @@ def test_a_manager_is_offered_no_page_of_the_administrator() -> None:
     assert hrefs(ANNA) < hrefs(OLGA)
 
 
+def test_the_menu_leads_to_the_contacts() -> None:
+    assert {"/clients", "/contacts"} < hrefs(ANNA)
+
+
 def test_who_may_have_a_mailbox_of_their_own_is_offered_its_page() -> None:
     assert "/me/mailbox" not in hrefs(ANNA)
     assert "/me/mailbox" in hrefs(replace(ANNA, privileges=frozenset({"own_mailbox"})))

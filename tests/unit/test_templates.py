@@ -39,6 +39,7 @@ from hub.mail.accounts.accounts import Account, AccountSettings, Side
 from hub.mail.accounts.trial import Step
 from hub.mail.accounts.trial import Trial as MailTrial
 from hub.mail.answering import Writer
+from hub.mail.choices import OutboxStand
 from hub.mail.files.attachments import Preview
 from hub.mail.health import WAITING, Backlog, FolderHealth, Health, Trouble
 from hub.mail.originals import Original
@@ -100,7 +101,7 @@ def _lead(number: int, **about: Any) -> Lead:
     return replace(lead, **about)
 
 
-def _standing(number: int, stand: standing.Stand) -> standing.Standing:
+def _standing(number: int, stand: OutboxStand) -> standing.Standing:
     people = [("a@x.test", "sent", 250, "ok", ""), ("b@x.test", "deferred", 451, "4.7.1 later", "greylisted")]
     recipients = tuple(standing.StandingRecipient(*one) for one in people * 6)
     state = "queued" if stand == "waiting" else "sent" if stand in ("bounced", "no_copy") else stand
@@ -553,14 +554,13 @@ PAGES: dict[str, dict[str, Any]] = {
         "next_cursor": None,
     },
     "outbox.html": {
-        "rows": [_standing(n, stand) for n, stand in enumerate(standing.STANDS)],
+        "rows": [_standing(n, stand) for n, stand in enumerate(OutboxStand)],
         "counts": dict.fromkeys(standing.OPEN, 1000),
         "backlogs": [
             standing.Backlog(1, "sales@hub.test", 7, "auth_refused", "535 5.7.8 no", NOW),
             standing.Backlog(2, "info@hub.test", 0, "down", "no answer", NOW),
         ],
         "filters": Filters(),
-        "stands": standing.STANDS,
         "at_most": standing.AT_MOST,
         "next_cursor": 5,
     },

@@ -9,13 +9,13 @@ another table are in `collections`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, ClassVar, Unpack
 
 import sqlalchemy as sa
 
 from hub import sanitize
 from hub.crm.addresses import parse_email, parse_phone
+from hub.crm.base.choices import Option
 from hub.crm.base.field import JSON_INPUT, Field, Names, Options, Reading, fold, reference
 from hub.crm.base.labels import FieldError, _
 from hub.crm.base.quantities import Amount, Date, Integer, Moment, Money, Number, YesNo
@@ -147,16 +147,6 @@ class Phone(Text):
         if (phone := parse_phone(text, reading.region)) is None:
             raise FieldError("bad_phone", _("Not a phone number"))
         return phone.value
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One value of a choice, as the API sends it and as people see it."""
-
-    value: str
-    label: str
-    icon: str = ""
-    color: str = ""
 
 
 class Choice(Field):

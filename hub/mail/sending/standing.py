@@ -1,6 +1,6 @@
 """What the outbox holds that is not settled: what waits and when it goes, what is stuck and why, whose turn it is.
 
-Decides how a row is named for a person (`Stand`) and who may see it: a person's own mail its author, the rest the
+Decides how a row is named for a person (`OutboxStand`) and who may see it: a person's own mail its author, the rest the
 mailbox's team. Writes nothing. Invariants: lists go by key and carry no bodies, and a count ends at `AT_MOST`.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,15 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.models import clients, users
+from hub.mail.choices import OutboxStand
 from hub.mail.models import mailboxes, messages, outbox, outbox_recipients
 from hub.mail.sending import verdicts
 from hub.mail.sending.providers import wait_for_turn
 
-Stand = Literal["waiting", "deferred", "unknown", "refused", "bounced", "no_copy", "cancelled"]
-STANDS: tuple[Stand, ...] = ("unknown", "refused", "bounced", "deferred", "waiting", "no_copy", "cancelled")
-STUCK: tuple[Stand, ...] = ("unknown", "refused", "bounced", "no_copy")
+STUCK = (OutboxStand.UNKNOWN, OutboxStand.REFUSED, OutboxStand.BOUNCED, OutboxStand.NO_COPY)
 """What goes no further without a person."""
-OPEN: tuple[Stand, ...] = (*STUCK, "deferred", "waiting")
+OPEN = (*STUCK, OutboxStand.DEFERRED, OutboxStand.WAITING)
 AT_MOST = 1000
 
 
@@ -47,7 +46,7 @@ class Standing:
     id: int
     outbox_id: int
     mailbox: str
-    stand: Stand
+    stand: OutboxStand
     state: str
     subject: str
     author_name: str | None
@@ -82,7 +81,7 @@ def _stand() -> sa.Case[Any]:
     )
 
 
-def _stands_as(stands: Sequence[Stand]) -> sa.ColumnElement[bool]:
+def _stands_as(stands: Sequence[OutboxStand]) -> sa.ColumnElement[bool]:
     """The rows of these stands, in words that the indexes of state and copy_state serve."""
     states = {"waiting": ("queued", "sending"), "bounced": (), "no_copy": ()}
     plain = [state for stand in stands for state in states.get(stand, (stand,))]
@@ -117,7 +116,7 @@ async def listed(
     conn: AsyncConnection,
     actor: Actor,
     *,
-    stands: Sequence[Stand],
+    stands: Sequence[OutboxStand],
     now: datetime,
     mailbox_id: int | None = None,
     mine: bool = False,
@@ -169,6 +168,7 @@ async def listed(
             turn = wait_for_turn(places.get(row["outbox_id"], 0), sends_per_min=pace)
             goes_at = max(row["not_before"], row["undo_until"] or row["not_before"], now + turn)
         plain = {name: row[name] for name in Standing.__slots__ if name not in ("goes_at", "recipients")}
+        plain["stand"] = OutboxStand(row["stand"])
         found.append(Standing(**plain, goes_at=goes_at, recipients=people.get(row["outbox_id"], ())))
     return found
 
@@ -195,9 +195,9 @@ async def _places(conn: AsyncConnection, ids: list[int], now: datetime) -> dict[
     return {row.id: row.place - 1 for row in rows}
 
 
-async def counted(conn: AsyncConnection, actor: Actor, *, mine: bool = False) -> dict[Stand, int]:
+async def counted(conn: AsyncConnection, actor: Actor, *, mine: bool = False) -> dict[OutboxStand, int]:
     """Count what stands how, each no further than `AT_MOST`; cancelled mail is not counted."""
-    counts: dict[Stand, int] = {}
+    counts: dict[OutboxStand, int] = {}
     for stand in OPEN:
         some = _joined(outbox.c.id).where(_visible(actor, mine=mine), _stands_as([stand])).limit(AT_MOST)
         counts[stand] = (await conn.execute(sa.select(sa.func.count()).select_from(some.subquery()))).scalar_one()

@@ -5,8 +5,6 @@ Source: DIALSTATUS of app_dial, and the causes of ITU-T Q.850 as Asterisk transl
 
 from __future__ import annotations
 
-DIAL_FAILURES = ("no_route", "trunk_down", "congestion", "unknown_number", "refused_by_provider")
-
 _BY_CAUSE = {
     "1": "unknown_number",  # SIP 404
     "3": "no_way",

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm import clients, contacts, queue
 from hub.errors import Conflict
+from hub.telephony.choices import CallDirection, CallOutcome, CallState
 from hub.telephony.control import control, intents
 from hub.telephony.reading import manual_link, register
 from hub.telephony.reading.register import CallFilters
@@ -31,9 +32,9 @@ class CallQuery(Page, frozen=True, kw_only=True):
     user: Id | None = None
     team: Id | None = None
     pbx: str | None = None
-    direction: Literal["inbound", "outbound", "internal"] | None = None
-    state: Literal["ringing", "waiting", "connecting", "talking", "held", "ended"] | None = None
-    outcome: Literal["answered", "missed", "abandoned", "busy", "rejected", "failed", "voicemail"] | None = None
+    direction: CallDirection | None = None
+    state: CallState | None = None
+    outcome: CallOutcome | None = None
     from_: str | None = msgspec.field(default=None, name="from")
     to: str | None = None
     linked_id: str | None = None

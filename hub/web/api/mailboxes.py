@@ -11,6 +11,7 @@ from hub.clock import rfc3339
 from hub.errors import Refused
 from hub.mail.accounts import accounts, secrets
 from hub.mail.accounts.accounts import Account, AccountSettings, Oauth, Side, Written
+from hub.mail.choices import MailboxState, SendState
 from hub.mail.imap.refusals import Advice
 from hub.settings import Secret
 from hub.store.encryption import Vault
@@ -43,10 +44,10 @@ class MailboxAccount(Shape, frozen=True, kw_only=True):
     owner: Ref | None
     source: Annotated[str, one_of("file", "page")]
     enabled: bool
-    state: Annotated[str, one_of("connecting", "up", "down", "auth_refused")]
+    state: Annotated[str, MailboxState.schema()]
     error: str
     error_at: Moment | None
-    send_state: Annotated[str, one_of("ok", "down", "auth_refused")]
+    send_state: Annotated[str, SendState.schema()]
     send_error: str
     seen_at: Moment | None
     settings: MailboxSettings | None

@@ -6,7 +6,7 @@ built and stored before the transaction, and queued in one together with the Ide
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -18,6 +18,7 @@ from hub.crm.addresses import parse_email
 from hub.crm.audit import record
 from hub.errors import TooLarge
 from hub.mail import manual_link, register, reparse, thread
+from hub.mail.choices import AutoKind, MailDirection, MessageState
 from hub.mail.filters import MessageFilters
 from hub.mail.intake.preparing import Prepared
 from hub.mail.reading.headers import Address
@@ -51,14 +52,14 @@ class MessageQuery(Page, frozen=True, kw_only=True):
     client: Id | None = None
     mailbox: str | None = None
     thread: Id | None = None
-    direction: Literal["in", "out"] | None = None
-    state: Literal["received", "queued", "sending", "sent", "refused", "deferred", "unknown", "bounced"] | None = None
+    direction: MailDirection | None = None
+    state: MessageState | None = None
     from_: str | None = msgspec.field(default=None, name="from")
     to: str | None = None
     q: str | None = None
     team: Id | None = None
     author: Id | None = None
-    auto: Literal["none", "auto_reply", "bounce", "list", "spam"] | None = None
+    auto: AutoKind | None = None
     attachments: bool | None = None
     unread: bool | None = None
     flagged: bool | None = None

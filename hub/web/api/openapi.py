@@ -64,6 +64,18 @@ def _name_base64(schema: Any) -> None:
                 _name_base64(one)
 
 
+def _in_place(schema: Any, components: dict[str, Any]) -> Any:
+    """Return a schema with the enums that it refers to written in their place: a parameter stands for itself."""
+    match schema:
+        case {"$ref": str(ref)}:
+            return components[ref.rpartition("/")[2]]
+        case dict():
+            return {name: _in_place(one, components) for name, one in schema.items()}
+        case list():
+            return [_in_place(one, components) for one in schema]
+    return schema
+
+
 def _operation(endpoint: Endpoint, schema_of: dict[int, Any], error: Any) -> dict[str, Any]:
     operation: dict[str, Any] = {"summary": endpoint.summary, "parameters": _parameters(endpoint)}
     if endpoint.who == "anyone":
@@ -88,7 +100,8 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     ]
     _, components = msgspec.json.schema_components([endpoint.query])
     query = components[endpoint.query.__name__]
-    for name, schema in query.get("properties", {}).items():
+    for name, described in query.get("properties", {}).items():
+        schema = _in_place(described, components)
         # An empty value is read as none at all.
         found.append({"name": name, "in": "query", "required": name in query.get("required", ()), "schema": schema})
     if endpoint.method == "POST":

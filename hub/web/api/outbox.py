@@ -6,28 +6,27 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import rfc3339
 from hub.errors import Refused
 from hub.mail import register
+from hub.mail.choices import OutboxStand
 from hub.mail.sending import outbox, standing
 from hub.mail.sending.providers import pace_of
 from hub.mail.sending.standing import Standing
 from hub.web.api import shapes
 from hub.web.api.endpoint import Endpoint, Id, Page
-from hub.web.api.shapes import Cursor, Moment, Ref, Shape, one_of
+from hub.web.api.shapes import Cursor, Moment, Ref, Shape
 from hub.web.request_context import RequestContext
-
-StandName = Literal["unknown", "refused", "bounced", "deferred", "waiting", "no_copy", "cancelled"]
 
 
 class OutboxQuery(Page, frozen=True, kw_only=True):
     """Without `state` all that is not settled; `mine` is what the token's user wrote."""
 
-    state: StandName | None = None
+    state: OutboxStand | None = None
     mine: bool = False
     mailbox: Id | None = None
 
@@ -47,7 +46,7 @@ class StandingMessage(Shape, frozen=True, kw_only=True):
 
     id: int
     mailbox: str
-    stand: Annotated[str, one_of(*standing.STANDS)]
+    stand: Annotated[str, OutboxStand.schema()]
     subject: str
     author: str | None
     client: Ref | None

@@ -9,13 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import rfc3339
 from hub.crm import presence as said_presence
+from hub.crm.choices import PresenceState
 from hub.telephony.presence import presence, wallboard
 from hub.telephony.presence.presence import Colleague
 from hub.web.api.endpoint import Endpoint, Page, Query
 from hub.web.api.shapes import Cursor, Moment, Ref, Shape, at, one_of, ref
 from hub.web.request_context import RequestContext, read_cursor, write_cursor
 
-StateWord = Annotated[str, one_of("offline", "free", "ringing", "in_call", "after_call", "away", "dnd")]
+StateWord = Annotated[str, PresenceState.schema()]
 SaidWord = Annotated[str, one_of("available", "away", "dnd", "after_call")]
 PhoneWord = Annotated[str, one_of("none", "unknown", "unavailable", "idle", "ringing", "in_use", "busy", "on_hold")]
 

@@ -10,11 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.clock import rfc3339
 from hub.crm import leads, queue
 from hub.crm.base import records
+from hub.crm.choices import LeadAddressKind, LeadReason, LeadState, QueueKind, QueueState
 from hub.crm.clients import CLIENTS
 from hub.errors import Refused
 from hub.telephony.control import control
 from hub.web.api.endpoint import Endpoint, Nothing, Page
-from hub.web.api.shapes import Cursor, Moment, Ref, Shape, at, one_of, ref
+from hub.web.api.shapes import Cursor, Moment, Ref, Shape, at, ref
 from hub.web.base.endpoints import answers
 from hub.web.crm import clients
 from hub.web.request_context import RequestContext, read_cursor, read_time_cursor, write_cursor
@@ -25,9 +26,9 @@ class ItemShape(Shape, frozen=True, kw_only=True):
 
     id: int
     team: int
-    kind: Annotated[str, one_of("call", "message", "lead")]
+    kind: Annotated[str, QueueKind.schema()]
     ref: int
-    state: Annotated[str, one_of("waiting", "claimed", "done")]
+    state: Annotated[str, QueueState.schema()]
     owner: Ref | None
     claimed_at: Moment | None
     client: int | None
@@ -46,17 +47,17 @@ class Items(Shape, frozen=True, kw_only=True):
 class QueueQuery(Page, frozen=True, kw_only=True):
     """`mine` gives what the asker holds, whatever its team."""
 
-    state: Literal["waiting", "claimed", "done"] = "waiting"
+    state: queue.State = "waiting"
     mine: bool = False
 
 
 class LeadShape(Shape, frozen=True, kw_only=True):
     id: int
     team: Ref
-    state: Annotated[str, one_of("open", "converted", "closed")]
-    reason: Annotated[str, one_of("new", "callback")]
+    state: Annotated[str, LeadState.schema()]
+    reason: Annotated[str, LeadReason.schema()]
     name: str
-    address_kind: Annotated[str, one_of("phone", "email")]
+    address_kind: Annotated[str, LeadAddressKind.schema()]
     address: str
     client: int | None
     contact: int | None

@@ -12,9 +12,10 @@ from typing import Annotated, Any
 import msgspec
 
 from hub.clock import rfc3339
+from hub.mail.choices import AutoKind, MailDirection, MessageState, ScanState
 from hub.mail.reading.quotes import quoted_from
 from hub.mail.register import AttachmentRow, MessageRow
-from hub.telephony.control.dial_failures import DIAL_FAILURES
+from hub.telephony.choices import CallDirection, CallOrigin, CallOutcome, CallState, DialFailure, LegResult
 from hub.telephony.reading.register import CallRow, LegRow
 
 Moment = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
@@ -25,13 +26,10 @@ def one_of(*words: str) -> msgspec.Meta:
     return msgspec.Meta(extra_json_schema={"enum": list(words)})
 
 
-Direction = Annotated[str, one_of("inbound", "outbound", "internal")]
-CallState = Annotated[str, one_of("ringing", "waiting", "connecting", "talking", "held", "ended")]
-Outcome = Annotated[str, one_of("answered", "missed", "abandoned", "busy", "rejected", "failed", "voicemail")]
-LegResult = Annotated[str, one_of("answered", "no_answer", "busy", "rejected", "cancelled", "failed")]
-MessageState = Annotated[
-    str, one_of("received", "queued", "sending", "sent", "refused", "deferred", "unknown", "bounced", "cancelled")
-]
+Direction = Annotated[str, CallDirection.schema()]
+CallStateWord = Annotated[str, CallState.schema()]
+Outcome = Annotated[str, CallOutcome.schema()]
+MessageStateWord = Annotated[str, MessageState.schema()]
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +73,7 @@ class Leg(Shape, frozen=True, kw_only=True):
     rang_at: Moment | None
     answered_at: Moment | None
     left_at: Moment | None
-    result: LegResult | None
+    result: Annotated[str, LegResult.schema()] | None
 
 
 class Recording(Shape, frozen=True, kw_only=True):
@@ -90,7 +88,7 @@ class Call(Shape, frozen=True, kw_only=True):
     pbx: str
     linked_id: str
     direction: Direction
-    state: CallState
+    state: CallStateWord
     outcome: Outcome | None
     estimated: bool
     from_: Party = msgspec.field(name="from")
@@ -112,8 +110,8 @@ class Call(Shape, frozen=True, kw_only=True):
     result: str | None
     note: str | None
     blocked: bool
-    origin: Annotated[str, one_of("live", "cdr")]
-    failure: Annotated[str, one_of(*DIAL_FAILURES)] | None
+    origin: Annotated[str, CallOrigin.schema()]
+    failure: Annotated[str, DialFailure.schema()] | None
     """Why a call dialled by a click reached nobody, where that was no person's doing."""
 
 
@@ -200,7 +198,7 @@ class Attachment(Shape, frozen=True, kw_only=True):
     size: int
     inline: bool
     cid: str | None
-    scan: Annotated[str, one_of("none", "waiting", "clean", "infected", "failed")]
+    scan: Annotated[str, ScanState.schema()]
     scan_note: str
 
 
@@ -208,7 +206,7 @@ class Recipient(Shape, frozen=True, kw_only=True):
     """How the sending to one recipient went."""
 
     address: str
-    state: MessageState
+    state: MessageStateWord
     code: int | None
     reply: str
 
@@ -222,8 +220,8 @@ class Message(Shape, frozen=True, kw_only=True):
     id: int
     mailbox: str
     folder: str | None
-    direction: Annotated[str, one_of("in", "out")]
-    state: MessageState
+    direction: Annotated[str, MailDirection.schema()]
+    state: MessageStateWord
     message_id: str
     in_reply_to: str | None
     thread: int | None
@@ -239,7 +237,7 @@ class Message(Shape, frozen=True, kw_only=True):
     text: str | None
     html: str | None
     quoted_from: int | None
-    auto: Annotated[str, one_of("none", "auto_reply", "bounce", "list", "spam")]
+    auto: Annotated[str, AutoKind.schema()]
     attachments: list[Attachment]
     recipients: list[Recipient]
     author: Ref | None

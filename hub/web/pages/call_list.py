@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
 
 from hub.crm import directory
 from hub.store import changes
+from hub.telephony.choices import CallDirection, CallOutcome, CallState
 from hub.telephony.reading import register as telephony
 from hub.telephony.reading.register import CallFilters
 from hub.web import render
@@ -22,9 +23,9 @@ Id = Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)]
 
 
 class CallQuery(msgspec.Struct, frozen=True, kw_only=True):
-    direction: Literal["inbound", "outbound", "internal"] | None = None
-    state: Literal["ringing", "waiting", "connecting", "talking", "held", "ended"] | None = None
-    outcome: Literal["answered", "missed", "abandoned", "busy", "rejected", "failed", "voicemail"] | None = None
+    direction: CallDirection | None = None
+    state: CallState | None = None
+    outcome: CallOutcome | None = None
     team: Id | None = None
     user: Id | None = None
     number: str | None = None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 from aiohttp import web
 
 from hub.crm import leads
+from hub.crm.choices import LeadState
 from hub.crm.clients import ClientKind
 from hub.errors import Refused
 from hub.store import changes
@@ -19,7 +18,7 @@ PAGE = 50
 
 
 class LeadQuery(msgspec.Struct, frozen=True, kw_only=True):
-    state: Literal["open", "converted", "closed"] = "open"
+    state: LeadState = LeadState.OPEN
     cursor: str | None = None
 
 

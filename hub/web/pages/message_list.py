@@ -19,6 +19,7 @@ from hub.clock import rfc3339
 from hub.crm import clients, directory
 from hub.crm.audit import record
 from hub.mail import register
+from hub.mail.choices import MailDirection, MessageState
 from hub.mail.excerpt import Marker, composed
 from hub.mail.filters import MessageFilters
 from hub.mail.query import Query, parse
@@ -59,11 +60,8 @@ class MessageQuery(msgspec.Struct, frozen=True, kw_only=True):
         Literal["open", "unread", "flagged", "files", "unlinked", "linked", "automatic", "people", "gone", "unreadable"]
         | None
     ) = None
-    direction: Literal["in", "out"] | None = None
-    state: (
-        Literal["received", "queued", "sending", "sent", "refused", "deferred", "unknown", "bounced", "cancelled"]
-        | None
-    ) = None
+    direction: MailDirection | None = None
+    state: MessageState | None = None
     team: Id | None = None
     mailbox: str | None = None
     client: Id | None = None

@@ -6,11 +6,12 @@ function as on the message's own page and in the API.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
 
+from hub.mail.choices import OutboxStand
 from hub.mail.sending import outbox, standing
 from hub.mail.sending.providers import pace_of
 from hub.store import changes
@@ -22,7 +23,7 @@ PAGE = 50
 
 
 class OutboxQuery(msgspec.Struct, frozen=True, kw_only=True):
-    state: Literal["unknown", "refused", "bounced", "deferred", "waiting", "no_copy", "cancelled"] | None = None
+    state: OutboxStand | None = None
     mine: bool = False
     mailbox: Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)] | None = None
     cursor: Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)] | None = None
@@ -50,7 +51,6 @@ async def page(ctx: RequestContext) -> web.StreamResponse:
         "counts": counts,
         "backlogs": backlogs,
         "filters": query,
-        "stands": standing.STANDS,
         "at_most": standing.AT_MOST,
         "now": ctx.now,
         "next_cursor": rows[PAGE - 1].outbox_id if len(rows) > PAGE else None,
