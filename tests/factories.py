@@ -7,15 +7,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm import clients, leads, people, queue
 from hub.crm.access import Actor, load_actor
+from hub.crm.base import records
 from hub.crm.linking import Linker
-from hub.mail import register
+from hub.mail import register as mail_register
 from hub.mail.intake.intake import Arrived, FolderPlace, MailIntake
 from hub.mail.models import folders, mailboxes
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
+from hub.telephony.reading import register
+from hub.telephony.reading.call_kind import CALLS, CallRow
 
 T0 = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 ROMASHKA = {
@@ -46,6 +51,12 @@ async def post(api: aiohttp.ClientSession, path: str, **keywords: Any) -> tuple[
     """POST to a path of the API; return status and JSON."""
     async with api.post(path, **keywords) as answer:
         return answer.status, await answer.json()
+
+
+async def calls_of(conn: AsyncConnection, actor: Actor, **equal: Any) -> list[CallRow]:
+    """Return the calls that a person may see, newest first, with names and legs; `equal` are values of columns."""
+    where = sa.and_(sa.true(), *(CALLS.table.c[name] == value for name, value in equal.items()))
+    return await register.detailed(conn, actor, (await records.page(conn, actor, CALLS, where=where)).items)
 
 
 class Box:
@@ -86,9 +97,9 @@ class Box:
         cursor = {"high_uid": self.uid}
         return await self.intake.store(self.places[role], [arrived], cursor=cursor, is_new=is_new, now=T0)
 
-    async def messages(self) -> list[register.MessageRow]:
+    async def messages(self) -> list[mail_register.MessageRow]:
         async with self.db.read() as conn:
-            return await register.listed(conn, self.actor, register.MessageFilters())
+            return await mail_register.listed(conn, self.actor, mail_register.MessageFilters())
 
     async def waiting(self) -> list[queue.Item]:
         async with self.db.read() as conn:

@@ -81,7 +81,7 @@ GROUPS = (
         N_("Communication"),
         (
             Entry("messages", "/messages", N_("Messages"), "mail", inner=MAIL, on_phone=True),
-            Entry("calls", "/calls", N_("Calls"), "phone", admin),
+            Entry("calls", "/calls", N_("Calls"), "phone"),
         ),
     ),
     Group(

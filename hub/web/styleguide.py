@@ -12,8 +12,8 @@ from hub.crm.timeline import Entry
 from hub.mail.register import AttachmentRow, MailboxRow, MessageRow
 from hub.mail.sending.composer import Writing, later_choices
 from hub.mail.sending.drafts import Start
+from hub.telephony.reading.call_kind import CallRow, LegRow
 from hub.telephony.reading.panel import Panel
-from hub.telephony.reading.register import CallRow, LegRow
 from hub.telephony.recordings.recording_files import RecordingPath
 from hub.telephony.recordings.recordings import Recording
 

@@ -150,14 +150,11 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/me/senders"): Rule(404, 204, form="mailbox=1&name=x"),
     ("POST", "/me/senders/{id}/default"): Rule(404, 204, of="sender"),
     ("POST", "/me/senders/{id}/remove"): Rule(404, 204, of="sender"),
-    # the registers of all are the administrator's
     # each manager's register of messages holds what they may see
     ("GET", "/messages"): Rule(200, 200),
     ("GET", "/messages/found"): Rule(200, 200),
     ("GET", "/messages/export"): Rule(200, 200),
-    # the register of all calls is the administrator's
-    ("GET", "/calls"): Rule(403, 403),
-    # … and so are the call rules
+    # the call rules are the administrator's
     ("GET", "/admin/teams"): Rule(403, 403),
     ("GET", "/admin/teams/{id}/rules"): Rule(403, 403),
     ("POST", "/admin/teams/{id}/rules"): Rule(403, 403),
@@ -200,7 +197,6 @@ RULES: dict[tuple[str, str], Rule] = {
 }
 API_RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/pbx"): Rule(200, 200),
-    ("GET", "/calls"): Rule(200, 200),
     ("POST", "/calls"): Rule(202, 202, json='{"to": "+74951234567"}'),
     ("GET", "/calls/{id}"): Rule(404, 200, of="call"),
     ("POST", "/calls/{id}/take"): Rule(404, 202, of="call"),
@@ -265,7 +261,11 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/leads/{id}/convert"): Rule(404, 200, of="lead"),
     ("GET", "/clients/{id}/timeline"): Rule(200, 200, of="client"),
     # a bulk edit takes a right of its own, and an operation is its maker's and the administrators'
-    **{("POST", f"/{entity.plural}/bulk"): Rule(403, 403, json=BULK) for entity in registry.kinds().values()},
+    **{
+        ("POST", f"/{entity.plural}/bulk"): Rule(403, 403, json=BULK)
+        for entity in registry.kinds().values()
+        if entity.is_editable
+    },
     ("GET", "/operations"): Rule(200, 200),
     ("GET", "/operations/{id}"): Rule(404, 404),
     ("GET", "/operations/{id}/rows"): Rule(404, 404),
@@ -298,16 +298,19 @@ API_RULES: dict[tuple[str, str], Rule] = {
 }
 
 
-def of_kind(kind: str, path: str, *, is_editable: bool) -> None:
+def of_kind(kind: str, path: str, *, moment: str, is_editable: bool) -> None:
     """Add the rules of a kind of record: whoever sees one may read and change it, archiving is the administrator's."""
     one = Rule(200, 200, of=kind)
-    reads = {("GET", path): one, ("GET", f"{path}/count"): one, ("GET", f"{path}/{{id}}"): one}
-    RULES.update(reads | {("GET", f"{path}/names"): one, ("GET", f"{path}/{{id}}/history"): one})
-    RULES[("GET", f"{path}/filter")] = Rule(200, 200, query="field=created_at")
-    RULES[("POST", f"{path}/filter")] = Rule(204, 204, form="field=created_at&op=is_filled")
-    API_RULES.update(reads)
+    lists = {("GET", path): one, ("GET", f"{path}/count"): one}
+    RULES.update(lists | {("GET", f"{path}/names"): one})
+    API_RULES.update(lists)
+    RULES[("GET", f"{path}/filter")] = Rule(200, 200, query=f"field={moment}")
+    RULES[("POST", f"{path}/filter")] = Rule(204, 204, form=f"field={moment}&op=is_filled")
     if not is_editable:
+        API_RULES.setdefault(("GET", f"{path}/{{id}}"), one)
         return
+    API_RULES[("GET", f"{path}/{{id}}")] = one
+    RULES.update({("GET", f"{path}/{{id}}"): one, ("GET", f"{path}/{{id}}/history"): one})
     no = Rule(403, 403, of=kind)
     RULES.update(
         {
@@ -332,7 +335,8 @@ def of_kind(kind: str, path: str, *, is_editable: bool) -> None:
 
 
 for web in KINDS:
-    of_kind(web.entity.kind, web.path, is_editable=web.entity.is_editable)
+    moment = "created_at" if "created_at" in web.entity.table.c else web.entity.order.removeprefix("-")
+    of_kind(web.entity.kind, web.path, moment=moment, is_editable=web.entity.is_editable)
 EVERY = {**RULES, **{(method, f"/api/v1{path}"): rule for (method, path), rule in API_RULES.items()}}
 
 

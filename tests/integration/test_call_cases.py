@@ -13,9 +13,10 @@ from hub.crm import clients, queue
 from hub.crm.linking import Linker
 from hub.store.engine import Database
 from hub.telephony.intake.intake import LONGEST_UNHEARD, CallIntake
-from hub.telephony.reading import register
+from hub.telephony.reading.call_kind import CallRow
 from hub.telephony.tracking.calls import CallEnded, CallOffered, Effect
 from hub.telephony.tracking.tracker import CallTracker
+from tests.factories import calls_of
 from tests.integration.test_call_intake import CALLER, T0, WAITING
 from tests.integration.test_callbacks import Company, ended
 from tests.unit.ami_script import BOOT, START, read_stream, replay
@@ -31,14 +32,14 @@ async def company(db: Database) -> Company:
     return await Company(db).open()
 
 
-async def told(company: Company, name: str) -> register.CallRow:
+async def told(company: Company, name: str) -> CallRow:
     """Store a stream frame by frame, as it comes, and return its call."""
     tracker = CallTracker(replace(RULES, pbx="office"), boot=BOOT)
     for at, frame in enumerate(case(name)):
         effects: list[Effect] = tracker.handle(frame, now=START + timedelta(seconds=at))
         await company.intake.store(effects, now=START + timedelta(seconds=at))
     async with company.db.read() as conn:
-        (call,) = await register.listed(conn, company.people["anna"], register.CallFilters(), with_legs=True)
+        (call,) = await calls_of(conn, company.people["anna"])
     return call
 
 
@@ -115,7 +116,7 @@ async def test_who_gave_up_while_hub_was_dead_has_a_waiting_time_and_a_result(
     heard = T0 + timedelta(seconds=30)
     await company.intake.end_vanished("office", set(), now=heard + unheard, heard_until=heard)
     async with company.db.read() as conn:
-        (call,) = await register.listed(conn, company.people["anna"], register.CallFilters(), with_legs=True)
+        (call,) = await calls_of(conn, company.people["anna"])
     assert call.outcome == "abandoned"
     waited = timedelta(seconds=30) + min(unheard, LONGEST_UNHEARD)
     assert call.wait_s == waited.total_seconds()
@@ -132,6 +133,6 @@ async def test_a_talk_that_ended_while_hub_was_dead_keeps_its_answer(db: Databas
     await intake.store([CallOffered(talking, again=False)], now=T0)
     await intake.end_vanished("office", set(), now=utc_now(), heard_until=answered_at)
     async with db.read() as conn:
-        (call,) = await register.listed(conn, company.people["anna"], register.CallFilters(), with_legs=True)
+        (call,) = await calls_of(conn, company.people["anna"])
     assert (call.outcome, call.wait_s, call.talk_s) == ("answered", 10.0, LONGEST_UNHEARD.total_seconds())
     assert call.legs[0].result == "answered"

@@ -20,6 +20,7 @@ from hub.telephony.control.numbers import DialRules
 from hub.telephony.intake.intake import CallIntake
 from hub.telephony.models import call_intents, calls
 from hub.telephony.reading import register
+from hub.telephony.reading.call_kind import CallRow
 from hub.telephony.tracking.calls import (
     Announced,
     Call,
@@ -32,6 +33,7 @@ from hub.telephony.tracking.calls import (
     Effect,
     Leg,
 )
+from tests.factories import calls_of
 
 T0 = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 CALLER = Leg(Channel("PJSIP/trunk-1"), "100.1", None, "84951234567", "caller", rang_at=T0)
@@ -117,9 +119,9 @@ class Room:
         assert actor is not None
         return actor
 
-    async def only_call(self) -> register.CallRow:
+    async def only_call(self) -> CallRow:
         async with self.db.read() as conn:
-            (call,) = await register.listed(conn, self.actor, register.CallFilters(), with_legs=True)
+            (call,) = await calls_of(conn, self.actor)
         return call
 
 

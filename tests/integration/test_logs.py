@@ -79,7 +79,7 @@ async def test_a_request_has_one_id_in_its_header_its_error_and_the_log(
     api = await site.api("olga")
     async with api.get("calls") as answer:
         fine = answer.headers["X-Request-ID"]
-    monkeypatch.setattr("hub.telephony.reading.register.listed", broken)
+    monkeypatch.setattr("hub.crm.base.records.page", broken)
     async with api.get("calls") as answer:
         assert answer.status == 500
         told = (await answer.json())["error"]

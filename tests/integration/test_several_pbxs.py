@@ -26,8 +26,9 @@ from hub.telephony import health
 from hub.telephony.intake.intake import CallIntake
 from hub.telephony.models import call_intents, calls, device_states, pbx_states
 from hub.telephony.presence import presence
-from hub.telephony.reading import colleagues, register
+from hub.telephony.reading import colleagues
 from hub.telephony.service import PbxService
+from tests.factories import calls_of
 from tests.testbed.site import SETTINGS, running_site
 from tests.testbed.waiting import wait_for
 
@@ -117,8 +118,8 @@ async def test_each_pbx_has_its_own_extensions_teams_and_region(db: Database) ->
             of_anna = await call(db, pbx="moscow", direction="internal")
             of_bernd = await call(db, pbx="berlin", direction="internal")
             async with db.read() as conn:
-                mine = {c.id for c in await register.listed(conn, anna, register.CallFilters(direction="internal"))}
-                theirs = {c.id for c in await register.listed(conn, bernd, register.CallFilters(direction="internal"))}
+                mine = {c.id for c in await calls_of(conn, anna, direction="internal")}
+                theirs = {c.id for c in await calls_of(conn, bernd, direction="internal")}
             assert (mine, theirs) == ({of_anna["id"]}, {of_bernd["id"]})
 
 

@@ -19,7 +19,7 @@ def hrefs(actor: Actor) -> set[str]:
 
 
 def test_a_manager_is_offered_no_page_of_the_administrator() -> None:
-    assert {"/calls", "/mailboxes", "/admin/teams", "/admin/blocked"} & hrefs(ANNA) == set()
+    assert {"/mailboxes", "/admin/teams", "/admin/blocked"} & hrefs(ANNA) == set()
     assert hrefs(ANNA) < hrefs(OLGA)
 
 

@@ -59,6 +59,7 @@ from hub.telephony.health import PbxState
 from hub.telephony.presence.presence import Colleague
 from hub.telephony.presence.wallboard import Board, BoardCall, Today
 from hub.telephony.reading import colleagues
+from hub.telephony.reading.call_kind import CALLS
 from hub.telephony.routing.routing import Facts, Owner, Target, decide
 from hub.web import palette, styleguide
 from hub.web.assets import Assets
@@ -67,6 +68,8 @@ from hub.web.base.forms import Conflict, FormField, RecordForm
 from hub.web.base.kind import RecordQuery
 from hub.web.base.list_page import Column, ListAddress, RecordList
 from hub.web.base.record_page import Card, Change, Edits, ShownEdit
+from hub.web.crm.calls import WEB as CALL_WEB
+from hub.web.crm.calls import CallQuery
 from hub.web.crm.clients import WEB as CLIENT_WEB
 from hub.web.guide.book import read_book
 from hub.web.guide.search import search
@@ -494,11 +497,15 @@ PAGES: dict[str, dict[str, Any]] = {
         "refusal": Refused("own_number", "the company's own"),
     },
     "calls.html": {
-        "calls": SAMPLE["calls"],
-        "filters": Filters(),
-        "teams": [Team(1, "sales")],
-        "people": [DirectoryEntry(5, "Анна Иванова", "anna@hub.test", "manager", "101", (1,), False)],
-        "next_cursor": "x",
+        "list": replace(
+            LIST,
+            web=CALL_WEB,
+            query=CallQuery(only="missed"),
+            rows=SAMPLE["calls"],
+            names={},
+            columns=tuple(Column(field) for field in CALLS.fields if field.shown),
+        ),
+        "given": [("number", "Number", "<b>+7")],
     },
     "messages.html": {
         "messages": [MAIL, replace(MAIL, id=2, direction="out", state="unknown", also_in=("own@hub.example",))],

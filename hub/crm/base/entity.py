@@ -69,6 +69,9 @@ class Entity(Generic[RowT, InputT]):
     """Scope `team` where a record has several (record, team)."""
     through: sa.Column[Any] | None = None
     """A link to the record whose rights decide for `own` and `team`, as a contact's client."""
+    rule: Callable[[Any, str], sa.ColumnElement[bool]] | None = None
+    """The condition under which a person may do something, where columns cannot say it, as of calls and messages:
+    it stands in the place of owner, team and through, and of what the role grants."""
     client: sa.Column[Any] | None = None
     """The client on whose card a change is told."""
     archived: sa.Column[Any] | None = None

@@ -68,6 +68,8 @@ class Field:
 
     type: ClassVar[str] = ""
     is_reference: ClassVar[bool] = False
+    is_quantity: ClassVar[bool] = False
+    """Whether values are read down a column: numbers, money, dates."""
     kind: str | None = None
     """Of a reference: the kind that its ids are of."""
 

@@ -18,13 +18,14 @@ from hub.crm.addresses import parse_email, parse_phone
 from hub.crm.base.choices import Option
 from hub.crm.base.field import JSON_INPUT, Field, Names, Options, Reading, fold, reference
 from hub.crm.base.labels import FieldError, _
-from hub.crm.base.quantities import Amount, Date, Integer, Moment, Money, Number, YesNo
+from hub.crm.base.quantities import Amount, Date, Duration, Integer, Moment, Money, Number, YesNo
 
 __all__ = [
     "JSON_INPUT",
     "Amount",
     "Choice",
     "Date",
+    "Duration",
     "Email",
     "Field",
     "Integer",

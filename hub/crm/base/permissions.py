@@ -51,6 +51,8 @@ def require(asker: Asker | None, kind: str, action: Action) -> None:
 
 def permitted(asker: Asker | None, entity: Entity[Any, Any], action: Action) -> sa.ColumnElement[bool]:
     """Return the condition on the kind's table under which the asker may do this."""
+    if entity.rule is not None and asker is not None:
+        return entity.rule(asker, action)
     return _within(asker, entity, scope(asker, entity.kind, action))
 
 

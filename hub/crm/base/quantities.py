@@ -24,6 +24,7 @@ class Integer(Field):
     """A whole number between `least` and `most`."""
 
     type = "integer"
+    is_quantity = True
 
     def __init__(
         self,
@@ -52,10 +53,20 @@ class Integer(Field):
         return value
 
 
+class Duration(Integer):
+    """Seconds, with their fractions, as a column of floats has them: read and compared as a number."""
+
+    type = "duration"
+
+    def dump(self, value: float | None) -> float | None:
+        return None if value is None else round(value, 3)
+
+
 class Number(Field):
     """A decimal with `places` behind the point: a Decimal in Python, a text in JSON, a whole number in its column."""
 
     type = "number"
+    is_quantity = True
 
     def __init__(self, column: sa.Column[Any], label: str, *, places: int = 2, **options: Unpack[Options]) -> None:
         super().__init__(column, label, **options)
@@ -117,6 +128,7 @@ class Money(Field):
     """An amount and its currency, in two columns: whole hundredths, and the ISO 4217 code."""
 
     type = "money"
+    is_quantity = True
 
     def __init__(
         self, column: sa.Column[Any], currency: sa.Column[Any], label: str, **options: Unpack[Options]
@@ -163,6 +175,7 @@ class Date(Field):
     """A day of the calendar: `YYYY-MM-DD`."""
 
     type = "date"
+    is_quantity = True
 
     def convert(self, value: object, reading: Reading) -> date:
         if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value.strip()):
@@ -180,6 +193,7 @@ class Moment(Field):
     """A moment: RFC 3339 with its offset in JSON, the reader's local minute in a form."""
 
     type = "moment"
+    is_quantity = True
 
     def convert(self, value: object, reading: Reading) -> datetime:
         try:

@@ -19,7 +19,7 @@ from hub.crm.models import team_members
 from hub.errors import Conflict, Forbidden
 from hub.telephony.control import control, intents
 from hub.telephony.reading import seats
-from hub.telephony.reading.register import CallRow, LegRow
+from hub.telephony.reading.call_kind import CallRow, LegRow
 
 How = Literal["listen", "whisper", "barge"]
 WITHIN = timedelta(seconds=10)

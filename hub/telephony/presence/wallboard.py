@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.access import Actor
 from hub.crm.models import clients, queue_items, team_rules, users
+from hub.telephony import measures
 from hub.telephony.models import calls
 from hub.telephony.presence import presence
 from hub.telephony.presence.presence import Colleague
@@ -135,9 +136,9 @@ async def _today(conn: AsyncConnection, team_id: int, *, now: datetime) -> Today
     rule = (await conn.execute(rules)).first()
     level_s = rule.service_level_s if rule else SERVICE_LEVEL_S
     since = midnight(now, rule.time_zone if rule else "")
-    is_answered = calls.c.answered_at.is_not(None)
-    is_over = sa.and_(calls.c.state == "ended", sa.not_(is_answered))
-    is_abandoned = sa.and_(is_over, calls.c.outcome == "abandoned")
+    is_answered, is_abandoned = measures.answered(), measures.abandoned()
+    left_word = sa.and_(calls.c.state == "ended", calls.c.outcome == "voicemail")
+    is_missed = sa.or_(sa.and_(measures.missed(), sa.not_(is_abandoned)), left_word)
     # Of a call whose end nobody saw the wait is not known: it is no excuse.
     is_soon = sa.and_(is_abandoned, calls.c.wait_s <= level_s, calls.c.estimated.is_(False))
 
@@ -147,7 +148,7 @@ async def _today(conn: AsyncConnection, team_id: int, *, now: datetime) -> Today
     query = sa.select(
         count(is_answered, "answered"),
         count(sa.and_(is_answered, calls.c.wait_s <= level_s), "in_time"),
-        count(sa.and_(is_over, calls.c.outcome != "abandoned"), "missed"),
+        count(is_missed, "missed"),
         count(is_abandoned, "abandoned"),
         count(is_soon, "soon"),
     ).where(calls.c.team_id == team_id, calls.c.started_at >= since, calls.c.direction == "inbound")

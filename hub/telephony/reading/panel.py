@@ -15,7 +15,7 @@ from hub.crm.access import Actor
 from hub.telephony.control import intents
 from hub.telephony.control.intents import Intent
 from hub.telephony.reading import colleagues, progress, seats
-from hub.telephony.reading.register import CallRow
+from hub.telephony.reading.call_kind import CallRow
 from hub.telephony.recordings import recording_switch
 
 TOLD_FOR = timedelta(seconds=20)

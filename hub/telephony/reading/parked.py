@@ -14,7 +14,7 @@ from hub.errors import NotFound
 from hub.telephony.control import intents
 from hub.telephony.models import call_intents, calls
 from hub.telephony.reading import progress, register
-from hub.telephony.reading.register import CallRow
+from hub.telephony.reading.call_kind import CallRow
 
 AT_MOST = 20
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from hub.telephony.control.intents import Intent
-from hub.telephony.reading.register import CallRow
+from hub.telephony.reading.call_kind import CallRow
 from hub.telephony.reading.seats import open_legs
 
 STARTS_WITHIN = timedelta(seconds=8)

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm.access import Actor
 from hub.errors import Conflict, Forbidden
 from hub.telephony.reading import register
-from hub.telephony.reading.register import CallRow, LegRow
+from hub.telephony.reading.call_kind import CallRow, LegRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Calls over the API: the register, one call, whose it is, and what one asks of a PBX (dial, take, hang up).
+"""Calls over the API beyond reading them: whose one is, and what one asks of a PBX (dial, take, hang up).
 
 What is asked is an intent: the answer is 202 with the intent's id, and the feed tells how it went. What is done with
 a call that lives is in `live_calls`.
@@ -14,30 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm import clients, contacts, queue
 from hub.errors import Conflict
-from hub.telephony.choices import CallDirection, CallOutcome, CallState
 from hub.telephony.control import control, intents
 from hub.telephony.reading import manual_link, register
-from hub.telephony.reading.register import CallFilters
 from hub.web.api import shapes
-from hub.web.api.endpoint import Endpoint, Id, Nothing, Page
-from hub.web.api.filters import party_or_moment
-from hub.web.dialing import dial_rules, looked_up_number, named_pbx, own_pbx
-from hub.web.request_context import RequestContext, read_time_cursor, write_cursor
-
-
-class CallQuery(Page, frozen=True, kw_only=True):
-    """`from` and `to` are numbers in any way of writing, or moments that `started_at` lies between."""
-
-    client: Id | None = None
-    user: Id | None = None
-    team: Id | None = None
-    pbx: str | None = None
-    direction: CallDirection | None = None
-    state: CallState | None = None
-    outcome: CallOutcome | None = None
-    from_: str | None = msgspec.field(default=None, name="from")
-    to: str | None = None
-    linked_id: str | None = None
+from hub.web.api.endpoint import Endpoint, Id, Nothing
+from hub.web.dialing import dial_rules, named_pbx, own_pbx
+from hub.web.request_context import RequestContext
 
 
 class Dial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,35 +53,6 @@ class IntentShown(shapes.Shape, frozen=True, kw_only=True):
     state: Literal["new", "sending", "sent", "refused", "deferred", "unknown"]
     reason: str
     call: int | None
-
-
-async def listed(conn: AsyncConnection, ctx: RequestContext, query: CallQuery) -> shapes.Calls:
-    region = ctx.services.linker.region
-    from_number, since = party_or_moment(query.from_, field="from")
-    to_number, until = party_or_moment(query.to, field="to")
-    filters = CallFilters(
-        client_id=query.client,
-        user_id=query.user,
-        team_id=query.team,
-        pbx=query.pbx,
-        direction=query.direction,
-        state=query.state,
-        outcome=query.outcome,
-        linked_id=query.linked_id,
-        from_number=looked_up_number(from_number, region),
-        to_number=looked_up_number(to_number, region),
-        since=since,
-        until=until,
-    )
-    before = read_time_cursor(query.cursor)
-    rows = await register.listed(conn, ctx.actor, filters, before=before, limit=query.limit, with_legs=True)
-    last = rows[-1] if len(rows) == query.limit else None
-    items = [shapes.call(row) for row in rows]
-    return shapes.Calls(items=items, next=write_cursor(last.started_at, last.id) if last else None)
-
-
-async def found(conn: AsyncConnection, ctx: RequestContext, _query: Any) -> shapes.Call:
-    return shapes.call(await register.find(conn, ctx.actor, ctx.id()))
 
 
 async def dial(conn: AsyncConnection, ctx: RequestContext, body: Dial) -> Asked:
@@ -147,10 +100,6 @@ async def intent(conn: AsyncConnection, ctx: RequestContext, _query: Any) -> Int
 
 
 ENDPOINTS = (
-    Endpoint(
-        method="GET", path="/calls", summary="Calls, newest first", reads=listed, query=CallQuery, answer=shapes.Calls
-    ),
-    Endpoint(method="GET", path="/calls/{id}", summary="One call with its legs", reads=found, answer=shapes.Call),
     Endpoint(
         method="POST",
         path="/calls",

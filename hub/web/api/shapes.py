@@ -16,7 +16,7 @@ from hub.mail.choices import AutoKind, MailDirection, MessageState, ScanState
 from hub.mail.reading.quotes import quoted_from
 from hub.mail.register import AttachmentRow, MessageRow
 from hub.telephony.choices import CallDirection, CallOrigin, CallOutcome, CallState, DialFailure, LegResult
-from hub.telephony.reading.register import CallRow, LegRow
+from hub.telephony.reading.call_kind import CallRow, LegRow
 
 Moment = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 Cursor = Annotated[str, msgspec.Meta(description="give it back as `cursor` for the next page")]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import rfc3339
@@ -26,6 +27,10 @@ async def answers(
     conn: AsyncConnection, ctx: RequestContext, web: WebKind, rows: Sequence[Any]
 ) -> list[dict[str, Any]]:
     """Return records as the API answers them, with what the kind adds."""
+    if web.detail is not None and rows:
+        rows = await web.detail(conn, ctx, rows)
+    if web.answer is not None:
+        return [msgspec.to_builtins(web.answer.of(row)) for row in rows]
     found = await records.answers(conn, ctx.actor, web.entity, rows)
     if web.more is None or not rows:
         return found

@@ -26,7 +26,16 @@ from hub.web.request_context import RequestContext
 More = Callable[[AsyncConnection, RequestContext, Sequence[Any]], Awaitable[list[dict[str, Any]]]]
 
 ListFacts = Callable[[AsyncConnection, RequestContext, Sequence[Any]], Awaitable[dict[str, Any]]]
+Detail = Callable[[AsyncConnection, RequestContext, Sequence[Any]], Awaitable[Sequence[Any]]]
 FormCreate = Callable[[AsyncConnection, RequestContext, Mapping[str, str]], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An object of the API: its type, and how a row becomes one."""
+
+    type: type[msgspec.Struct]
+    of: Callable[[Any], msgspec.Struct]
 
 
 class RecordQuery(Page, frozen=True, kw_only=True):
@@ -49,8 +58,12 @@ class WebKind:
     more: More | None = None
     """Return the values of `more_types` of records, a dict for each."""
     query: type[RecordQuery] = RecordQuery
-    narrow: Callable[[Any], sa.ColumnElement[bool] | None] | None = None
+    narrow: Callable[[RequestContext, Any], sa.ColumnElement[bool] | None] | None = None
     """The condition of what the kind's own `query` has beyond the common one."""
+    detail: Detail | None = None
+    """Return the rows of a page with what the kind's own template and answer show beyond its columns."""
+    answer: Answer | None = None
+    """The kind's own object in the API, where the outside contract has another than its fields."""
     list_template: str = "base/list.html"
     list_facts: ListFacts | None = None
     """Return what `list_template` shows beyond the base's list, for the rows of a page."""
@@ -84,7 +97,7 @@ class WebKind:
         found = [] if asked is None else [asked]
         if query.q.strip():
             found.append(records.matching(self.entity, query.q.strip(), region=read.region))
-        if self.narrow is not None and (own := self.narrow(query)) is not None:
+        if self.narrow is not None and (own := self.narrow(ctx, query)) is not None:
             found.append(own)
         return sa.and_(*found) if found else None
 

@@ -59,9 +59,10 @@ class ListAddress:
 def list_address(web: WebKind, query: RecordQuery) -> ListAddress:
     """Return the address of the list that a query means: what of it differs from its defaults."""
     default = web.query()
-    every = {name: getattr(query, name) for name in web.query.__struct_fields__ if name not in ("cursor", "limit")}
-    changed = {name: value for name, value in every.items() if value != getattr(default, name)}
-    return ListAddress(web.path, {name: "true" if value is True else str(value) for name, value in changed.items()})
+    words = zip(web.query.__struct_fields__, web.query.__struct_encode_fields__, strict=True)
+    every = {word: (getattr(query, name), getattr(default, name)) for name, word in words}
+    changed = {word: now for word, (now, usual) in every.items() if now != usual and word not in ("cursor", "limit")}
+    return ListAddress(web.path, {word: "true" if value is True else str(value) for word, value in changed.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +122,11 @@ async def read_list(conn: AsyncConnection, ctx: RequestContext, web: WebKind) ->
     except InvalidCondition as wrong:
         error = wrong
     choices = await read_choices(conn, ctx, [fields[leaf.field] for leaf in every_leaf(tree) if leaf.field in fields])
+    rows = list(await web.detail(conn, ctx, found.items)) if web.detail and found.items else found.items
     listed = RecordList(
         web=web,
         query=query,
-        rows=found.items,
+        rows=rows,
         next=found.next,
         previous=found.previous,
         names=await records.names_for(conn, ctx.actor, entity, found.items),

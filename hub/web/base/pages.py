@@ -51,16 +51,18 @@ class RecordPages:
 
     def routes(self) -> tuple[Route, ...]:
         path = self.web.path
-        reads = (
+        reads: tuple[Route, ...] = (
             Route("GET", path, self.listed),
             Route("GET", f"{path}/count", self.count),
             Route("GET", f"{path}/names", self.names),
             *FilterPages(self.web).routes(),
-            Route("GET", f"{path}/{{id}}", self.own_card or self.card),
-            Route("GET", f"{path}/{{id}}/history", self.history),
         )
         if not self.entity.is_editable:
             return reads
+        reads += (
+            Route("GET", f"{path}/{{id}}", self.own_card or self.card),
+            Route("GET", f"{path}/{{id}}/history", self.history),
+        )
         return (
             Route("GET", f"{path}/new", self.new),
             Route("POST", path, self.create),

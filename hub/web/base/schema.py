@@ -73,9 +73,9 @@ class Counted(Shape, frozen=True, kw_only=True):
 
 
 _ANSWERED: dict[str, Any] = {
-    "text": str, "long_text": str, "email": str, "phone": str, "integer": int, "number": str, "money": MoneyAmount,
-    "date": Day, "moment": Moment, "yes_no": bool, "choice": str, "link": Reference, "person": Reference,
-    "team": Reference, "address": AddressAnswer,
+    "text": str, "long_text": str, "email": str, "phone": str, "integer": int, "duration": float,
+    "number": str, "money": MoneyAmount, "date": Day, "moment": Moment, "yes_no": bool, "choice": str,
+    "link": Reference, "person": Reference, "team": Reference, "address": AddressAnswer,
 }  # fmt: skip
 _SENT: dict[str, Callable[[Any], Any]] = {
     "text": lambda field: _bounded(field),
@@ -133,6 +133,8 @@ def _word(entity: Entity[Any, Any]) -> str:
 def record_type(web: WebKind) -> type[msgspec.Struct]:
     """Return the type of a record as the API answers it."""
     entity = web.entity
+    if web.answer is not None:
+        return web.answer.type
     common: dict[str, Any] = {"id": int}
     columns = {"version": int, "created_at": Moment, "changed_at": Moment | None, "archived_at": Moment | None}
     common |= {name: kind for name, kind in columns.items() if name in entity.table.c}

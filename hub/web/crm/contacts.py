@@ -45,7 +45,7 @@ async def _addresses(
     return [{"addresses": kinded(phone=row.phones, email=row.emails)} for row in rows]
 
 
-def _narrow(query: ContactQuery) -> sa.ColumnElement[bool]:
+def _narrow(_ctx: RequestContext, query: ContactQuery) -> sa.ColumnElement[bool]:
     archived = sa.select(clients.c.id).where(clients.c.archived_at.is_not(None))
     of_living = sa.or_(contacts.c.client_id.is_(None), contacts.c.client_id.not_in(archived))
     return of_living if query.client is None else sa.and_(of_living, contacts.c.client_id == query.client)

@@ -11,10 +11,10 @@ from hub.web.api.endpoint import Endpoint
 from hub.web.base.endpoints import RecordCalls
 from hub.web.base.kind import WebKind
 from hub.web.base.pages import RecordPages
-from hub.web.crm import client_card, clients, contacts
+from hub.web.crm import calls, client_card, clients, contacts
 from hub.web.routes import Route
 
-OWN = {web.entity.kind: web for web in (clients.WEB, contacts.WEB)}
+OWN = {web.entity.kind: web for web in (clients.WEB, contacts.WEB, calls.WEB)}
 BY_HAND = frozenset({"user", "team", "role"})
 """Kinds that have no pages and calls of the base."""
 
@@ -37,5 +37,5 @@ def pages() -> tuple[Route, ...]:
 
 def endpoints() -> tuple[Endpoint, ...]:
     """Return the calls of every kind; one that a kind writes by hand stands in the place of the base's."""
-    own = {(one.method, one.path): one for one in (clients.CREATE,)}
+    own = {(one.method, one.path): one for one in (clients.CREATE, calls.ONE)}
     return tuple(own.get((one.method, one.path), one) for web in KINDS for one in RecordCalls(web).endpoints())

@@ -27,8 +27,8 @@ from hub.mail.register import MessageRow
 from hub.sanitize import csv_cell
 from hub.store import changes
 from hub.web import render
+from hub.web.crm.calls import day
 from hub.web.files import disposition
-from hub.web.pages.call_list import day
 from hub.web.request_context import MAX_ID, RequestContext, read_time_cursor, write_cursor
 from hub.web.routes import Route
 

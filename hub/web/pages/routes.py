@@ -5,7 +5,6 @@ from __future__ import annotations
 from hub.web.crm import routes as record_routes
 from hub.web.pages import (
     attachments,
-    call_list,
     calls,
     compose,
     desk,
@@ -49,7 +48,6 @@ PAGE_ROUTES: tuple[Route, ...] = (
     *palette.ROUTES,
     *pbx.ROUTES,
     *mail_templates.ROUTES,
-    *call_list.ROUTES,
     *rules.ROUTES,
     *styleguide.ROUTES,
     *leads.ROUTES,

@@ -35,6 +35,7 @@ OPERATORS: dict[str, tuple[str, ...]] = {
     "phone": _TEXT,
     "address": _TEXT,
     "integer": _ORDERED,
+    "duration": _ORDERED,
     "number": _ORDERED,
     "money": _ORDERED,
     "date": (*_ORDERED, "within"),

@@ -64,7 +64,7 @@ def scope_of(
 
     def related(word: str) -> Scope | None:
         other = registry.kinds().get(word)
-        if other is None or permissions.scope(person, word, "see") == "none":
+        if other is None or (other.rule is None and permissions.scope(person, word, "see") == "none"):
             return None
         return scope_of(person, other, defined)
 
