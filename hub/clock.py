@@ -20,6 +20,11 @@ def monotonic_s() -> float:
     return time.monotonic()
 
 
+def thread_cpu_s() -> float:
+    """Return seconds of processor time that this thread has used; only differences mean anything."""
+    return time.thread_time()
+
+
 def rfc3339(at: datetime | None) -> str | None:
     """Write `at` as RFC 3339 in UTC with milliseconds and `Z`, or pass None on."""
     if at is None:

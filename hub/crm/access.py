@@ -67,22 +67,40 @@ class Actor:
         return bool(self.extension) or any(extension for _, extension in self.phones)
 
 
+# Made once: these are asked for with each request, and making a statement costs more than running it.
+_ID = sa.bindparam("user_id", type_=sa.BigInteger)
+_ROLE = sa.bindparam("role_id", type_=sa.BigInteger)
+_PERSON = (
+    sa.select(users, roles.c.name.label("role_name"))
+    .outerjoin(roles, roles.c.id == users.c.role_id)
+    .where(users.c.id == _ID, users.c.disabled_at.is_(None))
+)
+_TEAMS = sa.select(team_members.c.team_id).where(team_members.c.user_id == _ID)
+_RIGHTS = sa.union(
+    sa.select(user_privileges.c.privilege).where(user_privileges.c.user_id == _ID),
+    sa.select(role_rights.c.right).where(role_rights.c.role_id == _ROLE),
+)
+_GRANTS = sa.select(role_grants).where(role_grants.c.role_id == _ROLE)
+_PHONES = sa.select(phones).where(
+    sa.or_(phones.c.user_id == _ID, phones.c.extension == sa.bindparam("extension", type_=sa.String))
+)
+
+
 async def load_actor(conn: AsyncConnection, user_id: int) -> Actor | None:
     """Return the actor for an enabled user, None otherwise."""
-    query = sa.select(users, roles.c.name.label("role_name"))
-    query = query.outerjoin(roles, roles.c.id == users.c.role_id)
-    user = (await conn.execute(query.where(users.c.id == user_id, users.c.disabled_at.is_(None)))).first()
+    user = (await conn.execute(_PERSON, {"user_id": user_id})).first()
     if user is None:
         return None
-    teams = await conn.execute(sa.select(team_members.c.team_id).where(team_members.c.user_id == user_id))
-    of_person = sa.select(user_privileges.c.privilege).where(user_privileges.c.user_id == user_id)
-    of_role = sa.select(role_rights.c.right).where(role_rights.c.role_id == user.role_id)
-    held = await conn.execute(of_person.union(of_role))
-    granted = await conn.execute(sa.select(role_grants).where(role_grants.c.role_id == user.role_id))
+    its = {"user_id": user_id, "role_id": user.role_id}
+    teams = await conn.execute(_TEAMS, {"user_id": user_id})
+    held = await conn.execute(_RIGHTS, its)
+    granted = None
+    if user.role_id is not None:
+        found = await conn.execute(_GRANTS, {"role_id": user.role_id})
+        granted = {(row.kind, row.action): row.scope for row in found}
     person = (user.id, user.name, user.email, user.role, frozenset(teams.scalars()), user.extension, user.language)
-    theirs = sa.or_(phones.c.user_id == user_id, phones.c.extension == user.extension)
     here = {}
-    for row in await conn.execute(sa.select(phones).where(theirs)):
+    for row in await conn.execute(_PHONES, {"user_id": user_id, "extension": user.extension}):
         if row.user_id == user_id or row.pbx not in here:
             here[row.pbx] = row.extension if row.user_id == user_id else ""
     return Actor(
@@ -91,7 +109,7 @@ async def load_actor(conn: AsyncConnection, user_id: int) -> Actor | None:
         phones=tuple(here.items()),
         role_id=user.role_id,
         role_name=user.role_name or "",
-        granted=None if user.role_id is None else {(row.kind, row.action): row.scope for row in granted},
+        granted=granted,
     )
 
 

@@ -8,7 +8,9 @@ wait, has an answer within `WITHIN_S` and a little.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from hub.errors import ConfigError
 from hub.process import close_to_others, make_private_file, make_private_folder
+from hub.store.sqlite_connection import LongStatements, connect
 
 WITHIN_S = 4.0
 LEAST_S = 0.25
@@ -49,15 +52,26 @@ def open_engines(url: sa.URL) -> tuple[AsyncEngine, AsyncEngine]:
         make_private_file(Path(url.database))
     except OSError as error:
         raise ConfigError("config_invalid", f"hub.database: {url.database}: {error.strerror}") from error
-    url = url.set(drivername="sqlite+aiosqlite")
-    pool: dict[str, Any] = {"poolclass": AsyncAdaptedQueuePool, "pool_timeout": QUEUE_WITHIN_S}
-    writer = create_async_engine(url, hide_parameters=True, pool_size=1, max_overflow=0, **pool)
-    reader = create_async_engine(url, hide_parameters=True, pool_size=4, max_overflow=4, **pool)
+    long = LongStatements()
+    writer = _engine(url, partial(connect, url.database, long, is_reader=False), pool_size=1, max_overflow=0)
+    reader = _engine(url, partial(connect, url.database, long, is_reader=True), pool_size=4, max_overflow=4)
     _set_up(writer, "busy_timeout = 4000", "journal_mode = WAL")
-    _set_up(reader, "busy_timeout = 4000", "query_only = ON")
+    _set_up(reader, "busy_timeout = 0", "query_only = ON")
     _begin_writing(writer)
     _begin_reading(reader)
     return writer, reader
+
+
+def _engine(url: sa.URL, creator: Callable[[], Any], *, pool_size: int, max_overflow: int) -> AsyncEngine:
+    return create_async_engine(
+        url.set(drivername="sqlite+aiosqlite"),
+        hide_parameters=True,
+        async_creator=creator,
+        poolclass=AsyncAdaptedQueuePool,
+        pool_timeout=QUEUE_WITHIN_S,
+        pool_size=pool_size,
+        max_overflow=max_overflow,
+    )
 
 
 def tell_waited(conn: AsyncConnection, waited_s: float) -> None:
