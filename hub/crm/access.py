@@ -1,4 +1,4 @@
-"""Who may see and do what: the one place that every list, card, search, export, API call and stream asks.
+"""Rights on records and acts: the one place that every list, card, search, export, API call and stream asks.
 
 An `Actor` is a signed-in person with role and teams, read fresh for each request. Predicates are SQL conditions,
 so a list and a card cannot differ. Invariant: nothing here answers "yes" for a disabled user or a foreign team.

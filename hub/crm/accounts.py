@@ -1,4 +1,4 @@
-"""What is done to a person's account: a new password, disabling, enabling.
+"""Acts on a person's account: a new password, disabling, enabling.
 
 Each is one transaction with its audit row. Invariants: a new password ends every session but the one it was set in,
 forgets the browsers and voids the links; a disabled account has no session, no token, no link, no known browser, and

@@ -1,4 +1,4 @@
-"""What a phone or an e-mail is, whoever wrote it however: the normal form that the address table is searched by.
+"""The normal form of a phone or an e-mail, however it was written: the address table is searched by it.
 
 Pure. Phones become E.164 with the extension kept apart, e-mails lower case with the domain in IDNA form.
 Invariant: two ways of writing one number give one value; what is no number gives None, never a guess.

@@ -45,7 +45,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, as the PBX says. `number` is E.164 or None; `raw` its digits; `is_hidden` where they withhold it."""
+    """The caller, by the PBX. `number` is E.164 or None; `raw` its digits; `is_hidden` where they withhold it."""
 
     raw: str
     number: str | None

@@ -37,7 +37,7 @@ class QueueState(Choices):
 
 
 class PresenceState(Choices):
-    """What a person is doing, as their colleagues see it. The colour is the word itself: each has a dot of its own."""
+    """A person's state as their colleagues see it. The colour is the word itself: each has a dot of its own."""
 
     OFFLINE = "offline", _("Offline"), "", "offline"
     FREE = "free", _("Free"), "", "free"

@@ -1,4 +1,4 @@
-"""Who works here: the list of people and their teams, as far as the asker may see it. Changes nothing but a language.
+"""The list of people and their teams, as far as the asker may see it. Changes nothing but a language.
 
 A manager sees the people of their own teams and themselves, an administrator everybody.
 """

@@ -25,7 +25,7 @@ _KEY = re.compile(KEY_PATTERN)
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What the first request with this key was answered."""
+    """The answer to the first request with this key."""
 
     status: int
     answer: Any

@@ -1,4 +1,4 @@
-"""Whose is this? From a phone or an e-mail to the client and contact it belongs to.
+"""From a phone or an e-mail to the client and contact it belongs to.
 
 The answer is a list of candidates, each with a reason and a confidence; one best candidate links by itself.
 Knows nothing of calls and messages. Invariants: the company's own numbers and mailboxes are never a client, a

@@ -103,7 +103,7 @@ phones = sa.Table(
     link("user_id", "users", nullable=False),
     sa.UniqueConstraint("pbx", "user_id", name="uq_phones_user"),
 )
-"""Whose an extension is on one PBX. `users.extension` holds on every PBX that has no row of theirs here."""
+"""The owner of an extension on one PBX. `users.extension` holds on every PBX that has no row of theirs here."""
 
 user_privileges = sa.Table(
     "user_privileges",
@@ -155,7 +155,7 @@ presence = sa.Table(
     moment("seen_at"),
     sa.CheckConstraint("state IN ('available', 'away', 'dnd', 'after_call')", name="state"),
 )
-"""What people say of themselves; that somebody is in a call is seen, not said. `seen_at`: the last sign of an open
+"""The state that people set for themselves; a call is seen, not set. `seen_at`: the last sign of an open
 page or stream, null once they signed out."""
 
 sessions = sa.Table(

@@ -1,4 +1,4 @@
-"""Whose phone an extension is, PBX by PBX.
+"""The owner of each extension, PBX by PBX.
 
 `users.extension` is a person's phone on every PBX where `phones` names no other of theirs: with one PBX that is all
 there is to know, and with several the same 101 may be two people. Invariant: an extension of a PBX has one owner,

@@ -1,4 +1,4 @@
-"""What people say of themselves (available, away, do not disturb, after-call work), and whether Hub is open to them.
+"""The state that people set for themselves (available, away, …), and whether they have Hub open.
 
 Decides what a person may say, when after-call work begins and ends, and which of all that is known of somebody is
 shown (`effective`). What their phone does is the telephony's to say (`hub.telephony.presence`). Invariants: nothing
@@ -25,7 +25,7 @@ from hub.store.upsert import insert
 SaidState = Literal["available", "away", "dnd", "after_call"]
 State = Literal["offline", "free", "ringing", "in_call", "after_call", "away", "dnd"]
 CHOICES: tuple[SaidState, ...] = ("available", "away", "dnd")
-"""What a person may say. After-call work begins by itself, and ends by saying "available"."""
+"""The states that a person may set. After-call work begins by itself, and ends by saying "available"."""
 
 SEEN_FOR = timedelta(seconds=150)
 """Two and a half looks of an open stream (`sse.RECHECK_S`): one that is late makes nobody offline."""
@@ -55,7 +55,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class OnPhone:
-    """What a person's phones do: `state` is what their hand is at, `since` when that began."""
+    """The state of a person's phones, and when it began."""
 
     state: Literal["ringing", "in_call"]
     since: datetime
@@ -63,7 +63,7 @@ class OnPhone:
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """What is shown of somebody. `until` is the end of after-call work; `since` None where nobody knows."""
+    """A person's presence as it is shown. `until` is the end of after-call work; `since` None where nobody knows."""
 
     state: State
     since: datetime | None
@@ -71,7 +71,7 @@ class Effective:
 
 
 SILENT = Said("available", None)
-"""Who has never said a word."""
+"""Somebody who has never set a state."""
 
 
 def effective(said: Said, phone: OnPhone | None, *, now: datetime) -> Effective:

@@ -1,4 +1,4 @@
-"""Who holds which privilege, beyond the role: granted and taken away one at a time, each with an audit row.
+"""Privileges of a person beyond their role: granted and taken away one at a time, each with an audit row.
 
 What a privilege lets a person do is `access`'. Invariant: granting twice changes nothing and leaves one row.
 """

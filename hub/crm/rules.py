@@ -1,4 +1,4 @@
-"""What a team's administrator says of its calls: hours, whom to ring first, where to go on, what is recorded.
+"""Call rules of a team, set by an administrator: hours, whom to ring first, where to go on, what is recorded.
 
 Reads, checks and stores; what follows for a caller is decided in `telephony/routing`. A team without a row has the
 rules of `TeamRules()`. Invariant: rules that were stored passed every check, and each change has its audit row.

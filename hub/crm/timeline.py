@@ -38,7 +38,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class NewEntry:
-    """What an intake writes of one thing: `ref_id` is the call's or message's id."""
+    """A timeline entry to be written: `ref_id` is the id of the call or message."""
 
     ref_id: int
     client_id: int

@@ -28,7 +28,7 @@ MAX_NAME_CHARS = 100
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """Who a token speaks for, and which token it is."""
+    """The person that a token acts for, and the token's id."""
 
     token_id: int
     actor: Actor

@@ -39,7 +39,7 @@ class Subscription:
 
 
 class Bus(Protocol):
-    """What the store needs of a bus."""
+    """The interface of a bus, as the store needs it."""
 
     async def hint(self, topic: str) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Who of several processes holds a thing that only one may work on, such as a mailbox. The database decides.
+"""Which of several processes works on a thing that only one may work on, such as a mailbox. The database decides.
 
 A hold is a lease: taken and renewed by the database's clock, so that two hosts five minutes apart agree. Invariants:
 one row for each thing; a later holder has a higher fence, and the row outlives the hold so that fences never repeat;

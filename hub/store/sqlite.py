@@ -25,14 +25,14 @@ from hub.store.sqlite_connection import LongStatements, connect
 
 WITHIN_S = 4.0
 LEAST_S = 0.25
-"""What is left to a writer that waited long in a queue which moved: another process may have the lock for a moment."""
+"""The least time for the lock of a writer that waited long in its queue: another process may have it for a moment."""
 QUEUE_WITHIN_S = 30.0
 PATIENCE = "hub.patience"
 
 
 @dataclass(slots=True)
 class _Lock:
-    """What the last writer to ask for the file's lock met."""
+    """The state of the file's lock, as its last asker met it."""
 
     is_stuck: bool = False
 

@@ -86,7 +86,7 @@ class LoopConnection(aiosqlite.Connection):
         self._long = long
         self._is_reader = is_reader
         self._asked, self._answered = 0, 0
-        """What the thread was asked for and has done; each is counted by one thread only."""
+        """Jobs given to the thread and jobs done; each number is counted by one thread only."""
 
     def cursor(self) -> LoopCursor:  # type: ignore[override]
         """Return a cursor; making it needs no thread."""

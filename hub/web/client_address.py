@@ -15,7 +15,7 @@ from multidict import CIMultiDictProxy
 
 Address = IPv4Address | IPv6Address
 IPV6_PREFIX = 64
-"""What one customer has at least: addresses within it cost nothing to change (RFC 6177)."""
+"""The smallest network of one customer: addresses within it cost nothing to change (RFC 6177)."""
 MAX_HOPS = 50
 _PAIR = re.compile(r'\s*+(?:([^\s=;,"]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*)))?\s*+(?:[;,]|$)')
 """A parameter of Forwarded with what ends it (RFC 7239, 4). No space is looked at twice: a header full of them is a

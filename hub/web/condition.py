@@ -32,7 +32,7 @@ DUE_TOO_LONG = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What was found. `database` is the error where it does not answer; the rest of it is then empty."""
+    """The parts found. `database` is the error where it does not answer; the rest of it is then empty."""
 
     disk: Disk
     loops: tuple[LoopState, ...]

@@ -45,7 +45,7 @@ class Counts:
 
 @dataclass(slots=True)
 class LastLook:
-    """What was found last for a stranger."""
+    """The last finding, for askers who are not signed in."""
 
     found: Condition | None = None
     at_s: float = 0.0

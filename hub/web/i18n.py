@@ -70,7 +70,7 @@ class Translator:
         return text[:1].upper() + text[1:]
 
     def moment(self, at: datetime | str, *, now: datetime | None = None) -> str:
-        """What is enough to place a moment: the time today, the day and time before, the date of another year."""
+        """The shortest text for a moment: the time today, the day and time before, the date of another year."""
         local, today = self._local(at), self._local(now or utc_now()).date()
         if local.date() == today:
             return self.clock(at)
@@ -156,7 +156,7 @@ class Translator:
         return units.format_unit(size, "digital-byte", length="short", locale=self.locale)
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        """What templates call: `{{ call.started_at | moment }}`."""
+        """The filters of templates: `{{ call.started_at | moment }}`."""
         return {
             "say": self.gettext,
             "label": self.label,

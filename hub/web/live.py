@@ -1,4 +1,4 @@
-"""What changed, told to every open page: one reader of the feed per process, one bounded queue per stream.
+"""Changes for every open page: one reader of the feed per process, one bounded queue per stream.
 
 The reader draws what is pushed once per change and kind of viewer; `access.can_receive` decides for each stream. A
 stream that falls behind, or comes back with a position that is gone, is told `reset` and goes on from the head.

@@ -67,7 +67,7 @@ def _number(form: Form, name: str, default: int) -> int:
 
 
 def form_values(written: Written) -> dict[str, str]:
-    """What the form's fields hold; passwords never."""
+    """The values of the form's fields, without passwords."""
     settings = written.settings
     values = {
         "address": written.address,
@@ -91,5 +91,5 @@ def form_values(written: Written) -> dict[str, str]:
 
 
 def typed(form: Form) -> Mapping[str, str]:
-    """What was typed into a form that is refused, but for passwords."""
+    """The values typed into a form that is refused, without passwords."""
     return {name: value for name, value in form.fields.items() if "password" not in name}

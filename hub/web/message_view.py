@@ -1,4 +1,4 @@
-"""What the page of a message shows: facts of one letter gathered from rows, blobs and pure rules.
+"""The page of a message: facts of one letter gathered from rows, blobs and pure rules.
 
 Decides nothing about rights (its reader has passed `mail.register`). Invariant: everything here is data for a template
 that escapes; the stranger's HTML itself only ever goes into the frame.
@@ -73,7 +73,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Attendee:
-    """Who is invited, and what they answered: accepted, declined, tentative, delegated, or empty for nothing yet."""
+    """A person invited, and their answer: accepted, declined, tentative, delegated, or empty for none yet."""
 
     name: str
     answer: str = ""
@@ -122,7 +122,7 @@ class MessageView:
     defects: tuple[str, ...]
     event: Event | None
     original: Original | None
-    """Who wrote it before a colleague forwarded it, where that is to be suggested."""
+    """The author before a colleague forwarded it, to be suggested."""
     may_mark: bool
     """Whether this person may change its flags: it lies in a mailbox they work with."""
 

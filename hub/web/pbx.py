@@ -1,4 +1,4 @@
-"""What the dialplan asks of a caller, by one POST with one line of text back: where they go, and how they are called.
+"""The dialplan's questions about a caller, each one POST with one line of text back: the route and the name to show.
 
 Knows the PBX by the secret in the body and nothing else of the web: no session, no cookie, no JSON. Invariants: the
 secret is compared in constant time before the database is touched; an answer takes less than the 300 ms after which
@@ -42,7 +42,7 @@ _NOBODY = Pbx(name="nobody", username="")
 
 @dataclass(slots=True)
 class Questions:
-    """What is asked now, and how often somebody asked without the secret."""
+    """Questions in progress, and how often the secret was missing."""
 
     open: int = 0
     wrong: LocalAttempts = field(default_factory=LocalAttempts)

@@ -35,7 +35,7 @@ MAX_REMEMBERED = 10_000
 
 
 class Listeners:
-    """Who has been listening to what just now, as far as this process knows. `clock` is monotonic seconds."""
+    """The recordings that people listen to, as far as this process knows. `clock` is monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = monotonic_s) -> None:
         self._clock = clock

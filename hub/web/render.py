@@ -35,7 +35,7 @@ class Pages:
 
     environments: Mapping[str, jinja2.Environment]
     files: frozenset[str]
-    """What may be asked for under `/static`: the names that the build wrote, and nothing else of the disk."""
+    """The files served under `/static`: the names that the build wrote, and nothing else of the disk."""
 
     @classmethod
     def load(cls) -> Pages:

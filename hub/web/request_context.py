@@ -44,7 +44,7 @@ EARLIEST, LATEST = 1900, 2900
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the pages stand on. `is_demo` says on every page that nothing here is real."""
+    """The services that pages use. `is_demo` says on every page that nothing here is real."""
 
     db: Database
     blobs: BlobStore
@@ -107,7 +107,7 @@ class RequestContext:
 
     @property
     def actor(self) -> Actor:
-        """Who asks. Raises NotSignedIn."""
+        """Return the person who asks. Raises NotSignedIn."""
         if self.visitor is None:
             raise NotSignedIn("not_signed_in", "sign in first")
         return self.visitor

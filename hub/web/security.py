@@ -1,4 +1,4 @@
-"""What a browser is told not to do, and the signs by which a request of another site is known.
+"""Headers that restrict the browser, and the signs of a request that another site made.
 
 Two protections against a forged request, each enough alone: where it came from (Origin, Sec-Fetch-Site), and a token
 that only our own pages know. Invariant: every response carries the headers of `put_headers`, whatever made it.

@@ -33,7 +33,7 @@ KEPT_FOR_KNOWN = 10
 
 
 class SignInLimits:
-    """What bounds the passwords that are tried."""
+    """The bounds for trying passwords."""
 
     def __init__(self, attempts: Attempts) -> None:
         self.attempts = attempts

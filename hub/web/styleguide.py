@@ -19,7 +19,7 @@ from hub.telephony.recordings.recordings import Recording
 
 
 def facts(user_id: int, now: datetime) -> dict[str, Any]:
-    """What `styleguide.html` is given, as seen by a person."""
+    """Return the values for `styleguide.html`, as seen by a person."""
     return {
         "items": items(user_id, now),
         "call": call(now),

@@ -129,7 +129,7 @@ def form_values(written: TeamRules) -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What would happen to a caller now. `line` is what the dialplan would read."""
+    """The route of a caller at this moment. `line` is what the dialplan would read."""
 
     pbx: str
     facts: Facts
@@ -164,5 +164,5 @@ async def try_caller(
 
 
 def place_of(pbx: Pbx) -> Place:
-    """What the facts need to know of a PBX."""
+    """The facts about a PBX that routing needs."""
     return Place(pbx.name, {team.team: team.queue for team in pbx.team}, pbx.region)

@@ -1,4 +1,4 @@
-"""What only roles decide: who may change them, which are delivered, what a word of a role means.
+"""The rules of roles: who may change them, which are delivered, what a word of a role means.
 
 Invariants: roles are changed by administrators alone, whatever a role grants; the administrator's role always
 permits everything; a role that somebody has is not archived.

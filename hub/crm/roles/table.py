@@ -1,4 +1,4 @@
-"""What a role is: the row, the input and the fields. The table is `models.roles`."""
+"""A role: the row, the input and the fields. The table is `models.roles`."""
 
 from __future__ import annotations
 

@@ -33,14 +33,14 @@ class Dial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class LinkTo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whose call it is; neither named: nobody's that is known."""
+    """The client and contact of a call; neither named: none that is known."""
 
     client: Id | None = None
     contact: Id | None = None
 
 
 class Asked(shapes.Shape, frozen=True, kw_only=True):
-    """What was asked of the PBX; `call_intent` changes of this id tell how it went."""
+    """A request to the PBX; `call_intent` changes of this id tell its outcome."""
 
     intent: int
 

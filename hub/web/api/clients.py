@@ -40,7 +40,7 @@ class CandidateShape(Shape, frozen=True, kw_only=True):
 
 
 class Matched(Shape, frozen=True, kw_only=True):
-    """Whose an address is. `own` says that it is the company's own; `best` is who it links to by itself."""
+    """The owners of an address. `own` says that it is the company's own; `best` is who it links to by itself."""
 
     address: str | None
     own: bool

@@ -64,7 +64,7 @@ class Drafts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a draft says. `quotes`: the message it answers stands below when it is sent."""
+    """The content of a draft. `quotes`: the message it answers stands below when it is sent."""
 
     mailbox: str
     to: str = ""

@@ -35,7 +35,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Page(Query, frozen=True, kw_only=True):
-    """What every list takes."""
+    """The query of every list."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)] = 50
     cursor: str | None = None

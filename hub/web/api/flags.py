@@ -17,7 +17,7 @@ from hub.web.request_context import RequestContext
 
 
 class Flags(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is wanted: true sets a flag, false takes it, null leaves it."""
+    """The flags to change: true sets one, false removes it, null leaves it."""
 
     seen: bool | None = None
     flagged: bool | None = None

@@ -1,4 +1,4 @@
-"""What is done with a call that lives, over the API: hand it on, hold it, park it, hear it.
+"""Acts on a live call over the API: transfer, hold, park, listen.
 
 Each answer is 202 with an intent's id: `GET /call-intents/{id}` and the feed tell how it went. A request that bears
 an Idempotency-Key is one intent, however often it is sent.

@@ -31,7 +31,7 @@ class FolderHealth(Shape, frozen=True, kw_only=True):
 
 
 class FolderProblem(Shape, frozen=True, kw_only=True):
-    """What is wrong with a folder; `said` is for administrators and whose own mailbox it is."""
+    """The fault of a folder; `said` is for administrators and the mailbox's own person."""
 
     folder: str
     kind: Annotated[str, one_of(*get_args(ProblemKind))]

@@ -76,7 +76,7 @@ class NewMailbox(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class MailboxChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is not named stays as it is. `try_again`: have a refused sign-in tried now."""
+    """A field that is not named stays as it is. `try_again`: have a refused sign-in tried now."""
 
     name: Text | None = None
     team: Id | None = None
@@ -102,7 +102,7 @@ class TrialStep(Shape, frozen=True, kw_only=True):
 
 
 class MailboxTrial(Shape, frozen=True, kw_only=True):
-    """What came of trying the stored settings: each step, and the folders there are."""
+    """The result of a test of the stored settings: each step, and the folders found."""
 
     ok: bool
     steps: list[TrialStep]

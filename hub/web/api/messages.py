@@ -194,7 +194,7 @@ async def freeze(ctx: RequestContext, body: Send) -> Ready:
 
 
 class LinkTo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whose message it is; neither named: nobody's that is known. `thread`: all of its conversation with it."""
+    """The client and contact of a message; neither named: none is known. `thread`: all of its conversation with it."""
 
     client: Id | None = None
     contact: Id | None = None

@@ -16,7 +16,7 @@ WITH_BODY = ("POST", "PATCH")
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What went wrong. `code` is stable, `message` is English, `details` are facts; the log has it by `request_id`."""
+    """An error. `code` is stable, `message` is English, `details` are facts; the log has it by `request_id`."""
 
     code: str
     message: str

@@ -40,7 +40,7 @@ class Presences(Shape, frozen=True, kw_only=True):
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to say of oneself; `available` also ends after-call work."""
+    """The state to set for oneself; `available` also ends after-call work."""
 
     state: Annotated[str, one_of("available", "away", "dnd")]
 

@@ -16,14 +16,14 @@ from hub.web.request_context import RequestContext
 
 
 class Switch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to give and what to take away; what stands in neither stays as it is."""
+    """Privileges to grant and to take away; any other stays as it is."""
 
     grant: list[Privilege] = msgspec.field(default_factory=list)
     revoke: list[Privilege] = msgspec.field(default_factory=list)
 
 
 class Held(Shape, frozen=True, kw_only=True):
-    """What a person holds now."""
+    """The privileges that a person holds now."""
 
     privileges: list[Annotated[str, one_of(*PRIVILEGES)]]
 

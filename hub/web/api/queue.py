@@ -22,7 +22,7 @@ from hub.web.request_context import RequestContext, read_cursor, read_time_curso
 
 
 class ItemShape(Shape, frozen=True, kw_only=True):
-    """What a team can take. `ref` is the call's, thread's or lead's id."""
+    """An item of a team's queue. `ref` is the call's, thread's or lead's id."""
 
     id: int
     team: int
@@ -77,7 +77,7 @@ class LeadQuery(Page, frozen=True, kw_only=True):
 
 
 class Conversion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What becomes of a lead; without a name it keeps its own."""
+    """The client that a lead becomes; without a name it keeps its own."""
 
     name: str | None = None
     kind: Literal["organisation", "person"] = "person"

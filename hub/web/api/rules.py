@@ -22,7 +22,7 @@ TeamRulesChange = msgspec.defstruct(
     forbid_unknown_fields=True,
     kw_only=True,
 )
-"""What is not named stays as it is."""
+"""A field that is not named stays as it is."""
 
 Kind = Annotated[str, one_of("number", "pattern", "hidden")]
 
@@ -82,7 +82,7 @@ class Overflow(Shape, frozen=True, kw_only=True):
 
 
 class CallerRoute(Shape, frozen=True, kw_only=True):
-    """What would happen to this caller now. `answer` is the line that the dialplan would read."""
+    """The route of this caller at this moment. `answer` is the line that the dialplan would read."""
 
     pbx: str
     queue: str

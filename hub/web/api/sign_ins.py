@@ -44,7 +44,7 @@ class Tokens(Shape, frozen=True, kw_only=True):
 
 
 class Done(Shape, frozen=True, kw_only=True):
-    """What was ended."""
+    """The sessions and tokens that were ended."""
 
     id: int
 

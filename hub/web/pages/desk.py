@@ -46,7 +46,7 @@ async def current_call(ctx: RequestContext) -> web.StreamResponse:
 
 
 async def _phone(conn: AsyncConnection, ctx: RequestContext) -> dict[str, Any]:
-    """What the panel of one's phone shows: the call, what may be done with it, and who is parked."""
+    """The panel of one's phone: the call, what may be done with it, and who is parked."""
     call = await register.current(conn, ctx.actor)
     return {
         "call": call,

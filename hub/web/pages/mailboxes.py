@@ -273,7 +273,7 @@ async def sign_in(ctx: RequestContext) -> web.StreamResponse:
 
 
 def provider_of(ctx: RequestContext, account: Account) -> str:
-    """Whose tokens open this mailbox; empty for one that is opened by a password."""
+    """The provider of the tokens that open this mailbox; empty for one that is opened by a password."""
     if account.settings is not None:
         return account.settings.oauth
     of_file = {box.address.lower(): box.oauth for box in ctx.services.settings.mailbox}

@@ -34,7 +34,7 @@ from hub.web.routes import Route
 
 PAGE = 50
 FOUND = 5
-"""What of the messages the search of clients shows."""
+"""The messages shown in a search of clients."""
 EXPORTED, EXPORT_BATCH = 50_000, 500
 Id = Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)]
 
@@ -72,7 +72,7 @@ class MessageQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def params(self) -> dict[str, str | int]:
-        """What of it is chosen, for the addresses of other pages of the list."""
+        """The chosen filters, for the addresses of other pages of the list."""
         chosen = {name: getattr(self, name) for name in self.__struct_fields__ if name != "cursor"}
         return {name: value for name, value in chosen.items() if value is not None}
 

@@ -25,7 +25,7 @@ from hub.web.routes import Route
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a message is wanted: with `pictures=1` those from elsewhere too."""
+    """The query of a message: with `pictures=1` remote pictures are shown too."""
 
     pictures: bool = False
 

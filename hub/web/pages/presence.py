@@ -1,4 +1,4 @@
-"""Who is on: one's own word in the frame of every page, the team on the desk, and the wallboard of a team.
+"""Presence on pages: one's own state in the frame of every page, the team on the desk, and a team's wallboard.
 
 Invariant: a board shows the teams of who looks, and no other; what is said is said by a person of themselves only.
 """
