@@ -6,8 +6,11 @@ Pure modules get `now` as an argument and import nothing from here.
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 
 def utc_now() -> datetime:
@@ -23,6 +26,17 @@ def monotonic_s() -> float:
 def thread_cpu_s() -> float:
     """Return seconds of processor time that this thread has used; only differences mean anything."""
     return time.thread_time()
+
+
+def machine_zone() -> str:
+    """Return the name of this machine's time zone, UTC where it has none of a name."""
+    linked = str(Path("/etc/localtime").resolve())
+    for name in (os.environ.get("TZ", "").lstrip(":"), linked.partition("/zoneinfo/")[2]):
+        try:
+            return ZoneInfo(name).key
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            continue
+    return "UTC"
 
 
 def rfc3339(at: datetime | None) -> str | None:

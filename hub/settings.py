@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from hub import clock
 from hub.errors import ConfigError
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -58,6 +59,8 @@ class HubSection(_Section, frozen=True, kw_only=True):
     data_dir: str = "var"
     default_region: Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")] = "RU"
     language: Literal["ru", "en"] = "ru"
+    time_zone: str = ""
+    """The company's clock, e.g. Europe/Moscow: on pages, in forms and in what "today" means. Empty: this machine's."""
     log: Literal["text", "json"] = "text"
     """How the log is written to standard error: lines for people, or a JSON object a line."""
     secret_keys_file: str = ""
@@ -72,6 +75,11 @@ class HubSection(_Section, frozen=True, kw_only=True):
     """A virus scanner for attachments: "unix:/run/clamav/clamd.ctl" or "127.0.0.1:3310". Empty: none."""
     clamd_hold: bool = False
     """Whether attachments are held back until the scanner found them clean; else only infected ones are."""
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone by its name, this machine's where none is named."""
+        return ZoneInfo(self.time_zone or clock.machine_zone())
 
 
 class WebSection(_Section, frozen=True, kw_only=True):
@@ -388,6 +396,11 @@ def _check(settings: Settings) -> None:
             except ValueError as error:
                 raise ConfigError("config_invalid", f"{key}: {error}") from None
     _check_public_url(settings.web.public_url)
+    try:
+        _ = settings.hub.zone
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        message = f"hub.time_zone: {settings.hub.time_zone!r} is no time zone; write it as Europe/Moscow"
+        raise ConfigError("config_invalid", message) from None
 
 
 def _check_public_url(url: str) -> None:

@@ -216,6 +216,7 @@ clients = sa.Table(
     sa.Column("name_folded", sa.String(300), nullable=False, index=True),
     folded("name_sort"),
     sa.Column("note", sa.Text(), nullable=False, server_default=""),
+    sa.Column("source", sa.String(60)),
     link("owner_id", "users"),
     link("team_id", "teams"),
     version(),
@@ -224,6 +225,7 @@ clients = sa.Table(
     moment("archived_at"),
     sa.Index("ix_clients_name_sort", "name_sort", "id"),
     sa.Index("ix_clients_changed_at", "changed_at", "id"),
+    sa.Index("ix_clients_source", "source", "id"),
     sa.CheckConstraint("kind IN ('organisation', 'person')", name="kind"),
 )
 """`name_folded` holds the words of the name, by which it is searched; `name_sort` its twin with punctuation."""

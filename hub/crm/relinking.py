@@ -116,7 +116,7 @@ class RelinkRuns:
                 await conn.execute(sa.update(relink_jobs).where(mine).values(below_id=below))
             else:
                 await conn.execute(relink_jobs.delete().where(mine))
-                log.info("everything of one %s is asked anew", job.kind)
+                log.debug("everything of one %s is asked anew", job.kind)
             crash_points.point("relinking.batch")
         return True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from hub.errors import Refused
 from hub.mail.sending import drafts, sender_options
@@ -16,7 +16,7 @@ from hub.web.request_context import RequestContext, parse_moment
 def composer(ctx: RequestContext) -> Composer:
     """Return the service that composes and sends for the user of this request."""
     services = ctx.services
-    writer = Writer(ctx.actor, ctx.language, ctx.now)
+    writer = Writer(ctx.actor, ctx.language, ctx.now.astimezone(services.settings.hub.zone))
     return Composer(ctx.db, services.blobs, services.linker, writer, services.reply_key)
 
 
@@ -52,15 +52,17 @@ def read_content(ctx: RequestContext, files: tuple[DraftFile, ...] = ()) -> Cont
         html=drafts.cids_for_files(form.text("html", max_chars=many), files),
         text=form.text("text", max_chars=many),
         quotes=form.text("quotes") == "on",
-        send_at=read_send_at(form.text("send_at") or form.text("send_on"), now=ctx.now),
+        send_at=read_send_at(
+            form.text("send_at") or form.text("send_on"), now=ctx.now, zone=ctx.services.settings.hub.zone
+        ),
     )
 
 
-def read_send_at(text: str, *, now: datetime) -> datetime | None:
-    """Read when to send: a moment, or a date and time at the house's clock. What is over already is now."""
+def read_send_at(text: str, *, now: datetime, zone: tzinfo) -> datetime | None:
+    """Read when to send: a moment, or a date and time at the company's clock. What is over already is now."""
     if not text:
         return None
     at = parse_moment(text, field="send_at")
     if "+" not in text and not text.endswith("Z") and "-" not in text[10:]:
-        at = at.replace(tzinfo=None).astimezone()
+        at = at.replace(tzinfo=zone)
     return at.astimezone(UTC) if at > now else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Any
 
 import jinja2
@@ -38,10 +39,10 @@ class Pages:
     """The files served under `/static`: the names that the build wrote, and nothing else of the disk."""
 
     @classmethod
-    def load(cls) -> Pages:
-        """Read the manifest of assets. Raises ConfigError where they are not built."""
+    def load(cls, zone: tzinfo) -> Pages:
+        """Read the manifest of assets. `zone` is the company's. Raises ConfigError where they are not built."""
         folder, assets = resources.folder("templates"), read_assets()
-        environments = {language: make_environment(folder, language, assets) for language in LANGUAGES}
+        environments = {language: make_environment(folder, language, assets, zone=zone) for language in LANGUAGES}
         return cls(environments, frozenset(assets.names.values()))
 
     def text(self, language: str, name: str, context: Mapping[str, Any]) -> str:

@@ -57,7 +57,7 @@ def make_app(services: Services) -> web.Application:
     app[LIMITS] = SignInLimits(open_attempts(services.settings.hub.redis))
     app[recording_stream.LISTENERS] = recording_stream.Listeners()
     app[pbx.QUESTIONS] = pbx.Questions()
-    app[render.PAGES] = render.Pages.load()
+    app[render.PAGES] = render.Pages.load(services.settings.hub.zone)
     app.on_response_prepare.append(_name)
     app.on_response_prepare.append(security.hardener(services.settings.web.public_url))
     app.on_shutdown.append(_end_streams)

@@ -221,11 +221,12 @@ CARD = {"client": styleguide.client(), "entries": SAMPLE["entries"], "writing": 
 CARD |= {"recordings": SAMPLE["recordings"]}
 PHONES = (AddressValue("+79037001112", "12", "8 903 700-11-12"), AddressValue("+79037001113"))
 CLIENT = ClientRecord(
-    *(1, 2, NOW, NOW, None, "person", "Татьяна <Белова>", "Строка\nи ещё одна", 5, 1),
+    *(1, 2, NOW, NOW, None, "person", "Татьяна <Белова>", "Строка\nи ещё одна", "fair", 5, 1),
     *(PHONES, (AddressValue("belova@post.example"),), ()),
 )
 CLIENT_NAMES = {("user", 5): "Анна Иванова", ("team", 1): "sales"}
-RECORD = Card(CLIENT_WEB, CLIENT, CLIENT_NAMES, frozenset({"see", "edit", "delete"}))
+CLIENT_VALUES = {field.name: CLIENTS.value(CLIENT, field) for field in CLIENTS.fields}
+RECORD = Card(CLIENT_WEB, CLIENT, CLIENT_NAMES, frozenset({"see", "edit", "delete"}), CLIENTS.fields, CLIENT_VALUES)
 CARD |= {"card": RECORD}
 EDITS = Edits(
     [

@@ -26,9 +26,9 @@ ALLOWED = {
 
 
 def written_tables() -> set[str]:
-    """The tables of the registered kinds, and those in which their fields of several values lie."""
+    """The tables of the kinds that people edit, and those in which their fields of several values lie."""
     names = set()
-    for entity in registry.kinds().values():
+    for entity in filter(lambda one: one.is_editable, registry.kinds().values()):
         names.add(entity.table.name)
         names |= {str(one.item.column.table.name) for one in entity.collections}
     return names

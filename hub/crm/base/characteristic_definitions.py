@@ -7,7 +7,7 @@ records hold values. Invariant: a key is once in its kind, and is no word that a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -36,6 +36,7 @@ class DefinitionInput(Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     key: str | UnsetType = UNSET
     label: dict[str, str] | UnsetType = UNSET
     type: str | UnsetType = UNSET
+    help: dict[str, str] | UnsetType = UNSET
     required: bool | UnsetType = UNSET
     group: str | UnsetType = UNSET
     order: int | UnsetType = UNSET
@@ -75,9 +76,19 @@ async def create(conn: AsyncConnection, entity: Entity[Any, Any], given: Definit
     await _place(conn, [one.id for one in there], made, given)
     await _told(conn, made, "characteristic.created", edit, {"kind": entity.kind, "key": key, "type": given.type})
     definition = await get(conn, made)
-    for choice in given.choices if given.choices is not UNSET else ():
-        await dictionaries.create(conn, definition.dictionary, ValueInput(label=choice), edit=edit)
+    await add_options(conn, definition, given.choices if given.choices is not UNSET else (), edit=edit)
     return definition
+
+
+async def add_options(
+    conn: AsyncConnection, definition: Definition, labels: Iterable[dict[str, str]], *, edit: Edit
+) -> None:
+    """Add options to a choice by their labels. Raises Invalid, with the problem at `choices`."""
+    for label in labels:
+        try:
+            await dictionaries.create(conn, definition.dictionary, ValueInput(label=label), edit=edit)
+        except Invalid as error:
+            raise Invalid({"choices": next(iter(error.problems.values()))}) from None
 
 
 async def update(
@@ -107,7 +118,7 @@ async def update(
 
 def answer(one: Definition) -> dict[str, Any]:
     """Return a definition as the API answers it, without its options."""
-    names = ("id", "kind", "key", "label", "type", "required", "group", "active", "version")
+    names = ("id", "kind", "key", "label", "type", "help", "required", "group", "active", "version")
     return {name: getattr(one, name) for name in names} | {"order": one.position}
 
 
@@ -123,6 +134,9 @@ def _problems(given: DefinitionInput) -> dict[str, Problem]:
         problems["key"] = Problem("bad_key", _("A key is small Latin letters, digits and underscores"))
     if given.label is not UNSET and (problem := label_problem(given.label)):
         problems["label"] = problem
+    is_filled = given.help is not UNSET and any(text.strip() for text in given.help.values())
+    if given.help is not UNSET and is_filled and (problem := label_problem(given.help)):
+        problems["help"] = problem
     if given.type is not UNSET and given.type not in TYPES:
         problems["type"] = Problem("not_a_choice", _("Must be one of: %(choices)s"), {"choices": ", ".join(TYPES)})
     if given.group is not UNSET and (len(given.group) > 100 or label_problem({"ru": given.group or "-"})):
@@ -138,6 +152,8 @@ def _row(given: DefinitionInput) -> dict[str, Any]:
     row = {name: getattr(given, name) for name in ("required", "active") if getattr(given, name) is not UNSET}
     if given.label is not UNSET:
         row["label"] = tidy_label(given.label)
+    if given.help is not UNSET:
+        row["help"] = tidy_label(given.help)
     if given.group is not UNSET:
         row["group"] = " ".join(given.group.split())
     return row

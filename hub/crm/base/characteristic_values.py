@@ -8,13 +8,11 @@ leads from a field and a value to the records. Decides no type: a typed field st
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.store.schema import BigId, folded, moment
 
@@ -52,18 +50,15 @@ def _index(table: str, column: str) -> sa.Index:
 
 
 @dataclass(frozen=True, slots=True)
-class ValueStore:
-    """The values of one characteristic. `compared` is the column that conditions and orders look at."""
+class FieldValues:
+    """The values of one characteristic, as conditions ask them; many records are read and written together.
+
+    `compared` is the column that conditions and orders look at.
+    """
 
     table: sa.Table
     field_id: int
     compared: sa.Column[Any]
-
-    async def load(self, conn: AsyncConnection, ids: Sequence[int]) -> Mapping[int, tuple[Any, ...]]:
-        raise NotImplementedError("values of characteristics are read together: `characteristics.load`")
-
-    async def replace(self, conn: AsyncConnection, record_id: int, values: tuple[Any, ...], *, now: datetime) -> None:
-        raise NotImplementedError("values of characteristics are written together: `characteristics.store`")
 
     def owners(self, condition: Callable[[sa.Column[Any]], sa.ColumnElement[bool]]) -> sa.Select[tuple[int]]:
         """Return the ids of the records that have a value for which the condition holds."""

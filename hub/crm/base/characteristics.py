@@ -17,9 +17,9 @@ import sqlalchemy as sa
 from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.base import dictionaries, registry
-from hub.crm.base.characteristic_values import NUMBER_PLACES, TEXT_CHARS, ValueStore, values_table
-from hub.crm.base.collections import Collection
+from hub.crm.base import checks, registry
+from hub.crm.base.characteristic_values import NUMBER_PLACES, TEXT_CHARS, FieldValues, values_table
+from hub.crm.base.collections import JoinedField
 from hub.crm.base.entity import Entity
 from hub.crm.base.field import JSON_INPUT, Field, Names, Reading
 from hub.crm.base.fields import (
@@ -35,6 +35,7 @@ from hub.crm.base.fields import (
     Text,
     YesNo,
 )
+from hub.crm.base.history import Edit
 from hub.crm.base.labels import FieldError, Invalid, Problem, _
 from hub.store.schema import Json, id_column, metadata, moment
 
@@ -53,6 +54,7 @@ characteristics = sa.Table(
     sa.Column("key", sa.String(40), nullable=False),
     sa.Column("label", Json, nullable=False),
     sa.Column("type", sa.String(20), nullable=False),
+    sa.Column("help", Json),
     sa.Column("required", sa.Boolean(), nullable=False, server_default=sa.false()),
     sa.Column("group", sa.String(100), nullable=False, server_default=""),
     sa.Column("position", sa.Integer(), nullable=False),
@@ -73,16 +75,30 @@ class Definition:
     key: str
     label: Mapping[str, str]
     type: Type
+    help: Mapping[str, str] | None
     required: bool
     group: str
     position: int
     active: bool
     version: int
 
+    def text(self, language: str) -> str:
+        """Return the label in a language, in the other one where it has none."""
+        return self.label.get(language) or next((text for text in self.label.values() if text), self.key)
+
+    def help_text(self, language: str) -> str:
+        """Return what stands below the field in a form, in a language or in the other one."""
+        told = self.help or {}
+        return told.get(language) or next((text for text in told.values() if text), "")
+
     @property
     def dictionary(self) -> str:
         """The dictionary of a choice's options."""
         return f"c.{self.kind}.{self.key}"
+
+    @property
+    def has_options(self) -> bool:
+        return self.type in ("choice", "many_choice")
 
 
 class _YesNo(YesNo):
@@ -110,14 +126,14 @@ class _Key(Choice):
         return {"text": value, "text_folded": value}
 
 
-class Characteristic(Collection):
+class Characteristic(JoinedField):
     """One characteristic of a kind. `item` is its type; a value is a tuple where `is_many`, else one or None."""
 
     type = "characteristic"
 
-    def __init__(self, definition: Definition, item: Field, store: ValueStore) -> None:
-        label = definition.label.get("en") or next(iter(definition.label.values()), definition.key)
-        super().__init__(item, label, store=store, name=PREFIX + definition.key, required=definition.required)
+    def __init__(self, definition: Definition, item: Field, source: FieldValues) -> None:
+        label = definition.text("en")
+        super().__init__(item, label, source=source, name=PREFIX + definition.key, required=definition.required)
         self.definition = definition
         self.is_many = definition.type == "many_choice"
 
@@ -170,7 +186,7 @@ def field_of(entity: Entity[Any, Any], definition: Definition) -> Characteristic
     }
     item = items[definition.type]()
     compared = c.text_folded if isinstance(item, _Key) else item.order_column
-    return Characteristic(definition, item, ValueStore(values, definition.id, compared))
+    return Characteristic(definition, item, FieldValues(values, definition.id, compared))
 
 
 async def fields(conn: AsyncConnection, entity: Entity[Any, Any]) -> list[Characteristic]:
@@ -230,19 +246,23 @@ class GivenValues:
     before: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
 
+    def held(self, one: Characteristic) -> Any:
+        """Return the value that the record has now."""
+        return self.before.get(one.name, one.empty)
+
     def changes(self) -> dict[str, list[Any]]:
         """Return the changes for the history."""
-        by_name = {one.name: one for one in self.fields}
-        return {
-            name: [by_name[name].dump(self.before.get(name, by_name[name].empty)), by_name[name].dump(value)]
-            for name, value in self.values.items()
-        }
+        changed = [one for one in self.fields if one.name in self.values]
+        return {one.name: [one.dump(self.held(one)), one.dump(self.values[one.name])] for one in changed}
 
 
 async def given_values(
-    conn: AsyncConnection, entity: Entity[Any, Any], given: Any, *, record_id: int | None
+    conn: AsyncConnection, entity: Entity[Any, Any], given: Any, *, edit: Edit, record_id: int | None
 ) -> GivenValues:
-    """Return what an input changes of the record's characteristics; `record_id` None: of a new one. Raises Invalid."""
+    """Return what an input changes of the record's characteristics; `record_id` None: of a new one. Raises Invalid.
+
+    A new record that no person fills in, as the client made of a lead, needs none of the required ones.
+    """
     sent = getattr(given, "characteristics", UNSET)
     if not entity.has_characteristics or (sent is UNSET and record_id is not None):
         return GivenValues()
@@ -256,11 +276,14 @@ async def given_values(
         for one in known
         if one.name in values and values[one.name] != before.get(one.name, one.empty)
     }
-    asked = values if record_id is not None else {one.name: values.get(one.name, one.empty) for one in known}
+    is_filled_in = record_id is None and edit.way in ("page", "api", "import", "bulk")
+    asked = {one.name: values.get(one.name, one.empty) for one in known} if is_filled_in else values
     lacking = [one.name for one in known if one.required and one.name in asked and one.is_empty(asked[one.name])]
     if lacking:
         raise Invalid({name: Problem("required", _("Fill in this field")) for name in lacking})
-    await check_choices(conn, known, changed, before)
+    by_name = {one.name: one for one in known}
+    await checks.references(conn, by_name, changed, edit)
+    await checks.choices(conn, by_name, changed, before)
     return GivenValues(known, before, changed)
 
 
@@ -274,27 +297,6 @@ async def answers(conn: AsyncConnection, entity: Entity[Any, Any], ids: Sequence
     }
 
 
-async def check_choices(
-    conn: AsyncConnection, known: Sequence[Characteristic], values: Mapping[str, Any], before: Mapping[str, Any]
-) -> None:
-    """Raise Invalid for an option that is unknown, or switched off and not held already."""
-    wanted: dict[str, Several[str]] = {}
-    kept: dict[str, Several[str]] = {}
-    names: dict[str, str] = {}
-    for one in known:
-        if isinstance(one.item, Choice) and one.name in values:
-            dictionary = one.definition.dictionary
-            wanted[dictionary], kept[dictionary] = _keys(values[one.name]), _keys(before.get(one.name))
-            names[dictionary] = one.name
-    found = await dictionaries.problem_of(conn, wanted, kept=kept) if wanted else {}
-    if found:
-        raise Invalid({names[dictionary]: problem for dictionary, problem in found.items()})
-
-
-def _keys(value: Any) -> tuple[str, ...]:
-    return value if isinstance(value, tuple) else () if value is None else (value,)
-
-
 async def store(
     conn: AsyncConnection,
     entity: Entity[Any, Any],
@@ -302,6 +304,8 @@ async def store(
     values_of: Mapping[int, Mapping[str, Any]],
 ) -> None:
     """Write typed values of records by the name of the field: in two statements, for one record or for hundreds."""
+    if not any(values_of.values()):
+        return
     table, by_name = values_table(entity.table), {one.name: one for one in known}
     columns = ("num", "text", "text_folded", "date", "moment")
     gone: dict[int, list[int]] = {}

@@ -22,6 +22,8 @@ class Option:
     label: str
     icon: str = ""
     color: str = ""
+    active: bool = True
+    """Whether a record may get it; one that holds it already keeps it."""
 
 
 class Choices(StrEnum):

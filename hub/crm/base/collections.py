@@ -22,8 +22,15 @@ MOST = 50
 """Values of one record: more are no list that a person keeps."""
 
 
-class Store(Protocol):
-    """The table that holds the values of a collection."""
+class Owners(Protocol):
+    """The table that holds the values of a field, as conditions ask it."""
+
+    def owners(self, condition: Any) -> sa.Select[tuple[int]]:
+        """Return the ids of the records that have a value for which `condition(column)` holds."""
+
+
+class Store(Owners, Protocol):
+    """The table that holds the values of one collection: read and written record by record."""
 
     async def load(self, conn: AsyncConnection, ids: Sequence[int]) -> Mapping[int, tuple[Any, ...]]:
         """Return the values of each of these records that has any, in one statement."""
@@ -31,21 +38,18 @@ class Store(Protocol):
     async def replace(self, conn: AsyncConnection, record_id: int, values: tuple[Any, ...], *, now: datetime) -> None:
         """Make these the record's values."""
 
-    def owners(self, condition: Any) -> sa.Select[tuple[int]]:
-        """Return the ids of the records that have a value for which `condition(column)` holds."""
 
+class JoinedField(Field):
+    """A field whose values lie in another table, a tuple of them. `item` reads, checks and writes one of them."""
 
-class Collection(Field):
-    """Several values of one record. `item` reads, checks and writes one of them."""
-
-    type = "collection"
-
-    def __init__(self, item: Field, label: str, *, store: Store, most: int = MOST, **options: Unpack[Options]) -> None:
+    def __init__(
+        self, item: Field, label: str, *, source: Owners, most: int = MOST, **options: Unpack[Options]
+    ) -> None:
         options.setdefault("sortable", False)
         super().__init__(item.column, label, **options)
         self.item = item
         self.kind = item.kind
-        self.values = store
+        self.source = source
         self.most = most
 
     @property
@@ -53,28 +57,29 @@ class Collection(Field):
         return ()
 
     @property
-    def empty(self) -> tuple[Any, ...]:
+    def empty(self) -> Any:
         return ()
 
     def is_empty(self, value: Any) -> bool:
         return not value
 
     def parse(self, value: object, reading: Reading = JSON_INPUT) -> Any:
+        return () if value is None else self.check(self.convert(value, reading))
+
+    def convert(self, value: object, reading: Reading) -> Any:
         if reading.is_form and isinstance(value, str):
             value = [part for part in value.splitlines() if part.strip()]
-        if value is None:
-            return ()
         if not isinstance(value, (list, tuple)):
             raise FieldError("not_a_list", _("Must be a list"))
-        return self.check(tuple(self.item.parse(one, reading) for one in value))
+        return tuple(self.item.parse(one, reading) for one in value)
 
-    def check(self, value: tuple[Any, ...]) -> tuple[Any, ...]:
+    def check(self, value: Any) -> Any:
         if any(one is None or one == "" for one in value):
             raise FieldError("empty_value", _("A value of the list is empty"))
         if len(value) > self.most:
             raise FieldError("too_many", _("At most %(max)s values"), max=self.most)
         unique = dict.fromkeys(self.item.check(one) for one in value)
-        return tuple(sorted(unique) if isinstance(self.values, Pairs) else unique)
+        return tuple(sorted(unique) if isinstance(self.source, Pairs) else unique)
 
     def store(self, value: Any) -> dict[str, Any]:
         return {}
@@ -82,11 +87,21 @@ class Collection(Field):
     def load(self, row: Mapping[str, Any]) -> Any:
         return row[self.name]
 
-    def dump(self, value: tuple[Any, ...]) -> list[Any]:
+    def dump(self, value: Any) -> Any:
         return [self.item.dump(one) for one in value]
 
-    def answer(self, value: tuple[Any, ...], names: Names) -> list[Any]:
+    def answer(self, value: Any, names: Names) -> Any:
         return [self.item.answer(one, names) for one in value]
+
+
+class Collection(JoinedField):
+    """Several values of one record, in a table of the kind's own."""
+
+    type = "collection"
+
+    def __init__(self, item: Field, label: str, *, store: Store, most: int = MOST, **options: Unpack[Options]) -> None:
+        super().__init__(item, label, source=store, most=most, **options)
+        self.values = store
 
 
 class Pairs:

@@ -29,6 +29,11 @@ from hub.store.schema import Json, id_column, link, metadata, moment
 CHANGE = "dictionary"
 """The kind of a change in the feed; pages that show labels draw anew."""
 MAX_VALUES = 5_000
+ICONS = (
+    "", "star", "flag", "target", "users", "user", "building", "phone", "mail", "globe", "megaphone", "calendar",
+    "clock", "file-text", "ban", "check",
+)  # fmt: skip
+"""Icons of the shell's sprite that a value may have."""
 COLORS = ("", "grey", "red", "orange", "yellow", "green", "teal", "blue", "indigo", "purple", "pink")
 _KEY = re.compile(r"[a-z0-9][a-z0-9_.-]{0,59}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
@@ -41,6 +46,7 @@ dictionary_values = sa.Table(
     sa.Column("key", sa.String(60), nullable=False),
     sa.Column("label", Json, nullable=False),
     sa.Column("color", sa.String(20), nullable=False, server_default=""),
+    sa.Column("icon", sa.String(40), nullable=False, server_default=""),
     sa.Column("position", sa.Integer(), nullable=False),
     sa.Column("active", sa.Boolean(), nullable=False, server_default=sa.true()),
     link("parent_id", "dictionary_values"),
@@ -70,6 +76,7 @@ class Value:
     key: str
     label: Mapping[str, str]
     color: str
+    icon: str
     position: int
     active: bool
     parent: str | None
@@ -87,6 +94,7 @@ class ValueInput(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     key: str | UnsetType = UNSET
     label: dict[str, str] | UnsetType = UNSET
     color: str | UnsetType = UNSET
+    icon: str | UnsetType = UNSET
     order: int | UnsetType = UNSET
     active: bool | UnsetType = UNSET
     parent: str | UnsetType | None = UNSET
@@ -142,17 +150,25 @@ async def get(conn: AsyncConnection, dictionary: str, value_id: int) -> Value:
     raise NotFound("value_missing", "no such value")
 
 
-async def problem_of(
-    conn: AsyncConnection, wanted: Mapping[str, Several[str]], *, kept: Mapping[str, Several[str]] | None = None
-) -> dict[str, Problem]:
-    """Return, by dictionary, the problem of keys that a record may not get; `kept` are those that it holds already."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Keys that a record is to get in one of its fields; `kept` are those that it holds there already."""
+
+    dictionary: str
+    keys: Several[str]
+    kept: Several[str] = ()
+
+
+async def problems_of(conn: AsyncConnection, asked: Mapping[str, Asked]) -> dict[str, Problem]:
+    """Return, by field, the problem with a key that a record may not get."""
     problems: dict[str, Problem] = {}
-    for name, values in (await load(conn, list(wanted))).items():
-        active = {value.key for value in values if value.active}
-        for key in wanted[name]:
-            if key in active or key in (kept or {}).get(name, ()):
+    known = await load(conn, {one.dictionary for one in asked.values()})
+    for name, one in asked.items():
+        is_active = {value.key: value.active for value in known[one.dictionary]}
+        for key in one.keys:
+            if key in one.kept or is_active.get(key):
                 continue
-            if any(value.key == key for value in values):
+            if key in is_active:
                 problems[name] = Problem("switched_off", _("This value is switched off: %(key)s"), {"key": key})
             else:
                 problems[name] = Problem("not_a_choice", _("There is no such value: %(key)s"), {"key": key[:60]})
@@ -222,7 +238,7 @@ async def delete_unused(conn: AsyncConnection, value: Value, *, edit: Edit) -> N
 
 def answer(value: Value) -> dict[str, Any]:
     """Return a value as the API answers it."""
-    names = ("id", "key", "label", "color", "active", "parent", "data", "version")
+    names = ("id", "key", "label", "color", "icon", "active", "parent", "data", "version")
     return {name: getattr(value, name) for name in names} | {"order": value.position}
 
 
@@ -243,6 +259,8 @@ def _problems(given: ValueInput, there: Sequence[Value], before: Value | None, d
         problems["color"] = Problem(
             "not_a_choice", _("Must be one of: %(choices)s"), {"choices": ", ".join(COLORS[1:])}
         )
+    if given.icon is not UNSET and given.icon not in ICONS:
+        problems["icon"] = Problem("not_a_choice", _("Must be one of: %(choices)s"), {"choices": ", ".join(ICONS[1:])})
     if given.order is not UNSET and not 0 <= given.order <= MAX_VALUES:
         problems["order"] = Problem("out_of_range", _("The place is counted from 0"))
     if given.data is not UNSET and len(msgspec.json.encode(given.data)) > 10_000:
@@ -285,7 +303,7 @@ def tidy_label(label: Mapping[str, str]) -> dict[str, str]:
 
 def _row(given: ValueInput, there: Sequence[Value]) -> dict[str, Any]:
     row: dict[str, Any] = {}
-    for name in ("color", "active", "data"):
+    for name in ("color", "icon", "active", "data"):
         if (value := getattr(given, name)) is not UNSET:
             row[name] = value
     if given.label is not UNSET:

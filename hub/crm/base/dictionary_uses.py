@@ -1,19 +1,19 @@
 """The uses of a value of a dictionary: a value in use is not deleted.
 
-Which columns hold keys is read off the declared fields of every kind. Invariant: no key stands in a record without
-its value standing in the dictionary.
+Which fields hold keys is read off the declared fields of every kind and its characteristics. Invariant: no key stands
+in a record without its value standing in the dictionary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.base import dictionaries, keyset, registry
-from hub.crm.base.collections import Collection
+from hub.crm.base import characteristics, checks, dictionaries, keyset, registry
+from hub.crm.base.collections import JoinedField
 from hub.crm.base.entity import Entity
 from hub.crm.base.field import Field
 from hub.crm.base.fields import Choice
@@ -24,25 +24,43 @@ COUNTED = 10_000
 """Uses are counted up to this."""
 
 
-def holders(dictionary: str) -> Iterator[tuple[Entity[Any, Any], Field]]:
-    """Return every declared field of every kind that holds keys of a dictionary."""
+@dataclass(frozen=True, slots=True)
+class Use:
+    """How many records of a kind hold a value in one of its fields, up to `COUNTED`."""
+
+    entity: Entity[Any, Any]
+    field: Field
+    count: int
+
+
+async def holders(conn: AsyncConnection, dictionary: str) -> list[tuple[Entity[Any, Any], Field]]:
+    """Return every field of every kind that holds keys of a dictionary: declared ones and characteristics."""
+    found: list[tuple[Entity[Any, Any], Field]] = []
     for entity in registry.kinds().values():
         for field in entity.fields:
-            item = field.item if isinstance(field, Collection) else field
+            item = checks.item_of(field)
             if isinstance(item, Choice) and item.dictionary == dictionary:
-                yield entity, field
+                found.append((entity, field))
+    for one in await characteristics.definitions(conn):
+        if one.dictionary == dictionary and one.has_options and one.kind in registry.kinds():
+            entity = registry.kind(one.kind)
+            found.append((entity, characteristics.field_of(entity, one)))
+    return found
 
 
-async def uses(conn: AsyncConnection, dictionary: str, key: str) -> dict[str, int]:
-    """Return how many records of each kind hold a key, up to 10,000 each; kinds without one are left out."""
-    found: dict[str, int] = {}
-    for entity, field in holders(dictionary):
-        if isinstance(field, Collection):
-            query = field.values.owners(lambda column: column == key)
-        else:
-            query = sa.select(entity.id).where(field.column == key)
-        if count := await keyset.count_up_to(conn, query, COUNTED):
-            found[entity.kind] = found.get(entity.kind, 0) + min(count, COUNTED)
+def holding(entity: Entity[Any, Any], field: Field, key: str) -> sa.Select[tuple[int]]:
+    """Select the ids of the records that hold a key in a field."""
+    if isinstance(field, JoinedField):
+        return field.source.owners(lambda column: column == key)
+    return sa.select(entity.id).where(field.column == key)
+
+
+async def uses(conn: AsyncConnection, dictionary: str, key: str) -> list[Use]:
+    """Return where a key is held; fields that hold it nowhere are left out."""
+    found = []
+    for entity, field in await holders(conn, dictionary):
+        if count := await keyset.count_up_to(conn, holding(entity, field, key), COUNTED):
+            found.append(Use(entity, field, min(count, COUNTED)))
     return found
 
 
@@ -50,9 +68,11 @@ async def delete(conn: AsyncConnection, dictionary: str, value_id: int, *, edit:
     """Remove a value that nothing holds. Raises NotFound, Conflict `in_use` with the uses by kind."""
     there = await dictionaries.lock(conn, dictionary)
     value = await dictionaries.get(conn, dictionary, value_id)
-    found = await uses(conn, dictionary, value.key)
+    by_kind: dict[str, int] = {}
+    for use in await uses(conn, dictionary, value.key):
+        by_kind[use.entity.kind] = by_kind.get(use.entity.kind, 0) + use.count
     if below := sum(other.parent == value.key for other in there):
-        found["below"] = below
-    if found:
-        raise Conflict("in_use", "this value is in use: switch it off instead", uses=found)
+        by_kind["below"] = below
+    if by_kind:
+        raise Conflict("in_use", "this value is in use: switch it off instead", uses=by_kind)
     await dictionaries.delete_unused(conn, value, edit=edit)

@@ -7,6 +7,7 @@ gives `value`.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
@@ -58,7 +59,7 @@ class Options(TypedDict, total=False):
     default: Any
 
 
-class Field:
+class Field(ABC):
     """One field of a kind. `name` is its word in the API: the column's, without `_id` for references.
 
     `shown`: a column of the list by default. `searchable`: `?q=` looks into it. `measure`: reports add it up.
@@ -123,9 +124,9 @@ class Field:
             return self.empty
         return self.check(self.convert(value, reading))
 
+    @abstractmethod
     def convert(self, value: object, reading: Reading) -> Any:
         """Return the typed value of something that is not empty. Raises FieldError."""
-        raise NotImplementedError
 
     def check(self, value: Any) -> Any:
         """Return a typed value in its normal form where it keeps the field's bounds. Raises FieldError."""

@@ -153,7 +153,7 @@ class Phone(Text):
 class Choice(Field):
     """One of several values: fixed `options`, or the keys of a dictionary that an administrator edits.
 
-    A dictionary's keys are checked where it lies (`records`).
+    A dictionary's keys are checked where it lies (`checks`).
     """
 
     type = "choice"

@@ -9,7 +9,7 @@ accepted leaves no trace.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,12 +18,12 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.base import characteristics, history, reading, registry
+from hub.crm.base import characteristics, checks, history, reading, registry
 from hub.crm.base.collections import Collection
 from hub.crm.base.entity import Entity, missing_values
 from hub.crm.base.field import Field
 from hub.crm.base.history import Edit
-from hub.crm.base.labels import FieldError, Invalid, Problem, _
+from hub.crm.base.labels import FieldError, Invalid, Problem
 from hub.crm.base.permissions import Action, permitted, require, scope
 from hub.crm.base.registry import Writers
 from hub.errors import Conflict, Forbidden
@@ -44,6 +44,15 @@ class _Before:
     """The typed value of every field, by name."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Mine:
+    """A value that is to be written, beside the one that the record has now."""
+
+    field: Field
+    value: Any
+    theirs: Any
+
+
 async def create(
     conn: AsyncConnection,
     entity: Entity[RowT, InputT],
@@ -60,9 +69,10 @@ async def create(
     values = _checked(entity, given, is_new=True)
     values |= _owned_by_its_maker(entity, values, edit)
     values |= await _team_of_owner(conn, entity, values)
-    await _check_references(conn, entity, values, edit)
-    await _check_unique(conn, entity, values, record_id=None)
-    extra = await characteristics.given_values(conn, entity, given, record_id=None)
+    await checks.references(conn, entity.by_name, values, edit)
+    await checks.choices(conn, entity.by_name, values, {})
+    await checks.unique(conn, entity, values, record_id=None)
+    extra = await characteristics.given_values(conn, entity, given, edit=edit, record_id=None)
     stored = _stored(entity, values) | {"version": 1, "created_at": edit.now, "changed_at": edit.now}
     stored |= dict(columns or {})
     made = await _write(conn, sa.insert(entity.table).values(**stored).returning(*entity.table.c))
@@ -95,15 +105,18 @@ async def update(
     values = _checked(entity, given, is_new=False)
     changed = {name: value for name, value in values.items() if value != before.values[name]}
     changed |= {n: v for n, v in (await _team_of_owner(conn, entity, changed)).items() if v != before.values[n]}
-    extra = await characteristics.given_values(conn, entity, given, record_id=record_id)
-    await _check_version(conn, entity, before, values, edit, version=version)
+    extra = await characteristics.given_values(conn, entity, given, edit=edit, record_id=record_id)
+    mine = [_Mine(entity.by_name[name], value, before.values[name]) for name, value in values.items()]
+    mine += [_Mine(one, extra.values[one.name], extra.held(one)) for one in extra.fields if one.name in extra.values]
+    await _check_version(conn, entity, before, mine, edit, version=version)
     if _is_archived(entity, before):
         raise Conflict("record_archived", "restore it first: an archived record cannot be changed")
     if not changed and not extra.values:
         await _require(conn, entity, record_id, ["edit"], edit)
         return (await reading.read_rows(conn, entity, [before.row]))[0]
-    await _check_references(conn, entity, changed, edit)
-    await _check_unique(conn, entity, changed, record_id=record_id)
+    await checks.references(conn, entity.by_name, changed, edit)
+    await checks.choices(conn, entity.by_name, changed, before.values)
+    await checks.unique(conn, entity, changed, record_id=record_id)
     stored = _stored(entity, changed) | dict(columns or {})
     assigned = {column.key for column in (entity.owner, entity.team) if column is not None} & set(stored)
     actions: list[Action] = ["edit", "assign"] if assigned else ["edit"]
@@ -157,7 +170,7 @@ async def _set_archived(
     column = entity.archived_column
     assert column is not None
     before = await _lock(conn, entity, record_id, edit)
-    await _check_version(conn, entity, before, {}, edit, version=version)
+    await _check_version(conn, entity, before, [], edit, version=version)
     if _is_archived(entity, before) == is_so:
         await _require(conn, entity, record_id, ["delete"], edit)
         return (await reading.read_rows(conn, entity, [before.row]))[0]
@@ -236,58 +249,11 @@ async def _team_of_owner(conn: AsyncConnection, entity: Entity[Any, Any], values
     return {team.name: teams[0] if teams else None}
 
 
-async def _check_references(
-    conn: AsyncConnection, entity: Entity[Any, Any], values: Mapping[str, Any], edit: Edit
-) -> None:
-    """Raise Invalid for a reference to what is not there, archived, or hidden from the actor."""
-    wanted: dict[str, set[int]] = {}
-    for name, value in values.items():
-        if (kind := entity.by_name[name].kind) is not None:
-            wanted.setdefault(kind, set()).update(_ids(value))
-    problems: dict[str, Problem] = {}
-    for kind, ids in wanted.items():
-        known = await _known(conn, registry.kind(kind), ids, edit)
-        for name, value in values.items():
-            if entity.by_name[name].kind == kind and not set(_ids(value)) <= known:
-                problems[name] = Problem("not_found", _("There is no such record"))
-    if problems:
-        raise Invalid(problems)
-
-
-def _ids(value: Any) -> tuple[int, ...]:
-    return value if isinstance(value, tuple) else () if value is None else (value,)
-
-
-async def _known(conn: AsyncConnection, entity: Entity[Any, Any], ids: Iterable[int], edit: Edit) -> set[int]:
-    query = sa.select(entity.id).where(entity.id.in_(set(ids)))
-    if not entity.names_are_open:
-        query = query.where(permitted(edit.actor, entity, "see"))
-    if entity.archived_column is not None:
-        query = query.where(entity.archived_column.is_(None))
-    return set((await conn.execute(query)).scalars())
-
-
-async def _check_unique(
-    conn: AsyncConnection, entity: Entity[Any, Any], values: Mapping[str, Any], *, record_id: int | None
-) -> None:
-    """Raise Invalid where a column that holds each value once has this one already."""
-    problems: dict[str, Problem] = {}
-    for name, value in values.items():
-        field = entity.by_name[name]
-        if not field.columns or not field.column.unique or field.is_empty(value):
-            continue
-        same = sa.select(entity.id).where(field.column == field.store(value)[field.column.key])
-        if (other := (await conn.execute(same)).scalar()) is not None and other != record_id:
-            problems[name] = Problem("taken", _("Already taken"))
-    if problems:
-        raise Invalid(problems)
-
-
 async def _check_version(
     conn: AsyncConnection,
     entity: Entity[Any, Any],
     before: _Before,
-    mine: Mapping[str, Any],
+    mine: Sequence[_Mine],
     edit: Edit,
     *,
     version: int | None,
@@ -298,12 +264,11 @@ async def _check_version(
     later = await history.since(conn, entity.kind, before.row["id"], version=version)
     originals = history.originals(later)
     differing = {}
-    for name, value in mine.items():
-        field: Field = entity.by_name[name]
-        theirs = field.dump(before.values[name])
-        if field.dump(value) != theirs:
-            original = originals.get(name, theirs)
-            differing[name] = {"mine": field.dump(value), "theirs": theirs, "original": original}
+    for one in mine:
+        sent, theirs = one.field.dump(one.value), one.field.dump(one.theirs)
+        if sent != theirs:
+            original = originals.get(one.field.name, theirs)
+            differing[one.field.name] = {"mine": sent, "theirs": theirs, "original": original}
     row = (await reading.read_rows(conn, entity, [before.row]))[0]
     current = (await reading.answers(conn, edit.actor, entity, [row]))[0]
     by = {"id": later[0].user_id, "name": later[0].user_name} if later and later[0].user_id else None

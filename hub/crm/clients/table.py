@@ -9,6 +9,8 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from msgspec import UNSET, UnsetType
 
+from hub.crm.base import dictionaries
+from hub.crm.base.dictionaries import Dictionary
 from hub.crm.base.entity import Entity, RecordInput
 from hub.crm.base.fields import Choice, LongText, Moment, Option, Person, Team, Text
 from hub.crm.base.labels import _
@@ -21,6 +23,8 @@ KINDS = (
     Option("organisation", _("Organisation"), icon="building"),
     Option("person", _("Person"), icon="user"),
 )
+SOURCES = Dictionary("client_source", _("Sources of clients"))
+dictionaries.declare(SOURCES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class ClientRecord:
     kind: ClientKind
     name: str
     note: str
+    source: str | None
     owner_id: int | None
     team_id: int | None
     phones: tuple[AddressValue, ...]
@@ -44,6 +49,7 @@ class ClientInput(RecordInput, kw_only=True, frozen=True):
     kind: ClientKind | UnsetType = UNSET
     name: str | UnsetType = UNSET
     note: str | UnsetType = UNSET
+    source: str | UnsetType | None = UNSET
     manager: int | UnsetType | None = UNSET
     team: int | UnsetType | None = UNSET
     phones: tuple[AddressValue, ...] | UnsetType = UNSET
@@ -81,6 +87,7 @@ CLIENTS = Entity(
         address_list(addresses.c.client_id, "phone", _("Phones"), name="phones", shown=True, searchable=True),
         address_list(addresses.c.client_id, "email", _("E-mails"), name="emails", shown=True, searchable=True),
         address_list(addresses.c.client_id, "domain", _("Domains"), name="domains"),
+        Choice(clients.c.source, _("Source"), dictionary=SOURCES.name),
         Person(clients.c.owner_id, _("Manager"), name="manager", shown=True),
         Team(clients.c.team_id, _("Team")),
         LongText(clients.c.note, _("Note")),

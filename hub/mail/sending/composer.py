@@ -62,16 +62,15 @@ class Writing:
 
 
 def later_choices(now: datetime) -> tuple[tuple[When, datetime], ...]:
-    """Return the usual moments after `now` (aware, at the house's clock), soonest first."""
-    local = now.astimezone()
+    """Return the usual moments after `now` (at the company's clock), soonest first."""
 
     def at(days: int, hour: int) -> datetime:
-        return datetime.combine(local.date() + timedelta(days=days), time(hour)).astimezone()
+        return datetime.combine(now.date() + timedelta(days=days), time(hour), tzinfo=now.tzinfo)
 
     evening, morning = at(0, 18), at(1, 9)
-    monday = at(7 - local.weekday(), 9)
-    found: list[tuple[When, datetime]] = [("hour", (local + timedelta(hours=1)).replace(second=0, microsecond=0))]
-    if evening > local + timedelta(hours=1):
+    monday = at(7 - now.weekday(), 9)
+    found: list[tuple[When, datetime]] = [("hour", (now + timedelta(hours=1)).replace(second=0, microsecond=0))]
+    if evening > now + timedelta(hours=1):
         found.append(("evening", evening))
     found.append(("morning", morning))
     if monday != morning:

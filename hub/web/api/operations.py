@@ -15,6 +15,7 @@ from hub.crm.base.operations import OUTCOMES, STATES, Outcome
 from hub.crm.operation_kinds import WORKS
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Writes
 from hub.web.api.shapes import Cursor, Moment, Shape, one_of
+from hub.web.base.kind import reading
 from hub.web.request_context import RequestContext, read_cursor, write_cursor
 
 
@@ -122,9 +123,9 @@ async def undo(conn: AsyncConnection, ctx: RequestContext, _body: Nothing) -> Be
 def _bulk(entity: Entity[Any, Any]) -> Writes:
     async def bulk(conn: AsyncConnection, ctx: RequestContext, body: Bulk) -> Begun:
         where = None if body.where is None else tree.parse(body.where)
-        region = ctx.services.linker.region
+        read = reading(ctx)
         number = await bulk_edit.begin(
-            conn, entity, body.set, ids=body.ids, where=where, edit=_edit(ctx), region=region
+            conn, entity, body.set, ids=body.ids, where=where, edit=_edit(ctx), zone=read.zone, region=read.region
         )
         return Begun(operation=number)
 

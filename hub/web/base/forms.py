@@ -15,11 +15,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.base import records, registry
-from hub.crm.base.collections import Collection
+from hub.crm.base.characteristics import Characteristic
+from hub.crm.base.checks import item_of
+from hub.crm.base.collections import JoinedField
 from hub.crm.base.entity import Entity
 from hub.crm.base.field import Field
-from hub.crm.base.fields import Amount, Choice, Text
-from hub.crm.base.labels import Problem
+from hub.crm.base.fields import Amount, Choice
+from hub.crm.base.labels import FieldError, Invalid, Problem, _
 from hub.web.base.kind import reading
 from hub.web.request_context import RequestContext
 
@@ -28,7 +30,7 @@ MOST_OPTIONS = 500
 _WIDGETS = {
     "text": "text", "long_text": "lines", "email": "email", "phone": "tel", "integer": "number", "number": "text",
     "money": "text", "date": "date", "moment": "datetime-local", "yes_no": "check", "choice": "select",
-    "person": "select", "team": "select", "link": "record", "collection": "lines",
+    "person": "select", "team": "select", "link": "record", "address": "lines",
 }  # fmt: skip
 _SEVERAL = ("choice", "person", "team")
 
@@ -49,6 +51,17 @@ class FormField:
     @property
     def name(self) -> str:
         return self.field.name
+
+    @property
+    def group(self) -> str:
+        """The heading under which a characteristic stands."""
+        return self.field.definition.group if isinstance(self.field, Characteristic) else ""
+
+    @property
+    def max_chars(self) -> int | None:
+        """The most characters that a text takes."""
+        found: int | None = getattr(item_of(self.field), "max_chars", None)
+        return found
 
     @property
     def chosen(self) -> frozenset[str]:
@@ -78,31 +91,37 @@ class RecordForm:
         return any(one.problem for one in self.fields)
 
 
+def is_list(field: Field) -> bool:
+    """Tell whether a field has several values."""
+    return field.is_many if isinstance(field, Characteristic) else isinstance(field, JoinedField)
+
+
 def text_of(field: Field, value: Any, zone: tzinfo) -> str:
     """Return a typed value as a form's field holds it: what `parse` reads back."""
     if field.is_empty(value):
         return ""
-    if isinstance(field, Collection):
-        return "\n".join(text_of(field.item, one, zone) for one in value)
+    if isinstance(field, JoinedField):
+        several = value if is_list(field) else (value,)
+        return "\n".join(text_of(field.item, one, zone) for one in several)
     if isinstance(value, Amount):
         return f"{value.value:f} {value.currency}"
     if isinstance(value, bool):
-        return "on" if value else ""
+        return "on" if value else "off"
     if field.type == "moment":
         return str(value.astimezone(zone).strftime("%Y-%m-%dT%H:%M"))
     return str(field.dump(value))
 
 
-def texts_of(entity: Entity[Any, Any], row: Any, ctx: RequestContext) -> dict[str, str]:
+def texts_of(fields: Iterable[Field], values: Mapping[str, Any], ctx: RequestContext) -> dict[str, str]:
     """Return the texts of a form of a record."""
     zone = reading(ctx).zone
-    return {field.name: text_of(field, entity.value(row, field), zone) for field in entity.input_fields}
+    return {field.name: text_of(field, values[field.name], zone) for field in fields if not field.read_only}
 
 
-def sent_texts(entity: Entity[Any, Any], ctx: RequestContext) -> dict[str, str]:
+def sent_texts(fields: Iterable[Field], ctx: RequestContext) -> dict[str, str]:
     """Return what a form sent of the kind's fields and of those that the kind does not have, but no page's own."""
     ours = ("csrf", "version")
-    several = {field.name for field in entity.collections}
+    several = {field.name for field in fields if is_list(field)}
     return {
         name: "\n".join(ctx.form.texts(name)) if name in several else text
         for name, text in ctx.form.fields.items()
@@ -110,10 +129,35 @@ def sent_texts(entity: Entity[Any, Any], ctx: RequestContext) -> dict[str, str]:
     }
 
 
+def read_input(
+    entity: Entity[Any, Any], fields: Iterable[Field], texts: Mapping[str, str], ctx: RequestContext, *, is_new: bool
+) -> Any:
+    """Return the input that a form's texts mean. Raises Invalid with every field's problem.
+
+    A characteristic is read here as a form has it, and goes on in the form in which the API sends it.
+    """
+    of_form = reading(ctx, is_form=True)
+    extra = {field.name: field for field in fields if isinstance(field, Characteristic)}
+    sent: dict[str, Any] = {name: text for name, text in texts.items() if name not in extra}
+    problems: dict[str, Problem] = {}
+    for name in texts.keys() & extra.keys():
+        try:
+            sent[name] = extra[name].dump(extra[name].parse(texts[name], of_form))
+        except FieldError as error:
+            problems[name] = error.problem
+    try:
+        given = entity.read(sent, is_new=is_new, reading=of_form)
+    except Invalid as error:
+        raise Invalid(problems | error.problems) from None
+    if problems:
+        raise Invalid(problems)
+    return given
+
+
 async def make_form(
     conn: AsyncConnection,
     ctx: RequestContext,
-    entity: Entity[Any, Any],
+    fields: Iterable[Field],
     texts: Mapping[str, str],
     *,
     only: Iterable[str] | None = None,
@@ -122,29 +166,26 @@ async def make_form(
     version: int | None = None,
     changed_by: str = "",
 ) -> RecordForm:
-    """Return the form of a kind, with what is typed in it."""
-    shown = [field for field in entity.input_fields if not field.hidden and (only is None or field.name in only)]
+    """Return the form of a kind's fields (`kind_fields`), with what is typed in it."""
+    names_of_form = None if only is None else set(only)
+    shown = [
+        field
+        for field in fields
+        if not field.read_only and not field.hidden and (names_of_form is None or field.name in names_of_form)
+    ]
     options = {kind: await reference_options(conn, kind) for kind in _listed_kinds(shown)}
     names = await _names(conn, ctx, shown, texts)
     found = []
     for field in shown:
-        item = field.item if isinstance(field, Collection) else field
+        item = item_of(field)
         text = texts.get(field.name, "")
-        choices: tuple[tuple[str, str, bool], ...] = ()
-        if isinstance(item, Choice):
-            choices = tuple((one.value, one.label, item.dictionary is None) for one in item.options)
-        elif item.kind in options:
-            choices = options[item.kind]
-        widget = _WIDGETS[field.type]
-        if isinstance(field, Collection) and item.type in _SEVERAL:
-            widget = "several"
         found.append(
             FormField(
                 field,
-                widget,
+                _widget(field),
                 text,
                 (problems or {}).get(field.name),
-                choices,
+                _choices(item, text) or options.get(item.kind or "", ()),
                 names.get((item.kind or "", text), ""),
                 (conflicts or {}).get(field.name),
             )
@@ -152,9 +193,30 @@ async def make_form(
     return RecordForm(tuple(found), version, changed_by)
 
 
+def _widget(field: Field) -> str:
+    item = item_of(field)
+    if is_list(field):
+        return "several" if item.type in _SEVERAL else "lines"
+    if isinstance(field, Characteristic) and item.type == "yes_no":
+        # A box is yes or no; a characteristic may have no value as well.
+        return "yes_no"
+    return _WIDGETS[item.type]
+
+
+def _choices(item: Field, text: str) -> tuple[tuple[str, str, bool], ...]:
+    """Return the options of a choice: those that are on, and what the record holds already."""
+    if item.type == "yes_no":
+        return (("on", _("Yes"), True), ("off", _("No"), True))
+    if not isinstance(item, Choice):
+        return ()
+    held = text.split("\n")
+    is_ours = item.dictionary is None
+    return tuple((one.value, one.label, is_ours) for one in item.options if one.active or one.value in held)
+
+
 def _listed_kinds(fields: Iterable[Field]) -> set[str]:
     """The kinds that are few enough to choose from a list: people and teams."""
-    items = [field.item if isinstance(field, Collection) else field for field in fields]
+    items = map(item_of, fields)
     return {item.kind for item in items if item.kind is not None and item.type in ("person", "team")}
 
 
@@ -183,18 +245,14 @@ async def _names(
     }
 
 
-def conflicts_of(entity: Entity[Any, Any], details: Mapping[str, Any], ctx: RequestContext) -> dict[str, Conflict]:
+def conflicts_of(fields: Iterable[Field], details: Mapping[str, Any], ctx: RequestContext) -> dict[str, Conflict]:
     """Return the conflicts of an edit that came too late, as texts; values are in the form of the history."""
     zone = reading(ctx).zone
+    by_name = {field.name: field for field in fields}
     return {
         name: Conflict(
-            text_of(entity.field(name), entity.field(name).parse(one["theirs"]), zone),
-            text_of(entity.field(name), entity.field(name).parse(one["original"]), zone),
+            text_of(by_name[name], by_name[name].parse(one["theirs"]), zone),
+            text_of(by_name[name], by_name[name].parse(one["original"]), zone),
         )
         for name, one in details["fields"].items()
     }
-
-
-def max_chars(field: Field) -> int | None:
-    """Return the most characters that a text field takes."""
-    return field.max_chars if isinstance(field, Text) else None

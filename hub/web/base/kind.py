@@ -18,7 +18,7 @@ from hub.crm.base import records
 from hub.crm.base.conditions import query as asking
 from hub.crm.base.conditions import tree
 from hub.crm.base.entity import Entity
-from hub.crm.base.field import Reading
+from hub.crm.base.field import Field, Reading
 from hub.crm.base.registry import Writers
 from hub.web.api.endpoint import Page
 from hub.web.request_context import RequestContext
@@ -27,7 +27,7 @@ More = Callable[[AsyncConnection, RequestContext, Sequence[Any]], Awaitable[list
 
 ListFacts = Callable[[AsyncConnection, RequestContext, Sequence[Any]], Awaitable[dict[str, Any]]]
 Detail = Callable[[AsyncConnection, RequestContext, Sequence[Any]], Awaitable[Sequence[Any]]]
-FormCreate = Callable[[AsyncConnection, RequestContext, Mapping[str, str]], Awaitable[Any]]
+FormCreate = Callable[[AsyncConnection, RequestContext, Sequence[Field], Mapping[str, str]], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,4 @@ class WebKind:
 
 def reading(ctx: RequestContext, *, is_form: bool = False) -> Reading:
     """Return how what this person sends is to be understood."""
-    zone = ctx.now.astimezone().tzinfo
-    assert zone is not None
-    return Reading(is_form=is_form, region=ctx.services.linker.region, zone=zone)
+    return Reading(is_form=is_form, region=ctx.services.linker.region, zone=ctx.services.settings.hub.zone)

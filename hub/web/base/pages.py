@@ -6,7 +6,7 @@ Invariant: a form that cannot be saved comes back with what was typed and each p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +14,8 @@ from aiohttp import web as http
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.base import permissions, records
-from hub.crm.base.labels import Invalid
+from hub.crm.base.field import Field
+from hub.crm.base.labels import Invalid, Problem, _
 from hub.crm.base.records import Edit
 from hub.errors import Conflict
 from hub.store import changes
@@ -23,7 +24,8 @@ from hub.web.api.endpoint import json_response
 from hub.web.base import forms
 from hub.web.base.endpoints import read_version
 from hub.web.base.filter_pages import FilterPages
-from hub.web.base.kind import WebKind, reading
+from hub.web.base.kind import WebKind
+from hub.web.base.kind_fields import fields_of, values_of
 from hub.web.base.list_page import read_list
 from hub.web.base.record_page import read_card, read_history
 from hub.web.request_context import RequestContext
@@ -104,23 +106,27 @@ class RecordPages:
         texts = {field.name: str(field.default) for field in self.entity.input_fields if field.default}
         texts |= ctx.given([field.name for field in self.entity.input_fields])
         async with ctx.db.read() as conn:
-            form = await forms.make_form(conn, ctx, self.entity, texts)
+            form = await forms.make_form(conn, ctx, await fields_of(conn, ctx, self.entity), texts)
         return self._form(ctx, form, texts, row=None)
 
     async def create(self, ctx: RequestContext) -> http.StreamResponse:
-        texts = forms.sent_texts(self.entity, ctx)
+        async with ctx.db.read() as conn:
+            fields = await fields_of(conn, ctx, self.entity)
+        texts = forms.sent_texts(fields, ctx)
         write = self.web.create_from_form or self._create
         try:
             async with ctx.db.begin() as conn:
-                row = await write(conn, ctx, texts)
+                row = await write(conn, ctx, fields, texts)
         except Invalid as error:
             async with ctx.db.read() as conn:
-                form = await forms.make_form(conn, ctx, self.entity, texts, problems=error.problems)
+                form = await forms.make_form(conn, ctx, fields, texts, problems=error.problems)
             return self._form(ctx, form, texts, row=None, error=error)
         return render.redirect(ctx, f"{self.web.path}/{row.id}")
 
-    async def _create(self, conn: AsyncConnection, ctx: RequestContext, texts: Mapping[str, str]) -> Any:
-        given = self.entity.read(texts, is_new=True, reading=reading(ctx, is_form=True))
+    async def _create(
+        self, conn: AsyncConnection, ctx: RequestContext, fields: Sequence[Field], texts: Mapping[str, str]
+    ) -> Any:
+        given = forms.read_input(self.entity, fields, texts, ctx, is_new=True)
         create = self.web.write().create
         assert create is not None
         return await create(conn, given, edit=_edit(ctx))
@@ -148,23 +154,28 @@ class RecordPages:
         only = ctx.query(EditQuery).field
         async with ctx.db.read() as conn:
             row = await records.get(conn, ctx.actor, self.entity, ctx.id())
-            texts = forms.texts_of(self.entity, row, ctx)
-            names = [self.entity.field(only).name] if only else None
-            form = await forms.make_form(conn, ctx, self.entity, texts, only=names, version=row.version)
+            fields = await fields_of(conn, ctx, self.entity)
+            if only and only not in {field.name for field in fields}:
+                raise Invalid({only[:60]: Problem("unknown_field", _("There is no such field"))})
+            texts = forms.texts_of(fields, await values_of(conn, self.entity, fields, row), ctx)
+            names = [only] if only else None
+            form = await forms.make_form(conn, ctx, fields, texts, only=names, version=row.version)
         return self._form(ctx, form, texts, row=row)
 
     async def change(self, ctx: RequestContext) -> http.StreamResponse:
-        texts = forms.sent_texts(self.entity, ctx)
-        version, _ = read_version({"version": ctx.form.number("version")})
-        only = [name for name in texts if name in self.entity.by_name] if ctx.is_fragment else None
+        async with ctx.db.read() as conn:
+            fields = await fields_of(conn, ctx, self.entity)
+        texts = forms.sent_texts(fields, ctx)
+        version, _rest = read_version({"version": ctx.form.number("version")})
+        only = [field.name for field in fields if field.name in texts] if ctx.is_fragment else None
         try:
-            given = self.entity.read(texts, is_new=False, reading=reading(ctx, is_form=True))
+            given = forms.read_input(self.entity, fields, texts, ctx, is_new=False)
             update = self.web.write().update
             assert update is not None
             async with ctx.db.begin() as conn:
                 await update(conn, ctx.id(), given, edit=_edit(ctx), version=version)
         except (Invalid, Conflict) as error:
-            return await self._again(ctx, texts, error, version=version, only=only)
+            return await self._again(ctx, fields, texts, error, version=version, only=only)
         if not ctx.is_fragment:
             return render.redirect(ctx, f"{self.web.path}/{ctx.id()}")
         return await self.properties(ctx)
@@ -172,6 +183,7 @@ class RecordPages:
     async def _again(
         self,
         ctx: RequestContext,
+        fields: Sequence[Field],
         texts: dict[str, str],
         error: Invalid | Conflict,
         *,
@@ -183,15 +195,15 @@ class RecordPages:
             row = await records.get(conn, ctx.actor, self.entity, ctx.id())
             if isinstance(error, Invalid):
                 form = await forms.make_form(
-                    conn, ctx, self.entity, texts, only=only, problems=error.problems, version=version
+                    conn, ctx, fields, texts, only=only, problems=error.problems, version=version
                 )
             elif error.code == "record_changed":
-                conflicts = forms.conflicts_of(self.entity, error.details, ctx)
+                conflicts = forms.conflicts_of(fields, error.details, ctx)
                 typed = {name: texts[name] for name in conflicts if name in texts}
-                texts = forms.texts_of(self.entity, row, ctx) | typed
+                texts = forms.texts_of(fields, await values_of(conn, self.entity, fields, row), ctx) | typed
                 by = (error.details["changed_by"] or {}).get("name", "")
                 form = await forms.make_form(
-                    conn, ctx, self.entity, texts, only=only, conflicts=conflicts, version=row.version, changed_by=by
+                    conn, ctx, fields, texts, only=only, conflicts=conflicts, version=row.version, changed_by=by
                 )
             else:
                 raise error

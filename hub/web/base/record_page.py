@@ -6,21 +6,22 @@ asker may do with this record.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.base import history, records
-from hub.crm.base.collections import Collection
-from hub.crm.base.entity import Entity
+from hub.crm.base.characteristics import Characteristic
+from hub.crm.base.checks import several
 from hub.crm.base.field import Field
 from hub.crm.base.history import Entry
 from hub.crm.base.labels import FieldError
 from hub.crm.base.permissions import Action
 from hub.crm.base.writing import ARCHIVED
 from hub.web.base.kind import WebKind
+from hub.web.base.kind_fields import fields_of, values_of
 from hub.web.request_context import RequestContext, read_cursor, write_cursor
 
 EDITS = 30
@@ -34,6 +35,10 @@ class Card:
     row: Any
     names: Mapping[tuple[str, int], str]
     may: frozenset[Action]
+    fields: Sequence[Field]
+    """Every field, characteristics too, as the reader sees it."""
+    values: Mapping[str, Any]
+    """The typed value of each field."""
 
     @property
     def path(self) -> str:
@@ -49,8 +54,8 @@ class Card:
     @property
     def subtitle(self) -> Field | None:
         """The field under the name, where the record has it."""
-        field = self.web.entity.by_name.get(self.web.subtitle)
-        return None if field is None or field.is_empty(self.web.entity.value(self.row, field)) else field
+        found = (field for field in self.fields if field.name == self.web.subtitle)
+        return next((field for field in found if not field.is_empty(self.values[field.name])), None)
 
     @property
     def archived_at(self) -> Any:
@@ -68,15 +73,21 @@ class Card:
     @property
     def properties(self) -> list[Field]:
         """The fields of the side: all but the name, which stands in the head."""
-        entity = self.web.entity
-        return [field for field in entity.fields if not field.hidden and field.column is not entity.name]
+        name = self.web.entity.name
+        return [field for field in self.fields if not field.hidden and field.column is not name]
+
+    def group(self, field: Field) -> str:
+        """The heading under which a characteristic stands."""
+        return field.definition.group if isinstance(field, Characteristic) else ""
 
 
 async def read_card(conn: AsyncConnection, ctx: RequestContext, web: WebKind, record_id: int) -> Card:
     """Return a record's card. Raises NotFound for a hidden one."""
     row = await records.get(conn, ctx.actor, web.entity, record_id)
-    names = await records.names_for(conn, ctx.actor, web.entity, [row])
-    return Card(web, row, names, await records.possible(conn, ctx.actor, web.entity, record_id))
+    fields = await fields_of(conn, ctx, web.entity)
+    values = await values_of(conn, web.entity, fields, row)
+    names = await _names(conn, ctx, [(field, values[field.name]) for field in fields])
+    return Card(web, row, names, await records.possible(conn, ctx.actor, web.entity, record_id), fields, values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +132,20 @@ async def read_history(conn: AsyncConnection, ctx: RequestContext, web: WebKind,
     await records.get(conn, ctx.actor, web.entity, record_id)
     before = read_cursor(cursor)[1] if cursor else None
     rows = await history.page(conn, web.entity.kind, record_id, before=before, limit=EDITS + 1)
-    items = [ShownEdit(row, tuple(_changes(web.entity, row))) for row in rows[:EDITS]]
+    fields = {one.name: one for one in await fields_of(conn, ctx, web.entity, with_inactive=True)}
+    items = [ShownEdit(row, tuple(_changes(fields, row))) for row in rows[:EDITS]]
     more = write_cursor("", rows[EDITS - 1].id) if len(rows) > EDITS else None
-    return Edits(items, await _names(conn, ctx, items), more)
+    changed = [change for edit in items for change in edit.changes if change.field is not None]
+    told = [(one.field, value) for one in changed if one.field for value in (one.before, one.after)]
+    return Edits(items, await _names(conn, ctx, told), more)
 
 
-def _changes(entity: Entity[Any, Any], entry: Entry) -> list[Change]:
+def _changes(fields: Mapping[str, Field], entry: Entry) -> list[Change]:
     found = []
     for name, (before, after) in entry.changes.items():
         if name == ARCHIVED:
             continue
-        field = entity.by_name.get(name)
+        field = fields.get(name)
         try:
             values = (field.parse(before), field.parse(after)) if field is not None else (before, after)
         except FieldError:
@@ -140,17 +154,14 @@ def _changes(entity: Entity[Any, Any], entry: Entry) -> list[Change]:
     return found
 
 
-async def _names(conn: AsyncConnection, ctx: RequestContext, edits: list[ShownEdit]) -> dict[tuple[str, int], str]:
-    """Return the names of what the edits refer to, as far as the reader may know them."""
+async def _names(
+    conn: AsyncConnection, ctx: RequestContext, told: Iterable[tuple[Field, Any]]
+) -> dict[tuple[str, int], str]:
+    """Return the names of what these values refer to, as far as the reader may know them."""
     wanted: dict[str, set[int]] = {}
-    for edit in edits:
-        for change in edit.changes:
-            field = change.field
-            if field is None or field.kind is None:
-                continue
-            for value in (change.before, change.after):
-                ids = value if isinstance(field, Collection) else (value,)
-                wanted.setdefault(field.kind, set()).update(one for one in ids if one is not None)
+    for field, value in told:
+        if field.kind is not None:
+            wanted.setdefault(field.kind, set()).update(several(value))
     return {
         (kind, record_id): name
         for kind, ids in wanted.items()

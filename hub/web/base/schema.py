@@ -138,7 +138,10 @@ def record_type(web: WebKind) -> type[msgspec.Struct]:
     common: dict[str, Any] = {"id": int}
     columns = {"version": int, "created_at": Moment, "changed_at": Moment | None, "archived_at": Moment | None}
     common |= {name: kind for name, kind in columns.items() if name in entity.table.c}
-    every = common | {str(field.name): answered(field) for field in entity.fields} | dict(web.more_types)
+    every = common | {str(field.name): answered(field) for field in entity.fields}
+    if entity.has_characteristics:
+        every["characteristics"] = dict[str, Any]
+    every |= dict(web.more_types)
     return msgspec.defstruct(f"{_word(entity)}Record", list(every.items()), frozen=True, kw_only=True)
 
 
@@ -154,6 +157,7 @@ def new_type(entity: Entity[Any, Any], *more: tuple[str, Any]) -> type[msgspec.S
     optional = [f for f in entity.input_fields if f not in required]
     fields: list[Any] = [(str(field.name), sent(field)) for field in required]
     fields += [(str(field.name), sent(field), field.default) for field in optional]
+    fields += _characteristics(entity)
     fields += [(name, kind, None) for name, kind in more]
     return msgspec.defstruct(f"New{_word(entity)}", fields, kw_only=True, forbid_unknown_fields=True)
 
@@ -162,4 +166,9 @@ def change_type(entity: Entity[Any, Any]) -> type[msgspec.Struct]:
     """Return the type of what changes a record: only what is sent changes."""
     fields: list[Any] = [("version", Annotated[int, msgspec.Meta(ge=1)] | None, None)]
     fields += [(str(field.name), sent(field), msgspec.UNSET) for field in entity.input_fields]
+    fields += _characteristics(entity)
     return msgspec.defstruct(f"{_word(entity)}Change", fields, kw_only=True, forbid_unknown_fields=True)
+
+
+def _characteristics(entity: Entity[Any, Any]) -> list[Any]:
+    return [("characteristics", dict[str, Any], msgspec.UNSET)] if entity.has_characteristics else []

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.base import records
+from hub.crm.base.field import Field
 from hub.crm.base.labels import Invalid, Problem, _
 from hub.crm.base.records import Edit
 from hub.crm.clients import CLIENTS, ClientRecord
@@ -21,6 +22,7 @@ from hub.web.api.endpoint import Endpoint
 from hub.web.api.shapes import Ref, Shape
 from hub.web.base import schema
 from hub.web.base.endpoints import answers
+from hub.web.base.forms import read_input
 from hub.web.base.kind import WebKind, reading
 from hub.web.crm.contacts import KindedAddress, kinded
 from hub.web.request_context import RequestContext
@@ -73,13 +75,14 @@ def _first(row: ClientRecord, people: Sequence[ContactRecord]) -> dict[str, str 
     return {"phone": phones[0] if phones else None, "email": emails[0] if emails else None}
 
 
-async def _create_from_form(conn: AsyncConnection, ctx: RequestContext, texts: Mapping[str, str]) -> ClientRecord:
+async def _create_from_form(
+    conn: AsyncConnection, ctx: RequestContext, fields: Sequence[Field], texts: Mapping[str, str]
+) -> ClientRecord:
     """Make a client and, where a person is named, a contact, all or none. Raises Invalid."""
     given = dict(texts)
     contact = given.pop("contact", "").strip()
-    read = reading(ctx, is_form=True)
-    client = CLIENTS.read(given, is_new=True, reading=read)
-    person = CONTACTS.read({"name": contact}, is_new=True, reading=read) if contact else None
+    client = read_input(CLIENTS, fields, given, ctx, is_new=True)
+    person = CONTACTS.read({"name": contact}, is_new=True, reading=reading(ctx)) if contact else None
     edit = Edit(ctx.actor, "page", ctx.now)
     made = await clients.create_record(conn, client, edit=edit)
     if person is not None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hub.crm.base.collections import Collection
+from hub.crm.base.collections import JoinedField
 from hub.crm.base.conditions.asker import Asker, Scope
 from hub.crm.base.conditions.binding import Bound, BoundAll, BoundAny, BoundNot, Question, Related
 from hub.crm.base.conditions.operators import (
@@ -138,7 +138,7 @@ def _plain(one: Set) -> Set:
 
 
 def _question(field: Field, test: Test, asker: Asker) -> Part:
-    if isinstance(field, Collection):
+    if isinstance(field, JoinedField):
         return _of_collection(field, test, asker)
     match test:
         case IsEmpty():
@@ -149,16 +149,16 @@ def _question(field: Field, test: Test, asker: Asker) -> Part:
             return Part(own=(_holds(field, field.order_column, test, asker),))
 
 
-def _of_collection(field: Collection, test: Test, asker: Asker) -> Part:
-    everyone = field.values.owners(lambda column: column.is_not(None))
+def _of_collection(field: JoinedField, test: Test, asker: Asker) -> Part:
+    everyone = field.source.owners(lambda column: column.is_not(None))
     match test:
         case IsEmpty():
             return Part(outside=(everyone,))
         case NoneOf(positive):
-            matching = field.values.owners(lambda column: _holds(field.item, column, positive, asker))
+            matching = field.source.owners(lambda column: _holds(field.item, column, positive, asker))
             return Part(inside=(everyone,), outside=(matching,))
         case _:
-            return Part(inside=(field.values.owners(lambda column: _holds(field.item, column, test, asker)),))
+            return Part(inside=(field.source.owners(lambda column: _holds(field.item, column, test, asker)),))
 
 
 def _hop(question: Question, scope: Scope, asker: Asker) -> Part:
@@ -176,8 +176,8 @@ def _hop(question: Question, scope: Scope, asker: Asker) -> Part:
 
 
 def _referring(via: Field, targets: Set, scope: Scope) -> Set:
-    if isinstance(via, Collection):
-        return via.values.owners(lambda column: column.in_(targets))
+    if isinstance(via, JoinedField):
+        return via.source.owners(lambda column: column.in_(targets))
     return _select(scope.id).where(via.column.in_(targets))
 
 
