@@ -6,6 +6,7 @@ so a list and a card cannot differ. Invariant: nothing here answers "yes" for a 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +15,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.base import registry
 from hub.crm.base.permissions import Grants, may_receive, permitted, scope
-from hub.crm.models import phones, queue_items, role_grants, role_rights, roles, team_members, user_privileges, users
+from hub.crm.models import (
+    clients,
+    phones,
+    queue_items,
+    role_grants,
+    role_rights,
+    roles,
+    team_members,
+    user_privileges,
+    users,
+)
 from hub.crm.roles.presets import PRESET, Right
 from hub.errors import Forbidden
 from hub.store.changes import Change
@@ -81,8 +92,10 @@ _RIGHTS = sa.union(
     sa.select(role_rights.c.right).where(role_rights.c.role_id == _ROLE),
 )
 _GRANTS = sa.select(role_grants).where(role_grants.c.role_id == _ROLE)
-_PHONES = sa.select(phones).where(
-    sa.or_(phones.c.user_id == _ID, phones.c.extension == sa.bindparam("extension", type_=sa.String))
+_PHONES = (
+    sa.select(phones)
+    .where(sa.or_(phones.c.user_id == _ID, phones.c.extension == sa.bindparam("extension", type_=sa.String)))
+    .order_by(phones.c.pbx)
 )
 
 
@@ -162,12 +175,28 @@ def talk_visible(
     return sa.or_(mine, of_visible_client(actor, client_id))
 
 
-def of_visible_client(actor: Actor, client_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+def of_visible_client(actor: Actor | None, client_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
     """Rows of a client whose card the actor may see."""
     if scope(actor, "client", "see") == "all":
         return client_id.is_not(None)
-    clients = registry.kind("client")
-    return client_id.in_(sa.select(clients.id).where(permitted(actor, clients, "see")))
+    entity = registry.kind("client")
+    return client_id.in_(sa.select(entity.id).where(permitted(actor, entity, "see")))
+
+
+def timeline_visible(
+    actor: Actor | None, *, kind: sa.ColumnElement[str], client_id: sa.ColumnElement[int]
+) -> sa.ColumnElement[bool]:
+    """Entries of a client's timeline the actor may see: of a client whose card is open to them, mail for readers."""
+    seen = of_visible_client(actor, client_id)
+    return seen if actor is None or actor.has("read_mail") else sa.and_(seen, kind != "message")
+
+
+def shown_name(actor: Actor | None, kind: str) -> sa.ColumnElement[str]:
+    """The name of a record that a query joins, NULL where the actor may not see the record."""
+    entity = registry.kind(kind)
+    if entity.names_are_open or scope(actor, kind, "see") == "all":
+        return entity.name
+    return sa.case((permitted(actor, entity, "see"), entity.name))
 
 
 def mailbox_open(
@@ -201,18 +230,54 @@ def recording_audible(
     return sa.or_(of_my_teams(actor, team_id), was_in_call)
 
 
-def can_receive(actor: Actor, change: Change) -> bool:
-    """Tell whether a change may reach the actor's stream: the same rule as for lists, on the change's own facts."""
+@dataclass(frozen=True, slots=True)
+class Principals:
+    """The person and the team of a client now: who may see its card by scope `own` and `team`."""
+
+    owners: frozenset[int] = frozenset()
+    teams: frozenset[int] = frozenset()
+
+    def as_told(self) -> dict[str, frozenset[int]]:
+        """Return them in the form in which a change of a record carries them."""
+        return {"owners": self.owners, "teams": self.teams}
+
+
+async def principals_of_clients(conn: AsyncConnection, ids: Collection[int]) -> dict[int, Principals]:
+    """Return the principals of clients, for changes of what lies on their cards: one statement."""
+    if not ids:
+        return {}
+    query = sa.select(clients.c.id, clients.c.owner_id, clients.c.team_id).where(clients.c.id.in_(ids))
+    return {
+        row.id: Principals(
+            frozenset(() if row.owner_id is None else (row.owner_id,)),
+            frozenset(() if row.team_id is None else (row.team_id,)),
+        )
+        for row in await conn.execute(query)
+    }
+
+
+def can_receive(actor: Actor, change: Change, of_client: Principals | None = None) -> bool:
+    """Tell whether a change may reach the actor's stream: the same rule as for lists, on the change's own facts.
+
+    `of_client` are the principals of the client on whose card it stands.
+    """
     if actor.is_admin:
         return True
-    if (entity := registry.kinds().get(change.kind)) is not None:
+    entity = registry.kinds().get(change.kind)
+    # Where a rule decides instead of grants, as of calls, the change names team, person and client.
+    if entity is not None and entity.rule is None:
         return may_receive(actor, entity, change.data)
-    if change.kind == "message" and not actor.has("read_mail"):
+    if "message" in (change.kind, change.data.get("entry_kind")) and not actor.has("read_mail"):
         return False
     if change.user_id == actor.user_id:
         return True
-    if change.client_id is not None and scope(actor, "client", "see") == "all":
+    if change.client_id is not None and _may_see_card(actor, of_client):
         return True
     if change.team_id is not None:
         return change.team_id in actor.team_ids
     return change.user_id is None and change.client_id is None and change.kind in ("pbx", "mailbox")
+
+
+def _may_see_card(actor: Actor, of_client: Principals | None) -> bool:
+    told = {} if of_client is None else of_client.as_told()
+    return may_receive(actor, registry.kind("client"), told)

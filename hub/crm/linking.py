@@ -14,7 +14,9 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub.crm.access import Actor
 from hub.crm.addresses import is_public_provider, parse_email, parse_phone
+from hub.crm.base import records
 from hub.crm.models import addresses, clients, contacts
 
 Reason = Literal["contact", "client", "domain", "thread", "manual"]
@@ -108,6 +110,21 @@ def best_of(found: Sequence[Candidate]) -> Candidate | None:
     first = surest[0]
     reason: Reason = "client" if first.reason == "contact" else first.reason
     return Candidate(first.client_id, first.client_name, None, "", reason, first.confidence)
+
+
+async def seen_by(conn: AsyncConnection, actor: Actor | None, linked: Linked) -> Linked:
+    """Return an answer without the candidates that the actor may not see."""
+    ids = {one.client_id for one in linked.candidates if one.client_id is not None}
+    of_clients = await records.names(conn, actor, "client", ids)
+    ids = {one.contact_id for one in linked.candidates if one.contact_id is not None}
+    of_contacts = await records.names(conn, actor, "contact", ids)
+    seen = tuple(
+        one
+        for one in linked.candidates
+        if (one.client_id is None or one.client_id in of_clients)
+        and (one.contact_id is None or one.contact_id in of_contacts)
+    )
+    return Linked(best_of(seen), seen, linked.address, linked.is_own)
 
 
 async def _look_up(conn: AsyncConnection, kind: str, values: Set[str]) -> dict[str, tuple[Candidate, ...]]:

@@ -17,6 +17,7 @@ from hub.crm.audit import record
 from hub.crm.models import user_privileges, users
 from hub.crm.people import account_key
 from hub.errors import NotFound, Refused
+from hub.store.changes import publish
 from hub.store.upsert import insert
 
 PRIVILEGES: tuple[Privilege, ...] = get_args(Privilege)
@@ -71,4 +72,5 @@ async def _record(
     conn: AsyncConnection, action: str, user_id: int, privilege: Privilege, *, by: int | None, now: datetime
 ) -> None:
     details = {"privilege": privilege}
+    await publish(conn, "user", user_id, at=now, data={"owners": [user_id]})
     await record(conn, action, at=now, user_id=by, object_kind="user", object_id=user_id, details=details)

@@ -21,6 +21,7 @@ from hub.clock import rfc3339
 from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.audit import record
+from hub.crm.base.permissions import scope
 from hub.crm.models import clients, leads, queue_items, users
 from hub.errors import Conflict, Forbidden, NotFound, NotSignedIn
 from hub.store.changes import publish
@@ -60,6 +61,19 @@ class Item:
 
 
 _COLUMNS = [queue_items.c[name] for name in Item.__slots__ if name != "owner_name"]
+
+
+def _shown(actor: Actor) -> list[sa.ColumnElement[Any]]:
+    """The columns of an item as the actor may read them: of a client whose card is hidden, only the address."""
+    if scope(actor, "client", "see") == "all":
+        return list(_COLUMNS)
+    table = queue_items.c
+    is_open = access.of_visible_client(actor, table.client_id)
+    shown = {
+        "title": sa.case((sa.or_(table.client_id.is_(None), is_open), table.title), else_=table.address),
+        "client_id": sa.case((is_open, table.client_id)),
+    }
+    return [shown[column.name].label(column.name) if column.name in shown else column for column in _COLUMNS]
 
 
 def _item(row: sa.RowMapping, owner_name: str | None) -> Item:
@@ -123,7 +137,7 @@ async def annotate(conn: AsyncConnection, kind: Kind, ref_id: int, said: dict[st
 async def find(conn: AsyncConnection, item_id: int, *, actor: Actor) -> Item:
     """Return an item the actor may see. Raises NotFound."""
     query = (
-        sa.select(*_COLUMNS, users.c.name.label("owner_name"))
+        sa.select(*_shown(actor), users.c.name.label("owner_name"))
         .outerjoin(users, users.c.id == queue_items.c.owner_id)
         .where(queue_items.c.id == item_id, access.queue_visible(actor))
     )
@@ -161,7 +175,7 @@ async def listed(
     """
     rank = sa.case((queue_items.c.kind == "call", 0), else_=1)
     query = (
-        sa.select(*_COLUMNS, users.c.name.label("owner_name"))
+        sa.select(*_shown(actor), users.c.name.label("owner_name"))
         .outerjoin(users, users.c.id == queue_items.c.owner_id)
         .where(queue_items.c.state == state)
         .order_by(rank, queue_items.c.queued_at, queue_items.c.id)

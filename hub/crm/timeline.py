@@ -16,6 +16,8 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub.crm import access
+from hub.crm.access import Actor
 from hub.crm.models import timeline_entries
 from hub.store.changes import publish
 from hub.store.upsert import insert_for
@@ -90,18 +92,21 @@ async def remove(conn: AsyncConnection, kind: EntryKind, ref_id: int, *, now: da
 
 async def page(
     conn: AsyncConnection,
+    actor: Actor | None,
     client_id: int,
     *,
     before: tuple[datetime, int] | None = None,
     limit: int = 30,
     but: sa.ColumnElement[bool] | None = None,
 ) -> list[Entry]:
-    """Return a page of a client's entries, newest first; `before` is (at, id) of the last of the page before.
+    """Return a page of a client's entries that the actor may see, newest first.
 
-    `but` are entries to leave out, for who knows the things behind them.
+    `before` is (at, id) of the last of the page before; `but` are entries to leave out, for who knows the things
+    behind them.
     """
     table = timeline_entries.c
     query = sa.select(timeline_entries).where(table.client_id == client_id)
+    query = query.where(access.timeline_visible(actor, kind=table.kind, client_id=table.client_id))
     if but is not None:
         query = query.where(~but)
     if before is not None:

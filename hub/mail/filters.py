@@ -62,8 +62,10 @@ def may_see(actor: Actor, table: Any = messages) -> sa.ColumnElement[bool]:
     is_there: sa.ColumnElement[bool] = table.c.state != "undone"
     if actor.is_admin:
         return is_there
+    if not actor.has("read_mail"):
+        return sa.false()
     theirs = table.c.mailbox_id.in_(sa.select(mailboxes.c.id).where(open_))
-    return sa.and_(is_there, sa.or_(theirs, table.c.client_id.is_not(None)))
+    return sa.and_(is_there, sa.or_(theirs, access.of_visible_client(actor, table.c.client_id)))
 
 
 def conditions(actor: Actor, filters: MessageFilters, table: Any = messages) -> Iterator[sa.ColumnElement[bool]]:

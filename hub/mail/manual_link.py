@@ -36,12 +36,12 @@ async def link(
     """
     message = await register.find(conn, actor, message_id)
     if contact_id is not None:
-        owner = (await contacts.find(conn, contact_id)).client_id
+        owner = (await contacts.find(conn, actor, contact_id)).client_id
         if client_id is not None and owner != client_id:
             raise Refused("not_their_contact", "this contact is another client's", field="contact")
         client_id = owner
     if client_id is not None:
-        await clients.find(conn, client_id)
+        await clients.find(conn, actor, client_id)
     which = messages.c.id == message_id
     if whole_thread and message.thread_id is not None:
         which = sa.and_(messages.c.thread_id == message.thread_id, may_see(actor))

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm.access import Actor
 from hub.crm.addresses import parse_email
 from hub.crm.audit import record
-from hub.crm.linking import Candidate, Linker
+from hub.crm.linking import Candidate, Linker, seen_by
 from hub.errors import Refused
 from hub.mail import register, relink
 from hub.mail.intake import offering
@@ -38,8 +38,11 @@ class Original:
     whose: Candidate | None
 
 
-async def suggested(conn: AsyncConnection, linker: Linker, message: MessageRow) -> Original | None:
-    """Return the original sender of a letter that a colleague forwarded; None where there is nothing to suggest."""
+async def suggested(conn: AsyncConnection, actor: Actor | None, linker: Linker, message: MessageRow) -> Original | None:
+    """Return the original sender of a letter that a colleague forwarded; None where there is nothing to suggest.
+
+    `whose` is only a client or contact that the actor may see.
+    """
     told = _forwarded(message.about)
     if told is None or message.direction != "in" or message.about.get("via"):
         return None
@@ -48,11 +51,11 @@ async def suggested(conn: AsyncConnection, linker: Linker, message: MessageRow) 
     is_colleague = own.has(message.from_address) or own.has_domain_of(message.from_address)
     if not is_colleague or own.has(address) or own.has_domain_of(address):
         return None
-    whose = (await linker.by_email(conn, address)).best
-    if whose is None and await _is_personal(conn, message.mailbox_id):
+    linked = await linker.by_email(conn, address)
+    if linked.best is None and await _is_personal(conn, message.mailbox_id):
         # Of a person's own mailbox nobody becomes a lead, so a click would do nothing.
         return None
-    return Original(name, address, whose)
+    return Original(name, address, (await seen_by(conn, actor, linked)).best)
 
 
 async def _is_personal(conn: AsyncConnection, mailbox_id: int) -> bool:
@@ -73,7 +76,7 @@ async def accept(conn: AsyncConnection, actor: Actor, linker: Linker, message_id
     message = await register.find(conn, actor, message_id)
     if (message.about.get("via") or {}).get("by") == "forward":
         return
-    original = await suggested(conn, linker, message)
+    original = await suggested(conn, actor, linker, message)
     if original is None:
         raise Refused("no_original", "this message forwards nobody's letter")
     via = {"name": message.from_name, "address": message.from_address, "by": "forward"}

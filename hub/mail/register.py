@@ -112,8 +112,8 @@ def _query(actor: Actor, *, with_body: bool) -> sa.Select[Any]:
         mailboxes.c.team_id.label("team_id"),
         teams.c.name.label("team_name"),
         users.c.name.label("author_name"),
-        clients.c.name.label("client_name"),
-        contacts.c.name.label("contact_name"),
+        access.shown_name(actor, "client").label("client_name"),
+        access.shown_name(actor, "contact").label("contact_name"),
     ]
     columns = [messages.c[name] for name in (*_PLAIN, *(("text", "html") if with_body else ()))]
     return (

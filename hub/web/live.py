@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm import access, endings, queue
-from hub.crm.access import Actor
+from hub.crm.access import Actor, Principals
 from hub.errors import NotFound, Refused, Unavailable
 from hub.store import changes
 from hub.store.changes import Change, Position
@@ -36,6 +36,8 @@ class LiveChange:
 
     change: Change
     item: queue.Item | None
+    of_client: Principals | None = None
+    """Of the client on whose card it stands."""
     drawn: dict[object, bytes] = field(default_factory=dict, compare=False)
 
 
@@ -54,7 +56,7 @@ class EventStream:
 
     def offer(self, told: LiveChange) -> None:
         """Put a change in, if this reader may hear of it. Never blocks: what does not fit is lost and said so."""
-        if self._lost or self.is_closed or not access.can_receive(self.actor, told.change):
+        if self._lost or self.is_closed or not self._may_hear(told):
             return
         if len(self._waiting) >= BACKLOG:
             self._waiting.clear()
@@ -65,8 +67,19 @@ class EventStream:
 
     def put_before(self, missed: Sequence[LiveChange]) -> None:
         """Put what was missed in front of what has come since."""
-        may_hear = [told for told in missed if access.can_receive(self.actor, told.change)]
+        may_hear = [told for told in missed if self._may_hear(told)]
         self._waiting.extendleft(reversed(may_hear))
+
+    def _may_hear(self, told: LiveChange) -> bool:
+        return access.can_receive(self.actor, told.change, told.of_client)
+
+    def take_rights(self, actor: Actor | None) -> None:
+        """Go on by the rights that the person has now: what is shown is asked for anew; without a person, end."""
+        if actor is None:
+            self.close()
+        elif actor != self.actor:
+            self.actor = actor
+            self.lose()
 
     def lose(self) -> None:
         """Have the reader start anew."""
@@ -139,13 +152,25 @@ class LiveFeed:
                 self._started.set()
             found = await changes.read_after(conn, self.head)
             told = await draw_ready(conn, found)
+            now = await self._changed_rights(conn, found)
         # From here to the end nothing awaits: a stream that joins sees either none or all of this batch.
+        for stream in self._streams:
+            if stream.actor.user_id in now:
+                stream.take_rights(now[stream.actor.user_id])
         for one in told:
             for stream in self._streams:
                 stream.offer(one)
             self._end_by(one.change)
         self.head = changes.newest_of(found, self.head)
         return bool(found)
+
+    async def _changed_rights(self, conn: AsyncConnection, found: Sequence[Change]) -> dict[int, Actor | None]:
+        """Return those who have a stream here and whose account, teams or role these changes concern, as they are."""
+        people = {one.object_id for one in found if one.kind == "user"}
+        roles = {one.object_id for one in found if one.kind == "role"}
+        actors = {stream.actor.user_id: stream.actor for stream in self._streams} if people or roles else {}
+        concerned = [user_id for user_id, one in actors.items() if user_id in people or one.role_id in roles]
+        return {user_id: await access.load_actor(conn, user_id) for user_id in concerned}
 
     def _end_by(self, change: Change) -> None:
         """End the streams of sessions and tokens that ended, wherever that was done."""
@@ -173,11 +198,13 @@ class LiveFeed:
         if self._is_closing:
             stream.close()
         self._streams.add(stream)
-        if after is None or after == joined_at:
-            return stream
+        missed: list[LiveChange] | None = []
         try:
             async with self._db.read() as conn:
-                missed = await _missed(conn, after, joined_at)
+                # Rights that changed between the look at the asker and this moment passed this stream by.
+                stream.take_rights(await access.load_actor(conn, actor.user_id))
+                if after is not None and after != joined_at:
+                    missed = await _missed(conn, after, joined_at)
         except BaseException:
             self.leave(stream)
             raise
@@ -216,7 +243,11 @@ async def draw_ready(conn: AsyncConnection, found: Sequence[Change]) -> list[Liv
                 items[change.object_id] = await queue.find(conn, change.object_id, actor=_MACHINERY)
             except NotFound:
                 items[change.object_id] = None
-    return [LiveChange(c, items.get(c.object_id) if c.kind == "queue_item" else None) for c in found]
+    of_clients = await access.principals_of_clients(conn, {c.client_id for c in found if c.client_id is not None})
+    return [
+        LiveChange(c, items.get(c.object_id) if c.kind == "queue_item" else None, of_clients.get(c.client_id or 0))
+        for c in found
+    ]
 
 
 async def _missed(conn: AsyncConnection, after: Position, until: Position) -> list[LiveChange] | None:

@@ -165,7 +165,7 @@ async def message_view(
         is_always=is_always,
         defects=defects_of(message),
         event=event_of(message.about),
-        original=await originals.suggested(conn, linker, message),
+        original=await originals.suggested(conn, actor, linker, message),
         may_mark=any(one.id == message.mailbox_id for one in await register.mailboxes_of(conn, actor)),
     )
 

@@ -89,13 +89,17 @@ async def _send_all(
     while True:
         has_news = await stream.wait(at_most_s=PING_S)
         if monotonic_s() - checked_at >= RECHECK_S:
+            before = stream.actor
             try:
                 actor = await who_now()
             except Unavailable:
                 return
             if actor is None:
                 return
-            stream.actor, checked_at = actor, monotonic_s()
+            checked_at = monotonic_s()
+            if stream.actor is before:
+                # Else the feed has brought newer rights meanwhile.
+                stream.take_rights(actor)
         if stream.is_closed:
             return
         if not has_news:

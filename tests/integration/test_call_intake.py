@@ -145,7 +145,7 @@ async def test_a_waiting_caller_of_a_known_number_stands_in_the_queue_under_the_
         None,
     )
     async with room.db.read() as conn:
-        (entry,) = await timeline.page(conn, client_id)
+        (entry,) = await timeline.page(conn, None, client_id)
     assert (entry.kind, entry.data["state"]) == ("call", "waiting")
 
 
@@ -190,7 +190,7 @@ async def test_taken_and_talked_the_call_stands_on_the_card_with_length_legs_and
         ("callee", "101", "Анна"),
     ]
     async with room.db.read() as conn:
-        (entry,) = await timeline.page(conn, client_id)
+        (entry,) = await timeline.page(conn, None, client_id)
         assert await register.current(conn, room.actor) is None
     assert (entry.data["talk_s"], entry.data["manager"]) == (30.0, "Анна")
     assert await room.held() == []

@@ -106,7 +106,7 @@ async def test_the_client_the_note_and_the_recording_of_the_call_that_is_gone_st
     async with room.db.read() as conn:
         (call,) = (await conn.execute(sa.select(calls))).all()
         assert (call.client_id, call.note, call.linked_id) == (client_id, "перезвонить", "90.1")
-        (entry,) = await timeline.page(conn, client_id)
+        (entry,) = await timeline.page(conn, None, client_id)
         assert (entry.ref_id, entry.data["state"]) == (call.id, "ended")
         assert (await conn.execute(sa.select(recordings.c.call_id))).scalar_one() == call.id
 
@@ -120,8 +120,8 @@ async def test_a_manual_link_of_the_call_that_is_gone_beats_a_guess(room: Room) 
     await merge(room)
     async with room.db.read() as conn:
         assert (await conn.execute(sa.select(calls.c.client_id))).scalar_one() == chosen
-        assert await timeline.page(conn, guessed) == []
-        assert len(await timeline.page(conn, chosen)) == 1
+        assert await timeline.page(conn, None, guessed) == []
+        assert len(await timeline.page(conn, None, chosen)) == 1
 
 
 async def test_a_caller_whose_call_became_part_of_another_waits_in_no_queue(room: Room) -> None:

@@ -174,7 +174,7 @@ async def test_what_is_taken_back_is_the_draft_it_was_and_nothing_is_left_of_it(
         assert len(await register.listed(conn, olga, MessageFilters())) == 1
         item = await queue.find(conn, item_id, actor=olga)
         assert (item.state, item.owner_id) == ("claimed", olga.user_id), "back in its owner's hands"
-        card = await clients.find(conn, client_id)
+        card = await clients.find(conn, None, client_id)
         assert card.id == client_id
     async with api.get(f"clients/{client_id}/timeline") as answer:
         assert [one["ref"] for one in (await answer.json())["items"]] == [incoming]

@@ -99,9 +99,9 @@ async def test_search_finds_by_word_of_the_name_by_phone_and_by_mail(db: Databas
     await client(db, "Другой", phone="84957654321")
     async with db.read() as conn:
         for text in ("зеленый", "ЛЕС", "ооо зел", "8 495 123-45-67", "LES@les.test"):
-            assert [c.id for c in await clients.search(conn, text, region="RU")] == [one], text
-        assert len(await clients.search(conn, "", region="RU")) == 2
-        assert await clients.search(conn, "100%", region="RU") == []
+            assert [c.id for c in await clients.search(conn, None, text, region="RU")] == [one], text
+        assert len(await clients.search(conn, None, "", region="RU")) == 2
+        assert await clients.search(conn, None, "100%", region="RU") == []
 
 
 async def test_the_list_shows_each_client_its_own_address_and_nobody_elses(db: Database) -> None:
@@ -113,7 +113,7 @@ async def test_the_list_shows_each_client_its_own_address_and_nobody_elses(db: D
         )
     await client(db, "Б", phone="84951234567")
     async with db.read() as conn:
-        found = await clients.search(conn, "", region="RU")
+        found = await clients.search(conn, None, "", region="RU")
     assert [(c.name, c.phone, c.email) for c in found] == [
         ("А", "+79161234567", "a@a.test"),
         ("Б", "+74951234567", None),

@@ -175,7 +175,7 @@ async def test_a_letter_that_a_colleague_forwarded_belongs_to_its_writer_by_one_
     (message,) = await box.messages()
     assert (message.from_address, message.client_id) == (colleague, None)
     async with box.db.read() as conn:
-        original = await originals.suggested(conn, box.intake.linker, message)
+        original = await originals.suggested(conn, None, box.intake.linker, message)
     assert original is not None and original.whose is not None
     assert (original.name, original.address, original.whose.client_id) == ("Ирина", "irina@romashka.test", client_id)
     after = await accept(box)
@@ -184,7 +184,7 @@ async def test_a_letter_that_a_colleague_forwarded_belongs_to_its_writer_by_one_
     assert [(one.client_id, one.title) for one in await box.waiting()] == [(client_id, "Ромашка")]
     async with box.db.read() as conn:
         trace = (await conn.execute(sa.select(audit).where(audit.c.action == "message.original_accepted"))).one()
-        card = await timeline.page(conn, client_id)
+        card = await timeline.page(conn, None, client_id)
     assert (trace.object_id, trace.user_id) == (message.id, box.actor.user_id)
     assert [entry.ref_id for entry in card] == [message.id]
 
@@ -212,7 +212,7 @@ async def test_what_no_colleague_forwarded_is_not_suggested_and_cannot_be_accept
     await box.arrive(raw)
     (message,) = await box.messages()
     async with box.db.begin() as conn:
-        assert await originals.suggested(conn, box.intake.linker, message) is None
+        assert await originals.suggested(conn, None, box.intake.linker, message) is None
         with pytest.raises(Refused):
             await originals.accept(conn, box.actor, box.intake.linker, message.id, now=T0)
 
@@ -229,7 +229,7 @@ async def test_in_a_persons_own_mailbox_only_a_client_is_suggested_since_nobody_
     await box.arrive(forwarded(f"Oleg <{SALES}>"))
     (message,) = await box.messages()
     async with box.db.read() as conn:
-        assert (await originals.suggested(conn, box.intake.linker, message) is not None) == is_known
+        assert (await originals.suggested(conn, None, box.intake.linker, message) is not None) == is_known
     if is_known:
         assert (await accept(box)).from_address == "irina@romashka.test"
         return

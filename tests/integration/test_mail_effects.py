@@ -89,7 +89,7 @@ async def test_what_came_back_marks_the_sending_the_address_the_card_and_the_aut
     assert (back.thread_id, back.client_id, back.auto) == (original.thread_id, office.client_id, "bounce")
     async with office.db.read() as conn:
         kept = await undeliverable_of(conn, ["Ivan@Romashka.example", BORIS.address])
-        card = await timeline.page(conn, office.client_id)
+        card = await timeline.page(conn, None, office.client_id)
         (item,) = await queue.listed(conn, office.actor, state="claimed", mine=True)
         assert await leads.listed(conn, office.actor, before=None, limit=10) == []
         bounce_of = (await conn.execute(sa.select(messages.c.bounce_of).where(messages.c.id == back.id))).scalar()
@@ -215,7 +215,7 @@ async def test_an_out_of_office_is_on_the_card_and_wakes_no_finished_conversatio
     assert (away.thread_id, away.client_id, away.auto) == (original.thread_id, office.client_id, "auto_reply")
     async with office.db.read() as conn:
         assert await queue.find_by_thing(conn, "message", original.thread_id or 0) is None
-        assert len(await timeline.page(conn, office.client_id)) == 2
+        assert len(await timeline.page(conn, None, office.client_id)) == 2
 
 
 async def test_two_machines_that_talk_too_fast_make_no_more_work_but_are_shown(inbox: Inbox) -> None:

@@ -154,7 +154,7 @@ async def test_a_mail_of_a_known_address_is_on_the_card_within_two_seconds(
 
         async def on_card() -> list[timeline.Entry]:
             async with db.read() as conn:
-                return await timeline.page(conn, client_id)
+                return await timeline.page(conn, None, client_id)
 
         for n in range(3):
             began = time.monotonic()

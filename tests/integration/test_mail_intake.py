@@ -32,7 +32,7 @@ async def test_a_mail_of_a_known_address_is_on_the_card_and_waits_under_the_clie
     client_id = await known_client(box)
     assert await box.arrive(mail()) == 1
     async with box.db.read() as conn:
-        (entry,) = await timeline.page(conn, client_id)
+        (entry,) = await timeline.page(conn, None, client_id)
     assert (entry.kind, entry.data["subject"]) == ("message", "Question")
     (item,) = await box.waiting()
     assert (item.kind, item.title, item.client_id) == ("message", "Ромашка", client_id)
@@ -67,7 +67,7 @@ async def test_history_is_on_the_card_and_nothing_to_do(box: Box) -> None:
     await box.arrive(mail(), is_new=False)
     await box.arrive(mail("stranger@x.test", message_id="<3@x.test>"), is_new=False)
     async with box.db.read() as conn:
-        assert len(await timeline.page(conn, client_id)) == 1
+        assert len(await timeline.page(conn, None, client_id)) == 1
     assert (await box.waiting(), await box.leads()) == ([], [])
 
 
@@ -96,7 +96,7 @@ async def test_an_answer_sent_from_another_program_is_on_the_card_and_settles_wh
     )
     await box.arrive(answer, role="sent")
     async with box.db.read() as conn:
-        entries = await timeline.page(conn, client_id)
+        entries = await timeline.page(conn, None, client_id)
     assert sorted(e.data["direction"] for e in entries) == ["in", "out"]
     assert await box.waiting() == []
 

@@ -58,8 +58,8 @@ async def test_a_batch_is_on_its_cards_in_its_threads_and_waits_once_for_each_of
     ]
     assert await arrive_all(box, raws) == 6
     async with box.db.read() as conn:
-        assert len(await timeline.page(conn, client_id)) == 3
-        assert len(await timeline.page(conn, company)) == 1
+        assert len(await timeline.page(conn, None, client_id)) == 3
+        assert len(await timeline.page(conn, None, company)) == 1
         assert (await conn.execute(sa.select(sa.func.count()).select_from(threads))).scalar() == 4
         flags = (await conn.execute(sa.select(locations.c.flags))).scalars().all()
     assert flags == [["$label1", "seen"]] * 7
@@ -206,7 +206,7 @@ async def test_a_message_that_kills_three_workers_is_shown_raw_its_batch_whole_a
         client_id,
     )
     async with box.db.read() as conn:
-        assert raw.id in {entry.ref_id for entry in await timeline.page(conn, client_id)}
+        assert raw.id in {entry.ref_id for entry in await timeline.page(conn, None, client_id)}
     assert {item.title for item in await box.waiting()} == {"Ромашка"}
     with pytest.raises(Conflict):
         await reparse.parse_one(box.db, box.blobs, raw.id)

@@ -458,7 +458,7 @@ async def test_an_answer_written_in_another_program_is_on_the_card(
 
         async def on_card() -> list[timeline.Entry]:
             async with db.read() as conn:
-                return await timeline.page(conn, client_id)
+                return await timeline.page(conn, None, client_id)
 
         (entry,) = await wait_for(on_card, what="the answer is on the card", deadline_s=20)
         assert (entry.data["subject"], entry.data["direction"]) == ("answer", "out")

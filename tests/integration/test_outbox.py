@@ -157,7 +157,7 @@ async def test_a_message_goes_out_once_and_stands_on_card_register_and_in_sent(o
     read = parse(submitted.raw)
     assert (read.from_, read.message_id) == (Address("Отдел продаж", SALES), queued.message_id)
     async with office.db.read() as conn:
-        (entry,) = await timeline.page(conn, office.client_id)
+        (entry,) = await timeline.page(conn, None, office.client_id)
         seen = [c for c in await read_after(conn, Position(0, 0)) if c.kind == "message"]
         deeds = (await conn.execute(sa.select(audit.c.action, audit.c.user_id))).all()
     assert (entry.kind, entry.ref_id, entry.data["state"]) == ("message", message_id, "sent")

@@ -8,9 +8,12 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub.crm.access import Actor
 from hub.crm.addresses import AddressKind
+from hub.crm.base import registry
+from hub.crm.base.permissions import permitted
 from hub.crm.clients.search import matches
-from hub.crm.clients.table import ClientKind
+from hub.crm.clients.table import CLIENTS, ClientKind
 from hub.crm.models import addresses, clients, contacts
 from hub.errors import NotFound
 
@@ -63,15 +66,16 @@ class Found:
     created_at: datetime
 
 
-async def find(conn: AsyncConnection, client_id: int, *, with_archived: bool = False) -> Client:
-    """Return a client with all that its card's head shows. Raises NotFound."""
-    query = sa.select(clients).where(clients.c.id == client_id)
+async def find(conn: AsyncConnection, actor: Actor | None, client_id: int, *, with_archived: bool = False) -> Client:
+    """Return a client with all that its card's head shows. Raises NotFound, for a hidden one too."""
+    query = sa.select(clients).where(clients.c.id == client_id, permitted(actor, CLIENTS, "see"))
     if not with_archived:
         query = query.where(clients.c.archived_at.is_(None))
     row = (await conn.execute(query)).first()
     if row is None:
         raise NotFound("client_missing", "no such client")
     people = sa.select(contacts).where(contacts.c.client_id == client_id, contacts.c.archived_at.is_(None))
+    people = people.where(permitted(actor, registry.kind("contact"), "see"))
     persons = (await conn.execute(people.order_by(contacts.c.id))).all()
     of_persons = addresses.c.contact_id.in_([p.id for p in persons])
     where = sa.or_(addresses.c.client_id == client_id, of_persons)
@@ -90,14 +94,22 @@ async def find(conn: AsyncConnection, client_id: int, *, with_archived: bool = F
 
 
 async def search(
-    conn: AsyncConnection, text: str, *, region: str, after: tuple[str, int] | None = None, limit: int = 50
+    conn: AsyncConnection,
+    actor: Actor | None,
+    text: str,
+    *,
+    region: str,
+    after: tuple[str, int] | None = None,
+    limit: int = 50,
 ) -> list[Found]:
-    """Return clients by the beginning of a word of the name, by phone or by e-mail, in the order of names.
+    """Return clients that the actor may see, in the order of names, found by a text.
 
-    An empty text gives all. `after` is (folded name, id) of the last row of the page before.
+    The text is the beginning of a word of the name, a phone or an e-mail; an empty one gives all.
+    `after` is (folded name, id) of the last row of the page before.
     """
-    phone, email = _one_address("phone"), _one_address("email")
+    phone, email = _one_address(actor, "phone"), _one_address(actor, "email")
     query = sa.select(clients, phone.label("phone"), email.label("email")).where(clients.c.archived_at.is_(None))
+    query = query.where(permitted(actor, CLIENTS, "see"))
     if text.strip():
         query = query.where(matches(text, region))
     if after is not None:
@@ -106,8 +118,11 @@ async def search(
     return [Found(r.id, r.kind, r.name, r.phone, r.email, r.created_at) for r in await conn.execute(query)]
 
 
-def _one_address(kind: AddressKind) -> sa.ScalarSelect[str]:
-    persons = sa.select(contacts.c.id).where(contacts.c.client_id == clients.c.id).correlate(clients)
+def _one_address(actor: Actor | None, kind: AddressKind) -> sa.ScalarSelect[str]:
+    persons = sa.select(contacts.c.id).where(
+        contacts.c.client_id == clients.c.id, permitted(actor, registry.kind("contact"), "see")
+    )
+    persons = persons.correlate(clients)
     whose = sa.or_(addresses.c.client_id == clients.c.id, addresses.c.contact_id.in_(persons))
     first = sa.select(addresses.c.value).where(addresses.c.kind == kind, whose).order_by(addresses.c.id).limit(1)
     return first.correlate(clients).scalar_subquery()

@@ -1,7 +1,7 @@
 """People at clients as a list of their own: finding and showing them. Making one is `clients.add_contact`.
 
-Cards are open to every manager, so nothing is hidden here. Invariant: an archived contact, or one of an archived
-client, is neither listed nor found.
+Invariant: a contact that the actor may not see, an archived one, or one of an archived client, is neither listed nor
+found.
 """
 
 from __future__ import annotations
@@ -13,7 +13,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub.crm import access
+from hub.crm.access import Actor
 from hub.crm.addresses import parse_email, parse_phone
+from hub.crm.base import registry
+from hub.crm.base.permissions import permitted
 from hub.crm.clients.queries import Address
 from hub.crm.models import addresses, clients, contacts
 from hub.errors import NotFound
@@ -30,16 +34,18 @@ class ContactRow:
     addresses: tuple[Address, ...]
 
 
-def _query() -> sa.Select[Any]:
+def _query(actor: Actor | None) -> sa.Select[Any]:
     return (
-        sa.select(contacts, clients.c.name.label("client_name"))
+        sa.select(contacts, access.shown_name(actor, "client").label("client_name"))
         .outerjoin(clients, clients.c.id == contacts.c.client_id)
         .where(contacts.c.archived_at.is_(None), clients.c.archived_at.is_(None))
+        .where(permitted(actor, registry.kind("contact"), "see"))
     )
 
 
 async def listed(
     conn: AsyncConnection,
+    actor: Actor | None,
     text: str,
     *,
     region: str,
@@ -47,11 +53,11 @@ async def listed(
     before: int | None = None,
     limit: int = 50,
 ) -> list[ContactRow]:
-    """Return contacts by the beginning of the name, by phone or by e-mail; the newest first, all for an empty text.
+    """Return contacts that the actor may see, the newest first, by the beginning of the name, by phone or by e-mail.
 
-    `before` is the id of the last row of the page before.
+    An empty text gives all. `before` is the id of the last row of the page before.
     """
-    query = _query().order_by(contacts.c.id.desc()).limit(limit)
+    query = _query(actor).order_by(contacts.c.id.desc()).limit(limit)
     if client_id is not None:
         query = query.where(contacts.c.client_id == client_id)
     if text.strip():
@@ -61,9 +67,9 @@ async def listed(
     return await _rows(conn, query)
 
 
-async def find(conn: AsyncConnection, contact_id: int) -> ContactRow:
-    """Return a contact. Raises NotFound."""
-    found = await _rows(conn, _query().where(contacts.c.id == contact_id))
+async def find(conn: AsyncConnection, actor: Actor | None, contact_id: int) -> ContactRow:
+    """Return a contact. Raises NotFound, for a hidden one too."""
+    found = await _rows(conn, _query(actor).where(contacts.c.id == contact_id))
     if not found:
         raise NotFound("contact_missing", "no such contact")
     return found[0]

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub import sanitize
 from hub.clock import rfc3339
+from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.models import clients, contacts
 from hub.errors import Conflict, NotFound, Refused, TooLarge
@@ -117,7 +118,7 @@ def _query(actor: Actor) -> sa.Select[Any]:
         sa.select(
             *(drafts.c[name] for name in names),
             mailboxes.c.address.label("mailbox_address"),
-            clients.c.name.label("client_name"),
+            access.shown_name(actor, "client").label("client_name"),
         )
         .join(mailboxes, mailboxes.c.id == drafts.c.mailbox_id)
         .outerjoin(clients, clients.c.id == drafts.c.client_id)

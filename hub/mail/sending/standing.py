@@ -139,7 +139,7 @@ async def listed(
             messages.c.subject,
             users.c.name.label("author_name"),
             messages.c.client_id,
-            clients.c.name.label("client_name"),
+            access.shown_name(actor, "client").label("client_name"),
             outbox.c.reason,
             outbox.c.attempts,
             outbox.c.not_before,

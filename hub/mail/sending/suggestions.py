@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.clients import fold
 from hub.crm.models import addresses, clients, contacts, users
@@ -27,7 +28,7 @@ class Suggestion:
     of: str
 
 
-async def suggest(conn: AsyncConnection, _actor: Actor, text: str, *, client_id: int | None = None) -> list[Suggestion]:
+async def suggest(conn: AsyncConnection, actor: Actor, text: str, *, client_id: int | None = None) -> list[Suggestion]:
     """Return at most `MOST` people whose address begins with `text`, or whose name has a word that does."""
     begins = text.strip().lower()[:100]
     if not begins:
@@ -44,6 +45,7 @@ async def suggest(conn: AsyncConnection, _actor: Actor, text: str, *, client_id:
         .select_from(addresses)
         .outerjoin(contacts, contacts.c.id == addresses.c.contact_id)
         .join(clients, clients.c.id == owner)
+        .where(access.of_visible_client(actor, clients.c.id))
         .where(addresses.c.kind == "email", clients.c.archived_at.is_(None), contacts.c.archived_at.is_(None))
         .where(sa.or_(addresses.c.value.like(f"{plain}%", escape="\\"), *_named(text.strip()[:100])))
     )

@@ -18,6 +18,9 @@ from hub import sanitize
 from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.audit import record
+from hub.crm.base.permissions import permitted
+from hub.crm.clients.table import CLIENTS
+from hub.crm.contacts.table import CONTACTS
 from hub.crm.models import clients, contacts, teams
 from hub.errors import Conflict, Forbidden, NotFound, Refused
 from hub.mail.models import mailboxes
@@ -176,11 +179,16 @@ async def facts_for(
     """Return what the fields stand for in a letter of the actor's to this client."""
     client = contact = position = ""
     if contact_id is not None:
-        row = (await conn.execute(sa.select(contacts).where(contacts.c.id == contact_id))).first()
+        row = (
+            await conn.execute(
+                sa.select(contacts).where(contacts.c.id == contact_id, permitted(actor, CONTACTS, "see"))
+            )
+        ).first()
         if row is not None and (client_id is None or row.client_id == client_id):
             contact, position, client_id = row.name, row.position, client_id or row.client_id
     if client_id is not None:
-        row = (await conn.execute(sa.select(clients.c.name, clients.c.kind).where(clients.c.id == client_id))).first()
+        shown = sa.and_(clients.c.id == client_id, permitted(actor, CLIENTS, "see"))
+        row = (await conn.execute(sa.select(clients.c.name, clients.c.kind).where(shown))).first()
         if row is not None:
             client = row.name
             contact = contact or (row.name if row.kind == "person" else "")

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.models import clients, queue_items, team_rules, users
 from hub.telephony import measures
@@ -90,7 +91,7 @@ async def board(conn: AsyncConnection, actor: Actor, team_id: int, *, now: datet
     """Return a team's board. Raises NotFound, also for a team that is not the actor's."""
     name = await presence.require_team(conn, actor, team_id)
     up, unknown = await presence.pbxs_up(conn, now)
-    waiting, talking = await _open_calls(conn, team_id, up)
+    waiting, talking = await _open_calls(conn, actor, team_id, up)
     people = sorted(
         await presence.of_one_team(conn, actor, team_id, now), key=lambda one: _SHOWN_FIRST.index(one.state)
     )
@@ -99,14 +100,14 @@ async def board(conn: AsyncConnection, actor: Actor, team_id: int, *, now: datet
 
 
 async def _open_calls(
-    conn: AsyncConnection, team_id: int, up: list[str]
+    conn: AsyncConnection, actor: Actor, team_id: int, up: list[str]
 ) -> tuple[tuple[BoardCall, ...], tuple[BoardCall, ...]]:
     answerer, owner = users.alias("answerer"), users.alias("owner")
     item = sa.and_(queue_items.c.kind == "call", queue_items.c.ref_id == calls.c.id)
     query = (
         sa.select(
             calls,
-            clients.c.name.label("client_name"),
+            access.shown_name(actor, "client").label("client_name"),
             answerer.c.name.label("answerer_name"),
             owner.c.name.label("owner_name"),
         )

@@ -33,12 +33,12 @@ async def link(
     """Put a call on a client's card by hand, or (neither named) take it off every card. Raises NotFound, Refused."""
     call = await register.find(conn, actor, call_id)
     if contact_id is not None:
-        owner = (await contacts.find(conn, contact_id)).client_id
+        owner = (await contacts.find(conn, actor, contact_id)).client_id
         if client_id is not None and owner != client_id:
             raise Refused("not_their_contact", "this contact is another client's", field="contact")
         client_id = owner
     if client_id is not None:
-        await clients.find(conn, client_id)
+        await clients.find(conn, actor, client_id)
     values: dict[str, Any] = {"client_id": client_id, "contact_id": contact_id, "link_manual": True}
     values |= {"link_reason": "manual", "link_confidence": "exact"}
     row = (await conn.execute(sa.update(calls).where(calls.c.id == call_id).values(**values).returning(calls))).one()

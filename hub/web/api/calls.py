@@ -58,9 +58,9 @@ class IntentShown(shapes.Shape, frozen=True, kw_only=True):
 async def dial(conn: AsyncConnection, ctx: RequestContext, body: Dial) -> Asked:
     pbx = await own_pbx(conn, ctx) if body.pbx is None else named_pbx(ctx, body.pbx)
     if body.client is not None:
-        await clients.find(conn, body.client)
+        await clients.find(conn, ctx.actor, body.client)
     if body.contact is not None:
-        await contacts.find(conn, body.contact)
+        await contacts.find(conn, ctx.actor, body.contact)
     intent = await control.dial(
         conn,
         ctx.actor,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm import timeline
+from hub.crm import linking, timeline
 from hub.crm.base import records
 from hub.crm.clients import CLIENTS
 from hub.errors import Refused
@@ -59,7 +59,7 @@ async def entries(conn: AsyncConnection, ctx: RequestContext, query: Page) -> En
     client_id = ctx.id()
     await records.get(conn, ctx.actor, CLIENTS, client_id)
     rows = await timeline.page(
-        conn, client_id, before=read_time_cursor(query.cursor), limit=query.limit, but=shown_by_twin()
+        conn, ctx.actor, client_id, before=read_time_cursor(query.cursor), limit=query.limit, but=shown_by_twin()
     )
     last = rows[-1] if len(rows) == query.limit else None
     items = [
@@ -77,6 +77,7 @@ async def match(conn: AsyncConnection, ctx: RequestContext, query: Match) -> Mat
         if query.phone is not None
         else await linker.by_email(conn, query.email or "")
     )
+    linked = await linking.seen_by(conn, ctx.actor, linked)
 
     def shape(one: Any) -> CandidateShape:
         client, contact = ref(one.client_id, one.client_name), ref(one.contact_id, one.contact_name)

@@ -19,7 +19,7 @@ from hub.mail.sending.providers import pace_of
 from hub.mail.sending.standing import Standing
 from hub.web.api import shapes
 from hub.web.api.endpoint import Endpoint, Id, Page
-from hub.web.api.shapes import Cursor, Moment, Ref, Shape
+from hub.web.api.shapes import Cursor, Moment, Reference, Shape, reference
 from hub.web.request_context import RequestContext
 
 
@@ -49,7 +49,7 @@ class StandingMessage(Shape, frozen=True, kw_only=True):
     stand: Annotated[str, OutboxStand.schema()]
     subject: str
     author: str | None
-    client: Ref | None
+    client: Reference | None
     reason: str | None
     attempts: int
     goes_at: Moment | None
@@ -72,7 +72,7 @@ def _shape(row: Standing) -> StandingMessage:
         stand=row.stand,
         subject=row.subject,
         author=row.author_name,
-        client=Ref(id=row.client_id, name=row.client_name or "") if row.client_id is not None else None,
+        client=reference(row.client_id, row.client_name),
         reason=row.reason or None,
         attempts=row.attempts,
         goes_at=rfc3339(row.goes_at) if row.goes_at else None,

@@ -43,6 +43,13 @@ class Ref(Shape, frozen=True, kw_only=True):
     name: str
 
 
+class Reference(Shape, frozen=True, kw_only=True):
+    """A record and the name it goes by; of a hidden one the name is null."""
+
+    id: int
+    name: str | None
+
+
 class Link(Shape, frozen=True, kw_only=True):
     """Why a call or message is on this client's card."""
 
@@ -103,8 +110,8 @@ class Call(Shape, frozen=True, kw_only=True):
     legs: list[Leg]
     transfers: list[dict[str, Any]]
     team: Ref | None
-    client: Ref | None
-    contact: Ref | None
+    client: Reference | None
+    contact: Reference | None
     link: Link | None
     recordings: list[Recording]
     result: str | None
@@ -129,6 +136,11 @@ def at(moment: Any) -> str:
 
 def ref(row_id: int | None, name: str | None) -> Ref | None:
     return Ref(id=row_id, name=name or "") if row_id is not None else None
+
+
+def reference(row_id: int | None, name: str | None) -> Reference | None:
+    """Return a record that may be hidden from the asker, without a name then."""
+    return None if row_id is None else Reference(id=row_id, name=name)
 
 
 def link(row: CallRow | MessageRow) -> Link | None:
@@ -172,8 +184,8 @@ def call(row: CallRow) -> Call:
         legs=[leg(one) for one in row.legs],
         transfers=row.transfers,
         team=ref(row.team_id, row.team_name),
-        client=ref(row.client_id, row.client_name),
-        contact=ref(row.contact_id, row.contact_name),
+        client=reference(row.client_id, row.client_name),
+        contact=reference(row.contact_id, row.contact_name),
         link=link(row),
         recordings=[Recording(id=one.id, duration_s=one.duration_s) for one in row.recordings],
         result=None,
@@ -241,8 +253,8 @@ class Message(Shape, frozen=True, kw_only=True):
     attachments: list[Attachment]
     recipients: list[Recipient]
     author: Ref | None
-    client: Ref | None
-    contact: Ref | None
+    client: Reference | None
+    contact: Reference | None
     link: Link | None
     flags: list[str]
     defects: list[str]
@@ -292,8 +304,8 @@ def message(row: MessageRow, *, folder: str | None = None) -> Message:
         attachments=[attachment(one) for one in row.attachments],
         recipients=[Recipient(address=r.address, state=r.state, code=r.code, reply=r.reply) for r in row.recipients],
         author=ref(row.author_id, row.author_name),
-        client=ref(row.client_id, row.client_name),
-        contact=ref(row.contact_id, row.contact_name),
+        client=reference(row.client_id, row.client_name),
+        contact=reference(row.contact_id, row.contact_name),
         link=link(row),
         flags=row.flags,
         defects=row.defects,

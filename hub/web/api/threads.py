@@ -8,7 +8,7 @@ from hub.errors import NotFound
 from hub.mail import answering, thread
 from hub.web.api import shapes
 from hub.web.api.endpoint import Endpoint, Nothing, Page
-from hub.web.api.shapes import Moment, Ref, Shape, at, ref
+from hub.web.api.shapes import Moment, Ref, Reference, Shape, at, reference
 from hub.web.request_context import RequestContext, read_time_cursor, write_cursor
 
 
@@ -25,8 +25,8 @@ class Thread(Shape, frozen=True, kw_only=True):
     id: int
     mailbox: str
     subject: str
-    client: Ref | None
-    contact: Ref | None
+    client: Reference | None
+    contact: Reference | None
     answering: list[Answering]
     messages: list[shapes.Message]
     next: shapes.Cursor | None
@@ -45,8 +45,8 @@ async def found(conn: AsyncConnection, ctx: RequestContext, query: Page) -> Thre
         id=thread_id,
         mailbox=newest.mailbox_address,
         subject=rows[-1].subject,
-        client=ref(newest.client_id, newest.client_name),
-        contact=ref(newest.contact_id, newest.contact_name),
+        client=reference(newest.client_id, newest.client_name),
+        contact=reference(newest.contact_id, newest.contact_name),
         answering=[Answering(user=Ref(id=one.user_id, name=one.name), until=at(one.until)) for one in writers],
         messages=[shapes.message(row) for row in rows],
         next=write_cursor(last.received_at, last.id) if last else None,

@@ -18,19 +18,12 @@ from hub.crm.base.entity import Entity
 from hub.crm.base.field import Field
 from hub.crm.base.fields import MAX_ID, Choice, Integer, Text
 from hub.crm.base.history import WAYS
-from hub.web.api.shapes import Cursor, Moment, Ref, Shape, one_of
+from hub.web.api.shapes import Cursor, Moment, Ref, Reference, Shape, one_of
 from hub.web.base.kind import WebKind
 
 Id = Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)]
 Day = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date"})]
 SentMoment = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
-
-
-class Reference(Shape, frozen=True, kw_only=True):
-    """A record and the name it goes by; of a hidden one the name is null."""
-
-    id: int
-    name: str | None
 
 
 class MoneyAmount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

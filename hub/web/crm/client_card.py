@@ -31,8 +31,8 @@ async def card(ctx: RequestContext) -> web.StreamResponse:
     async with ctx.db.read() as conn:
         feed = await changes.head(conn)
         record = await read_card(conn, ctx, WEB, client_id)
-        client = await clients.find(conn, client_id, with_archived=True)
-        entries = await timeline.page(conn, client_id, limit=ENTRIES + 1, but=shown_by_twin())
+        client = await clients.find(conn, ctx.actor, client_id, with_archived=True)
+        entries = await timeline.page(conn, ctx.actor, client_id, limit=ENTRIES + 1, but=shown_by_twin())
         heard = await _heard(conn, ctx, entries)
         mails = client.every_address("email")
         writing = await composing.composer(ctx).on_card(conn, client.id, mails[0].value if mails else "")
@@ -47,7 +47,7 @@ async def entries(ctx: RequestContext) -> web.StreamResponse:
     before = read_time_cursor(ctx.query(EntriesQuery).cursor)
     async with ctx.db.read() as conn:
         await records.get(conn, ctx.actor, CLIENTS, client_id)
-        rows = await timeline.page(conn, client_id, before=before, limit=ENTRIES + 1, but=shown_by_twin())
+        rows = await timeline.page(conn, ctx.actor, client_id, before=before, limit=ENTRIES + 1, but=shown_by_twin())
         heard = await _heard(conn, ctx, rows)
     return render.page(ctx, "client/timeline.html", {"client_id": client_id, "recordings": heard} | _page_of(rows))
 

@@ -33,8 +33,8 @@ async def dial(ctx: RequestContext) -> web.StreamResponse:
     client_id, contact_id, user_id = form.number("client"), form.number("contact"), form.number("user")
     async with ctx.db.begin() as conn:
         if client_id is not None:
-            await clients.find(conn, client_id)
-        if contact_id is not None and (await contacts.find(conn, contact_id)).client_id != client_id:
+            await clients.find(conn, ctx.actor, client_id)
+        if contact_id is not None and (await contacts.find(conn, ctx.actor, contact_id)).client_id != client_id:
             raise NotFound("contact_missing", "no such contact")
         pbx = await own_pbx(conn, ctx)
         to: str | int = user_id if user_id is not None else form.text("to", max_chars=80)

@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 
 from hub.crm import clients
+from hub.crm.base import records
 from hub.errors import NotFound
 from hub.mail import manual_link, originals, register
 from hub.store import changes
@@ -32,8 +33,10 @@ async def choice(ctx: RequestContext) -> web.StreamResponse:
         message = await register.find(conn, ctx.actor, ctx.id())
         asked = query.q.strip()[:300]
         region = ctx.services.linker.region
-        found = await clients.search(conn, asked, region=region, limit=OFFERED) if asked else []
-    offered = [one for one in message.candidates if one.get("client_id") is not None]
+        known = {one["client_id"] for one in message.candidates if one.get("client_id") is not None}
+        names = await records.names(conn, ctx.actor, "client", known)
+        found = await clients.search(conn, ctx.actor, asked, region=region, limit=OFFERED) if asked else []
+    offered = [one for one in message.candidates if one.get("client_id") in names]
     return render.page(
         ctx, "messages/link.html", {"message": message, "offered": offered, "found": found, "q": asked}, feed=feed
     )

@@ -98,7 +98,7 @@ async def page(ctx: RequestContext) -> web.StreamResponse:
     before = read_time_cursor(query.cursor)
     async with ctx.db.read() as conn:
         feed = await changes.head(conn)
-        client = await clients.find(conn, query.client) if query.client else None
+        client = await clients.find(conn, ctx.actor, query.client) if query.client else None
         rows = await register.listed(conn, ctx.actor, query.filters(), before=before, limit=PAGE + 1, grouped=True)
         shown = rows[:PAGE]
         texts = await register.heads(conn, [one.id for one in shown]) if asked.wanted else {}

@@ -1,7 +1,6 @@
 """The answers of the search box: where to go, what to do, and the clients and contacts that fit.
 
-Cards are open to every manager, so what is found is shown to whoever is signed in. Invariant: an empty box asks the
-database nothing.
+Finds only what the person may see. Invariant: an empty box asks the database nothing.
 """
 
 from __future__ import annotations
@@ -44,8 +43,8 @@ async def _found(ctx: RequestContext, text: str, region: str) -> dict[str, objec
         if not words:
             break
         async with ctx.db.read() as conn:
-            found = await clients.search(conn, words, region=region, limit=SHOWN)
-            people = await contacts.listed(conn, words, region=region, limit=SHOWN)
+            found = await clients.search(conn, ctx.actor, words, region=region, limit=SHOWN)
+            people = await contacts.listed(conn, ctx.actor, words, region=region, limit=SHOWN)
         if found or people:
             return {"clients": found, "people": people}
     return {"clients": [], "people": []}
