@@ -70,6 +70,8 @@ class Database:
         await self.writer.dispose()
         if self.reader is not self.writer:
             await self.reader.dispose()
+        if self.dialect == "sqlite":
+            await sqlite.wait_for_threads(self.writer)
         await self.bus.close()
 
 

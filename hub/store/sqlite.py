@@ -8,11 +8,14 @@ wait, has an answer within `WITHIN_S` and a little.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -27,7 +30,10 @@ WITHIN_S = 4.0
 LEAST_S = 0.25
 """The least time for the lock of a writer that waited long in its queue: another process may have it for a moment."""
 QUEUE_WITHIN_S = 30.0
+ENDS_WITHIN_S = 5.0
 PATIENCE = "hub.patience"
+_threads: WeakKeyDictionary[sa.Engine, WeakSet[Thread]] = WeakKeyDictionary()
+"""The threads of the connections of an engine and its twin."""
 
 
 @dataclass(slots=True)
@@ -53,8 +59,12 @@ def open_engines(url: sa.URL) -> tuple[AsyncEngine, AsyncEngine]:
     except OSError as error:
         raise ConfigError("config_invalid", f"hub.database: {url.database}: {error.strerror}") from error
     long = LongStatements()
-    writer = _engine(url, partial(connect, url.database, long, is_reader=False), pool_size=1, max_overflow=0)
-    reader = _engine(url, partial(connect, url.database, long, is_reader=True), pool_size=4, max_overflow=4)
+    threads: WeakSet[Thread] = WeakSet()
+    opened = partial(connect, url.database, long, threads)
+    writer = _engine(url, partial(opened, is_reader=False), pool_size=1, max_overflow=0)
+    reader = _engine(url, partial(opened, is_reader=True), pool_size=4, max_overflow=4)
+    for engine in (writer, reader):
+        _threads[engine.sync_engine] = threads
     _set_up(writer, "busy_timeout = 4000", "journal_mode = WAL")
     _set_up(reader, "busy_timeout = 0", "query_only = ON")
     _begin_writing(writer)
@@ -72,6 +82,15 @@ def _engine(url: sa.URL, creator: Callable[[], Any], *, pool_size: int, max_over
         pool_size=pool_size,
         max_overflow=max_overflow,
     )
+
+
+async def wait_for_threads(engine: AsyncEngine) -> None:
+    """Wait for the threads of a disposed engine, at most `ENDS_WITHIN_S` each.
+
+    A cancelled task leaves its statement running; a thread that ends after the event loop is closed fails.
+    """
+    for thread in list(_threads[engine.sync_engine]):
+        await asyncio.to_thread(thread.join, ENDS_WITHIN_S)
 
 
 def tell_waited(conn: AsyncConnection, waited_s: float) -> None:

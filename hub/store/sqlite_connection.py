@@ -16,8 +16,9 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable
 from functools import partial
+from threading import Thread
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import aiosqlite
 
@@ -216,8 +217,9 @@ def _interrupt() -> int:
     return 1
 
 
-async def connect(path: str, long: LongStatements, *, is_reader: bool) -> LoopConnection:
-    """Open a file."""
+async def connect(path: str, long: LongStatements, threads: WeakSet[Thread], *, is_reader: bool) -> LoopConnection:
+    """Open a file, and add the thread of the connection to `threads`."""
     conn = LoopConnection(partial(sqlite3.connect, path, check_same_thread=False), long, is_reader=is_reader)
+    threads.add(conn._thread)
     await conn
     return conn

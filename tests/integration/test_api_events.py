@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from hub.clock import utc_now
 from hub.crm.models import users
-from hub.store.changes import publish
+from hub.store.changes import Position, head, publish
 from hub.web import live, sse
 from hub.web.authentication import LIVE
 from tests.testbed import talk
@@ -23,6 +23,12 @@ async def told(site: Site, *object_ids: int, team_id: int | None = None) -> None
     for object_id in object_ids:
         async with site.db.begin() as conn:
             await publish(conn, "lead", object_id, at=utc_now(), team_id=team_id)
+
+
+async def is_read(site: Site) -> bool:
+    """Tell whether the site's reader has fanned out all that was told."""
+    async with site.db.read() as conn:
+        return (await head(conn)) == site.app[LIVE].head != Position(0, 0)
 
 
 async def test_a_call_that_comes_in_is_told_as_it_comes(site: Site) -> None:
@@ -76,6 +82,7 @@ async def test_a_position_that_is_gone_is_answered_with_reset_and_goes_on_from_t
     api = await site.api("olga")
     team_id = min(site.actors["olga"].team_ids)
     await told(site, 1, team_id=team_id)
+    await wait_for(lambda: is_read(site), what="the feed has read the first change, so the head is behind it")
     async with listening(api, "events", last_id=last_id) as events:
         reset = await events.next()
         assert reset.name == "reset"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from hub.store.engine import Database
+from hub.store.engine import Database, open_database
 
 
 async def test_a_task_cancelled_within_a_transaction_leaves_no_lock(db: Database) -> None:
@@ -39,3 +41,26 @@ async def test_a_statement_that_fails_names_no_value_it_was_given(db: Database) 
         async with db.begin() as conn:
             await conn.execute(sa.text("INSERT INTO no_such_table VALUES (:it)"), {"it": "a password"})
     assert "a password" not in str(failed.value)
+
+
+async def test_closing_waits_for_what_a_cancelled_task_left_running(tmp_path: Path) -> None:
+    """A thread that ends after its event loop is closed fails, and says so on the operator's terminal."""
+    before = set(threading.enumerate())
+
+    async def read(database: Database) -> None:
+        async with database.read() as conn:
+            await conn.execute(sa.text("SELECT 1"))
+
+    was_running = False
+    for turns in range(16):
+        database = open_database(f"sqlite:///{tmp_path}/{turns}.db")
+        task = asyncio.create_task(read(database))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        ours = [one for one in threading.enumerate() if one not in before and "worker_thread" in one.name]
+        was_running = was_running or bool(ours)
+        await database.close()
+        assert not [thread for thread in ours if thread.is_alive()], turns
+    assert was_running

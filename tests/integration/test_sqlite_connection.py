@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from weakref import WeakSet
 
 import pytest
 import sqlalchemy as sa
@@ -80,7 +81,7 @@ async def test_a_long_select_leaves_the_loop_free_and_gives_its_answer(db: Datab
 
 async def test_a_statement_that_was_long_goes_to_the_thread_at_once(path: Path) -> None:
     long = LongStatements()
-    conn = await connect(str(path), long, is_reader=True)
+    conn = await connect(str(path), long, WeakSet(), is_reader=True)
     cursor = conn.cursor()
     await cursor.execute(LONG)
     assert LONG in long
@@ -103,7 +104,7 @@ async def test_a_task_of_many_statements_gives_others_their_turns(db: Database) 
 
 
 async def test_many_rows_are_written_beside_the_loop(path: Path) -> None:
-    conn = await connect(str(path), LongStatements(), is_reader=False)
+    conn = await connect(str(path), LongStatements(), WeakSet(), is_reader=False)
     asked = conn._asked
     cursor = conn.cursor()
     await cursor.executemany("INSERT INTO n VALUES (?)", [(number,) for number in range(MOST_ROWS)])
@@ -115,7 +116,7 @@ async def test_many_rows_are_written_beside_the_loop(path: Path) -> None:
 
 
 async def test_while_the_thread_works_nothing_runs_beside_it(path: Path) -> None:
-    conn = await connect(str(path), LongStatements(), is_reader=True)
+    conn = await connect(str(path), LongStatements(), WeakSet(), is_reader=True)
     slow, quick = conn.cursor(), conn.cursor()
     order = []
 
@@ -133,7 +134,7 @@ async def test_while_the_thread_works_nothing_runs_beside_it(path: Path) -> None
 
 
 async def test_a_reader_waits_beside_the_loop_for_a_process_that_keeps_the_file_to_itself(path: Path) -> None:
-    conn = await connect(str(path), LongStatements(), is_reader=True)
+    conn = await connect(str(path), LongStatements(), WeakSet(), is_reader=True)
     await conn.cursor().execute("PRAGMA busy_timeout = 0")
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -153,7 +154,7 @@ async def test_a_reader_waits_beside_the_loop_for_a_process_that_keeps_the_file_
 
 
 async def test_what_is_asked_of_a_closed_connection_is_an_error(path: Path) -> None:
-    conn = await connect(str(path), LongStatements(), is_reader=True)
+    conn = await connect(str(path), LongStatements(), WeakSet(), is_reader=True)
     cursor = conn.cursor()
     await conn.close()
     with pytest.raises(ValueError, match="closed"):
