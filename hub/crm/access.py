@@ -20,6 +20,7 @@ from hub.crm.models import (
     phones,
     queue_items,
     role_grants,
+    role_pages,
     role_rights,
     roles,
     team_members,
@@ -53,6 +54,8 @@ class Actor:
     role_name: str = ""
     granted: Grants | None = None
     """None: what the preset of `role` grants."""
+    pages: frozenset[str] | None = None
+    """The parts of the menu that the role has; None: those of the preset of `role`."""
 
     @property
     def grants(self) -> Grants:
@@ -67,6 +70,11 @@ class Actor:
         if self.is_admin or privilege in self.privileges:
             return True
         return self.granted is None and privilege in PRESET[self.role].rights
+
+    def has_page(self, page: str) -> bool:
+        """Tell whether a part of the menu exists for the person; "" is everybody's."""
+        pages = PRESET[self.role].pages if self.pages is None else self.pages
+        return not page or self.is_admin or page in pages
 
     def extension_on(self, pbx: str) -> str | None:
         """The person's phone on this PBX."""
@@ -92,6 +100,7 @@ _RIGHTS = sa.union(
     sa.select(role_rights.c.right).where(role_rights.c.role_id == _ROLE),
 )
 _GRANTS = sa.select(role_grants).where(role_grants.c.role_id == _ROLE)
+_PAGES = sa.select(role_pages.c.page).where(role_pages.c.role_id == _ROLE)
 _PHONES = (
     sa.select(phones)
     .where(sa.or_(phones.c.user_id == _ID, phones.c.extension == sa.bindparam("extension", type_=sa.String)))
@@ -107,10 +116,11 @@ async def load_actor(conn: AsyncConnection, user_id: int) -> Actor | None:
     its = {"user_id": user_id, "role_id": user.role_id}
     teams = await conn.execute(_TEAMS, {"user_id": user_id})
     held = await conn.execute(_RIGHTS, its)
-    granted = None
+    granted = pages = None
     if user.role_id is not None:
         found = await conn.execute(_GRANTS, {"role_id": user.role_id})
         granted = {(row.kind, row.action): row.scope for row in found}
+        pages = frozenset((await conn.execute(_PAGES, {"role_id": user.role_id})).scalars())
     person = (user.id, user.name, user.email, user.role, frozenset(teams.scalars()), user.extension, user.language)
     here = {}
     for row in await conn.execute(_PHONES, {"user_id": user_id, "extension": user.extension}):
@@ -123,6 +133,7 @@ async def load_actor(conn: AsyncConnection, user_id: int) -> Actor | None:
         role_id=user.role_id,
         role_name=user.role_name or "",
         granted=granted,
+        pages=pages,
     )
 
 

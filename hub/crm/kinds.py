@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hub.crm.base import registry
 from hub.crm.base.characteristic_values import values_table
-from hub.crm.base.registry import Writers
 from hub.crm.clients import rules as clients
 from hub.crm.clients.table import CLIENTS
 from hub.crm.contacts import rules as contacts
@@ -13,12 +12,13 @@ from hub.crm.people import editing as people
 from hub.crm.people.table import USERS
 from hub.crm.roles import rules as roles
 from hub.crm.roles.table import ROLES
+from hub.crm.teams import rules as teams
 from hub.crm.teams.table import TEAMS
 
 for _entity, _writers in (
     (CLIENTS, clients.WRITERS),
     (CONTACTS, contacts.WRITERS),
-    (TEAMS, Writers()),
+    (TEAMS, teams.WRITERS),
     (ROLES, roles.WRITERS),
     (USERS, people.WRITERS),
 ):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, NewType
@@ -76,7 +76,7 @@ def _shown(actor: Actor) -> list[sa.ColumnElement[Any]]:
     return [shown[column.name].label(column.name) if column.name in shown else column for column in _COLUMNS]
 
 
-def _item(row: sa.RowMapping, owner_name: str | None) -> Item:
+def _item(row: Mapping[Any, Any], owner_name: str | None) -> Item:
     return Item(owner_name=owner_name, **{c.name: row[c.name] for c in _COLUMNS})
 
 
@@ -236,7 +236,17 @@ async def claim(conn: AsyncConnection, actor: Actor, item_id: int, *, now: datet
     await _own_lead(conn, row, actor.user_id)
     await record(conn, "queue_item.claimed", at=now, user_id=actor.user_id, object_kind="queue_item", object_id=item_id)
     await _tell(conn, row, now=now)
-    return _item(row, actor.name)
+    return await _answer(conn, actor, row, actor.name)
+
+
+async def _answer(conn: AsyncConnection, actor: Actor, row: Mapping[Any, Any], owner_name: str | None) -> Item:
+    """Return an item that was just written, as the actor may read it."""
+    if scope(actor, "client", "see") == "all":
+        return _item(row, owner_name)
+    try:
+        return await find(conn, row["id"], actor=actor)
+    except NotFound:  # given back to a team that the actor is not in any more
+        return _item(dict(row) | {"title": row["address"], "client_id": None}, owner_name)
 
 
 async def _lock_enabled(conn: AsyncConnection, user_id: int) -> bool:
@@ -288,7 +298,7 @@ async def _leave(conn: AsyncConnection, actor: Actor, item_id: int, *, to: State
     word = "queue_item.released" if to == "waiting" else "queue_item.done"
     await record(conn, word, at=now, user_id=actor.user_id, object_kind="queue_item", object_id=item_id)
     await _tell(conn, row, now=now)
-    return _item(row, actor.name if to == "done" else None)
+    return await _answer(conn, actor, row, actor.name if to == "done" else None)
 
 
 def _freed(to: State, now: datetime) -> dict[str, Any]:

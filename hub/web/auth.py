@@ -15,7 +15,7 @@ from hub.crm import audit, directory, known_devices, people, presence
 from hub.crm.access import Actor, load_actor
 from hub.crm.people import AccountKey
 from hub.errors import NotSignedIn, Refused, TooMany, Unavailable
-from hub.web import render
+from hub.web import menu, render
 from hub.web.authentication import LANGUAGES, LIVE, device_cookie, is_https, session_cookie
 from hub.web.client_address import network_of
 from hub.web.request_context import RequestContext
@@ -34,7 +34,9 @@ def safe_next(text: str) -> str:
 
 def home_of(actor: Actor) -> str:
     """Where a person begins their day."""
-    return "/calls" if actor.is_admin else "/desk"
+    if actor.is_admin:
+        return "/calls"
+    return "/desk" if actor.has_page("desk") else menu.groups_for(actor)[0].entries[0].href
 
 
 async def root(ctx: RequestContext) -> web.StreamResponse:

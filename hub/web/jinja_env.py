@@ -75,6 +75,9 @@ ERRORS = {
     "too_far_ahead": N_("This is more than a year ahead."),
     "too_many_drafts": N_("You have too many drafts. Send or delete some."),
     "csrf": N_("The page has been open too long. Load it again."),
+    "beyond_your_rights": N_("You cannot give or change rights that you do not have yourself."),
+    "fixed_role": N_("The administrator's role permits everything and cannot be changed."),
+    "in_use": N_("This is in use: people or open work depend on it. Move them first."),
     "forbidden": N_("You don't have permission to do this."),
     "foreign_origin": N_("This request came from another site."),
     "infected": N_("The virus scanner found something in this file. It is kept and not handed out."),
@@ -185,6 +188,11 @@ def kind_path(kind: str) -> str:
     return f"/{registry.kind(kind).plural}"
 
 
+def says_names(kind: str) -> bool:
+    """Tell whether the names of a kind's delivered records are marked for translation."""
+    return registry.kind(kind).names_are_marked
+
+
 def make_environment(folder: Path, language: str, assets: Assets, *, zone: tzinfo | None = None) -> jinja2.Environment:
     """Return the environment that renders the templates of `folder` in one language."""
     words = translator(language, zone)
@@ -201,7 +209,7 @@ def make_environment(folder: Path, language: str, assets: Assets, *, zone: tzinf
     env.install_gettext_callables(  # type: ignore[attr-defined]  # the extension adds it
         words.gettext, words.ngettext, newstyle=True
     )
-    env.filters.update(words.filters(), waveform=waveform.path, kind_path=kind_path)
+    env.filters.update(words.filters(), waveform=waveform.path, kind_path=kind_path, says_names=says_names)
 
     def error_text(code: str, status: int = 400) -> str:
         return words.gettext(ERRORS.get(code) or BY_STATUS.get(status) or BY_STATUS[400])
@@ -216,6 +224,6 @@ def make_environment(folder: Path, language: str, assets: Assets, *, zone: tzinf
     env.globals.update(asset=assets.url, languages=LANGUAGES, error_text=error_text, error_title=error_title)
     env.globals.update(choices=CHOICES, title_of=title_of)
     env.globals.update(
-        click_id=click_id, menu_groups=menu.groups_for, menu_inner=menu.inner_for, menu_create=menu.CREATE
+        click_id=click_id, menu_groups=menu.groups_for, menu_inner=menu.inner_for, menu_create=menu.creates_for
     )
     return env

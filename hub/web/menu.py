@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from hub.crm.access import Actor
+from hub.crm.base.permissions import scope
 from hub.web.i18n import N_
 
 
@@ -20,6 +21,24 @@ def anyone(_actor: Actor) -> bool:
 
 def admin(actor: Actor) -> bool:
     return actor.is_admin
+
+
+def sees(kind: str) -> Callable[[Actor], bool]:
+    """Return whether a person sees any record of a kind."""
+    return lambda actor: scope(actor, kind, "see") != "none"
+
+
+def makes(kind: str) -> Callable[[Actor], bool]:
+    """Return whether a person may make a record of a kind."""
+    return lambda actor: scope(actor, kind, "create") != "none"
+
+
+def reads(actor: Actor) -> bool:
+    return actor.has("read_mail")
+
+
+def writes(actor: Actor) -> bool:
+    return actor.has("send_mail")
 
 
 def own_mailbox(actor: Actor) -> bool:
@@ -38,6 +57,8 @@ class Entry:
     label: str
     icon: str
     who: Callable[[Actor], bool] = anyone
+    page: str = ""
+    """The part of the menu that a role must have (`crm.roles`); empty for what everybody has."""
     inner: tuple[Entry, ...] = ()
     on_phone: bool = False
     short: str = ""
@@ -54,11 +75,14 @@ class Group:
 
 
 MAIL = (
-    Entry("messages", "/messages", N_("All mail"), "mail"),
-    Entry("drafts", "/drafts", N_("Drafts"), "pencil"),
-    Entry("outbox", "/outbox", N_("Outbox"), "send"),
+    Entry("messages", "/messages", N_("All mail"), "mail", page="messages"),
+    Entry("drafts", "/drafts", N_("Drafts"), "pencil", writes, "messages"),
+    Entry("outbox", "/outbox", N_("Outbox"), "send", page="outbox"),
 )
 SETTINGS = (
+    Entry("users", "/users", N_("People"), "users", sees("user"), "settings"),
+    Entry("teams", "/teams", N_("Teams"), "users", sees("team"), "settings"),
+    Entry("roles", "/roles", N_("Roles"), "lock", sees("role"), "settings"),
     Entry("rules", "/admin/teams", N_("Call rules"), "clock", admin),
     Entry("blocked", "/admin/blocked", N_("Blocked numbers"), "ban", admin),
     Entry("mailboxes", "/mailboxes", N_("Mailboxes"), "at-sign", admin),
@@ -68,26 +92,26 @@ SETTINGS = (
     Entry("sign_ins", "/me/sign-ins", N_("Sessions and tokens"), "key-round"),
 )
 GROUPS = (
-    Group("", (Entry("desk", "/desk", N_("Desk"), "inbox", on_phone=True, short=N_("My desk")),)),
+    Group("", (Entry("desk", "/desk", N_("Desk"), "inbox", page="desk", on_phone=True, short=N_("My desk")),)),
     Group(
         N_("Clients"),
         (
-            Entry("clients", "/clients", N_("Clients"), "users", on_phone=True),
-            Entry("contacts", "/contacts", N_("Contacts"), "contact"),
+            Entry("clients", "/clients", N_("Clients"), "users", sees("client"), "clients", on_phone=True),
+            Entry("contacts", "/contacts", N_("Contacts"), "contact", sees("contact"), "contacts"),
         ),
     ),
-    Group(N_("Sales"), (Entry("leads", "/leads", N_("Leads"), "target"),)),
+    Group(N_("Sales"), (Entry("leads", "/leads", N_("Leads"), "target", page="leads"),)),
     Group(
         N_("Communication"),
         (
-            Entry("messages", "/messages", N_("Messages"), "mail", inner=MAIL, on_phone=True),
-            Entry("calls", "/calls", N_("Calls"), "phone"),
+            Entry("messages", "/messages", N_("Messages"), "mail", reads, "messages", MAIL, on_phone=True),
+            Entry("calls", "/calls", N_("Calls"), "phone", page="calls"),
         ),
     ),
     Group(
         N_("Company"),
         (
-            Entry("wallboard", "/wallboard", N_("Wallboard"), "monitor"),
+            Entry("wallboard", "/wallboard", N_("Wallboard"), "monitor", page="team"),
             Entry("settings", "/me/sign-ins", N_("Settings"), "settings-2", inner=SETTINGS),
             Entry("help", "/help", N_("Help"), "circle-question-mark"),
         ),
@@ -95,10 +119,15 @@ GROUPS = (
 )
 # What «Create» offers: the way to the form of each kind.
 CREATE = (
-    Entry("clients", "/clients/new", N_("Client"), "building-2"),
-    Entry("contacts", "/contacts/new", N_("Contact"), "contact"),
-    Entry("messages", "/compose", N_("Letter"), "mail"),
+    Entry("clients", "/clients/new", N_("Client"), "building-2", makes("client")),
+    Entry("contacts", "/contacts/new", N_("Contact"), "contact", makes("contact")),
+    Entry("messages", "/compose", N_("Letter"), "mail", writes),
 )
+
+
+def creates_for(actor: Actor) -> tuple[Entry, ...]:
+    """Return what a person may create."""
+    return _seen(CREATE, actor)
 
 
 def groups_for(actor: Actor) -> list[Group]:
@@ -120,7 +149,7 @@ def _seen(entries: tuple[Entry, ...], actor: Actor) -> tuple[Entry, ...]:
     """Keep what the person may see; an entry with an inner menu leads to the first page of it."""
     seen = []
     for one in entries:
-        if one.who(actor):
+        if one.who(actor) and actor.has_page(one.page):
             inner = _seen(one.inner, actor)
             seen.append(replace(one, inner=inner, href=inner[0].href if inner else one.href))
     return tuple(seen)

@@ -27,11 +27,12 @@ class Command:
     href: str
     icon: str
     key: str = ""
+    who: Callable[[Actor], bool] = menu.anyone
 
 
 DO = (
-    Command(N_("Add a client"), "/clients/new", "building-2"),
-    Command(N_("Write a mail"), "/compose", "mail", "N"),
+    Command(N_("Add a client"), "/clients/new", "building-2", who=menu.makes("client")),
+    Command(N_("Write a mail"), "/compose", "mail", "N", menu.writes),
 )
 KEYS = {"desk": "G D", "clients": "G C", "leads": "G L", "wallboard": "G W"}
 
@@ -50,6 +51,11 @@ def go(actor: Actor) -> Iterator[Command]:
             for one in entry.inner:
                 label = entry.label if one.section == entry.section else one.label
                 yield Command(label, one.href, one.icon)
+
+
+def do(actor: Actor) -> tuple[Command, ...]:
+    """Return what the person may begin."""
+    return tuple(one for one in DO if one.who(actor))
 
 
 def fitting(commands: Iterator[Command] | tuple[Command, ...], text: str, say: Callable[[str], str]) -> list[Command]:

@@ -17,6 +17,9 @@ import sqlalchemy as sa
 from hub.clock import utc_now
 from hub.crm import people, sessions, tokens
 from hub.crm.base import registry
+from hub.crm.base.permissions import Action
+from hub.crm.roles.presets import PRESET
+from hub.crm.roles.rights import scope_in
 from hub.mail.models import messages
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
@@ -124,6 +127,9 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/outbox/{id}/accept-as-sent"): Rule(404, 409, of="message"),
     ("POST", "/outbox/{id}/cancel"): Rule(404, 409, of="message"),
     ("POST", "/outbox/{id}/copy-again"): Rule(404, 409, of="message"),
+    ("POST", "/users/{id}/reset-link"): Rule(404, 403, of="user"),
+    ("POST", "/users/{id}/deactivate"): Rule(404, 403, of="user"),
+    ("POST", "/users/{id}/privileges"): Rule(403, 403, of="user"),
     ("GET", "/styleguide"): Rule(200, 200),
     ("GET", "/palette"): Rule(200, 200),
     ("GET", "/help"): Rule(200, 200),
@@ -204,6 +210,10 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/recordings/{id}"): Rule(404, 200, of="recording"),
     ("POST", "/calls/{id}/recording"): Rule(404, 403, of="talk", json='{"paused": true}'),
     ("GET", "/recordings/{id}/audio"): Rule(404, 200, of="recording"),
+    # … this person is olga herself
+    ("GET", "/users/{id}/rights"): Rule(404, 200, of="user"),
+    ("POST", "/users/{id}/deactivate"): Rule(404, 403, of="user"),
+    ("POST", "/users/{id}/reset-link"): Rule(404, 403, of="user"),
     ("GET", "/users/{id}/privileges"): Rule(403, 403),
     ("POST", "/users/{id}/privileges"): Rule(403, 403, json='{"grant": ["recordings"]}'),
     ("POST", "/calls/{id}/transfer"): Rule(404, 403, of="talk", json='{"to": "102"}'),
@@ -282,14 +292,12 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/sessions/{id}/end"): Rule(404, 404, of="session"),
     ("GET", "/tokens"): Rule(200, 200),
     ("POST", "/tokens/{id}/revoke"): Rule(404, 404, of="token"),
-    ("GET", "/teams"): Rule(200, 200),
     ("GET", "/teams/{id}/rules"): Rule(403, 403),
     ("POST", "/teams/{id}/rules"): Rule(403, 403, json='{"personal_s": 1}'),
     ("GET", "/blocked"): Rule(403, 403),
     ("POST", "/blocked"): Rule(403, 403, json='{"kind": "hidden"}'),
     ("POST", "/blocked/{id}/remove"): Rule(403, 403),
     ("GET", "/route"): Rule(403, 403),
-    ("GET", "/users"): Rule(200, 200),
     ("GET", "/events"): Rule(200, 200),
     ("GET", "/presence"): Rule(200, 200),
     ("POST", "/presence"): Rule(200, 200, json='{"state": "away"}'),
@@ -298,42 +306,59 @@ API_RULES: dict[tuple[str, str], Rule] = {
 }
 
 
+NEAR: dict[str, tuple[str, str]] = {"user": ("foreign", "own"), "team": ("foreign", "team")}
+"""What the object of a kind is to the stranger and to olga; another kind's is foreign to both."""
+REACHES = {"none": (), "own": ("own",), "team": ("own", "team"), "all": ("own", "team", "foreign")}
+
+
 def of_kind(kind: str, path: str, *, moment: str, is_editable: bool) -> None:
-    """Add the rules of a kind of record: whoever sees one may read and change it, archiving is the administrator's."""
-    one = Rule(200, 200, of=kind)
-    lists = {("GET", path): one, ("GET", f"{path}/count"): one}
-    RULES.update(lists | {("GET", f"{path}/names"): one})
+    """Add the rules of a kind of record, as the role of both, manager, grants them."""
+    grants, near = PRESET["manager"].grants, NEAR.get(kind, ("foreign", "foreign"))
+
+    def may(action: Action, one: str) -> bool:
+        return one in REACHES[scope_in(grants, kind, action)]
+
+    def rule(action: Action, done: int = 200, **sent: str) -> Rule:
+        told = [404 if not may("see", one) else done if may(action, one) else 403 for one in near]
+        return Rule(*told, of=kind, **sent)
+
+    listed = Rule(200, 200)
+    lists = {("GET", path): listed, ("GET", f"{path}/count"): listed}
+    RULES.update(lists | {("GET", f"{path}/names"): listed})
     API_RULES.update(lists)
     RULES[("GET", f"{path}/filter")] = Rule(200, 200, query=f"field={moment}")
     RULES[("POST", f"{path}/filter")] = Rule(204, 204, form=f"field={moment}&op=is_filled")
     if not is_editable:
-        API_RULES.setdefault(("GET", f"{path}/{{id}}"), one)
+        API_RULES.setdefault(("GET", f"{path}/{{id}}"), rule("see"))
         return
-    API_RULES[("GET", f"{path}/{{id}}")] = one
-    RULES.update({("GET", f"{path}/{{id}}"): one, ("GET", f"{path}/{{id}}/history"): one})
-    no = Rule(403, 403, of=kind)
+    API_RULES[("GET", f"{path}/{{id}}")] = rule("see")
+    RULES.update({("GET", f"{path}/{{id}}"): rule("see"), ("GET", f"{path}/{{id}}/history"): rule("see")})
+    may_create = scope_in(grants, kind, "create") != "none"
+    new, made, posted = (200, 204, 201) if may_create else (403, 403, 403)
     RULES.update(
         {
-            ("GET", f"{path}/new"): one,
-            ("POST", path): Rule(204, 204, form="name=x"),
-            ("GET", f"{path}/{{id}}/properties"): one,
-            ("GET", f"{path}/{{id}}/edit"): one,
-            ("POST", f"{path}/{{id}}"): one,
-            ("POST", f"{path}/{{id}}/archive"): no,
-            ("POST", f"{path}/{{id}}/restore"): no,
+            ("GET", f"{path}/new"): Rule(new, new),
+            ("POST", path): Rule(made, made, form=NEW_FORM.get(kind, "name=x")),
+            ("GET", f"{path}/{{id}}/properties"): rule("see"),
+            ("GET", f"{path}/{{id}}/edit"): rule("see"),
+            ("POST", f"{path}/{{id}}"): rule("edit"),
+            ("POST", f"{path}/{{id}}/archive"): rule("delete"),
+            ("POST", f"{path}/{{id}}/restore"): rule("delete"),
         }
     )
     API_RULES.update(
         {
-            ("GET", f"{path}/{{id}}/history"): one,
-            ("POST", path): Rule(201, 201, json='{"name": "x"}'),
-            ("PATCH", f"{path}/{{id}}"): Rule(200, 200, of=kind, json="{}"),
-            ("DELETE", f"{path}/{{id}}"): no,
-            ("POST", f"{path}/{{id}}/restore"): no,
+            ("GET", f"{path}/{{id}}/history"): rule("see"),
+            ("POST", path): Rule(posted, posted, json=NEW.get(kind, '{"name": "x"}')),
+            ("PATCH", f"{path}/{{id}}"): rule("edit", json="{}"),
+            ("DELETE", f"{path}/{{id}}"): rule("delete"),
+            ("POST", f"{path}/{{id}}/restore"): rule("delete"),
         }
     )
 
 
+NEW_FORM = {"user": "name=x&email=x%40hub.test&role=1"}
+NEW = {"user": '{"name": "x", "email": "x@hub.test", "role": 1}'}
 for web in KINDS:
     moment = "created_at" if "created_at" in web.entity.table.c else web.entity.order.removeprefix("-")
     of_kind(web.entity.kind, web.path, moment=moment, is_editable=web.entity.is_editable)
@@ -405,6 +430,7 @@ async def ids(site: Site) -> dict[str, int]:
         "client": client["id"],
         "contact": client["contacts"][0]["id"],
         "team": min(site.actors["olga"].team_ids),
+        "user": site.actors["olga"].user_id,
     }
 
 

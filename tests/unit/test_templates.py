@@ -17,6 +17,7 @@ import jinja2
 import pytest
 
 from hub.crm.access import Actor
+from hub.crm.base import registry
 from hub.crm.base.history import Entry
 from hub.crm.base.labels import Problem
 from hub.crm.base.records import Count
@@ -29,9 +30,14 @@ from hub.crm.hours import openness
 from hub.crm.leads import Lead
 from hub.crm.linking import Candidate
 from hub.crm.password_resets import ResetLink
+from hub.crm.people import UserRecord
 from hub.crm.presence import Said
+from hub.crm.roles.presets import PRESET
+from hub.crm.roles.rights import Explanation, on_kinds
+from hub.crm.roles.table import ACTION_LABELS, RIGHT_OPTIONS, ROLES, SCOPE_LABELS, Grant, RoleRecord
 from hub.crm.rules import TeamRules
 from hub.crm.sessions import OpenSession
+from hub.crm.teams.table import TeamRecord
 from hub.crm.tokens import Token
 from hub.errors import Conflict as Conflict409
 from hub.errors import Refused
@@ -65,12 +71,16 @@ from hub.web import palette, styleguide
 from hub.web.assets import Assets
 from hub.web.base.filters import Chip, FilterForm
 from hub.web.base.forms import Conflict, FormField, RecordForm
-from hub.web.base.kind import RecordQuery
+from hub.web.base.kind import RecordQuery, WebKind
 from hub.web.base.list_page import Column, ListAddress, RecordList
 from hub.web.base.record_page import Card, Change, Edits, ShownEdit
 from hub.web.crm.calls import WEB as CALL_WEB
 from hub.web.crm.calls import CallQuery
 from hub.web.crm.clients import WEB as CLIENT_WEB
+from hub.web.crm.roles import WEB as ROLE_WEB
+from hub.web.crm.roles import granted, grid
+from hub.web.crm.teams import WEB as TEAM_WEB
+from hub.web.crm.users import WEB as USER_WEB
 from hub.web.guide.book import read_book
 from hub.web.guide.search import search
 from hub.web.jinja_env import make_environment
@@ -260,6 +270,16 @@ def _form(*, version: int | None = None) -> dict[str, Any]:
     return {"web": CLIENT_WEB, "form": form, "texts": {"contact": "Анна"}, "row": row, "error": error}
 
 
+def _card(web: WebKind, row: Any) -> Card:
+    """The card of a record that may be edited."""
+    values = {field.name: web.entity.value(row, field) for field in web.entity.fields}
+    names = {("role", 3): "Manager", ("team", 1): "sales"}
+    return Card(web, row, names, frozenset({"see", "edit", "delete"}), web.entity.fields, values)
+
+
+PERSON = _card(USER_WEB, UserRecord(5, 2, NOW, NOW, None, "Анна <Иванова>", "anna@hub.test", 3, "101", "ru", (1,)))
+TEAM = TeamRecord(1, 1, NOW, NOW, None, "sales")
+ROLE = RoleRecord(3, 1, NOW, NOW, None, None, "Стажёр", (Grant("client", "see", "own"),), ("telephony",), ("desk",))
 LIST = RecordList(
     web=CLIENT_WEB,
     query=RecordQuery(q="бел", cursor="x"),
@@ -448,6 +468,31 @@ PAGES: dict[str, dict[str, Any]] = {
     "base/field_form.html": _form(version=2),
     "base/record.html": {"card": RECORD},
     "base/history.html": {"card": RECORD, "edits": EDITS},
+    "user.html": {
+        "card": PERSON,
+        "explained": Explanation(
+            3, "Manager", False, tuple(on_kinds(PRESET["manager"].grants)), ("telephony",), ("supervise",)
+        ),
+        "titles": {word: entity.titles for word, entity in registry.kinds().items()},
+        "actions": ACTION_LABELS,
+        "scopes": SCOPE_LABELS,
+        "right_labels": {option.value: option.label for option in RIGHT_OPTIONS},
+        "heirs": [PERSON.row],
+        "link": "https://hub.example/reset/x",
+    },
+    "team.html": {"card": _card(TEAM_WEB, TEAM), "people": [PERSON.row]},
+    "role.html": {
+        "card": _card(ROLE_WEB, ROLE),
+        "people": [PERSON.row],
+        **grid(),
+        "granted": {("client", "see"): "own"},
+    },
+    "role/grid_field.html": {
+        "one": FormField(
+            ROLES.field("grants"), "lines", "client see own", Problem("too_many", "At most %(max)s values", {"max": 5})
+        ),
+        "facts": grid() | {"granted": granted("client see own")},
+    },
     "mail/templates.html": {
         "templates": [Template(1, None, None, "Счёт", "ru", "Счёт для {{client.name}}", "<p>x</p>", NOW)],
         "snippets": {1: "x"},

@@ -78,6 +78,10 @@ class Entity(Generic[RowT, InputT]):
     """When a record was archived; `archived_at` unless said."""
     search: Callable[[str, str], sa.ColumnElement[bool]] | None = None
     """The condition for `?q=` of a text and the region of its phones; without one, the searchable texts."""
+    is_short: bool = False
+    """Whether there are few enough to choose one from a list, as of roles."""
+    names_are_marked: bool = False
+    """Whether names of delivered records are marked for translation, as of roles."""
     names_are_open: bool = False
     """Whether everybody may know the names of records they may not open, as of people and teams."""
 

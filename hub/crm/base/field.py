@@ -144,6 +144,10 @@ class Field(ABC):
         """Return the typed value as JSON, in the form it is sent in; history and forms keep this form."""
         return value
 
+    def form_text(self, value: Any) -> str:
+        """Return a typed value as a form's field holds it: what `parse` reads back."""
+        return str(self.dump(value))
+
     def answer(self, value: Any, names: Names) -> Any:
         """Return the typed value as the API answers it; `names` has what references need."""
         return self.dump(value)

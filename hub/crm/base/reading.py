@@ -169,9 +169,11 @@ async def answers(
     answered = []
     for row in rows:
         answer: dict[str, Any] = {name: getattr(row, name) for name in ("id", "version") if hasattr(row, name)}
-        for name in ("created_at", "changed_at", "archived_at"):
+        for name in ("created_at", "changed_at"):
             if hasattr(row, name):
                 answer[name] = rfc3339(getattr(row, name))
+        if entity.archived_column is not None:
+            answer["archived_at"] = rfc3339(getattr(row, entity.archived_column.key))
         answer |= {field.name: field.answer(entity.value(row, field), known) for field in entity.fields}
         if entity.has_characteristics:
             answer["characteristics"] = extra.get(answer["id"], {})

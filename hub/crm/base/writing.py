@@ -313,7 +313,8 @@ async def _require_created(
 ) -> None:
     """Raise Forbidden for a record that its maker may not make, or not for this owner. Nothing of it stays."""
     actions: list[Action] = ["create"]
-    owner = None if entity.owner is None else made[entity.owner.key]
+    # A person is their own owner: nobody is assigned.
+    owner = None if entity.owner is None or entity.owner is entity.id else made[entity.owner.key]
     if edit.actor is not None and owner not in (None, edit.actor.user_id):
         actions.append("assign")
     await _require(conn, entity, made["id"], actions, edit)

@@ -1,7 +1,7 @@
 """Changing the people of the company as records: what only they decide beyond the base.
 
-Invariants: a role is given by administrators alone, whatever a role grants on people; there is always an enabled
-administrator; whoever is disabled has no session and holds nothing that waits for an answer (`accounts`).
+Invariants: nobody gives a role or a team beyond their own rights, or changes a person who may do more; there is always
+an enabled administrator; whoever is disabled has no session and holds nothing that waits for an answer (`accounts`).
 """
 
 from __future__ import annotations
@@ -11,21 +11,24 @@ from typing import Any
 from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm import accounts
-from hub.crm.access import Actor, require_admin
+from hub.crm import accounts, password_resets
+from hub.crm.access import Actor
 from hub.crm.audit import record
 from hub.crm.base import records
 from hub.crm.base.history import Edit
 from hub.crm.base.registry import Writers
 from hub.crm.people.table import USERS, UserInput, UserRecord
+from hub.crm.roles import rights
 from hub.crm.roles import rules as roles
+from hub.errors import Forbidden
 
 NO_PASSWORD = "!"  # noqa: S105  (no hash at all: it fits no password until a link sets one)
 
 
 async def create(conn: AsyncConnection, given: UserInput, *, edit: Edit) -> UserRecord:
     """Make a person without a password; a link for a new one lets them in. Raises Forbidden, Invalid."""
-    columns = {"password_hash": NO_PASSWORD, "role": "manager"} | await _role(conn, given, edit)
+    await _require_within(conn, given, (), edit)
+    columns = {"password_hash": NO_PASSWORD, "role": "manager"} | await _role(conn, given)
     made = await records.create(conn, USERS, given, edit=edit, columns=columns)
     await _audit(conn, "user.created", made.id, edit)
     return made
@@ -36,10 +39,12 @@ async def update(
 ) -> UserRecord:
     """Change a person. Raises Refused where no administrator would be left."""
     before = await records.get(conn, edit.actor, USERS, record_id)
+    await require_over(conn, record_id, edit)
+    await _require_within(conn, given, before.teams, edit)
     is_new_role = given.role is not UNSET and given.role != before.role_id
     if is_new_role:
         await accounts.lock_admins(conn)
-    columns = await _role(conn, given, edit) if is_new_role else {}
+    columns = await _role(conn, given) if is_new_role else {}
     changed = await records.update(conn, USERS, record_id, given, edit=edit, version=version, columns=columns)
     if is_new_role:
         if before.role_id is None or await roles.is_admin(conn, before.role_id):
@@ -50,12 +55,14 @@ async def update(
 
 async def archive(conn: AsyncConnection, record_id: int, *, edit: Edit, version: int | None = None) -> UserRecord:
     """Disable a person at once. Raises Refused for the last administrator."""
+    await require_over(conn, record_id, edit)
     await accounts.disable(conn, record_id, edit=edit, version=version)
     return await records.get(conn, None, USERS, record_id)
 
 
 async def restore(conn: AsyncConnection, record_id: int, *, edit: Edit, version: int | None = None) -> UserRecord:
     """Let a disabled person sign in again."""
+    await require_over(conn, record_id, edit)
     await accounts.enable(conn, record_id, edit=edit, version=version)
     return await records.get(conn, None, USERS, record_id)
 
@@ -63,13 +70,37 @@ async def restore(conn: AsyncConnection, record_id: int, *, edit: Edit, version:
 WRITERS = Writers(create, update, archive, restore)
 
 
-async def _role(conn: AsyncConnection, given: UserInput, edit: Edit) -> dict[str, Any]:
-    """Return the column that versions before roles read. Raises Forbidden: only administrators give roles."""
+async def require_over(conn: AsyncConnection, user_id: int, edit: Edit) -> None:
+    """Raise NotFound for a hidden person, Forbidden for one who may do more than the actor."""
+    await records.get(conn, edit.actor, USERS, user_id)
     if isinstance(edit.actor, Actor):
-        require_admin(edit.actor)
+        await rights.require_covers_person(conn, edit.actor, user_id)
+
+
+async def _require_within(conn: AsyncConnection, given: UserInput, teams: tuple[int, ...], edit: Edit) -> None:
+    """Raise Forbidden for a role or a new team beyond the actor's own rights."""
+    if not isinstance(edit.actor, Actor) or edit.actor.is_admin:
+        return
+    if isinstance(given.role, int):
+        await rights.require_covers_role(conn, edit.actor, given.role)
+    if isinstance(given.teams, tuple) and not set(given.teams) - set(teams) <= edit.actor.team_ids:
+        raise rights.beyond()
+
+
+async def _role(conn: AsyncConnection, given: UserInput) -> dict[str, Any]:
+    """Return the column that versions before roles read."""
     if not isinstance(given.role, int):
         return {}
     return {"role": "admin" if await roles.is_admin(conn, given.role) else "manager"}
+
+
+async def reset_link(conn: AsyncConnection, user_id: int, *, edit: Edit) -> str:
+    """Return the token of a new link by which a person sets a password. Raises NotFound, Forbidden."""
+    await require_over(conn, user_id, edit)
+    if "edit" not in await records.possible(conn, edit.actor, USERS, user_id):
+        raise Forbidden("forbidden", "you may not make a link for this person")
+    by = edit.actor.user_id if edit.actor else None
+    return await password_resets.make(conn, user_id, by=by, now=edit.now)
 
 
 async def _audit(

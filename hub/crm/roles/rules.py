@@ -1,7 +1,7 @@
 """The rules of roles: who may change them, which are delivered, what a word of a role means.
 
-Invariants: roles are changed by administrators alone, whatever a role grants; the administrator's role always
-permits everything; a role that somebody has is not archived.
+Invariants: nobody gives more than they may do themselves; the administrator's role always permits everything; a role
+that somebody has is not archived.
 """
 
 from __future__ import annotations
@@ -10,21 +10,22 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub import sanitize
-from hub.crm.access import Actor, require_admin
+from hub.crm.access import Actor
 from hub.crm.audit import record
 from hub.crm.base import records
 from hub.crm.base.fields import fold
 from hub.crm.base.history import Edit
 from hub.crm.base.registry import Writers
 from hub.crm.models import roles, users
+from hub.crm.roles import rights
 from hub.crm.roles.table import ROLES, RoleInput, RoleRecord
 from hub.errors import Conflict, Forbidden, Refused
 
 
 async def create(conn: AsyncConnection, given: RoleInput, *, edit: Edit) -> RoleRecord:
     """Make a role. Raises Forbidden, Invalid."""
-    _require_admin(edit)
     made = await records.create(conn, ROLES, given, edit=edit)
+    await _require_covered(conn, made.id, edit)
     await _audit(conn, "role.created", made.id, edit)
     return made
 
@@ -33,16 +34,15 @@ async def update(
     conn: AsyncConnection, record_id: int, given: RoleInput, *, edit: Edit, version: int | None = None
 ) -> RoleRecord:
     """Change a role; it holds from each person's next request on. Raises Forbidden for the administrator's."""
-    _require_admin(edit)
     await _require_changeable(conn, record_id, edit)
     changed = await records.update(conn, ROLES, record_id, given, edit=edit, version=version)
+    await _require_covered(conn, record_id, edit)
     await _audit(conn, "role.changed", record_id, edit)
     return changed
 
 
 async def archive(conn: AsyncConnection, record_id: int, *, edit: Edit, version: int | None = None) -> RoleRecord:
     """Archive a role that nobody has. Raises Conflict (`in_use`) otherwise, Forbidden for the administrator's."""
-    _require_admin(edit)
     await _require_changeable(conn, record_id, edit)
     held = sa.select(sa.func.count()).select_from(users).where(users.c.role_id == record_id)
     if uses := (await conn.execute(held)).scalar_one():
@@ -54,7 +54,7 @@ async def archive(conn: AsyncConnection, record_id: int, *, edit: Edit, version:
 
 async def restore(conn: AsyncConnection, record_id: int, *, edit: Edit, version: int | None = None) -> RoleRecord:
     """Bring an archived role back."""
-    _require_admin(edit)
+    await _require_changeable(conn, record_id, edit)
     restored = await records.restore(conn, ROLES, record_id, edit=edit, version=version)
     await _audit(conn, "role.restored", record_id, edit)
     return restored
@@ -83,13 +83,16 @@ async def is_admin(conn: AsyncConnection, role_id: int) -> bool:
 
 
 async def _require_changeable(conn: AsyncConnection, role_id: int, edit: Edit) -> None:
+    """Raise NotFound for a hidden role, Forbidden for the administrator's and one beyond the actor's rights."""
+    await records.get(conn, edit.actor, ROLES, role_id)
     if await is_admin(conn, role_id):
         raise Forbidden("fixed_role", "the administrator's role permits everything and cannot be changed")
+    await _require_covered(conn, role_id, edit)
 
 
-def _require_admin(edit: Edit) -> None:
+async def _require_covered(conn: AsyncConnection, role_id: int, edit: Edit) -> None:
     if isinstance(edit.actor, Actor):
-        require_admin(edit.actor)
+        await rights.require_covers_role(conn, edit.actor, role_id)
 
 
 async def _audit(conn: AsyncConnection, action: str, role_id: int, edit: Edit) -> None:

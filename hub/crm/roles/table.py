@@ -20,6 +20,16 @@ from hub.crm.base.labels import FieldError, _
 from hub.crm.base.permissions import ACTIONS, EVERY_KIND, SCOPES, Action, Scope
 from hub.crm.models import role_grants, role_pages, role_rights, roles
 
+ACTION_LABELS: dict[Action, str] = {
+    "see": _("See"),
+    "create": _("Create"),
+    "edit": _("Edit"),
+    "delete": _("Archive"),
+    "assign": _("Assign"),
+    "export": _("Export"),
+    "bulk": _("Bulk edit"),
+}
+SCOPE_LABELS: dict[Scope, str] = {"none": _("no"), "own": _("own"), "team": _("team's"), "all": _("all")}
 RIGHT_OPTIONS = (
     Option("telephony", _("Take, dial and transfer calls")),
     Option("read_mail", _("Read mail")),
@@ -73,6 +83,9 @@ class GrantItem(Field):
         if value.action not in ACTIONS or value.scope not in SCOPES:
             raise FieldError("not_a_grant", _("A grant names a kind, an action and a scope"))
         return value
+
+    def form_text(self, value: Grant) -> str:
+        return f"{value.kind} {value.action} {value.scope}"
 
     def dump(self, value: Grant) -> dict[str, str]:
         return {"kind": value.kind, "action": value.action, "scope": value.scope}
@@ -138,10 +151,12 @@ ROLES = Entity(
     input=RoleInput,
     order="name",
     name=roles.c.name,
+    is_short=True,
+    names_are_marked=True,
     names_are_open=True,
     fields=(
         Text(roles.c.name, _("Name"), required=True, shown=True, searchable=True),
-        Text(roles.c.key, _("Delivered role"), read_only=True, sortable=False),
+        Text(roles.c.key, _("Delivered role"), read_only=True, sortable=False, hidden=True),
         GrantList(
             GrantItem(role_grants.c.kind, _("Grant")),
             _("Rights to records"),

@@ -9,7 +9,6 @@ from aiohttp import web
 from hub.web.api import (
     calls,
     clients,
-    directory,
     drafts,
     events,
     flags,
@@ -52,7 +51,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *queue.ENDPOINTS,
     *clients.ENDPOINTS,
     *record_routes.endpoints(),
-    *directory.ENDPOINTS,
     *privileges.ENDPOINTS,
     *pbxs.ENDPOINTS,
     *mail_templates.ENDPOINTS,

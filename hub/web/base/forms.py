@@ -109,7 +109,7 @@ def text_of(field: Field, value: Any, zone: tzinfo) -> str:
         return "on" if value else "off"
     if field.type == "moment":
         return str(value.astimezone(zone).strftime("%Y-%m-%dT%H:%M"))
-    return str(field.dump(value))
+    return field.form_text(value)
 
 
 def texts_of(fields: Iterable[Field], values: Mapping[str, Any], ctx: RequestContext) -> dict[str, str]:
@@ -200,6 +200,8 @@ def _widget(field: Field) -> str:
     if isinstance(field, Characteristic) and item.type == "yes_no":
         # A box is yes or no; a characteristic may have no value as well.
         return "yes_no"
+    if item.type == "link" and item.kind is not None and registry.kind(item.kind).is_short:
+        return "select"
     return _WIDGETS[item.type]
 
 
@@ -215,9 +217,9 @@ def _choices(item: Field, text: str) -> tuple[tuple[str, str, bool], ...]:
 
 
 def _listed_kinds(fields: Iterable[Field]) -> set[str]:
-    """The kinds that are few enough to choose from a list: people and teams."""
-    items = map(item_of, fields)
-    return {item.kind for item in items if item.kind is not None and item.type in ("person", "team")}
+    """The kinds that are few enough to choose from a list."""
+    kinds = {item.kind: item.type for item in map(item_of, fields) if item.kind is not None}
+    return {kind for kind, of in kinds.items() if of in ("person", "team") or registry.kind(kind).is_short}
 
 
 async def reference_options(conn: AsyncConnection, kind: str) -> tuple[tuple[str, str, bool], ...]:
@@ -226,7 +228,8 @@ async def reference_options(conn: AsyncConnection, kind: str) -> tuple[tuple[str
     query = sa.select(entity.id, entity.name).order_by(entity.name).limit(MOST_OPTIONS)
     if entity.archived_column is not None:
         query = query.where(entity.archived_column.is_(None))
-    return tuple((str(record_id), name, False) for record_id, name in await conn.execute(query))
+    is_ours = entity.names_are_marked
+    return tuple((str(record_id), name, is_ours) for record_id, name in await conn.execute(query))
 
 
 async def _names(

@@ -7,7 +7,7 @@ functions.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import msgspec
@@ -27,6 +27,7 @@ More = Callable[[AsyncConnection, RequestContext, Sequence[Any]], Awaitable[list
 
 ListFacts = Callable[[AsyncConnection, RequestContext, Sequence[Any]], Awaitable[dict[str, Any]]]
 Detail = Callable[[AsyncConnection, RequestContext, Sequence[Any]], Awaitable[Sequence[Any]]]
+NewTexts = Callable[[AsyncConnection, RequestContext], Awaitable[dict[str, str]]]
 FormCreate = Callable[[AsyncConnection, RequestContext, Sequence[Field], Mapping[str, str]], Awaitable[Any]]
 
 
@@ -48,7 +49,15 @@ class RecordQuery(Page, frozen=True, kw_only=True):
     archived: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
+class FieldTemplate:
+    """A template that draws one field of a form from `one`, and what else it needs, from the field's text."""
+
+    name: str
+    facts: Callable[[str], dict[str, Any]]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class WebKind:
     """A kind on the web."""
 
@@ -70,6 +79,10 @@ class WebKind:
     form_part: str = ""
     """A template with what the form of a new record has beyond the fields; `create_from_form` reads it."""
     create_from_form: FormCreate | None = None
+    new_texts: NewTexts | None = None
+    """Return what the form of a new record begins with, beyond the defaults and what the address says."""
+    field_templates: Mapping[str, FieldTemplate] = field(default_factory=dict)
+    """Fields that the kind draws itself, by name: in the form by a template, on the kind's own card by that."""
     icon: str = "list"
     subtitle: str = ""
     """The field that stands in the second line of a row, under the name."""

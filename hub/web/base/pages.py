@@ -106,6 +106,8 @@ class RecordPages:
         texts = {field.name: str(field.default) for field in self.entity.input_fields if field.default}
         texts |= ctx.given([field.name for field in self.entity.input_fields])
         async with ctx.db.read() as conn:
+            if self.web.new_texts is not None:
+                texts |= await self.web.new_texts(conn, ctx)
             form = await forms.make_form(conn, ctx, await fields_of(conn, ctx, self.entity), texts)
         return self._form(ctx, form, texts, row=None)
 

@@ -72,9 +72,10 @@ class Card:
 
     @property
     def properties(self) -> list[Field]:
-        """The fields of the side: all but the name, which stands in the head."""
-        name = self.web.entity.name
-        return [field for field in self.fields if not field.hidden and field.column is not name]
+        """The fields of the side: all but the name, which stands in the head, and those that the kind's card draws."""
+        name, own = self.web.entity.name, self.web.field_templates
+        shown = [field for field in self.fields if not field.hidden and field.name not in own]
+        return [field for field in shown if field.column is not name]
 
     def group(self, field: Field) -> str:
         """The heading under which a characteristic stands."""

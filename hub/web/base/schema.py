@@ -89,6 +89,12 @@ _SENT: dict[str, Callable[[Any], Any]] = {
 }
 
 
+def add_type(word: str, *, answered: Any, sent: Any) -> None:
+    """Make the type of a kind's own field known to the document."""
+    _ANSWERED[word] = answered
+    _SENT[word] = lambda _field: sent
+
+
 def _bounded(field: Text) -> Any:
     return Annotated[str, msgspec.Meta(max_length=field.max_chars)]
 
@@ -129,8 +135,10 @@ def record_type(web: WebKind) -> type[msgspec.Struct]:
     if web.answer is not None:
         return web.answer.type
     common: dict[str, Any] = {"id": int}
-    columns = {"version": int, "created_at": Moment, "changed_at": Moment | None, "archived_at": Moment | None}
+    columns = {"version": int, "created_at": Moment, "changed_at": Moment | None}
     common |= {name: kind for name, kind in columns.items() if name in entity.table.c}
+    if entity.archived_column is not None:
+        common["archived_at"] = Moment | None
     every = common | {str(field.name): answered(field) for field in entity.fields}
     if entity.has_characteristics:
         every["characteristics"] = dict[str, Any]

@@ -11,19 +11,14 @@ from hub.web.api.endpoint import Endpoint
 from hub.web.base.endpoints import RecordCalls
 from hub.web.base.kind import WebKind
 from hub.web.base.pages import RecordPages
-from hub.web.crm import calls, client_card, clients, contacts
+from hub.web.crm import calls, client_card, clients, contacts, roles, teams, users
 from hub.web.routes import Route
 
-OWN = {web.entity.kind: web for web in (clients.WEB, contacts.WEB, calls.WEB)}
-BY_HAND = frozenset({"user", "team", "role"})
-"""Kinds that have no pages and calls of the base."""
-
-KINDS: tuple[WebKind, ...] = tuple(
-    OWN.get(word) or WebKind(entity=entity) for word, entity in registry.kinds().items() if word not in BY_HAND
-)
+OWN = {web.entity.kind: web for web in (clients.WEB, contacts.WEB, calls.WEB, roles.WEB, teams.WEB, users.WEB)}
+KINDS: tuple[WebKind, ...] = tuple(OWN.get(word) or WebKind(entity=entity) for word, entity in registry.kinds().items())
 
 
-CARDS = {"client": client_card.card}
+CARDS = {"client": client_card.card, "role": roles.card, "team": teams.card, "user": users.card}
 """Cards that a kind writes by hand."""
 
 
@@ -31,6 +26,7 @@ def pages() -> tuple[Route, ...]:
     """Return the pages of every kind."""
     return (
         *client_card.ROUTES,
+        *users.ROUTES,
         *(one for web in KINDS for one in RecordPages(web, CARDS.get(web.entity.kind)).routes()),
     )
 
@@ -38,4 +34,5 @@ def pages() -> tuple[Route, ...]:
 def endpoints() -> tuple[Endpoint, ...]:
     """Return the calls of every kind; one that a kind writes by hand stands in the place of the base's."""
     own = {(one.method, one.path): one for one in (clients.CREATE, calls.ONE)}
-    return tuple(own.get((one.method, one.path), one) for web in KINDS for one in RecordCalls(web).endpoints())
+    of_base = tuple(own.get((one.method, one.path), one) for web in KINDS for one in RecordCalls(web).endpoints())
+    return (*of_base, *users.ENDPOINTS)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from hub.web.guide.book import INDEX
 
+RECORD_SCREENS = ("", "/new", "/{id}", "/{id}/edit", "/{id}/history")
+ADMINISTERED = {"users": "people", "teams": "people", "roles": "roles"}
 SCREENS = {
     "/desk": "desk",
     "/clients": "find-a-client",
@@ -20,6 +22,7 @@ SCREENS = {
     "/contacts/{id}": "client-card",
     "/contacts/{id}/edit": "client-card",
     "/contacts/{id}/history": "client-card",
+    **{f"/{kind}{rest}": page for kind, page in ADMINISTERED.items() for rest in RECORD_SCREENS},
     "/leads": "leads",
     "/calls": "all-calls",
     "/messages": "mail-list",

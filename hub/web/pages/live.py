@@ -13,6 +13,7 @@ from aiohttp import web
 from hub.clock import utc_now
 from hub.crm import presence
 from hub.crm.access import Actor
+from hub.crm.base import registry
 from hub.store.changes import Change
 from hub.web import authentication, security, sse
 from hub.web.authentication import LIVE
@@ -46,6 +47,8 @@ def topics_of(change: Change) -> list[str]:
             return ["presence", f"presence:{change.object_id}"]
         case "device":
             return ["presence"]
+    if (entity := registry.kinds().get(change.kind)) is not None:
+        return [entity.plural, f"{change.kind}:{change.object_id}"]
     return []
 
 

@@ -30,7 +30,7 @@ async def answers(ctx: RequestContext) -> web.StreamResponse:
     context = {
         "q": text,
         "go": palette.fitting(tuple(palette.go(ctx.actor)), text, say),
-        "do": palette.fitting(palette.DO, text, say),
+        "do": palette.fitting(palette.do(ctx.actor), text, say),
         "number": number.value if number else None,
         **await _found(ctx, text, region),
     }

@@ -1,0 +1,59 @@
+"""Deactivation of a person: the account is disabled, and what they own goes to a colleague by bulk edits.
+
+Invariant: the account and the hand-over stand in one transaction; what the bulk edits then do can be undone, the
+disabling is taken back by restoring the person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hub.crm import accounts
+from hub.crm.base import bulk_edit, records, registry
+from hub.crm.base.conditions import tree
+from hub.crm.base.entity import Entity
+from hub.crm.base.field import Field
+from hub.crm.base.history import Edit
+from hub.crm.base.labels import Invalid, Problem, _
+from hub.crm.people.editing import require_over
+from hub.crm.people.table import USERS
+
+
+@dataclass(frozen=True, slots=True)
+class Deactivated:
+    """What became of a person's work."""
+
+    returned: int
+    """Queue items that went back to their teams."""
+    operations: tuple[int, ...]
+    """The bulk edits that hand over what they owned, one for each kind."""
+
+
+async def deactivate(
+    conn: AsyncConnection, user_id: int, *, hand_over_to: int | None, edit: Edit, version: int | None = None
+) -> Deactivated:
+    """Disable a person and hand over what they own. Raises Invalid at `hand_over_to`, and what disabling raises."""
+    await require_over(conn, user_id, edit)
+    if hand_over_to is not None:
+        heir = (await records.get_many(conn, edit.actor, USERS, [hand_over_to])).get(hand_over_to)
+        if heir is None or heir.disabled_at is not None or heir.id == user_id:
+            raise Invalid({"hand_over_to": Problem("not_found", _("There is no such record"))})
+    returned = await accounts.disable(conn, user_id, edit=edit, version=version)
+    operations = []
+    for entity, field in owned_kinds():
+        if hand_over_to is not None:
+            theirs = tree.parse({"all": [{"field": field.name, "op": "is", "value": [user_id]}]})
+            operations.append(await bulk_edit.begin(conn, entity, {field.name: hand_over_to}, where=theirs, edit=edit))
+    return Deactivated(returned, tuple(operations))
+
+
+def owned_kinds() -> Iterator[tuple[Entity[Any, Any], Field]]:
+    """Yield each kind whose records people own, with the field that says whose a record is."""
+    for entity in registry.kinds().values():
+        for field in entity.input_fields:
+            if entity.owner is not None and field.column is entity.owner and field.type == "person":
+                yield entity, field
