@@ -2,7 +2,7 @@
 
 Decides what is offered, not what is allowed: each page asks for its own rights. Invariant: an entry is drawn from
 this table wherever a menu is drawn (sidebar, the bar of a phone, the inner menu of a section, the palette), so a new
-kind of page is one line here.
+kind of page is one line here; a new kind of record needs none.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from hub.crm.access import Actor
-from hub.crm.base.permissions import scope
+from hub.crm.base import registry
+from hub.crm.base.permissions import Action, scope
 from hub.web.i18n import N_
 
 
@@ -127,12 +128,17 @@ CREATE = (
 
 def creates_for(actor: Actor) -> tuple[Entry, ...]:
     """Return what a person may create."""
-    return _seen(CREATE, actor)
+    others = _other_kinds(actor, "create")
+    return (
+        *_seen(CREATE, actor),
+        *(replace(one, href=f"{one.href}/new", label=_title_of(one)) for one in others),
+    )
 
 
 def groups_for(actor: Actor) -> list[Group]:
     """Return the menu of a person, without groups that would be empty."""
     shown = [Group(one.title, _seen(one.entries, actor)) for one in GROUPS]
+    shown.insert(-1, Group(N_("Records"), _other_kinds(actor, "see")))
     return [one for one in shown if one.entries]
 
 
@@ -143,6 +149,22 @@ def inner_for(actor: Actor, section: str) -> tuple[Entry, ...]:
             if entry.inner and entry.holds(section):
                 return entry.inner
     return ()
+
+
+def _other_kinds(actor: Actor, action: Action) -> tuple[Entry, ...]:
+    """Return an entry for each kind of record that has none in this table and that the person may see or create."""
+    placed = {one.section for group in GROUPS for entry in group.entries for one in (entry, *entry.inner)}
+    return tuple(
+        Entry(entity.plural, f"/{entity.plural}", entity.titles, "list")
+        for word, entity in registry.kinds().items()
+        if entity.plural not in placed
+        and (entity.is_editable or action == "see")
+        and scope(actor, word, action) != "none"
+    )
+
+
+def _title_of(entry: Entry) -> str:
+    return next(entity.title for entity in registry.kinds().values() if entity.plural == entry.section)
 
 
 def _seen(entries: tuple[Entry, ...], actor: Actor) -> tuple[Entry, ...]:

@@ -1,11 +1,12 @@
 """The page of the user guide for each screen: one table, by the path of the route.
 
-A new screen is one line here; a test finds a screen without one. What is not a whole page (pieces, files, streams)
-has no line.
+A new screen is one line here; a test finds a screen without one. The pages that the base makes of a kind of record need
+none: `RECORDS` is about all of them. What is not a whole page (pieces, files, streams) has no line.
 """
 
 from __future__ import annotations
 
+from hub.crm.base import registry
 from hub.web.guide.book import INDEX
 
 RECORD_SCREENS = ("", "/new", "/{id}", "/{id}/edit", "/{id}/history")
@@ -50,8 +51,15 @@ SCREENS = {
     "/admin/teams/{id}/rules": "call-rules",
     "/admin/blocked": "blocked-numbers",
 }
+RECORDS = "lists"
 
 
 def page_of(route: str) -> str:
     """Return the name of the page for the screen at a route; the index for any other."""
-    return SCREENS.get(route, INDEX)
+    if route in SCREENS:
+        return SCREENS[route]
+    return RECORDS if route.split("/")[1:2] and route.split("/")[1] in _plurals() else INDEX
+
+
+def _plurals() -> set[str]:
+    return {entity.plural for entity in registry.kinds().values()}
