@@ -1,4 +1,5 @@
-// Lists of records: the form of a filter closes by its button and by Esc, and gives the focus back.
+// Lists of records: what opens above the rows (a filter, columns, a view) closes by its button and by Esc and gives the
+// focus back; columns move by their buttons.
 
 export function startList() {
   document.addEventListener("click", (event) => {
@@ -6,6 +7,7 @@ export function startList() {
     if (!cancel || !closeFilter()) return;
     event.preventDefault();
   });
+  document.addEventListener("click", ({ target }) => move(target.closest?.("[data-order] [data-move]")));
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || event.defaultPrevented || !event.target.closest?.("#filter")) return;
     if (closeFilter()) event.preventDefault();
@@ -18,4 +20,12 @@ function closeFilter() {
   place.replaceChildren();
   document.querySelector(".filters summary")?.focus();
   return true;
+}
+
+function move(button) {
+  const row = button?.closest("li");
+  if (!row) return;
+  if (button.dataset.move === "1") row.nextElementSibling?.after(row);
+  else row.previousElementSibling?.before(row);
+  button.focus();
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 
 import aiohttp
@@ -16,8 +17,10 @@ import sqlalchemy as sa
 
 from hub.clock import utc_now
 from hub.crm import people, sessions, tokens
-from hub.crm.base import registry
+from hub.crm.base import registry, views
+from hub.crm.base.history import Edit
 from hub.crm.base.permissions import Action
+from hub.crm.clients import CLIENTS
 from hub.crm.roles.presets import PRESET
 from hub.crm.roles.rights import scope_in
 from hub.mail.models import messages
@@ -67,6 +70,7 @@ BOX_JSON = f'{{"address": "o@hub.test", "team": 1, {SIDES}}}'
 DRAFT = '{"mailbox": "sales@hub.test", "to": "a@b.example"}'
 BULK = '{"ids": [1], "set": {"name": "x"}}'
 RULES: dict[tuple[str, str], Rule] = {
+    ("GET", "/views/pinned"): Rule(200, 200),
     ("GET", "/"): Rule(303, 303),
     ("POST", "/logout"): Rule(303, 303),
     ("GET", "/live"): Rule(200, 200),
@@ -299,6 +303,11 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/blocked/{id}/remove"): Rule(403, 403),
     ("GET", "/route"): Rule(403, 403),
     ("GET", "/events"): Rule(200, 200),
+    ("GET", "/views"): Rule(200, 200),
+    ("POST", "/views"): Rule(201, 201, json='{"kind": "client", "name": "y"}'),
+    ("GET", "/views/{id}"): Rule(404, 404, of="view"),
+    ("PATCH", "/views/{id}"): Rule(404, 404, of="view", json='{"name": "z"}'),
+    ("DELETE", "/views/{id}"): Rule(404, 404, of="view"),
     ("GET", "/presence"): Rule(200, 200),
     ("POST", "/presence"): Rule(200, 200, json='{"state": "away"}'),
     ("GET", "/devices"): Rule(200, 200),
@@ -328,6 +337,13 @@ def of_kind(kind: str, path: str, *, moment: str, is_editable: bool) -> None:
     API_RULES.update(lists)
     RULES[("GET", f"{path}/filter")] = Rule(200, 200, query=f"field={moment}")
     RULES[("POST", f"{path}/filter")] = Rule(204, 204, form=f"field={moment}&op=is_filled")
+    for piece in ("columns", "views", "views/new"):
+        RULES[("GET", f"{path}/{piece}")] = listed
+    RULES[("POST", f"{path}/columns")] = Rule(204, 204, form=f"column={moment}")
+    RULES[("POST", f"{path}/views")] = Rule(204, 204, form="name=x")
+    for piece in ("", "/list", "/move", "/delete"):
+        RULES[("POST", f"{path}/views/{{id}}{piece}")] = Rule(404, 404, of="view", form="name=y")
+    RULES[("GET", f"{path}/views/{{id}}")] = Rule(404, 404, of="view")
     if not is_editable:
         API_RULES.setdefault(("GET", f"{path}/{{id}}"), rule("see"))
         return
@@ -409,6 +425,10 @@ async def ids(site: Site) -> dict[str, int]:
         async with api.post("senders", json={"mailbox": 1, "name": f"o {name}"}) as answer:
             items = (await answer.json())["items"]
         senders.append(next(one["id"] for one in items if one["name"] == f"o {name}"))
+    owner = await site.person("viewer")
+    async with site.db.begin() as conn:
+        edit = Edit(owner, "page", utc_now())
+        view = await views.create(conn, CLIENTS, owner, views.ViewInput(name="Private"), edit=edit, zone=UTC)
     return {
         "session": theirs["session"],
         "token": theirs["token"],
@@ -431,6 +451,7 @@ async def ids(site: Site) -> dict[str, int]:
         "contact": client["contacts"][0]["id"],
         "team": min(site.actors["olga"].team_ids),
         "user": site.actors["olga"].user_id,
+        "view": view.id,
     }
 
 

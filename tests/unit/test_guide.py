@@ -18,6 +18,8 @@ from hub.web.i18n import LANGUAGES, translator
 from hub.web.pages.routes import PAGE_ROUTES
 from tests.unit.test_i18n import asked_for
 
+PIECES = ("count", "names", "filter", "columns", "views", "views/new", "views/{id}")
+"""Of each list; their guide is the one of the list."""
 NO_SCREENS = {
     "pieces of a page": [
         "/attachments/{id}/preview",
@@ -33,12 +35,13 @@ NO_SCREENS = {
         "/messages/{id}/waiting",
         "/outbox/stuck",
         "/palette",
-        *(f"{web.path}/{piece}" for web in KINDS for piece in ("count", "names", "filter")),
+        *(f"{web.path}/{piece}" for web in KINDS for piece in PIECES),
         *(f"{web.path}/{{id}}/properties" for web in KINDS if web.entity.is_editable),
         "/pbx/states",
         "/presence",
         "/templates/{id}/filled",
         "/threads/{id}/answering",
+        "/views/pinned",
     ],
     "files and streams": [
         "/attachments/{id}",

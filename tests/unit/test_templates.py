@@ -18,9 +18,11 @@ import pytest
 
 from hub.crm.access import Actor
 from hub.crm.base import registry
+from hub.crm.base.conditions.tree import All
 from hub.crm.base.history import Entry
 from hub.crm.base.labels import Problem
 from hub.crm.base.records import Count
+from hub.crm.base.views import View
 from hub.crm.blocking import Block, caller
 from hub.crm.clients import CLIENTS, ClientRecord, Found
 from hub.crm.clients.addresses import AddressValue
@@ -69,11 +71,15 @@ from hub.telephony.reading.call_kind import CALLS
 from hub.telephony.routing.routing import Facts, Owner, Target, decide
 from hub.web import palette, styleguide
 from hub.web.assets import Assets
+from hub.web.base.columns import Values
 from hub.web.base.filters import Chip, FilterForm
 from hub.web.base.forms import Conflict, FormField, RecordForm
-from hub.web.base.kind import RecordQuery, WebKind
+from hub.web.base.kind import Asked, RecordQuery, WebKind
+from hub.web.base.list_fields import Choices
 from hub.web.base.list_page import Column, ListAddress, RecordList
+from hub.web.base.pinned_pages import Pinned
 from hub.web.base.record_page import Card, Change, Edits, ShownEdit
+from hub.web.base.view_pages import ViewForm
 from hub.web.crm.calls import WEB as CALL_WEB
 from hub.web.crm.calls import CallQuery
 from hub.web.crm.clients import WEB as CLIENT_WEB
@@ -83,6 +89,7 @@ from hub.web.crm.teams import WEB as TEAM_WEB
 from hub.web.crm.users import WEB as USER_WEB
 from hub.web.guide.book import read_book
 from hub.web.guide.search import search
+from hub.web.i18n import translator
 from hub.web.jinja_env import make_environment
 from hub.web.message_view import Attendee, Event, File, MessageView, event_of, linked
 from hub.web.pages.mail_templates import FIELDS
@@ -280,19 +287,29 @@ def _card(web: WebKind, row: Any) -> Card:
 PERSON = _card(USER_WEB, UserRecord(5, 2, NOW, NOW, None, "Анна <Иванова>", "anna@hub.test", 3, "101", "ru", (1,)))
 TEAM = TeamRecord(1, 1, NOW, NOW, None, "sales")
 ROLE = RoleRecord(3, 1, NOW, NOW, None, None, "Стажёр", (Grant("client", "see", "own"),), ("telephony",), ("desk",))
+VIEW = View(3, "client", "Мои <b>", {}, (), "", "team", 5, 1, True, 0, 1, NOW, NOW)
 LIST = RecordList(
     web=CLIENT_WEB,
-    query=RecordQuery(q="бел", cursor="x"),
+    query=RecordQuery(q="бел", cursor="x", changed_view=3),
     rows=[CLIENT],
     next="y",
-    names=CLIENT_NAMES,
+    previous="w",
+    values=Values(CLIENTS, CLIENT_NAMES, {}),
     columns=tuple(Column(CLIENTS.field(name), "?", "ascending") for name in ("name", "phones", "emails", "manager")),
     may_create=True,
-    previous="w",
-    address=ListAddress("/clients", {"q": "бел"}),
+    address=ListAddress("/clients", {"q": "бел"}, {"q": "бел"}),
+    reader=OLGA,
     fields=CLIENTS.by_name,
+    choices=Choices(translator("ru"), {}),
+    asked=Asked(All(()), "", (), None),
+    views=(VIEW, replace(VIEW, id=4, shared_with="me", team_id=None, owner_id=OLGA.user_id)),
     chips=(Chip(0, "Имя", "содержит <ёлка>"), Chip(1, "", "Сложное условие", Problem("x", "No"))),
 )
+TAKEN = {"name": Problem("taken", "Already taken")}
+VIEW_FORM = ViewForm(
+    "<x>", "team-1", pinned=True, teams=((1, "sales"),), problems={"name": Problem("taken", "Already taken")}
+)
+COLUMNS = {"web": CLIENT_WEB, "address": LIST.address, "fields": CLIENTS.fields[1:], "shown": {"phones"}}
 OPS = (("is", "равно"), ("contains", "содержит"))
 FILTER_FORMS = [
     FilterForm(CLIENTS.field(name), "is", OPS, widget, (("5", "<Анна>"),), ("5",), {"5": "Анна"}, place, problem)
@@ -462,6 +479,12 @@ PAGES: dict[str, dict[str, Any]] = {
     "clients.html": {"list": LIST, "reach": {1: {"phone": "+79037001112", "email": None}}},
     "base/list.html": {"list": LIST},
     "base/filter_form.html": {"web": CLIENT_WEB, "address": LIST.address, "form": FILTER_FORMS[3]},
+    "base/view_form.html": {"web": CLIENT_WEB, "form": VIEW_FORM, "view": None, "action": "/clients/views"},
+    "base/view_page.html": {"web": CLIENT_WEB, "form": VIEW_FORM, "view": VIEW, "action": "/clients/views/3"},
+    "base/views.html": {"web": CLIENT_WEB, "views": LIST.views, "mine": {3, 4}, "teams": {1: "sales"}},
+    "base/pinned.html": {"entries": [Pinned(VIEW, "/clients", 1000), Pinned(VIEW, "/clients", None)], "counted": 999},
+    "base/columns_form.html": COLUMNS,
+    "base/columns_page.html": COLUMNS,
     "base/filter_page.html": {"web": CLIENT_WEB, "address": LIST.address, "form": FILTER_FORMS[0]},
     "base/count.html": {"found": Count(10_000, capped=True)},
     "base/form_page.html": _form(),
@@ -548,7 +571,7 @@ PAGES: dict[str, dict[str, Any]] = {
             web=CALL_WEB,
             query=CallQuery(only="missed"),
             rows=SAMPLE["calls"],
-            names={},
+            values=Values(CALLS, {}, {}),
             columns=tuple(Column(field) for field in CALLS.fields if field.shown),
         ),
         "given": [("number", "Number", "<b>+7")],

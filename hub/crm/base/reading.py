@@ -42,9 +42,10 @@ def visible(actor: Asker | None, entity: Entity[Any, Any]) -> sa.Select[Any]:
     return sa.select(entity.table).where(permitted(actor, entity, "see"))
 
 
-def _listed(
+def listed(
     actor: Asker | None, entity: Entity[Any, Any], where: sa.ColumnElement[bool] | None, *, archived: bool
 ) -> sa.Select[Any]:
+    """Select what a list shows of what the actor may see: archived or living records where the condition holds."""
     query = visible(actor, entity)
     if entity.archived_column is not None:
         query = query.where(entity.archived_column.is_not(None) if archived else entity.archived_column.is_(None))
@@ -61,11 +62,15 @@ async def page(
     cursor: str | None = None,
     limit: int = 50,
     archived: bool = False,
+    only: Several[str] | None = None,
 ) -> Page[RowT]:
-    """Return a page of the records that the actor may see. Raises Invalid for an unknown sort, Refused for a cursor."""
-    query = _listed(actor, entity, where, archived=archived)
+    """Return a page of the records that the actor may see. Raises Invalid for an unknown sort, Refused for a cursor.
+
+    `only`: the collections to load, all by default; the others stay empty.
+    """
+    query = listed(actor, entity, where, archived=archived)
     found = await keyset.read_page(conn, query, keyset.read_sort(entity, sort), cursor=cursor, limit=limit)
-    return Page(await read_rows(conn, entity, found.items), found.next, found.previous)
+    return Page(await read_rows(conn, entity, found.items, only=only), found.next, found.previous)
 
 
 async def count(
@@ -77,7 +82,7 @@ async def count(
     archived: bool = False,
 ) -> Count:
     """Count what `page` would list, up to 10,000."""
-    query = _listed(actor, entity, where, archived=archived).with_only_columns(entity.id)
+    query = listed(actor, entity, where, archived=archived).with_only_columns(entity.id)
     found = await keyset.count_up_to(conn, query, COUNTED)
     return Count(min(found, COUNTED), found > COUNTED)
 
@@ -117,11 +122,16 @@ def missing(entity: Entity[Any, Any]) -> NotFound:
 
 
 async def read_rows(
-    conn: AsyncConnection, entity: Entity[RowT, InputT], found: Sequence[Mapping[Any, Any]]
+    conn: AsyncConnection,
+    entity: Entity[RowT, InputT],
+    found: Sequence[Mapping[Any, Any]],
+    *,
+    only: Several[str] | None = None,
 ) -> list[RowT]:
     """Return rows of the table as rows of the kind, with their collections: one statement for each of those."""
     ids = [row["id"] for row in found]
-    several = {one.name: await one.values.load(conn, ids) if ids else {} for one in entity.collections}
+    wanted = {one.name for one in entity.collections if ids and (only is None or one.name in only)}
+    several = {one.name: await one.values.load(conn, ids) if one.name in wanted else {} for one in entity.collections}
     typed = [field for field in entity.fields if field.name in attributes(entity.row) and field.columns]
     plain = [name for name in attributes(entity.row) if name in entity.table.c]
     rows = []

@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import rfc3339
 from hub.crm.audit import record
-from hub.crm.base import permissions
+from hub.crm.base import characteristics, permissions
+from hub.crm.base.characteristics import PREFIX
 from hub.crm.base.conditions import query, tree
 from hub.crm.base.entity import Entity
 from hub.crm.base.field import fold
@@ -28,6 +29,7 @@ from hub.crm.base.labels import Invalid, Problem, _
 from hub.errors import Conflict, Forbidden, NotFound
 from hub.store.changes import publish
 from hub.store.schema import Json, id_column, link, metadata, moment
+from hub.store.upsert import insert
 
 Sharing = Literal["me", "team", "all"]
 CHANGE = "view"
@@ -49,6 +51,7 @@ views = sa.Table(
     link("owner_id", "users", nullable=False),
     link("team_id", "teams"),
     sa.Column("pinned", sa.Boolean(), nullable=False, server_default=sa.false()),
+    sa.Column("position", sa.Integer()),
     sa.Column("version", sa.Integer(), nullable=False),
     moment("created_at", nullable=False),
     moment("changed_at", nullable=False),
@@ -56,6 +59,15 @@ views = sa.Table(
     sa.CheckConstraint("shared_with IN ('me', 'team', 'all')", name="shared_with"),
     sa.CheckConstraint("(shared_with = 'team') = (team_id IS NOT NULL)", name="team"),
 )
+
+list_columns = sa.Table(
+    "list_columns",
+    metadata,
+    sa.Column("user_id", sa.BigInteger(), sa.ForeignKey("users.id"), primary_key=True),
+    sa.Column("kind", sa.String(40), primary_key=True),
+    sa.Column("columns", Json, nullable=False),
+)
+"""The columns that a person chose for the list of a kind that is of no view."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +84,7 @@ class View:
     owner_id: int
     team_id: int | None
     pinned: bool
+    position: int | None
     version: int
     created_at: datetime
     changed_at: datetime
@@ -105,10 +118,17 @@ def visible(person: Person) -> sa.ColumnElement[bool]:
     return sa.or_(views.c.owner_id == person.user_id, views.c.shared_with == "all", of_teams)
 
 
-async def load(conn: AsyncConnection, person: Person, kind: str) -> list[View]:
-    """Return the views of a kind that a person sees: pinned ones first, then by name."""
-    found = sa.select(*_COLUMNS).where(views.c.kind == kind, visible(person))
-    order = (views.c.pinned.desc(), views.c.name_folded, views.c.id)
+async def load(conn: AsyncConnection, person: Person, kind: str = "", *, pinned: bool = False) -> list[View]:
+    """Return the views of a kind (of all by default) that a person sees: pinned ones first, as ordered, then by name.
+
+    `pinned`: those that stand in the menu.
+    """
+    found = sa.select(*_COLUMNS).where(visible(person))
+    if kind:
+        found = found.where(views.c.kind == kind)
+    if pinned:
+        found = found.where(views.c.pinned.is_(True))
+    order = (views.c.pinned.desc(), sa.func.coalesce(views.c.position, MAX_VIEWS), views.c.name_folded, views.c.id)
     return [View(**row) for row in (await conn.execute(found.order_by(*order).limit(MAX_VIEWS))).mappings()]
 
 
@@ -184,6 +204,40 @@ async def delete(conn: AsyncConnection, person: Person, view_id: int, *, edit: E
     await _told(conn, view, "view.deleted", edit)
 
 
+async def move(conn: AsyncConnection, person: Person, view_id: int, by: int, *, edit: Edit) -> None:
+    """Move a view of one's own among one's views of its kind. Raises NotFound, Forbidden."""
+    view = await _own(conn, person, view_id)
+    order = [one.id for one in await load(conn, person, view.kind) if one.owner_id == view.owner_id]
+    place = order.index(view_id)
+    order.insert(max(0, place + by), order.pop(place))
+    for position, one in enumerate(order):
+        await conn.execute(sa.update(views).where(views.c.id == one).values(position=position))
+    await publish(conn, CHANGE, view_id, at=edit.now, user_id=view.owner_id, team_id=view.team_id)
+
+
+def can_change(person: Person, view: View) -> bool:
+    """Tell whether a person may change a view."""
+    return person.is_admin or view.owner_id == person.user_id
+
+
+async def chosen_columns(conn: AsyncConnection, person: Person, kind: str) -> Sequence[str]:
+    """Return the columns that a person chose for the list of a kind; none: the kind's own."""
+    table = list_columns
+    query = sa.select(table.c.columns).where(table.c.user_id == person.user_id, table.c.kind == kind)
+    found: Sequence[str] | None = (await conn.execute(query)).scalar()
+    return found or ()
+
+
+async def choose_columns(conn: AsyncConnection, entity: Entity[Any, Any], person: Person, names: list[str]) -> None:
+    """Remember the columns of a person's list of a kind; none: the kind's own again. Raises Invalid."""
+    if problem := await _column_problem(conn, entity, names):
+        raise Invalid({"columns": problem})
+    row = {"user_id": person.user_id, "kind": entity.kind, "columns": list(dict.fromkeys(names))}
+    statement = insert(conn, list_columns).values(row)
+    new = {"columns": statement.excluded.columns}
+    await conn.execute(statement.on_conflict_do_update(index_elements=["user_id", "kind"], set_=new))
+
+
 def condition(view: View) -> tree.Tree:
     """Return the condition of a view, to be asked by the rights of who opens it."""
     return tree.parse(view.filters)
@@ -199,7 +253,7 @@ def answer(view: View) -> dict[str, Any]:
 
 async def _own(conn: AsyncConnection, person: Person, view_id: int) -> View:
     view = await get(conn, person, view_id)
-    if view.owner_id != person.user_id and not person.is_admin:
+    if not can_change(person, view):
         raise Forbidden("not_permitted", "only who made this view, or an administrator, may change it")
     return view
 
@@ -212,13 +266,8 @@ async def _check(
         problems["name"] = Problem("bad_value", _("Write a name on one line"))
     elif given.name is not UNSET and len(given.name) > 100:
         problems["name"] = Problem("too_long", _("At most %(max)s characters"), {"max": 100})
-    if given.columns is not UNSET:
-        known = {*entity.by_name, "created_at", "changed_at"}
-        unknown = [name for name in given.columns if name not in known]
-        if unknown:
-            problems["columns"] = Problem("unknown_field", _("There is no field %(field)s"), {"field": unknown[0][:80]})
-        elif len(given.columns) > MAX_COLUMNS:
-            problems["columns"] = Problem("too_many", _("At most %(max)s values"), {"max": MAX_COLUMNS})
+    if given.columns is not UNSET and (told := await _column_problem(conn, entity, given.columns)):
+        problems["columns"] = told
     if given.shared_with == "team" and not isinstance(given.team, int):
         problems["team"] = Problem("required", _("Fill in this field"))
     if isinstance(given.team, int) and given.team not in person.team_ids and not person.is_admin:
@@ -231,6 +280,17 @@ async def _check(
         await query.where(conn, person, entity, tree.parse(given.where), now=edit.now, zone=zone)
     if given.sort is not UNSET and given.sort:
         read_sort(entity, given.sort)
+
+
+async def _column_problem(conn: AsyncConnection, entity: Entity[Any, Any], names: Sequence[str]) -> Problem | None:
+    known = {*entity.by_name, "created_at", "changed_at"}
+    if entity.has_characteristics and any(name.startswith(PREFIX) for name in names):
+        known |= {one.name for one in await characteristics.fields(conn, entity)}
+    if unknown := [name for name in names if name not in known]:
+        return Problem("unknown_field", _("There is no field %(field)s"), {"field": unknown[0][:80]})
+    if len(names) > MAX_COLUMNS:
+        return Problem("too_many", _("At most %(max)s values"), {"max": MAX_COLUMNS})
+    return None
 
 
 async def _check_name(conn: AsyncConnection, owner_id: int, kind: str, name: str, view_id: int | None) -> None:

@@ -28,6 +28,7 @@ from hub.web.api import (
     rules,
     sign_ins,
     threads,
+    views,
 )
 from hub.web.api.endpoint import Endpoint, json_response
 from hub.web.crm import routes as record_routes
@@ -57,6 +58,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *recordings.ENDPOINTS,
     *rules.ENDPOINTS,
     *operations.ENDPOINTS,
+    *views.ENDPOINTS,
     *events.ENDPOINTS,
     *presence.ENDPOINTS,
     *sign_ins.ENDPOINTS,

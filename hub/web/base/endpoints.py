@@ -19,7 +19,7 @@ from hub.crm.base.records import Edit
 from hub.web.api.endpoint import Endpoint, Page
 from hub.web.api.shapes import Ref
 from hub.web.base import schema
-from hub.web.base.kind import RecordQuery, WebKind, reading
+from hub.web.base.kind import RecordQuery, WebKind, asked, reading
 from hub.web.request_context import RequestContext, read_cursor, write_cursor
 
 
@@ -109,12 +109,13 @@ class RecordCalls:
         )
 
     async def page(self, conn: AsyncConnection, ctx: RequestContext, query: RecordQuery) -> dict[str, Any]:
+        wanted = await asked(conn, ctx, self.entity, query)
         found = await records.page(
             conn,
             ctx.actor,
             self.entity,
-            where=await self.web.condition(conn, ctx, query),
-            sort=query.sort,
+            where=await self.web.condition(conn, ctx, query, wanted.tree),
+            sort=wanted.sort,
             cursor=query.cursor,
             limit=query.limit,
             archived=query.archived,

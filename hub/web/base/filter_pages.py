@@ -22,7 +22,7 @@ from hub.crm.base.labels import Invalid, Problem, _
 from hub.web import render
 from hub.web.base import filters
 from hub.web.base.filters import FilterForm
-from hub.web.base.kind import RecordQuery, WebKind, reading
+from hub.web.base.kind import RecordQuery, WebKind, asked, reading
 from hub.web.base.list_fields import every_field
 from hub.web.base.list_page import ListAddress, list_address
 from hub.web.request_context import RequestContext
@@ -47,23 +47,25 @@ class FilterPages:
     async def form(self, ctx: RequestContext) -> http.StreamResponse:
         """The form of the filter at `place`, or of a new one about `field`."""
         query: Any = ctx.query(self.query)
-        parts = filters.parts_of(conditions.loads(query.where))
-        place = query.place if query.place is not None and 0 <= query.place < len(parts) else None
-        leaf = filters.leaf_of(parts[place]) if place is not None else None
         async with ctx.db.read() as conn:
+            wanted = await asked(conn, ctx, self.web.entity, query)
+            parts = filters.parts_of(wanted.tree)
+            place = query.place if query.place is not None and 0 <= query.place < len(parts) else None
+            leaf = filters.leaf_of(parts[place]) if place is not None else None
             fields = await every_field(conn, ctx, self.web.entity)
             field = _field(fields, query.field or (leaf.field if leaf is not None else ""))
             was = leaf if leaf is not None and leaf.field == field.name and query.op in ("", leaf.op) else None
             op, value = (was.op, was.value) if was is not None else (query.op, None)
             form = await filters.make_form(conn, ctx, field, op, value, place=place)
-        return self._shown(ctx, list_address(self.web, query), form)
+        return self._shown(ctx, list_address(self.web, query, wanted), form)
 
     async def change(self, ctx: RequestContext) -> http.StreamResponse:
         """Put the leaf of the form into the condition and go to the list."""
         query = ctx.query(self.web.query)
-        address = list_address(self.web, query)
-        tree, place, read = conditions.loads(query.where), ctx.form.number("place"), reading(ctx)
+        place, read = ctx.form.number("place"), reading(ctx)
         async with ctx.db.read() as conn:
+            wanted = await asked(conn, ctx, self.web.entity, query)
+            address = list_address(self.web, query, wanted)
             fields = await every_field(conn, ctx, self.web.entity)
             field, op = _field(fields, ctx.form.text("field", max_chars=200)), ctx.form.text("op", max_chars=40)
             part = filters.read_part(field, op, ctx.form)
@@ -82,7 +84,7 @@ class FilterPages:
                 value = leaf.value if leaf is not None else None
                 form = await filters.make_form(conn, ctx, field, op, value, place=place, problem=error.told)
                 return self._shown(ctx, address, form, status=200 if ctx.is_fragment else 422)
-        whole = filters.replaced(tree, place, part)
+        whole = filters.replaced(wanted.tree, place, part)
         # Reading what is written bounds the whole: at most so many parts, so many characters.
         return render.redirect(ctx, address.where(conditions.loads(conditions.dumps(whole))))
 

@@ -14,13 +14,16 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.base import records
+from hub.crm.base import records, views
 from hub.crm.base.conditions import query as asking
-from hub.crm.base.conditions import tree
+from hub.crm.base.conditions import tree as conditions
+from hub.crm.base.conditions.tree import EVERYTHING, Tree
 from hub.crm.base.entity import Entity
 from hub.crm.base.field import Field, Reading
 from hub.crm.base.registry import Writers
-from hub.web.api.endpoint import Page
+from hub.crm.base.views import View
+from hub.errors import NotFound
+from hub.web.api.endpoint import Id, Page
 from hub.web.request_context import RequestContext
 
 More = Callable[[AsyncConnection, RequestContext, Sequence[Any]], Awaitable[list[dict[str, Any]]]]
@@ -43,10 +46,39 @@ class RecordQuery(Page, frozen=True, kw_only=True):
     """The query of every list of records."""
 
     q: Annotated[str, msgspec.Meta(max_length=300)] = ""
-    where: Annotated[str, msgspec.Meta(max_length=tree.MAX_JSON_CHARS)] = ""
+    where: Annotated[str, msgspec.Meta(max_length=conditions.MAX_JSON_CHARS)] = ""
     """A condition as JSON (`hub.crm.base.conditions.tree`)."""
     sort: Annotated[str, msgspec.Meta(max_length=60)] = ""
     archived: bool = False
+    view: Id | None = None
+    """A saved list; `where` narrows it further, `sort` and `columns` replace its own."""
+    columns: Annotated[str, msgspec.Meta(max_length=2_000)] = ""
+    """The names of the columns of a page or an export, divided by commas."""
+    changed_view: Id | None = None
+    """The view that a page's list began with, where the address says all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a query asks for, together with the view that it names."""
+
+    tree: Tree
+    sort: str
+    columns: tuple[str, ...]
+    view: View | None
+
+
+async def asked(conn: AsyncConnection, ctx: RequestContext, entity: Entity[Any, Any], query: RecordQuery) -> Asked:
+    """Return what a query asks for. Raises InvalidCondition, NotFound for a view that is hidden or of another kind."""
+    view = await views.get(conn, ctx.actor, query.view) if query.view is not None else None
+    if view is not None and view.kind != entity.kind:
+        raise NotFound("view_missing", "no such view")
+    tree = conditions.loads(query.where)
+    names = tuple(name.strip() for name in query.columns.split(",") if name.strip())
+    if view is None:
+        return Asked(tree, query.sort, names, None)
+    whole = conditions.both(views.condition(view), tree) if tree != EVERYTHING else views.condition(view)
+    return Asked(whole, query.sort or view.sort, names or tuple(view.columns), view)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +133,15 @@ class WebKind:
         """Return the functions that write this kind, all four."""
         return records.writers(self.entity)
 
-    async def condition(self, conn: AsyncConnection, ctx: RequestContext, query: Any) -> sa.ColumnElement[bool] | None:
-        """Return the condition of a list's query. Raises Invalid that names the place."""
+    async def condition(
+        self, conn: AsyncConnection, ctx: RequestContext, query: Any, tree: Tree | None = None
+    ) -> sa.ColumnElement[bool] | None:
+        """Return the condition of a list's query; `tree` is what `asked` says. Raises Invalid that names the place."""
         read = reading(ctx)
-        asked = await asking.where(
-            conn, ctx.actor, self.entity, tree.loads(query.where), now=ctx.now, zone=read.zone, region=read.region
-        )
-        found = [] if asked is None else [asked]
+        if tree is None:
+            tree = (await asked(conn, ctx, self.entity, query)).tree
+        where = await asking.where(conn, ctx.actor, self.entity, tree, now=ctx.now, zone=read.zone, region=read.region)
+        found = [] if where is None else [where]
         if query.q.strip():
             found.append(records.matching(self.entity, query.q.strip(), region=read.region))
         if self.narrow is not None and (own := self.narrow(ctx, query)) is not None:

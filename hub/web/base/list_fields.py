@@ -44,6 +44,14 @@ class Choices:
     values: Mapping[str, Mapping[str, str]]
     """Labels of dictionaries' values, by dictionary and key."""
 
+    def told(self, field: Field, value: Any) -> str:
+        """Return the labels of a value of a dictionary; empty for a field that has none."""
+        item = item_of(field)
+        if not isinstance(item, Choice) or item.dictionary is None:
+            return ""
+        labels = self.values.get(item.dictionary, {})
+        return ", ".join(labels.get(key, key) for key in (value if isinstance(value, tuple) else (value,)))
+
     def options(self, field: Field) -> list[tuple[str, str]]:
         """Return the (value, label) pairs of a choice."""
         item = item_of(field)

@@ -7,24 +7,28 @@ and says why at the filter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.base import permissions, records
+from hub.crm.access import Actor
+from hub.crm.base import permissions, records, views
 from hub.crm.base.conditions import tree as conditions
 from hub.crm.base.conditions.operators import operators_of
 from hub.crm.base.conditions.problems import InvalidCondition
 from hub.crm.base.conditions.tree import EVERYTHING, Tree, every_leaf
-from hub.crm.base.entity import sortable
+from hub.crm.base.entity import Entity, sortable
 from hub.crm.base.field import Field
 from hub.crm.base.labels import Problem
+from hub.crm.base.views import View
+from hub.web.base import columns
+from hub.web.base.columns import Values
 from hub.web.base.filters import Chip, read_chips, without
-from hub.web.base.kind import RecordQuery, WebKind
-from hub.web.base.list_fields import every_field, read_choices
+from hub.web.base.kind import Asked, RecordQuery, WebKind, asked
+from hub.web.base.list_fields import Choices, every_field, read_choices
 from hub.web.request_context import RequestContext
 
 PAGE = 50
@@ -41,10 +45,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class ListAddress:
-    """The address of a list. `params` are the parameters that narrow and sort it, without the place of a page."""
+    """The address of a list. `params` are the parameters that narrow and sort it, without the place of a page.
+
+    `changed` are those of the list once it is changed: what an open view says stands in the address then.
+    """
 
     path: str
     params: Mapping[str, str]
+    changed: Mapping[str, str]
 
     def __call__(self, path: str = "", **changes: str) -> str:
         """Return the address with these changes; an empty value takes a parameter away."""
@@ -53,16 +61,25 @@ class ListAddress:
 
     def where(self, tree: Tree) -> str:
         """Return the address with another condition."""
-        return self(where=conditions.dumps(tree) if tree != EVERYTHING else "")
+        return self.with_changes(where=conditions.dumps(tree) if tree != EVERYTHING else "")
+
+    def with_changes(self, path: str = "", **changes: str) -> str:
+        """Return the address of the list changed: an open view is the one that it began with."""
+        return ListAddress(self.path, self.changed, self.changed)(path, **changes)
 
 
-def list_address(web: WebKind, query: RecordQuery) -> ListAddress:
+def list_address(web: WebKind, query: RecordQuery, asked: Asked) -> ListAddress:
     """Return the address of the list that a query means: what of it differs from its defaults."""
     default = web.query()
     words = zip(web.query.__struct_fields__, web.query.__struct_encode_fields__, strict=True)
     every = {word: (getattr(query, name), getattr(default, name)) for name, word in words}
-    changed = {word: now for word, (now, usual) in every.items() if now != usual and word not in ("cursor", "limit")}
-    return ListAddress(web.path, {word: "true" if value is True else str(value) for word, value in changed.items()})
+    chosen = {word: now for word, (now, usual) in every.items() if now != usual and word not in ("cursor", "limit")}
+    params = {word: "true" if value is True else str(value) for word, value in chosen.items()}
+    if asked.view is None:
+        return ListAddress(web.path, params, params)
+    of_view = {"where": conditions.dumps(asked.tree), "sort": asked.sort, "columns": ",".join(asked.columns)}
+    changed = {name: value for name, value in (params | of_view).items() if name != "view" and value}
+    return ListAddress(web.path, params, changed | {"changed_view": str(asked.view.id)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +91,16 @@ class RecordList:
     rows: list[Any]
     next: str | None
     previous: str | None
-    names: Mapping[tuple[str, int], str]
+    values: Values
     columns: tuple[Column, ...]
     may_create: bool
     address: ListAddress
+    reader: Actor
     fields: Mapping[str, Field]
     """Every field that the reader may list and ask about."""
-    tree: Tree = EVERYTHING
+    choices: Choices
+    asked: Asked
+    views: tuple[View, ...] = ()
     chips: tuple[Chip, ...] = ()
     problem: Problem | None = None
     """The reason why nothing can be listed, where the condition is wrong."""
@@ -90,13 +110,33 @@ class RecordList:
         return self.web.entity.by_name.get(self.web.subtitle)
 
     @property
+    def view_id(self) -> int | None:
+        """The view that is open, perhaps changed since."""
+        return self.query.view or self.query.changed_view
+
+    @property
+    def view(self) -> View | None:
+        return next((view for view in self.views if view.id == self.view_id), None)
+
+    @property
+    def can_save(self) -> bool:
+        """Whether what is shown may become the open view's own."""
+        return self.view is not None and self.is_changed and views.can_change(self.reader, self.view)
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the list is another than its view, or than the kind's own."""
+        query = self.query
+        return bool(query.where or query.sort or query.columns) or query.changed_view is not None
+
+    @property
     def filterable(self) -> list[Field]:
         """The fields that a filter can be about, in the order in which they are offered."""
         return [field for field in self.fields.values() if field.filterable and operators_of(field)]
 
     def without(self, place: int) -> str:
         """Return the address of the list without one of its filters."""
-        return self.address.where(without(self.tree, place))
+        return self.address.where(without(self.asked.tree, place))
 
 
 async def read_list(conn: AsyncConnection, ctx: RequestContext, web: WebKind) -> RecordList:
@@ -104,56 +144,61 @@ async def read_list(conn: AsyncConnection, ctx: RequestContext, web: WebKind) ->
     query = ctx.query(web.query)
     entity = web.entity
     fields = await every_field(conn, ctx, entity)
-    tree: Tree = EVERYTHING
+    wanted = Asked(EVERYTHING, query.sort, (), None)
     found: records.Page[Any] = records.Page([], None)
+    shown: tuple[Field, ...] = ()
     error: InvalidCondition | None = None
     try:
-        tree = conditions.loads(query.where)
+        wanted = await asked(conn, ctx, entity, query)
+        shown = await columns.shown(conn, ctx, web, fields, wanted.columns)
         found = await records.page(
             conn,
             ctx.actor,
             entity,
-            where=await web.condition(conn, ctx, query),
-            sort=query.sort,
+            where=await web.condition(conn, ctx, query, wanted.tree),
+            sort=wanted.sort,
             cursor=query.cursor,
             limit=PAGE,
             archived=query.archived,
+            only=columns.collections_of(web, shown),
         )
     except InvalidCondition as wrong:
         error = wrong
-    choices = await read_choices(conn, ctx, [fields[leaf.field] for leaf in every_leaf(tree) if leaf.field in fields])
     rows = list(await web.detail(conn, ctx, found.items)) if web.detail and found.items else found.items
-    listed = RecordList(
+    asked_about = [fields[leaf.field] for leaf in every_leaf(wanted.tree) if leaf.field in fields]
+    choices = await read_choices(conn, ctx, [*asked_about, *shown])
+    values = await columns.read_values(conn, ctx, web, shown, found.items)
+    address = list_address(web, query, wanted)
+    return RecordList(
         web=web,
         query=query,
         rows=rows,
         next=found.next,
         previous=found.previous,
-        names=await records.names_for(conn, ctx.actor, entity, found.items),
-        columns=(),
+        values=values,
+        columns=_columns(entity, address, shown, wanted.sort),
         may_create=entity.is_editable and permissions.scope(ctx.actor, entity.kind, "create") != "none",
-        address=list_address(web, query),
+        address=address,
+        reader=ctx.actor,
         fields=fields,
-        tree=tree,
-        chips=await read_chips(conn, ctx, tree, fields, error, choices),
+        choices=choices,
+        asked=wanted,
+        views=tuple(await views.load(conn, ctx.actor, entity.kind)),
+        chips=await read_chips(conn, ctx, wanted.tree, fields, error, choices),
         problem=error.told if error is not None else None,
     )
-    return replace(listed, columns=_columns(listed))
 
 
-def _columns(listed: RecordList) -> tuple[Column, ...]:
-    """Return the columns: the name first, then what the kind shows."""
-    entity = listed.web.entity
-    shown = [field for field in entity.fields if field.shown and not field.hidden and field.name != listed.web.subtitle]
-    name_first = sorted(shown, key=lambda field: field.column is not entity.name)
-    now, can_sort = listed.query.sort or entity.order, sortable(entity)
-    columns = []
-    for field in name_first:
+def _columns(entity: Entity[Any, Any], address: ListAddress, shown: Sequence[Field], sort: str) -> tuple[Column, ...]:
+    """Return the heads of the columns, with the address that sorts by each."""
+    now, can_sort = sort or entity.order, sortable(entity)
+    found = []
+    for field in shown:
         if field.name not in can_sort:
-            columns.append(Column(field))
+            found.append(Column(field))
             continue
         is_now = now.removeprefix("-") == field.name
         direction = ("descending" if now.startswith("-") else "ascending") if is_now else ""
         word = f"-{field.name}" if direction == "ascending" else field.name
-        columns.append(Column(field, listed.address(sort=word), direction))
-    return tuple(columns)
+        found.append(Column(field, address(sort=word), direction))
+    return tuple(found)

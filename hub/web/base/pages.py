@@ -28,6 +28,7 @@ from hub.web.base.kind import WebKind
 from hub.web.base.kind_fields import fields_of, values_of
 from hub.web.base.list_page import read_list
 from hub.web.base.record_page import read_card, read_history
+from hub.web.base.view_pages import ViewPages
 from hub.web.request_context import RequestContext
 from hub.web.routes import Handler, Route
 
@@ -58,6 +59,7 @@ class RecordPages:
             Route("GET", f"{path}/count", self.count),
             Route("GET", f"{path}/names", self.names),
             *FilterPages(self.web).routes(),
+            *ViewPages(self.web).routes(),
         )
         if not self.entity.is_editable:
             return reads

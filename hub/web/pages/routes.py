@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hub.web.base import pinned_pages
 from hub.web.crm import routes as record_routes
 from hub.web.pages import (
     attachments,
@@ -33,6 +34,7 @@ from hub.web.routes import Route
 
 PAGE_ROUTES: tuple[Route, ...] = (
     *desk.ROUTES,
+    *pinned_pages.ROUTES,
     *record_routes.pages(),
     *calls.ROUTES,
     *compose.ROUTES,
