@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -320,6 +321,12 @@ NEAR: dict[str, tuple[str, str]] = {"user": ("foreign", "own"), "team": ("foreig
 REACHES = {"none": (), "own": ("own",), "team": ("own", "team"), "all": ("own", "team", "foreign")}
 
 
+def _takes_away(grants: Any, kind: str) -> Rule:
+    """What an export answers to whoever the role lets take a list away, and to whoever it does not."""
+    status = 403 if scope_in(grants, kind, "export") == "none" else 200
+    return Rule(status, status)
+
+
 def of_kind(kind: str, path: str, *, moment: str, is_editable: bool) -> None:
     """Add the rules of a kind of record, as the role of both, manager, grants them."""
     grants, near = PRESET["manager"].grants, NEAR.get(kind, ("foreign", "foreign"))
@@ -340,7 +347,9 @@ def of_kind(kind: str, path: str, *, moment: str, is_editable: bool) -> None:
     for piece in ("columns", "views", "views/new"):
         RULES[("GET", f"{path}/{piece}")] = listed
     RULES[("POST", f"{path}/columns")] = Rule(204, 204, form=f"column={moment}")
-    RULES[("POST", f"{path}/views")] = Rule(204, 204, form="name=x")
+    RULES[("GET", f"{path}/export")] = API_RULES[("GET", f"{path}/export")] = _takes_away(grants, kind)
+    saved = 403 if scope_in(grants, kind, "see") == "none" else 204
+    RULES[("POST", f"{path}/views")] = Rule(saved, saved, form="name=x")
     for piece in ("", "/list", "/move", "/delete"):
         RULES[("POST", f"{path}/views/{{id}}{piece}")] = Rule(404, 404, of="view", form="name=y")
     RULES[("GET", f"{path}/views/{{id}}")] = Rule(404, 404, of="view")

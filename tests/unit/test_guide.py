@@ -49,6 +49,7 @@ NO_SCREENS = {
         "/help/images/{name}",
         "/live",
         "/messages/export",
+        *(f"{web.path}/export" for web in KINDS),
         "/messages/{id}/files",
         "/messages/{id}/raw",
         "/recordings/{id}",

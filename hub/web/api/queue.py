@@ -16,7 +16,7 @@ from hub.errors import Refused
 from hub.telephony.control import control
 from hub.web.api.endpoint import Endpoint, Nothing, Page
 from hub.web.api.shapes import Cursor, Moment, Ref, Shape, at, ref
-from hub.web.base.endpoints import answers
+from hub.web.base.answers import answers
 from hub.web.crm import clients
 from hub.web.request_context import RequestContext, read_cursor, read_time_cursor, write_cursor
 

@@ -6,10 +6,10 @@ Made from a `WebKind`; a kind that needs another call beside these writes an `En
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import msgspec
+from aiohttp import web as http
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import rfc3339
@@ -18,23 +18,10 @@ from hub.crm.base.labels import Invalid, Problem, _
 from hub.crm.base.records import Edit
 from hub.web.api.endpoint import Endpoint, Page
 from hub.web.api.shapes import Ref
-from hub.web.base import schema
+from hub.web.base import export, schema
+from hub.web.base.answers import answers
 from hub.web.base.kind import RecordQuery, WebKind, asked, reading
 from hub.web.request_context import RequestContext, read_cursor, write_cursor
-
-
-async def answers(
-    conn: AsyncConnection, ctx: RequestContext, web: WebKind, rows: Sequence[Any]
-) -> list[dict[str, Any]]:
-    """Return records as the API answers them, with what the kind adds."""
-    if web.detail is not None and rows:
-        rows = await web.detail(conn, ctx, rows)
-    if web.answer is not None:
-        return [msgspec.to_builtins(web.answer.of(row)) for row in rows]
-    found = await records.answers(conn, ctx.actor, web.entity, rows)
-    if web.more is None or not rows:
-        return found
-    return [one | extra for one, extra in zip(found, await web.more(conn, ctx, rows), strict=True)]
 
 
 class RecordCalls:
@@ -60,6 +47,14 @@ class RecordCalls:
                 reads=self.count,
                 query=self.web.query,
                 answer=schema.Counted,
+            ),
+            Endpoint(
+                method="GET",
+                path=f"{path}/export",
+                summary=f"{entity.titles} as a file",
+                streams=self.export,
+                query=export.query_of(self.web),
+                content_type="application/octet-stream",
             ),
             Endpoint(method="GET", path=f"{path}/{{id}}", summary=f"One {one}", reads=self.one, answer=record),
         )
@@ -125,6 +120,9 @@ class RecordCalls:
     async def count(self, conn: AsyncConnection, ctx: RequestContext, query: RecordQuery) -> records.Count:
         where = await self.web.condition(conn, ctx, query)
         return await records.count(conn, ctx.actor, self.entity, where=where, archived=query.archived)
+
+    async def export(self, ctx: RequestContext, query: Any) -> http.StreamResponse:
+        return await export.export(ctx, self.web, query)
 
     async def one(self, conn: AsyncConnection, ctx: RequestContext, _query: Any) -> dict[str, Any]:
         return await self._answer(conn, ctx, await records.get(conn, ctx.actor, self.entity, ctx.id()))

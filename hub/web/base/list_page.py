@@ -119,6 +119,16 @@ class RecordList:
         return next((view for view in self.views if view.id == self.view_id), None)
 
     @property
+    def may_export(self) -> bool:
+        return permissions.scope(self.reader, self.web.entity.kind, "export") != "none"
+
+    @property
+    def may_bulk(self) -> bool:
+        """Whether the reader may edit many records at once."""
+        kind, is_editable = self.web.entity.kind, self.web.entity.is_editable
+        return is_editable and all(permissions.scope(self.reader, kind, act) != "none" for act in ("bulk", "edit"))
+
+    @property
     def can_save(self) -> bool:
         """Whether what is shown may become the open view's own."""
         return self.view is not None and self.is_changed and views.can_change(self.reader, self.view)

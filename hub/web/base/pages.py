@@ -21,7 +21,7 @@ from hub.errors import Conflict
 from hub.store import changes
 from hub.web import render
 from hub.web.api.endpoint import json_response
-from hub.web.base import forms
+from hub.web.base import export, forms
 from hub.web.base.endpoints import read_version
 from hub.web.base.filter_pages import FilterPages
 from hub.web.base.kind import WebKind
@@ -51,6 +51,7 @@ class RecordPages:
         self.web = web
         self.own_card = card
         self.entity = web.entity
+        self.export_query = export.query_of(web)
 
     def routes(self) -> tuple[Route, ...]:
         path = self.web.path
@@ -58,6 +59,7 @@ class RecordPages:
             Route("GET", path, self.listed),
             Route("GET", f"{path}/count", self.count),
             Route("GET", f"{path}/names", self.names),
+            Route("GET", f"{path}/export", self.export),
             *FilterPages(self.web).routes(),
             *ViewPages(self.web).routes(),
         )
@@ -93,6 +95,9 @@ class RecordPages:
             where = await self.web.condition(conn, ctx, query)
             found = await records.count(conn, ctx.actor, self.entity, where=where, archived=query.archived)
         return render.page(ctx, "base/count.html", {"found": found})
+
+    async def export(self, ctx: RequestContext) -> http.StreamResponse:
+        return await export.export(ctx, self.web, ctx.query(self.export_query))
 
     async def names(self, ctx: RequestContext) -> http.StreamResponse:
         """A few records found by what is typed, for the fields of other kinds that refer to this one."""

@@ -21,7 +21,7 @@ from hub.crm.models import contacts
 from hub.web.api.endpoint import Endpoint
 from hub.web.api.shapes import Ref, Shape
 from hub.web.base import schema
-from hub.web.base.endpoints import answers
+from hub.web.base.answers import answers
 from hub.web.base.forms import read_input
 from hub.web.base.kind import WebKind, reading
 from hub.web.crm.contacts import KindedAddress, kinded
