@@ -13,7 +13,7 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.base import registry
+from hub.crm.base import permissions, registry
 from hub.crm.base.permissions import Grants, may_receive, permitted, scope
 from hub.crm.models import (
     clients,
@@ -147,6 +147,11 @@ def require(actor: Actor, privilege: Privilege) -> None:
     """Raise Forbidden unless `actor` holds the privilege; an administrator holds all."""
     if not actor.has(privilege):
         raise Forbidden("privilege_missing", f"you do not have the privilege {privilege!r}", privilege=privilege)
+
+
+def require_edit(actor: Actor, kind: str) -> None:
+    """Raise Forbidden for whoever may edit nothing of this kind, as an observer."""
+    permissions.require(actor, kind, "edit")
 
 
 def require_work(actor: Actor) -> None:

@@ -183,6 +183,7 @@ async def close(conn: AsyncConnection, actor: Actor, lead_id: int, *, now: datet
 async def _end(
     conn: AsyncConnection, actor: Actor, lead: Lead, state: str, *, client_id: int | None, now: datetime
 ) -> None:
+    access.require_edit(actor, "lead")
     update = sa.update(leads).where(leads.c.id == lead.id, leads.c.state == "open")
     done = await conn.execute(
         update.values(state=state, closed_at=now, client_id=sa.func.coalesce(client_id, leads.c.client_id))

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import utc_now
-from hub.crm import queue
+from hub.crm import access, queue
 from hub.crm.access import Actor
 from hub.crm.models import users
 from hub.mail.models import answering, mailboxes, threads
@@ -38,7 +38,8 @@ class Writer:
 
 
 async def touch(conn: AsyncConnection, actor: Actor, thread_id: int, *, now: datetime) -> None:
-    """Say that the actor writes in this conversation. The caller has checked that they may see it."""
+    """Say that the actor writes in this conversation. The caller has checked that they may see it. Raises Forbidden."""
+    access.require(actor, "send_mail")
     held = sa.select(answering.c.until).where(*_row(thread_id, actor.user_id), answering.c.until > now)
     is_new = (await conn.execute(held)).first() is None
     values = {"thread_id": thread_id, "user_id": actor.user_id, "until": now + LASTS}

@@ -10,7 +10,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm import clients, contacts, queue
+from hub.crm import access, clients, contacts, queue
 from hub.crm.access import Actor
 from hub.crm.audit import record
 from hub.errors import Refused
@@ -35,6 +35,7 @@ async def link(
     Neither client nor contact named: nobody's. Raises NotFound, Refused.
     """
     message = await register.find(conn, actor, message_id)
+    access.require_edit(actor, "message")
     if contact_id is not None:
         owner = (await contacts.find(conn, actor, contact_id)).client_id
         if client_id is not None and owner != client_id:

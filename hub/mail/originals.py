@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.addresses import parse_email
 from hub.crm.audit import record
@@ -74,6 +75,7 @@ def _forwarded(about: Mapping[str, Any]) -> tuple[str, str] | None:
 async def accept(conn: AsyncConnection, actor: Actor, linker: Linker, message_id: int, *, now: datetime) -> None:
     """Make the original sender the sender. Raises NotFound; Refused where nothing is suggested."""
     message = await register.find(conn, actor, message_id)
+    access.require_edit(actor, "message")
     if (message.about.get("via") or {}).get("by") == "forward":
         return
     original = await suggested(conn, actor, linker, message)

@@ -524,6 +524,25 @@ async def test_a_manager_of_the_team_does_reach_them(site: Site, ids: dict[str, 
             assert status == EVERY[key].olga, key
 
 
+OWN = ("/logout", "/language", "/presence", "/me/", "/sessions", "/tokens", "/signatures")
+READS = ("/filter", "/fill", "/pictures", "/answering/end")
+"""What even an observer changes: their own session, presence, signature. What only looks like a change."""
+
+
+async def test_an_observer_in_the_team_changes_nothing(site: Site, ids: dict[str, int]) -> None:
+    await site.person("oskar", role="observer", extension="109")
+    api, browser = await site.api("oskar"), await site.browser("oskar")
+    done = []
+    for key in EVERY:
+        method, path = key[0], key[1].removeprefix("/api/v1")
+        if method == "GET" or path.startswith(OWN) or path.endswith(READS):
+            continue
+        status, location = await ask(api if key[1] != path else browser, key, ids)
+        if status < 400 and not (path == "/compose" and status == 200):
+            done.append((key, status, location))
+    assert done == [], "\n".join(map(str, done))
+
+
 async def test_each_list_keeps_the_teams_things_from_a_stranger(site: Site, ids: dict[str, int]) -> None:
     """List, search and filters leak nothing that the direct address hides."""
     foreign = await site.api("stranger")

@@ -61,6 +61,13 @@ class Grant:
     action: Action
     scope: Scope
 
+    @property
+    def labels(self) -> tuple[str, str, str]:
+        """Kind, action and scope in words, marked for translation."""
+        entity = registry.kinds().get(self.kind)
+        title = _("Every other kind") if entity is None else entity.titles
+        return title, ACTION_LABELS[self.action], SCOPE_LABELS[self.scope]
+
 
 class GrantItem(Field):
     """One grant: `{"kind", "action", "scope"}`."""

@@ -112,6 +112,7 @@ async def add(
     box = (await conn.execute(sa.select(mailboxes).where(mailboxes.c.id == mailbox_id, mine))).first()
     if box is None:
         raise NotFound("mailbox_missing", "no such mailbox, or not one of your teams'", field="mailbox")
+    access.require(actor, "send_mail")
     alias = "" if alias == box.address else alias
     if alias or whose != actor.user_id:
         require_admin(actor)

@@ -91,7 +91,7 @@ async def find(conn: AsyncConnection, actor: Actor, template_id: int) -> Templat
 
 def may_change(actor: Actor, team_id: int | None) -> bool:
     """Tell whether the actor may write templates of this team; None is everybody's, an administrator's to write."""
-    return actor.is_admin or (team_id is not None and team_id in actor.team_ids)
+    return actor.is_admin or (actor.has("send_mail") and team_id is not None and team_id in actor.team_ids)
 
 
 async def save(

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm import clients, contacts, timeline
+from hub.crm import access, clients, contacts, timeline
 from hub.crm.access import Actor
 from hub.crm.audit import record
 from hub.errors import Refused
@@ -32,6 +32,7 @@ async def link(
 ) -> None:
     """Put a call on a client's card by hand, or (neither named) take it off every card. Raises NotFound, Refused."""
     call = await register.find(conn, actor, call_id)
+    access.require_edit(actor, "call")
     if contact_id is not None:
         owner = (await contacts.find(conn, actor, contact_id)).client_id
         if client_id is not None and owner != client_id:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from hub.crm import access
 from hub.crm.audit import record
 from hub.mail import health, reparse
 from hub.store import changes
@@ -30,9 +31,10 @@ async def card(ctx: RequestContext) -> web.StreamResponse:
 
 
 async def read_again(ctx: RequestContext) -> web.StreamResponse:
-    """Have the messages that could not be read tried once more; anybody may ask who may look into the mailbox."""
+    """Have the messages that could not be read tried once more; only an observer may not."""
     async with ctx.db.begin() as conn:
         box = await health.of_one(conn, ctx.actor, ctx.id(), now=ctx.now)
+        access.require_edit(ctx.actor, "mailbox")
         await reparse.request(conn, box.id, now=ctx.now)
         about = {"object_kind": "mailbox", "object_id": box.id}
         await record(conn, "mailbox.read_again", at=ctx.now, user_id=ctx.actor.user_id, **about)  # type: ignore[arg-type]
