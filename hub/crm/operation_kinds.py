@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hub.crm.base import bulk_edit
+from hub.crm.base import bulk_edit, change_type, merge_values
 from hub.crm.base.bulk_edit import BulkEdit
+from hub.crm.base.change_type import ChangeType
+from hub.crm.base.merge_values import MergeValues
 from hub.crm.base.operations import Work
 
-WORKS: Mapping[str, Work] = {bulk_edit.KIND: BulkEdit()}
+WORKS: Mapping[str, Work] = {
+    bulk_edit.KIND: BulkEdit(),
+    change_type.KIND: ChangeType(),
+    merge_values.KIND: MergeValues(),
+}

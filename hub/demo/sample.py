@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from hub.crm import clients, people
 from hub.crm.clients import ClientKind
-from hub.demo import rules
+from hub.demo import fields, rules
 from hub.store.engine import Database
 from hub.telephony.intake.intake import CallIntake
 from hub.telephony.tracking.calls import Call, CallEnded, Channel, Effect, Leg, LegResult, Outcome
@@ -242,6 +242,7 @@ async def seed(db: Database, intake: CallIntake, *, now: datetime) -> None:
                         contact_id=contact_id,
                         now=now,
                     )
+        await fields.add(conn, now=now)
         await rules.add(conn, now=now)
     await intake.store(list(past_calls(now)), now=now)
 

@@ -46,6 +46,14 @@ def own_mailbox(actor: Actor) -> bool:
     return not actor.is_admin and actor.has("own_mailbox")
 
 
+def keeps_lists(actor: Actor) -> bool:
+    return actor.has("dictionaries")
+
+
+def edits_many(actor: Actor) -> bool:
+    return any(scope(actor, kind, "bulk") != "none" for kind in registry.kinds())
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One page of the menu. `section` is what its template sets; `inner` are the pages of its inner menu.
@@ -89,6 +97,9 @@ SETTINGS = (
     Entry("mailboxes", "/mailboxes", N_("Mailboxes"), "at-sign", admin),
     Entry("mailboxes", "/me/mailbox", N_("My mailbox"), "at-sign", own_mailbox),
     Entry("templates", "/templates", N_("Templates"), "file-text"),
+    Entry("dictionaries", "/dictionaries", N_("Lists of values"), "list", keeps_lists),
+    Entry("characteristics", "/characteristics", N_("Characteristics"), "file-text", keeps_lists),
+    Entry("operations", "/operations", N_("Operations"), "rotate-cw", edits_many),
     Entry("writing", "/me/writing", N_("Signatures and senders"), "pencil"),
     Entry("sign_ins", "/me/sign-ins", N_("Sessions and tokens"), "key-round"),
 )

@@ -172,6 +172,28 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/admin/blocked"): Rule(403, 403),
     ("POST", "/admin/blocked"): Rule(403, 403, form="pattern=%2B74951234567"),
     ("POST", "/admin/blocked/{id}/remove"): Rule(403, 403),
+    # … and lists of values and characteristics, for whoever has the right to keep them
+    ("GET", "/dictionaries"): Rule(403, 403),
+    ("GET", "/dictionaries/{name}"): Rule(403, 403),
+    ("POST", "/dictionaries/{name}"): Rule(403, 403),
+    ("GET", "/dictionaries/{name}/{id}"): Rule(403, 403),
+    ("POST", "/dictionaries/{name}/{id}"): Rule(403, 403),
+    ("POST", "/dictionaries/{name}/{id}/move"): Rule(403, 403),
+    ("POST", "/dictionaries/{name}/{id}/delete"): Rule(403, 403),
+    ("POST", "/dictionaries/{name}/{id}/merge"): Rule(403, 403),
+    ("GET", "/characteristics"): Rule(403, 403),
+    ("GET", "/characteristics/new"): Rule(403, 403),
+    ("POST", "/characteristics"): Rule(403, 403),
+    ("GET", "/characteristics/{id}"): Rule(403, 403),
+    ("POST", "/characteristics/{id}"): Rule(403, 403),
+    ("POST", "/characteristics/{id}/move"): Rule(403, 403),
+    ("POST", "/characteristics/{id}/change-type"): Rule(403, 403),
+    # an operation is its maker's and the administrators'
+    ("GET", "/operations"): Rule(200, 200),
+    ("GET", "/operations/{id}"): Rule(404, 404),
+    ("POST", "/operations/{id}/cancel"): Rule(404, 404),
+    ("POST", "/operations/{id}/resume"): Rule(404, 404),
+    ("POST", "/operations/{id}/undo"): Rule(404, 404),
     # … and the setting up of mailboxes, but for a person's own, which needs a privilege
     ("GET", "/mailboxes"): Rule(403, 403),
     ("GET", "/mailboxes/new"): Rule(403, 403),
@@ -287,6 +309,20 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/operations/{id}/cancel"): Rule(404, 404),
     ("POST", "/operations/{id}/resume"): Rule(404, 404),
     ("POST", "/operations/{id}/undo"): Rule(404, 404),
+    # everybody reads the lists of values and the characteristics, whoever keeps them changes them
+    ("GET", "/dictionaries"): Rule(200, 200),
+    ("GET", "/dictionaries/{name}"): Rule(200, 200, of="list"),
+    ("GET", "/dictionaries/{name}/{id}"): Rule(404, 404, of="list"),
+    ("POST", "/dictionaries/{name}"): Rule(403, 403, of="list", json='{"label": {"ru": "x"}}'),
+    ("PATCH", "/dictionaries/{name}/{id}"): Rule(403, 403, of="list", json="{}"),
+    ("DELETE", "/dictionaries/{name}/{id}"): Rule(403, 403, of="list"),
+    ("POST", "/dictionaries/{name}/{id}/merge"): Rule(403, 403, of="list", json='{"into": "x"}'),
+    ("GET", "/characteristics"): Rule(200, 200),
+    ("GET", "/characteristics/{id}"): Rule(404, 404),
+    ("POST", "/characteristics"): Rule(403, 403, json='{"kind": "client", "type": "text", "label": {"ru": "x"}}'),
+    ("PATCH", "/characteristics/{id}"): Rule(403, 403, json="{}"),
+    ("DELETE", "/characteristics/{id}"): Rule(403, 403),
+    ("POST", "/characteristics/{id}/change-type"): Rule(403, 403, json='{"type": "text"}'),
     ("GET", "/match"): Rule(400, 400),
     ("GET", "/mailboxes"): Rule(200, 200),
     ("POST", "/mailboxes"): Rule(403, 403, json=BOX_JSON),
@@ -468,7 +504,8 @@ async def ask(client: aiohttp.ClientSession, key: tuple[str, str], ids: dict[str
     method, path = key
     rule = EVERY.get(key, Rule(0, 0))
     path = path.replace("{id}", str(ids.get(rule.of, 1))).replace("{team}", str(ids.get(rule.of, 1)))
-    path = path.replace("{file}", "1").replace("{token}", "unknown").replace("{page}", "none").replace("{name}", "none")
+    path = path.replace("{file}", "1").replace("{token}", "unknown").replace("{page}", "none")
+    path = path.replace("{name}", "client_source" if rule.of == "list" else "none")
     headers = {"HX-Request": "true"} if not path.startswith("/api") and path != "/logout" else {}
     data: str | None = None
     if rule.query:

@@ -133,7 +133,8 @@ async def test_a_taken_key_an_old_version_and_a_foreign_id_are_refused(db: Datab
         async with db.begin() as conn:
             await dictionaries.update(conn, AREAS, value.id, ValueInput(color="red"), edit=EDIT)
     with pytest.raises(NotFound):
-        dictionaries.require("nonsense")
+        async with db.read() as conn:
+            await dictionary_uses.find(conn, "nonsense")
 
 
 async def test_of_ten_who_add_the_same_key_at_once_one_wins(db: Database) -> None:

@@ -18,9 +18,13 @@ import pytest
 
 from hub.crm.access import Actor
 from hub.crm.base import registry
+from hub.crm.base.characteristics import Definition
 from hub.crm.base.conditions.tree import All
+from hub.crm.base.dictionaries import Value
+from hub.crm.base.dictionary_uses import KnownDictionary
 from hub.crm.base.history import Entry
 from hub.crm.base.labels import Problem
+from hub.crm.base.operations import Operation, Result
 from hub.crm.base.records import Count
 from hub.crm.base.views import View
 from hub.crm.blocking import Block, caller
@@ -92,8 +96,11 @@ from hub.web.guide.search import search
 from hub.web.i18n import translator
 from hub.web.jinja_env import make_environment
 from hub.web.message_view import Attendee, Event, File, MessageView, event_of, linked
+from hub.web.pages.characteristics import TYPE_LABELS
+from hub.web.pages.dictionaries import UsePlace
 from hub.web.pages.mail_templates import FIELDS
 from hub.web.pages.message_list import why_found
+from hub.web.pages.operations import KINDS as OPERATION_KINDS
 from hub.web.pages.rules import BlockedQuery, TrialQuery
 from hub.web.team_rules import Trial, form_values
 
@@ -322,6 +329,13 @@ FILTER_FORMS = [
         ("note", "", None, None),
     )
 ]
+DEFINITION = Definition(1, "client", "size", {"ru": "<Размер>"}, "choice", None, True, "Склад", 0, True, 1)
+KNOWN = KnownDictionary("client_source", "Sources of clients", False)
+OPTIONS = KnownDictionary("c.client.size", "Размер", False, DEFINITION)
+VALUE = Value(1, "client_source", "fair", {"ru": "<Выставка>"}, "red", "flag", 0, True, None, {}, 1)
+OPERATION = Operation(
+    *(1, "bulk_edit", "client", "running", 5, {}, 3, 10, 3, 1, False, "stopped <here>", NOW, NOW, None),
+)
 CARD |= {"came_back": {"zueva@severles.example": Undeliverable("a@b", "5.1.1", "no such user", 1, 2, NOW, NOW)}}
 RULES = TeamRules(hours={"mon": (("09:00", "18:00"),)}, personal_s=15, overflow_team_id=2, overflow_s=60)
 BLOCK = Block(1, "pattern", "+7900*", "робот", NOW, "Ольга Соколова")
@@ -515,6 +529,56 @@ PAGES: dict[str, dict[str, Any]] = {
             ROLES.field("grants"), "lines", "client see own", Problem("too_many", "At most %(max)s values", {"max": 5})
         ),
         "facts": grid() | {"granted": granted("client see own")},
+    },
+    "administration/dictionaries.html": {"rows": [(KNOWN, "Sources of clients", [VALUE]), (OPTIONS, "Размер", [])]},
+    "administration/values.html": {
+        "known": KNOWN,
+        "title": "Sources of clients",
+        "values": [(VALUE, 0), (replace(VALUE, active=False), 1)],
+        "form": _form()["form"],
+        "error": None,
+    },
+    "administration/value.html": {
+        "known": OPTIONS,
+        "title": "Размер",
+        "value": VALUE,
+        "form": _form()["form"],
+        "below": [VALUE],
+        "uses": [UsePlace("Clients", "Source", 10_000, True, "/clients?where=x")],
+        "others": [("site", "Сайт")],
+        "error": Conflict409("in_use", "in use"),
+    },
+    "administration/characteristics.html": {
+        "entity": CLIENTS,
+        "kinds": [CLIENTS],
+        "rows": [DEFINITION],
+        "types": TYPE_LABELS,
+        "language": "ru",
+    },
+    "administration/characteristic.html": {
+        "entity": CLIENTS,
+        "row": DEFINITION,
+        "title": "<Размер>",
+        "form": _form()["form"],
+        "types": TYPE_LABELS,
+        "others": [("text", "Text")],
+        "error": None,
+    },
+    "administration/operations.html": {
+        "rows": [OPERATION, replace(OPERATION, state="done")],
+        "kinds": OPERATION_KINDS,
+        "entities": registry.kinds(),
+        "query": Filters(),
+        "next_cursor": "x",
+    },
+    "administration/operation.html": {
+        "operation": OPERATION,
+        "counts": {"updated": 5, "refused": 1},
+        "names": {1: "<Ромашка>"},
+        "can_undo": True,
+        "rows": [Result(1, "refused", "record_archived: <b>")],
+        "kinds": OPERATION_KINDS,
+        "entity": CLIENTS,
     },
     "mail/templates.html": {
         "templates": [Template(1, None, None, "Счёт", "ru", "Счёт для {{client.name}}", "<p>x</p>", NOW)],

@@ -118,8 +118,8 @@ async def update(
 
 def answer(one: Definition) -> dict[str, Any]:
     """Return a definition as the API answers it, without its options."""
-    names = ("id", "kind", "key", "label", "type", "help", "required", "group", "active", "version")
-    return {name: getattr(one, name) for name in names} | {"order": one.position}
+    names = ("id", "kind", "key", "label", "type", "required", "group", "active", "version")
+    return {name: getattr(one, name) for name in names} | {"help": dict(one.help or {}), "order": one.position}
 
 
 async def _lock(conn: AsyncConnection, kind: str) -> list[Definition]:

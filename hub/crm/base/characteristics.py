@@ -261,7 +261,8 @@ async def given_values(
 ) -> GivenValues:
     """Return what an input changes of the record's characteristics; `record_id` None: of a new one. Raises Invalid.
 
-    A new record that no person fills in, as the client made of a lead, needs none of the required ones.
+    A new record that no person fills in, as the client made of a lead, needs none of the required ones; an undo may
+    take a value away again.
     """
     sent = getattr(given, "characteristics", UNSET)
     if not entity.has_characteristics or (sent is UNSET and record_id is not None):
@@ -279,7 +280,7 @@ async def given_values(
     is_filled_in = record_id is None and edit.way in ("page", "api", "import", "bulk")
     asked = {one.name: values.get(one.name, one.empty) for one in known} if is_filled_in else values
     lacking = [one.name for one in known if one.required and one.name in asked and one.is_empty(asked[one.name])]
-    if lacking:
+    if lacking and edit.way != "undo":
         raise Invalid({name: Problem("required", _("Fill in this field")) for name in lacking})
     by_name = {one.name: one for one in known}
     await checks.references(conn, by_name, changed, edit)

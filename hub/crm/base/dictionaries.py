@@ -120,13 +120,6 @@ def declared() -> Sequence[Dictionary]:
     return list(_DECLARED.by_name.values())
 
 
-def require(name: str) -> Dictionary:
-    """Return a dictionary of the product. Raises NotFound."""
-    if (found := _DECLARED.by_name.get(name)) is None:
-        raise NotFound("dictionary_missing", "no such dictionary")
-    return found
-
-
 async def load(conn: AsyncConnection, names: Several[str]) -> dict[str, list[Value]]:
     """Return the values of these dictionaries in their order, switched-off ones too, in one statement."""
     values, above = dictionary_values, dictionary_values.alias()

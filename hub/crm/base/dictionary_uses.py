@@ -13,12 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.base import characteristics, checks, dictionaries, keyset, registry
+from hub.crm.base.characteristics import Definition
 from hub.crm.base.collections import JoinedField
 from hub.crm.base.entity import Entity
 from hub.crm.base.field import Field
 from hub.crm.base.fields import Choice
 from hub.crm.base.history import Edit
-from hub.errors import Conflict
+from hub.errors import Conflict, NotFound
 
 COUNTED = 10_000
 """Uses are counted up to this."""
@@ -31,6 +32,35 @@ class Use:
     entity: Entity[Any, Any]
     field: Field
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDictionary:
+    """A list that exists: the product's own, or the options of a characteristic, which is then named."""
+
+    name: str
+    title: str
+    is_tree: bool
+    of: Definition | None = None
+
+
+async def every_dictionary(conn: AsyncConnection) -> list[KnownDictionary]:
+    """Return the product's lists, then the options of characteristics in their order, switched-off ones too."""
+    own = [KnownDictionary(one.name, one.title, one.is_tree) for one in dictionaries.declared()]
+    options = [
+        KnownDictionary(one.dictionary, one.text("en"), False, one)
+        for one in await characteristics.definitions(conn)
+        if one.has_options and one.kind in registry.kinds()
+    ]
+    return own + options
+
+
+async def find(conn: AsyncConnection, name: str) -> KnownDictionary:
+    """Return a list by its name. Raises NotFound."""
+    for one in await every_dictionary(conn):
+        if one.name == name:
+            return one
+    raise NotFound("dictionary_missing", "no such dictionary")
 
 
 async def holders(conn: AsyncConnection, dictionary: str) -> list[tuple[Entity[Any, Any], Field]]:

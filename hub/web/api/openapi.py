@@ -93,9 +93,14 @@ def _operation(endpoint: Endpoint, schema_of: dict[int, Any], error: Any) -> dic
     return operation
 
 
+_ID = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
+_WORD = {"type": "string", "pattern": "^[a-z][a-z0-9_.]{0,79}$"}
+"""`{name}`: what is known by a word, as a list of values."""
+
+
 def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1, "maximum": MAX_ID}}
+        {"name": name, "in": "path", "required": True, "schema": _WORD if name == "name" else _ID}
         for name in re.findall(r"\{(\w+)\}", endpoint.path)
     ]
     _, components = msgspec.json.schema_components([endpoint.query])

@@ -8,7 +8,9 @@ from aiohttp import web
 
 from hub.web.api import (
     calls,
+    characteristics,
     clients,
+    dictionaries,
     drafts,
     events,
     flags,
@@ -59,6 +61,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *rules.ENDPOINTS,
     *operations.ENDPOINTS,
     *views.ENDPOINTS,
+    *dictionaries.ENDPOINTS,
+    *characteristics.ENDPOINTS,
     *events.ENDPOINTS,
     *presence.ENDPOINTS,
     *sign_ins.ENDPOINTS,

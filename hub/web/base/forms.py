@@ -154,6 +154,21 @@ def read_input(
     return given
 
 
+def read_texts(fields: Iterable[Field], texts: Mapping[str, str], ctx: RequestContext) -> dict[str, Any]:
+    """Return the typed values of a form that is no record's, of the fields that were sent. Raises Invalid."""
+    values: dict[str, Any] = {}
+    problems: dict[str, Problem] = {}
+    for field in fields:
+        if field.name in texts:
+            try:
+                values[field.name] = field.parse(texts[field.name], reading(ctx, is_form=True))
+            except FieldError as error:
+                problems[field.name] = error.problem
+    if problems:
+        raise Invalid(problems)
+    return values
+
+
 async def make_form(
     conn: AsyncConnection,
     ctx: RequestContext,

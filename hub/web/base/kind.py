@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -20,6 +20,7 @@ from hub.crm.base.conditions import tree as conditions
 from hub.crm.base.conditions.tree import EVERYTHING, Tree
 from hub.crm.base.entity import Entity
 from hub.crm.base.field import Field, Reading
+from hub.crm.base.labels import Invalid, Problem, _
 from hub.crm.base.registry import Writers
 from hub.crm.base.views import View
 from hub.errors import NotFound
@@ -152,3 +153,24 @@ class WebKind:
 def reading(ctx: RequestContext, *, is_form: bool = False) -> Reading:
     """Return how what this person sends is to be understood."""
     return Reading(is_form=is_form, region=ctx.services.linker.region, zone=ctx.services.settings.hub.zone)
+
+
+StructT = TypeVar("StructT", bound=msgspec.Struct)
+
+
+def read_struct(of: type[StructT], sent: Mapping[str, Any]) -> StructT:
+    """Return what was sent as an input whose fields may each be left out. Raises Invalid with every field's problem."""
+    values: dict[str, Any] = {}
+    problems: dict[str, Problem] = {}
+    types = {one.name: one.type for one in msgspec.structs.fields(of)}
+    for name, value in sent.items():
+        if name not in types:
+            problems[name[:60]] = Problem("unknown_field", _("There is no such field"))
+            continue
+        try:
+            values[name] = msgspec.convert(value, type=types[name])
+        except msgspec.ValidationError:
+            problems[name] = Problem("bad_value", _("A value of another type is expected here"))
+    if problems:
+        raise Invalid(problems)
+    return of(**values)

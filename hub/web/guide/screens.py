@@ -50,6 +50,14 @@ SCREENS = {
     "/admin/teams": "call-rules",
     "/admin/teams/{id}/rules": "call-rules",
     "/admin/blocked": "blocked-numbers",
+    "/dictionaries": "dictionaries",
+    "/dictionaries/{name}": "dictionaries",
+    "/dictionaries/{name}/{id}": "dictionaries",
+    "/characteristics": "characteristics",
+    "/characteristics/new": "characteristics",
+    "/characteristics/{id}": "characteristics",
+    "/operations": "operations",
+    "/operations/{id}": "operations",
 }
 RECORDS = "lists"
 

@@ -7,8 +7,10 @@ from hub.web.crm import routes as record_routes
 from hub.web.pages import (
     attachments,
     calls,
+    characteristics,
     compose,
     desk,
+    dictionaries,
     drafts,
     flags,
     help,
@@ -20,6 +22,7 @@ from hub.web.pages import (
     mailboxes,
     message_list,
     messages,
+    operations,
     outbox,
     palette,
     password_reset,
@@ -58,6 +61,9 @@ PAGE_ROUTES: tuple[Route, ...] = (
     *presence.ROUTES,
     *password_reset.ROUTES,
     *sign_ins.ROUTES,
+    *dictionaries.ROUTES,
+    *characteristics.ROUTES,
+    *operations.ROUTES,
     # Its path with an id comes after every other path of the mailboxes.
     *mail_health.ROUTES,
 )
