@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
 import signal
 import sys
@@ -10,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 MOST_POINTS = 500
+LONGEST_ANSWER = 2**22
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,27 +24,38 @@ class Run:
 
 
 async def runs(module: str, arguments: Sequence[str], *, only: str, within_s: float = 60) -> AsyncIterator[Run]:
-    """Run `python -m module arguments…` once for each point whose name begins with `only`, then once to its end.
+    """Run `module` with `arguments` once for each point whose name begins with `only`, then once to its end.
 
-    Yields after each run: the caller checks what the promises say, and puts things back for the next. Raises
-    AssertionError with the scenario's own words where it ends by anything but the kill.
+    Each run is a fork (`forking`). Yields after each: the caller checks what the promises say, and puts things back
+    for the next. Raises AssertionError with the scenario's own words where it ends by anything but the kill.
     """
-    for at in range(1, MOST_POINTS):
-        environment = os.environ | {"HUBFAULT_AT": str(at), "HUBFAULT_ONLY": only}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", module, *arguments, env=environment, stderr=asyncio.subprocess.PIPE
-        )
-        try:
-            async with asyncio.timeout(within_s):
-                _, told = await process.communicate()
-        except TimeoutError:
-            process.kill()
-            _, told = await process.communicate()
-            raise AssertionError(f"{module} did not end at point {at}: {told.decode()[-3000:]}") from None
-        text = told.decode("utf-8", "replace")
-        if process.returncode == 0:
-            yield Run(at, None)
-            return
-        assert process.returncode == -signal.SIGKILL, f"{module} at point {at}: {text[-3000:]}"
-        yield Run(at, text.rsplit("killed at ", 1)[1].split("\n", 1)[0])
-    raise AssertionError(f"{module} meets more than {MOST_POINTS} points")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.faults.forking", module, *arguments),
+        env=os.environ | {"HUBFAULT_ONLY": only},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=LONGEST_ANSWER,
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        for at in range(1, MOST_POINTS):
+            process.stdin.write(f"{at}\n".encode())
+            try:
+                async with asyncio.timeout(within_s):
+                    answer = await process.stdout.readline()
+            except TimeoutError:
+                raise AssertionError(f"{module} did not end at point {at}") from None
+            assert answer, f"{module} could not be started"
+            code, text = json.loads(answer)
+            if code == 0:
+                yield Run(at, None)
+                return
+            assert code == -signal.SIGKILL, f"{module} at point {at}: {text[-3000:]}"
+            yield Run(at, text.rsplit("killed at ", 1)[1].split("\n", 1)[0])
+        raise AssertionError(f"{module} meets more than {MOST_POINTS} points")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
