@@ -49,13 +49,15 @@ class Reach:
         inner = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
         address = inner or address
         if any(address in network for network in _NEVER) or address.is_link_local:
-            raise Refused("host_forbidden", f"{address} is an address that Hub never connects to")
+            raise Refused("host_forbidden", f"{address} is an address that Hub never connects to", host=str(address))
         if any(address in network for network in self.allowed):
             return address
         if address.is_loopback or address.is_multicast or address.is_unspecified or address.is_reserved:
-            raise Refused("host_forbidden", f"{address} is not an address of a server")
+            raise Refused("host_forbidden", f"{address} is not an address of a server", host=str(address))
         if not address.is_global and not (self.may_private and address.is_private):
-            raise Refused("host_private", f"{address} is in a private network; an administrator may use it")
+            raise Refused(
+                "host_private", f"{address} is in a private network; an administrator may use it", host=str(address)
+            )
         return address
 
 

@@ -62,7 +62,7 @@ def read_form(form: Form) -> Written:
 def _number(form: Form, name: str, default: int) -> int:
     text = form.text(name, max_chars=6)
     if text and not (text.isascii() and text.isdigit()):
-        raise Refused("bad_number", f"{name} is not a number", field=name)
+        raise Refused("not_a_number", f"{name} is not a number", field=name)
     return int(text) if text else default
 
 

@@ -278,7 +278,7 @@ def checked(actor: Actor, written: Written) -> Written:
             raise Refused("bad_tls", "a token is not sent in clear: tls or starttls", field=f"{which}.tls")
         sides[which] = msgspec.structs.replace(side, host=read_host(side.host, field=f"{which}.host"))
     if len(settings.folders) > MOST_FOLDERS:
-        raise Refused("too_many", f"at most {MOST_FOLDERS} folders", field="folders")
+        raise Refused("too_many_folders", f"at most {MOST_FOLDERS} folders", field="folders")
     for secret in (written.imap_password, written.smtp_password):
         if secret is not None:
             sanitize.one_line(secret.reveal(), field="password")
