@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from typing import Any
 
 import aiohttp
 import pytest
 
 from hub.clock import utc_now
+from hub.crm.access import load_actor
 from hub.crm.base import characteristic_definitions, records, registry
 from hub.crm.base.characteristic_definitions import DefinitionInput
 from hub.crm.base.history import Edit
+from hub.crm.base.operation_runs import OperationRuns
+from hub.crm.operation_kinds import WORKS
 from hub.crm.roles.presets import PRESETS
 from hub.crm.roles.table import ROLES
 from hub.web.guide.screens import page_of
 from tests.factories import got, made, post
+from tests.integration.test_saved_views import heads
+from tests.testbed.events import listening
 from tests.testbed.site import Site
 
 CONTRACTS = registry.kind("contract")
@@ -48,6 +55,57 @@ async def test_the_list_has_filters_sorting_and_a_place_in_the_menu(site: Site) 
     assert "Ж-2" not in await page(browser, "/contracts", where=where)
     assert await got(api, "contracts/count", where=where) == {"count": 1, "capped": False}
     assert page_of("/contracts/{id}") == "lists"
+
+
+async def test_columns_are_chosen_and_a_list_is_saved(site: Site) -> None:
+    api, browser = await site.api("olga"), await site.browser("olga")
+    await contract(api, until="2027-01-31")
+    assert heads(await page(browser, "/contracts", columns="until,client")) == ["Number", "Valid until", "Client"]
+    where = {"all": [{"field": "until", "op": "less", "value": "2027-02-01"}]}
+    sent = {"kind": "contract", "name": "Скоро кончаются", "where": where, "columns": ["until"], "pinned": True}
+    status, view = await post(api, "views", json=sent)
+    assert status == 201, view
+    assert "Скоро кончаются" in await page(browser, "/contracts")
+    assert heads(await page(browser, "/contracts", view=str(view["id"]))) == ["Number", "Valid until"]
+
+
+async def test_a_list_is_a_file(site: Site) -> None:
+    await site.person("boss", role="admin")
+    api, browser = await site.api("boss"), await site.browser("boss")
+    await contract(api, number="=1+1", amount={"value": "10.50", "currency": "RUB"})
+    async with browser.get("/contracts/export", params={"format": "csv"}) as answer:
+        assert "Amount" in (text := await answer.text())
+        assert "'=1+1" in text
+    async with api.get("contracts/export", params={"format": "xlsx"}) as answer:
+        assert answer.status == 200, await answer.text()
+        assert zipfile.is_zipfile(io.BytesIO(await answer.read()))
+
+
+async def test_many_are_edited_at_once_and_the_edit_is_undone(site: Site) -> None:
+    await site.person("boss", role="admin")
+    api = await site.api("boss")
+    ids = [(await contract(api, number=f"Д-{n}"))["id"] for n in range(3)]
+    status, begun = await post(api, "contracts/bulk", json={"ids": ids, "set": {"until": "2028-01-01"}})
+    assert status == 202, begun
+    runs = OperationRuns(site.db, WORKS, load_actor, batch_s=60)
+    while await runs.step():
+        pass
+    assert {one["until"] for one in (await got(api, "contracts"))["items"]} == {"2028-01-01"}
+    assert (await post(api, f"operations/{begun['operation']}/undo"))[0] == 202
+    while await runs.step():
+        pass
+    assert {one["until"] for one in (await got(api, "contracts"))["items"]} == {None}
+
+
+async def test_an_open_page_follows_a_change(site: Site) -> None:
+    api, browser = await site.api("olga"), await site.browser("olga")
+    one = await contract(api, manager=site.actors["olga"].user_id)
+    assert 'data-live="contract' in await page(browser, "/contracts")
+    async with listening(api, "events") as events:
+        async with api.patch(f"contracts/{one['id']}", json={"number": "Д-18"}) as answer:
+            assert answer.status == 200
+        told = await events.until("contract")
+    assert told.data["id"] == one["id"]
 
 
 async def test_the_words_are_russian_and_english(site: Site) -> None:
