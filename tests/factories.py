@@ -59,6 +59,11 @@ async def calls_of(conn: AsyncConnection, actor: Actor, **equal: Any) -> list[Ca
     return await register.detailed(conn, actor, (await records.page(conn, actor, CALLS, where=where)).items)
 
 
+async def leads_of(conn: AsyncConnection, actor: Actor) -> list[leads.Lead]:
+    """Return the leads that a person may see, whatever their state, the latest first."""
+    return (await records.page(conn, actor, leads.LEADS)).items
+
+
 class Box:
     """A team's mailbox with its intake and one manager."""
 
@@ -107,7 +112,7 @@ class Box:
 
     async def leads(self) -> list[leads.Lead]:
         async with self.db.read() as conn:
-            return await leads.listed(conn, self.actor, before=None, limit=10)
+            return await leads_of(conn, self.actor)
 
 
 def mail(

@@ -8,6 +8,7 @@ from hub.crm.clients import rules as clients
 from hub.crm.clients.table import CLIENTS
 from hub.crm.contacts import rules as contacts
 from hub.crm.contacts.table import CONTACTS
+from hub.crm.leads.table import LEADS
 from hub.crm.people import editing as people
 from hub.crm.people.table import USERS
 from hub.crm.roles import rules as roles
@@ -18,6 +19,7 @@ from hub.crm.teams.table import TEAMS
 for _entity, _writers in (
     (CLIENTS, clients.WRITERS),
     (CONTACTS, contacts.WRITERS),
+    (LEADS, Writers()),
     (TEAMS, teams.WRITERS),
     (ROLES, roles.WRITERS),
     (USERS, people.WRITERS),

@@ -294,6 +294,7 @@ leads = sa.Table(
     moment("created_at", nullable=False),
     moment("last_at", nullable=False),
     moment("closed_at"),
+    sa.Index("ix_leads_last", "last_at", "id"),
     sa.Index(
         "uq_leads_open",
         "team_id",

@@ -56,6 +56,8 @@ calls = sa.Table(
     sa.Index("ix_calls_started", "started_at", "id"),
     sa.Index("ix_calls_open", "pbx", "state"),
     sa.Index("ix_calls_team_day", "team_id", "started_at"),
+    sa.Index("ix_calls_from_number", "from_number", "started_at"),
+    sa.Index("ix_calls_to_number", "to_number", "started_at"),
 )
 
 call_legs = sa.Table(

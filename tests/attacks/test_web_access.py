@@ -140,7 +140,6 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/help"): Rule(200, 200),
     ("GET", "/help/{page}"): Rule(404, 404),
     ("GET", "/help/images/{name}"): Rule(404, 404),
-    ("GET", "/leads"): Rule(200, 200),
     ("POST", "/leads/{id}/close"): Rule(404, 204, of="lead"),
     ("POST", "/leads/{id}/convert"): Rule(404, 204, of="lead"),
     # templates are everybody's or one's team's; how one writes is one's own
@@ -294,7 +293,7 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/queue/{id}/claim"): Rule(404, 200, of="item"),
     ("POST", "/queue/{id}/release"): Rule(404, 200, of="item"),
     ("POST", "/queue/{id}/done"): Rule(404, 409, of="item"),
-    ("GET", "/leads"): Rule(200, 200),
+    ("GET", "/leads/{id}"): Rule(404, 200, of="lead"),
     ("POST", "/leads/{id}/convert"): Rule(404, 200, of="lead"),
     ("GET", "/clients/{id}/timeline"): Rule(200, 200, of="client"),
     # a bulk edit takes a right of its own, and an operation is its maker's and the administrators'

@@ -46,7 +46,7 @@ class Picture:
 PICTURES = (
     Picture("desk", ANNA, ("/desk",), ("#queue-waiting .row [data-take]",)),
     Picture("client-card", ANNA, ("/clients", "#records a[href^='/clients/']"), ("main time", "main h1")),
-    Picture("leads", ANNA, ("/leads",), ("#register tbody tr", "form[action$='/convert']", "form[action$='/close']")),
+    Picture("leads", ANNA, ("/leads",), ("#records tbody tr", "form[action$='/convert']", "form[action$='/close']")),
     Picture("mail-list", ANNA, ("/messages",), ("main tbody tr", "main input[name=q]")),
     Picture(
         "read-mail", ANNA, ("/messages", "main tbody a[href^='/messages/']:not([href$='/link'])"), (".thread__subject",)

@@ -33,7 +33,7 @@ from hub.telephony.tracking.calls import (
     Effect,
     Leg,
 )
-from tests.factories import calls_of
+from tests.factories import calls_of, leads_of
 
 T0 = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 CALLER = Leg(Channel("PJSIP/trunk-1"), "100.1", None, "84951234567", "caller", rang_at=T0)
@@ -154,7 +154,7 @@ async def test_an_unknown_caller_becomes_one_lead_however_often_it_is_told(room:
         await room.see(CallOffered(WAITING, again=False))
     (item,) = await room.waiting()
     async with room.db.read() as conn:
-        (lead,) = await leads.listed(conn, room.actor, before=None, limit=10)
+        (lead,) = await leads_of(conn, room.actor)
     assert item.data["lead_id"] == lead.id
     assert (lead.times, lead.reason, lead.address) == (1, "new", "+74951234567")
 

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from hub.clock import utc_now
-from hub.crm import clients, leads, people, queue
+from hub.crm import clients, people, queue
 from hub.crm.access import Actor, load_actor
 from hub.crm.linking import Linker
 from hub.crm.models import blocked_callers, phones, queue_items
@@ -19,6 +19,7 @@ from hub.store.engine import Database
 from hub.telephony.intake.intake import CallIntake
 from hub.telephony.models import call_legs, calls
 from hub.telephony.tracking.calls import Call, CallChanged, CallEnded, CallOffered, Channel, Effect, Leg, Outcome
+from tests.factories import leads_of
 from tests.integration.test_call_intake import T0, WAITING
 
 NUMBER = "+74951234567"
@@ -243,7 +244,7 @@ async def test_the_same_effects_twice_change_nothing(company: Company) -> None:
     await company.see(*effects)
     assert await everything() == before
     async with company.db.read() as conn:
-        (lead,) = await leads.listed(conn, company.people["anna"], before=None, limit=10)
+        (lead,) = await leads_of(conn, company.people["anna"])
     assert lead.times == 1, "one call counts once, though it came as a caller and as a missed one"
 
 

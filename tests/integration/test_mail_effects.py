@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from hub.crm import clients, leads, queue, timeline
+from hub.crm import clients, queue, timeline
 from hub.crm.linking import Linker
 from hub.mail.intake import effects
 from hub.mail.intake.effects import Stored, follow_up
@@ -23,7 +23,7 @@ from hub.mail.reading import mime
 from hub.mail.reading.headers import Address
 from hub.mail.register import MessageRow
 from hub.mail.undeliverable import undeliverable_of
-from tests.factories import Box, mail
+from tests.factories import Box, leads_of, mail
 from tests.integration.test_outbox import IVAN, SALES, T0, Office, office  # noqa: F401 - a fixture
 from tests.unit.test_bounces import dsn
 
@@ -91,7 +91,7 @@ async def test_what_came_back_marks_the_sending_the_address_the_card_and_the_aut
         kept = await undeliverable_of(conn, ["Ivan@Romashka.example", BORIS.address])
         card = await timeline.page(conn, None, office.client_id)
         (item,) = await queue.listed(conn, office.actor, state="claimed", mine=True)
-        assert await leads.listed(conn, office.actor, before=None, limit=10) == []
+        assert await leads_of(conn, office.actor) == []
         bounce_of = (await conn.execute(sa.select(messages.c.bounce_of).where(messages.c.id == back.id))).scalar()
     assert list(kept) == ["Ivan@Romashka.example"] and kept["Ivan@Romashka.example"].times == 1
     assert {entry.data["state"] for entry in card} == {"bounced", "received"}
@@ -203,7 +203,7 @@ async def test_a_colleague_who_holds_the_conversation_keeps_it(inbox: Inbox) -> 
 async def test_what_machines_write_to_us_makes_neither_lead_nor_work(inbox: Inbox, head: str) -> None:
     await inbox.arrive(mail("stranger@x.test", more=head))
     async with inbox.office.db.read() as conn:
-        assert await leads.listed(conn, inbox.office.actor, before=None, limit=10) == []
+        assert await leads_of(conn, inbox.office.actor) == []
         assert await queue.listed(conn, inbox.office.actor, state="waiting") == []
 
 
@@ -261,7 +261,7 @@ async def test_our_own_mail_that_comes_back_to_us_is_shown_and_makes_no_work(inb
     echo = await inbox.arrive(raw)
     assert (echo.direction, echo.message_id, echo.thread_id) == ("in", original.message_id, original.thread_id)
     async with office.db.read() as conn:
-        assert await leads.listed(conn, office.actor, before=None, limit=10) == []
+        assert await leads_of(conn, office.actor) == []
         assert await queue.listed(conn, office.actor, state="waiting") == []
 
 

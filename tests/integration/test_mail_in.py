@@ -18,7 +18,7 @@ import pytest
 import sqlalchemy as sa
 
 from hub.clock import utc_now
-from hub.crm import clients, leads, people, queue, timeline
+from hub.crm import clients, people, queue, timeline
 from hub.crm.access import Actor, load_actor
 from hub.crm.linking import Linker
 from hub.demo.mail import running_mail
@@ -29,7 +29,7 @@ from hub.mail.sync.reader import MailboxReader
 from hub.settings import Mailbox, MailServer, Secret
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
-from tests.factories import mail
+from tests.factories import leads_of, mail
 from tests.testbed.dovecot import Dovecot, running_dovecot
 from tests.testbed.proxy import running_proxy
 from tests.testbed.waiting import wait_for
@@ -175,7 +175,7 @@ async def test_strangers_become_leads_once(db: Database, blobs: BlobStore, peer:
             await peer.deliver(mail(message_id=f"<{n}@romashka.test>"))
         await office.until(lambda found: len(found) == 3, "three mails")
         async with db.read() as conn:
-            (lead,) = await leads.listed(conn, office.actor, before=None, limit=10)
+            (lead,) = await leads_of(conn, office.actor)
         assert (lead.address, lead.times) == ("irina@romashka.test", 3)
 
 
@@ -239,7 +239,7 @@ async def test_a_new_uidvalidity_makes_no_duplicate_and_no_second_lead(db: Datab
         await office.start()
         await office.until(lambda found: len(found) == 4, "the new one too")
         async with db.read() as conn:
-            (lead,) = await leads.listed(conn, office.actor, before=None, limit=10)
+            (lead,) = await leads_of(conn, office.actor)
         assert lead.times == 4
 
 

@@ -18,7 +18,7 @@ import pytest_asyncio
 import sqlalchemy as sa
 
 from hub.clock import utc_now
-from hub.crm import clients, leads, timeline
+from hub.crm import clients, timeline
 from hub.errors import Forbidden, NotFound, Refused
 from hub.mail import health
 from hub.mail.imap.connection import ImapConnection, connected
@@ -29,7 +29,7 @@ from hub.settings import MailServer
 from hub.store.blobs import BlobStore
 from hub.store.changes import Position, read_after
 from hub.store.engine import Database
-from tests.factories import mail
+from tests.factories import leads_of, mail
 from tests.integration.test_mail_in import Office, running_office
 from tests.testbed.dovecot import Dovecot, running_dovecot
 from tests.testbed.waiting import wait_for
@@ -307,7 +307,7 @@ async def test_a_moved_message_stays_one_message_and_a_deleted_one_stays_on_reco
         assert moved.deleted_at is None
         assert len(await box.office.messages()) == 3
         async with db.read() as conn:
-            (lead,) = await leads.listed(conn, box.office.actor, before=None, limit=10)
+            (lead,) = await leads_of(conn, box.office.actor)
         async with connected(server) as imap:
             await put(imap, "INBOX", numbered(2))
 
@@ -317,7 +317,7 @@ async def test_a_moved_message_stays_one_message_and_a_deleted_one_stays_on_reco
         await wait_for(is_back, what="the message that came back is no longer deleted", deadline_s=20)
         assert len(await box.office.messages()) == 3
         async with db.read() as conn:
-            (same,) = await leads.listed(conn, box.office.actor, before=None, limit=10)
+            (same,) = await leads_of(conn, box.office.actor)
         assert same.times == lead.times
 
 

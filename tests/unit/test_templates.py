@@ -33,7 +33,7 @@ from hub.crm.clients.addresses import AddressValue
 from hub.crm.contacts import CONTACTS, ContactRow
 from hub.crm.directory import DirectoryEntry, Team
 from hub.crm.hours import openness
-from hub.crm.leads import Lead
+from hub.crm.leads import LEADS, Lead
 from hub.crm.linking import Candidate
 from hub.crm.password_resets import ResetLink
 from hub.crm.people import UserRecord
@@ -87,6 +87,8 @@ from hub.web.base.view_pages import ViewForm
 from hub.web.crm.calls import WEB as CALL_WEB
 from hub.web.crm.calls import CallQuery
 from hub.web.crm.clients import WEB as CLIENT_WEB
+from hub.web.crm.leads import WEB as LEAD_WEB
+from hub.web.crm.leads import LeadQuery
 from hub.web.crm.roles import WEB as ROLE_WEB
 from hub.web.crm.roles import granted, grid
 from hub.web.crm.teams import WEB as TEAM_WEB
@@ -122,9 +124,8 @@ class Filters:
 
 
 def _lead(number: int, **about: Any) -> Lead:
-    lead = Lead(
-        number, 1, "sales", "open", "new", "+79268112231", "phone", "+79268112231", None, None, None, None, 2, NOW, NOW
-    )
+    phone = "+79268112231"
+    lead = Lead(number, 1, "open", "new", phone, "phone", phone, None, None, None, 2, NOW, NOW, None, "sales")
     return replace(lead, **about)
 
 
@@ -689,9 +690,14 @@ PAGES: dict[str, dict[str, Any]] = {
     "message/held.html": {"file": replace(MAIL.attachments[0], scan="infected", scan_note="Eicar"), "scan": "infected"},
     "message/text.html": {"file": MAIL.attachments[0], "text": "<b>", "is_cut": True},
     "leads.html": {
-        "leads": [_lead(1), _lead(2, reason="callback", client_id=1)],
-        "filters": type("Q", (), {"state": "open"})(),
-        "next_cursor": None,
+        "list": replace(
+            LIST,
+            web=LEAD_WEB,
+            query=LeadQuery(),
+            rows=[_lead(1), _lead(2, reason="callback", client_id=1)],
+            names={("team", 1): "sales"},
+            columns=tuple(Column(field) for field in LEADS.fields if field.shown),
+        ),
     },
     "outbox.html": {
         "rows": [_standing(n, stand) for n, stand in enumerate(OutboxStand)],

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import rfc3339
-from hub.crm import leads, queue
-from hub.crm.base import records
-from hub.crm.choices import LeadAddressKind, LeadReason, LeadState, QueueKind, QueueState
-from hub.crm.clients import CLIENTS
-from hub.errors import Refused
+from hub.crm import queue
+from hub.crm.choices import QueueKind, QueueState
 from hub.telephony.control import control
 from hub.web.api.endpoint import Endpoint, Nothing, Page
 from hub.web.api.shapes import Cursor, Moment, Ref, Shape, at, ref
-from hub.web.base.answers import answers
-from hub.web.crm import clients
-from hub.web.request_context import RequestContext, read_cursor, read_time_cursor, write_cursor
+from hub.web.request_context import RequestContext, read_cursor, write_cursor
 
 
 class ItemShape(Shape, frozen=True, kw_only=True):
@@ -51,38 +45,6 @@ class QueueQuery(Page, frozen=True, kw_only=True):
     mine: bool = False
 
 
-class LeadShape(Shape, frozen=True, kw_only=True):
-    id: int
-    team: Ref
-    state: Annotated[str, LeadState.schema()]
-    reason: Annotated[str, LeadReason.schema()]
-    name: str
-    address_kind: Annotated[str, LeadAddressKind.schema()]
-    address: str
-    client: int | None
-    contact: int | None
-    owner: Ref | None
-    times: int
-    created_at: Moment
-    last_at: Moment
-
-
-class Leads(Shape, frozen=True, kw_only=True):
-    items: list[LeadShape]
-    next: Cursor | None
-
-
-class LeadQuery(Page, frozen=True, kw_only=True):
-    state: Literal["open", "converted", "closed", "any"] = "open"
-
-
-class Conversion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The client that a lead becomes; without a name it keeps its own."""
-
-    name: str | None = None
-    kind: Literal["organisation", "person"] = "person"
-
-
 def item_shape(row: queue.Item) -> ItemShape:
     return ItemShape(
         id=row.id,
@@ -98,24 +60,6 @@ def item_shape(row: queue.Item) -> ItemShape:
         data=row.data,
         version=row.version,
         queued_at=at(row.queued_at),
-    )
-
-
-def lead_shape(row: leads.Lead) -> LeadShape:
-    return LeadShape(
-        id=row.id,
-        team=Ref(id=row.team_id, name=row.team_name),
-        state=row.state,
-        reason=row.reason,
-        name=row.name,
-        address_kind=row.address_kind,
-        address=row.address,
-        client=row.client_id,
-        contact=row.contact_id,
-        owner=ref(row.owner_id, row.owner_name),
-        times=row.times,
-        created_at=at(row.created_at),
-        last_at=at(row.last_at),
     )
 
 
@@ -141,24 +85,6 @@ async def finish(conn: AsyncConnection, ctx: RequestContext, _body: Nothing) -> 
     return item_shape(await queue.finish(conn, ctx.actor, ctx.id(), now=ctx.now))
 
 
-async def leads_listed(conn: AsyncConnection, ctx: RequestContext, query: LeadQuery) -> Leads:
-    state = None if query.state == "any" else query.state
-    before = read_time_cursor(query.cursor)
-    rows = await leads.listed(conn, ctx.actor, state=state, before=before, limit=query.limit)
-    last = rows[-1] if len(rows) == query.limit else None
-    return Leads(items=[lead_shape(r) for r in rows], next=write_cursor(last.last_at, last.id) if last else None)
-
-
-async def lead_convert(conn: AsyncConnection, ctx: RequestContext, body: Conversion) -> dict[str, Any]:
-    lead = await leads.find(conn, ctx.id(), actor=ctx.actor)
-    name = lead.name if body.name is None else body.name
-    if not name.strip():
-        raise Refused("name_missing", "a client needs a name", field="name")
-    client_id = await leads.convert(conn, ctx.actor, lead.id, kind=body.kind, name=name, now=ctx.now)
-    client = await records.get(conn, ctx.actor, CLIENTS, client_id)
-    return (await answers(conn, ctx, clients.WEB, [client]))[0]
-
-
 ENDPOINTS = (
     Endpoint(
         method="GET",
@@ -177,15 +103,4 @@ ENDPOINTS = (
     ),
     Endpoint(method="POST", path="/queue/{id}/release", summary="Give an item back", writes=release, answer=ItemShape),
     Endpoint(method="POST", path="/queue/{id}/done", summary="Finish an item", writes=finish, answer=ItemShape),
-    Endpoint(
-        method="GET", path="/leads", summary="Leads, latest first", reads=leads_listed, query=LeadQuery, answer=Leads
-    ),
-    Endpoint(
-        method="POST",
-        path="/leads/{id}/convert",
-        summary="Make a client of a lead",
-        writes=lead_convert,
-        body=Conversion,
-        answer=clients.CREATE.answer,
-    ),
 )

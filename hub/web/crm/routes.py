@@ -11,10 +11,12 @@ from hub.web.api.endpoint import Endpoint
 from hub.web.base.endpoints import RecordCalls
 from hub.web.base.kind import WebKind
 from hub.web.base.pages import RecordPages
-from hub.web.crm import calls, client_card, clients, contacts, roles, teams, users
+from hub.web.crm import calls, client_card, clients, contacts, leads, roles, teams, users
 from hub.web.routes import Route
 
-OWN = {web.entity.kind: web for web in (clients.WEB, contacts.WEB, calls.WEB, roles.WEB, teams.WEB, users.WEB)}
+OWN = {
+    web.entity.kind: web for web in (clients.WEB, contacts.WEB, calls.WEB, leads.WEB, roles.WEB, teams.WEB, users.WEB)
+}
 KINDS: tuple[WebKind, ...] = tuple(OWN.get(word) or WebKind(entity=entity) for word, entity in registry.kinds().items())
 
 
@@ -27,6 +29,7 @@ def pages() -> tuple[Route, ...]:
     return (
         *client_card.ROUTES,
         *users.ROUTES,
+        *leads.ROUTES,
         *(one for web in KINDS for one in RecordPages(web, CARDS.get(web.entity.kind)).routes()),
     )
 
@@ -35,4 +38,4 @@ def endpoints() -> tuple[Endpoint, ...]:
     """Return the calls of every kind; one that a kind writes by hand stands in the place of the base's."""
     own = {(one.method, one.path): one for one in (clients.CREATE, calls.ONE)}
     of_base = tuple(own.get((one.method, one.path), one) for web in KINDS for one in RecordCalls(web).endpoints())
-    return (*of_base, *users.ENDPOINTS)
+    return (*of_base, *users.ENDPOINTS, *leads.ENDPOINTS)

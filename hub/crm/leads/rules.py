@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -19,35 +18,16 @@ from hub.crm import access, clients, queue
 from hub.crm.access import Actor
 from hub.crm.addresses import AddressKind
 from hub.crm.audit import record
-from hub.crm.models import leads, teams, users
-from hub.errors import Conflict, NotFound
+from hub.crm.leads.queries import find
+from hub.crm.leads.table import Lead
+from hub.crm.models import leads
+from hub.errors import Conflict
 from hub.store.changes import publish
 from hub.store.upsert import insert_for
 
 LeadReason = Literal["new", "callback"]
 _OPEN = sa.text("state = 'open'")
 _CALLBACK = (leads.c.address_kind == "phone", leads.c.state == "open", leads.c.reason == "callback")
-
-
-@dataclass(frozen=True, slots=True)
-class Lead:
-    """A lead as a list shows it. `times` counts the calls and mails that came to it."""
-
-    id: int
-    team_id: int
-    team_name: str
-    state: Literal["open", "converted", "closed"]
-    reason: LeadReason
-    name: str
-    address_kind: AddressKind
-    address: str
-    client_id: int | None
-    contact_id: int | None
-    owner_id: int | None
-    owner_name: str | None
-    times: int
-    created_at: datetime
-    last_at: datetime
 
 
 async def join_or_open(
@@ -121,44 +101,6 @@ async def enqueue(
         data={"reason": row.reason, "times": row.times, **data},
         now=now,
     )
-
-
-def _visible(actor: Actor) -> sa.ColumnElement[bool]:
-    return sa.or_(access.of_my_teams(actor, leads.c.team_id), leads.c.owner_id == actor.user_id)
-
-
-def _query(actor: Actor) -> sa.Select[Any]:
-    return (
-        sa.select(leads, users.c.name.label("owner_name"), teams.c.name.label("team_name"))
-        .join(teams, teams.c.id == leads.c.team_id)
-        .outerjoin(users, users.c.id == leads.c.owner_id)
-        .where(_visible(actor))
-    )
-
-
-def _lead(row: sa.RowMapping) -> Lead:
-    return Lead(**{name: row[name] for name in Lead.__slots__})
-
-
-async def find(conn: AsyncConnection, lead_id: int, *, actor: Actor) -> Lead:
-    """Return a lead the actor may see. Raises NotFound."""
-    row = (await conn.execute(_query(actor).where(leads.c.id == lead_id))).mappings().first()
-    if row is None:
-        raise NotFound("lead_missing", "no such lead")
-    return _lead(row)
-
-
-async def listed(
-    conn: AsyncConnection, actor: Actor, *, state: str | None = "open", before: tuple[datetime, int] | None, limit: int
-) -> list[Lead]:
-    """Return leads, the latest first; `before` is (last_at, id) of the last one of the page before."""
-    query = _query(actor).order_by(leads.c.last_at.desc(), leads.c.id.desc()).limit(limit)
-    if state is not None:
-        query = query.where(leads.c.state == state)
-    if before is not None:
-        at = sa.literal(before[0], leads.c.last_at.type)
-        query = query.where(sa.tuple_(leads.c.last_at, leads.c.id) < sa.tuple_(at, before[1]))
-    return [_lead(row) for row in (await conn.execute(query)).mappings()]
 
 
 async def convert(

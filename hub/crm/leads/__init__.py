@@ -1,0 +1,27 @@
+"""Leads: callers and senders nobody knows yet, and people to be called back."""
+
+from hub.crm.leads.queries import detailed, find
+from hub.crm.leads.rules import (
+    LeadReason,
+    callback_addresses,
+    close,
+    close_callback,
+    convert,
+    enqueue,
+    join_or_open,
+)
+from hub.crm.leads.table import LEADS, Lead
+
+__all__ = [
+    "LEADS",
+    "Lead",
+    "LeadReason",
+    "callback_addresses",
+    "close",
+    "close_callback",
+    "convert",
+    "detailed",
+    "enqueue",
+    "find",
+    "join_or_open",
+]
