@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from hub.crm.audit.table import AUDIT
 from hub.crm.base import registry
 from hub.crm.base.characteristic_values import values_table
+from hub.crm.base.registry import Writers
 from hub.crm.clients import rules as clients
 from hub.crm.clients.table import CLIENTS
 from hub.crm.contacts import rules as contacts
@@ -20,6 +22,7 @@ for _entity, _writers in (
     (CLIENTS, clients.WRITERS),
     (CONTACTS, contacts.WRITERS),
     (LEADS, Writers()),
+    (AUDIT, Writers()),
     (TEAMS, teams.WRITERS),
     (ROLES, roles.WRITERS),
     (USERS, people.WRITERS),

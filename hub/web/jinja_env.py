@@ -19,6 +19,7 @@ import jinja2
 from jinja2.bccache import Bucket
 
 from hub.crm import choices as crm_choices
+from hub.crm.audit.choices import words_of
 from hub.crm.base import registry
 from hub.crm.base.choices import Choices
 from hub.mail import choices as mail_choices
@@ -231,7 +232,7 @@ def make_environment(folder: Path, language: str, assets: Assets, *, zone: tzinf
         return secrets.token_hex(8)
 
     env.globals.update(asset=assets.url, languages=LANGUAGES, error_text=error_text, error_title=error_title)
-    env.globals.update(choices=CHOICES, title_of=title_of)
+    env.globals.update(choices=CHOICES, title_of=title_of, audit_words=words_of)
     env.globals.update(
         click_id=click_id, menu_groups=menu.groups_for, menu_inner=menu.inner_for, menu_create=menu.creates_for
     )

@@ -96,6 +96,7 @@ SETTINGS = (
     Entry("blocked", "/admin/blocked", N_("Blocked numbers"), "ban", admin),
     Entry("mailboxes", "/mailboxes", N_("Mailboxes"), "at-sign", admin),
     Entry("mailboxes", "/me/mailbox", N_("My mailbox"), "at-sign", own_mailbox),
+    Entry("audit", "/audit", N_("Audit log"), "list", admin),
     Entry("templates", "/templates", N_("Templates"), "file-text"),
     Entry("dictionaries", "/dictionaries", N_("Lists of values"), "list", keeps_lists),
     Entry("characteristics", "/characteristics", N_("Characteristics"), "file-text", keeps_lists),

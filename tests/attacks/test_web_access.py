@@ -420,8 +420,11 @@ def of_kind(kind: str, path: str, *, moment: str, is_editable: bool) -> None:
 NEW_FORM = {"user": "name=x&email=x%40hub.test&role=1"}
 NEW = {"user": '{"name": "x", "email": "x@hub.test", "role": 1}'}
 for web in KINDS:
-    moment = "created_at" if "created_at" in web.entity.table.c else web.entity.order.removeprefix("-")
-    of_kind(web.entity.kind, web.path, moment=moment, is_editable=web.entity.is_editable)
+    asked = next(field.name for field in web.entity.fields if field.type == "moment")
+    of_kind(web.entity.kind, web.path, moment=asked, is_editable=web.entity.is_editable)
+    if web.who == "admin":
+        for rules in (RULES, API_RULES):
+            rules.update({one: Rule(403, 403) for one in rules if f"{one[1]}/".startswith(f"{web.path}/")})
 EVERY = {**RULES, **{(method, f"/api/v1{path}"): rule for (method, path), rule in API_RULES.items()}}
 
 

@@ -17,6 +17,7 @@ import jinja2
 import pytest
 
 from hub.crm.access import Actor
+from hub.crm.audit.table import AUDIT, AuditRow
 from hub.crm.base import registry
 from hub.crm.base.characteristics import Definition
 from hub.crm.base.conditions.tree import All
@@ -84,6 +85,7 @@ from hub.web.base.list_page import Column, ListAddress, RecordList
 from hub.web.base.pinned_pages import Pinned
 from hub.web.base.record_page import Card, Change, Edits, ShownEdit
 from hub.web.base.view_pages import ViewForm
+from hub.web.crm.audit import WEB as AUDIT_WEB
 from hub.web.crm.calls import WEB as CALL_WEB
 from hub.web.crm.calls import CallQuery
 from hub.web.crm.clients import WEB as CLIENT_WEB
@@ -689,6 +691,18 @@ PAGES: dict[str, dict[str, Any]] = {
     "message/answering.html": {"thread_id": 1, "writers": []},
     "message/held.html": {"file": replace(MAIL.attachments[0], scan="infected", scan_note="Eicar"), "scan": "infected"},
     "message/text.html": {"file": MAIL.attachments[0], "text": "<b>", "is_cut": True},
+    "audit.html": {
+        "list": replace(
+            LIST,
+            web=AUDIT_WEB,
+            rows=[
+                AuditRow(1, NOW, 5, "call.listened", "call", 7, {"call": "<b>"}),
+                AuditRow(2, NOW, None, "vault.dropped", "vault", None, {}),
+            ],
+            names={("user", 5): "Анна"},
+            columns=tuple(Column(field) for field in AUDIT.fields if field.shown),
+        ),
+    },
     "leads.html": {
         "list": replace(
             LIST,

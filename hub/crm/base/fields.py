@@ -18,7 +18,7 @@ from hub.crm.addresses import parse_email, parse_phone
 from hub.crm.base.choices import Option
 from hub.crm.base.field import JSON_INPUT, Field, Names, Options, Reading, fold, reference
 from hub.crm.base.labels import FieldError, _
-from hub.crm.base.quantities import Amount, Date, Duration, Integer, Moment, Money, Number, YesNo
+from hub.crm.base.quantities import Amount, Date, Duration, Integer, Json, Moment, Money, Number, YesNo
 
 __all__ = [
     "JSON_INPUT",
@@ -29,6 +29,7 @@ __all__ = [
     "Email",
     "Field",
     "Integer",
+    "Json",
     "Link",
     "LongText",
     "Moment",

@@ -53,6 +53,20 @@ class Integer(Field):
         return value
 
 
+class Json(Field):
+    """Facts of any shape, read by people as they are: of no list's order or condition."""
+
+    type = "json"
+
+    def __init__(self, column: sa.Column[Any], label: str, **options: Unpack[Options]) -> None:
+        options.setdefault("sortable", False)
+        options.setdefault("filterable", False)
+        super().__init__(column, label, **options)
+
+    def is_empty(self, value: Any) -> bool:
+        return not value
+
+
 class Duration(Integer):
     """Seconds, with their fractions, as a column of floats has them: read and compared as a number."""
 

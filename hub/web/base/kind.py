@@ -26,6 +26,7 @@ from hub.crm.base.views import View
 from hub.errors import NotFound
 from hub.web.api.endpoint import Id, Page
 from hub.web.request_context import RequestContext
+from hub.web.routes import Who
 
 More = Callable[[AsyncConnection, RequestContext, Sequence[Any]], Awaitable[list[dict[str, Any]]]]
 
@@ -116,6 +117,8 @@ class WebKind:
     """Return what the form of a new record begins with, beyond the defaults and what the address says."""
     field_templates: Mapping[str, FieldTemplate] = field(default_factory=dict)
     """Fields that the kind draws itself, by name: in the form by a template, on the kind's own card by that."""
+    who: Who = "signed_in"
+    """Who may come to the pages and calls at all; which records they see is `permitted`'s."""
     icon: str = "list"
     subtitle: str = ""
     """The field that stands in the second line of a row, under the name."""

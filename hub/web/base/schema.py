@@ -67,6 +67,7 @@ class Counted(Shape, frozen=True, kw_only=True):
 
 _ANSWERED: dict[str, Any] = {
     "text": str, "long_text": str, "email": str, "phone": str, "integer": int, "duration": float,
+    "json": dict[str, Any],
     "number": str, "money": MoneyAmount, "date": Day, "moment": Moment, "yes_no": bool, "choice": str,
     "link": Reference, "person": Reference, "team": Reference, "address": AddressAnswer,
 }  # fmt: skip

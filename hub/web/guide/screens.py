@@ -26,6 +26,7 @@ SCREENS = {
     **{f"/{kind}{rest}": page for kind, page in ADMINISTERED.items() for rest in RECORD_SCREENS},
     "/leads": "leads",
     "/calls": "all-calls",
+    "/audit": "audit-log",
     "/messages": "mail-list",
     "/messages/{id}": "read-mail",
     "/messages/{id}/link": "link-a-message",
