@@ -66,6 +66,11 @@ class Json(Field):
     def is_empty(self, value: Any) -> bool:
         return not value
 
+    def convert(self, value: object, reading: Reading) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise FieldError("not_an_object", _("Must be a JSON object"))
+        return dict(value)
+
 
 class Duration(Integer):
     """Seconds, with their fractions, as a column of floats has them: read and compared as a number."""

@@ -13,7 +13,8 @@ from hub.errors import Refused
 from hub.mail.filters import shown_by_twin
 from hub.web.api.endpoint import Endpoint, Page, Query
 from hub.web.api.shapes import Cursor, Moment, Ref, Shape, at, one_of, ref
-from hub.web.request_context import RequestContext, read_time_cursor, write_cursor
+from hub.web.paging import cut
+from hub.web.request_context import RequestContext, read_time_cursor
 
 
 class EntryShape(Shape, frozen=True, kw_only=True):
@@ -59,13 +60,14 @@ async def entries(conn: AsyncConnection, ctx: RequestContext, query: Page) -> En
     client_id = ctx.id()
     await records.get(conn, ctx.actor, CLIENTS, client_id)
     rows = await timeline.page(
-        conn, ctx.actor, client_id, before=read_time_cursor(query.cursor), limit=query.limit, but=shown_by_twin()
+        conn, ctx.actor, client_id, before=read_time_cursor(query.cursor), limit=query.limit + 1, but=shown_by_twin()
     )
-    last = rows[-1] if len(rows) == query.limit else None
+    page = cut(rows, lambda row: (row.at, row.id), limit=query.limit)
     items = [
-        EntryShape(id=r.id, kind=r.kind, ref=r.ref_id, contact=r.contact_id, at=at(r.at), data=r.data) for r in rows
+        EntryShape(id=r.id, kind=r.kind, ref=r.ref_id, contact=r.contact_id, at=at(r.at), data=r.data)
+        for r in page.items
     ]
-    return Entries(items=items, next=write_cursor(last.at, last.id) if last else None)
+    return Entries(items=items, next=page.next)
 
 
 async def match(conn: AsyncConnection, ctx: RequestContext, query: Match) -> Matched:

@@ -20,7 +20,8 @@ from hub.mail.sending.submit import Frozen
 from hub.web import composing
 from hub.web.api import shapes
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Query, SentMoment
-from hub.web.request_context import MAX_UPLOAD_BYTES, RequestContext, read_time_cursor, sent_moment, write_cursor
+from hub.web.paging import cut
+from hub.web.request_context import MAX_UPLOAD_BYTES, RequestContext, read_time_cursor, sent_moment
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,9 +135,9 @@ def shape(one: drafts.Draft) -> DraftShape:
 
 
 async def listed(conn: AsyncConnection, ctx: RequestContext, query: Page) -> Drafts:
-    rows = await drafts.listed(conn, ctx.actor, before=read_time_cursor(query.cursor), limit=query.limit)
-    last = rows[-1] if len(rows) == query.limit else None
-    return Drafts(items=[shape(one) for one in rows], next=write_cursor(last.saved_at, last.id) if last else None)
+    rows = await drafts.listed(conn, ctx.actor, before=read_time_cursor(query.cursor), limit=query.limit + 1)
+    page = cut(rows, lambda row: (row.saved_at, row.id), limit=query.limit)
+    return Drafts(items=[shape(one) for one in page.items], next=page.next)
 
 
 async def found(conn: AsyncConnection, ctx: RequestContext, _query: Query) -> DraftShape:

@@ -32,13 +32,13 @@ from hub.web.api.drafts import Ready, send, undo_of
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Query, SentMoment
 from hub.web.api.filters import party_or_moment
 from hub.web.message_view import hand_out_whole, refuse_held
+from hub.web.paging import cut
 from hub.web.request_context import (
     MAX_FILES,
     MAX_UPLOAD_BYTES,
     RequestContext,
     read_time_cursor,
     sent_moment,
-    write_cursor,
 )
 
 
@@ -95,10 +95,9 @@ async def listed(conn: AsyncConnection, ctx: RequestContext, query: MessageQuery
         is_unreadable=query.unreadable,
     )
     before = read_time_cursor(query.cursor)
-    rows = await register.listed(conn, ctx.actor, filters, before=before, limit=query.limit)
-    last = rows[-1] if len(rows) == query.limit else None
-    items = [shapes.message(row) for row in rows]
-    return shapes.Messages(items=items, next=write_cursor(last.received_at, last.id) if last else None)
+    rows = await register.listed(conn, ctx.actor, filters, before=before, limit=query.limit + 1)
+    page = cut(rows, lambda row: (row.received_at, row.id), limit=query.limit)
+    return shapes.Messages(items=[shapes.message(row) for row in page.items], next=page.next)
 
 
 def _address(text: str | None) -> str | None:

@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import rfc3339
-from hub.errors import Refused
 from hub.mail import register
 from hub.mail.choices import OutboxStand
 from hub.mail.sending import outbox, standing
@@ -20,7 +18,8 @@ from hub.mail.sending.standing import Standing
 from hub.web.api import shapes
 from hub.web.api.endpoint import Endpoint, Id, Page
 from hub.web.api.shapes import Cursor, Moment, Reference, Shape, reference
-from hub.web.request_context import RequestContext
+from hub.web.paging import cut
+from hub.web.request_context import RequestContext, read_cursor
 
 
 class OutboxQuery(Page, frozen=True, kw_only=True):
@@ -84,14 +83,6 @@ def _shape(row: Standing) -> StandingMessage:
     )
 
 
-def _cursor(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not re.fullmatch(r"[0-9]{1,18}", text):
-        raise Refused("bad_cursor", "not a cursor of this list", field="cursor")
-    return int(text)
-
-
 async def listed(conn: AsyncConnection, ctx: RequestContext, query: OutboxQuery) -> OutboxPage:
     rows = await standing.listed(
         conn,
@@ -100,17 +91,16 @@ async def listed(conn: AsyncConnection, ctx: RequestContext, query: OutboxQuery)
         now=ctx.now,
         mailbox_id=query.mailbox,
         mine=query.mine,
-        before=_cursor(query.cursor),
-        limit=query.limit,
+        before=read_cursor(query.cursor)[1] if query.cursor else None,
+        limit=query.limit + 1,
         pace_of=pace_of(ctx.services.settings.mailbox),
     )
     counts = await standing.counted(conn, ctx.actor, mine=query.mine)
-    last = rows[-1] if len(rows) == query.limit else None
-    items = [_shape(row) for row in rows]
+    page = cut(rows, lambda row: ("", row.outbox_id), limit=query.limit)
     return OutboxPage(
-        items=items,
+        items=[_shape(row) for row in page.items],
         counts={str(stand): count for stand, count in counts.items()},
-        next=str(last.outbox_id) if last else None,
+        next=page.next,
     )
 
 

@@ -14,7 +14,8 @@ from hub.telephony.presence import presence, wallboard
 from hub.telephony.presence.presence import Colleague
 from hub.web.api.endpoint import Endpoint, Page, Query
 from hub.web.api.shapes import Cursor, Moment, Ref, Shape, at, one_of, ref
-from hub.web.request_context import RequestContext, read_cursor, write_cursor
+from hub.web.paging import cut
+from hub.web.request_context import RequestContext, read_cursor
 
 StateWord = Annotated[str, PresenceState.schema()]
 SaidWord = Annotated[str, one_of("available", "away", "dnd", "after_call")]
@@ -151,7 +152,8 @@ async def say(conn: AsyncConnection, ctx: RequestContext, body: Word) -> SaidSha
 async def devices(conn: AsyncConnection, ctx: RequestContext, query: Page) -> Devices:
     after = read_cursor(query.cursor)[0] if query.cursor else ""
     pbx, _, name = after.partition("\n")
-    rows = await presence.devices(conn, ctx.actor, after=(pbx, name), limit=query.limit, now=ctx.now)
+    rows = await presence.devices(conn, ctx.actor, after=(pbx, name), limit=query.limit + 1, now=ctx.now)
+    page = cut(rows, lambda row: (f"{row.pbx}\n{row.device}", 1), limit=query.limit)
     items = [
         DeviceShape(
             pbx=row.pbx,
@@ -162,10 +164,9 @@ async def devices(conn: AsyncConnection, ctx: RequestContext, query: Page) -> De
             since=at(row.since),
             contact=row.contact,
         )
-        for row in rows
+        for row in page.items
     ]
-    last = rows[-1] if len(rows) == query.limit else None
-    return Devices(items=items, next=write_cursor(f"{last.pbx}\n{last.device}", 1) if last else None)
+    return Devices(items=items, next=page.next)
 
 
 async def board(conn: AsyncConnection, ctx: RequestContext, _query: Query) -> BoardShape:

@@ -12,7 +12,8 @@ from hub.crm.choices import QueueKind, QueueState
 from hub.telephony.control import control
 from hub.web.api.endpoint import Endpoint, Nothing, Page
 from hub.web.api.shapes import Cursor, Moment, Ref, Shape, at, ref
-from hub.web.request_context import RequestContext, read_cursor, write_cursor
+from hub.web.paging import cut
+from hub.web.request_context import RequestContext, read_cursor
 
 
 class ItemShape(Shape, frozen=True, kw_only=True):
@@ -65,9 +66,9 @@ def item_shape(row: queue.Item) -> ItemShape:
 
 async def listed(conn: AsyncConnection, ctx: RequestContext, query: QueueQuery) -> Items:
     after = read_cursor(query.cursor)[1] if query.cursor else None
-    rows = await queue.listed(conn, ctx.actor, state=query.state, mine=query.mine, after=after, limit=query.limit)
-    last = rows[-1] if len(rows) == query.limit else None
-    return Items(items=[item_shape(r) for r in rows], next=write_cursor("", last.id) if last else None)
+    rows = await queue.listed(conn, ctx.actor, state=query.state, mine=query.mine, after=after, limit=query.limit + 1)
+    page = cut(rows, limit=query.limit)
+    return Items(items=[item_shape(row) for row in page.items], next=page.next)
 
 
 async def claim(conn: AsyncConnection, ctx: RequestContext, _body: Nothing) -> ItemShape:

@@ -14,7 +14,8 @@ from hub.crm.rules import TeamRules
 from hub.web import team_rules
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Query
 from hub.web.api.shapes import Cursor, Moment, Shape, at, one_of
-from hub.web.request_context import RequestContext, read_cursor, write_cursor
+from hub.web.paging import cut
+from hub.web.request_context import RequestContext, read_cursor
 
 TeamRulesChange = msgspec.defstruct(
     "TeamRulesChange",
@@ -118,9 +119,9 @@ async def change_team(conn: AsyncConnection, ctx: RequestContext, body: Any) -> 
 
 async def blocked(conn: AsyncConnection, ctx: RequestContext, query: Page) -> BlockedCallers:
     before = read_cursor(query.cursor)[1] if query.cursor else None
-    rows = await blocking.listed(conn, ctx.actor, before=before, limit=query.limit)
-    last = rows[-1] if len(rows) == query.limit else None
-    return BlockedCallers(items=[_blocked(row) for row in rows], next=write_cursor("", last.id) if last else None)
+    rows = await blocking.listed(conn, ctx.actor, before=before, limit=query.limit + 1)
+    page = cut(rows, limit=query.limit)
+    return BlockedCallers(items=[_blocked(row) for row in page.items], next=page.next)
 
 
 async def block(conn: AsyncConnection, ctx: RequestContext, body: NewBlockedCaller) -> BlockedCaller:

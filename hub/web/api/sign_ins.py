@@ -8,7 +8,8 @@ from hub.clock import rfc3339
 from hub.crm import sessions, tokens
 from hub.web.api.endpoint import Endpoint, Nothing, Page
 from hub.web.api.shapes import Cursor, Moment, Shape
-from hub.web.request_context import RequestContext, read_cursor, write_cursor
+from hub.web.paging import cut
+from hub.web.request_context import RequestContext, read_cursor
 
 
 class SessionShape(Shape, frozen=True, kw_only=True):
@@ -73,7 +74,8 @@ async def end_session(conn: AsyncConnection, ctx: RequestContext, _body: Nothing
 
 async def my_tokens(conn: AsyncConnection, ctx: RequestContext, query: Page) -> Tokens:
     after = read_cursor(query.cursor)[1] if query.cursor else 0
-    found = await tokens.listed(conn, user_id=ctx.actor.user_id, after=after, limit=query.limit)
+    found = await tokens.listed(conn, user_id=ctx.actor.user_id, after=after, limit=query.limit + 1)
+    page = cut(found, limit=query.limit)
     items = [
         TokenShape(
             id=one.id,
@@ -83,10 +85,9 @@ async def my_tokens(conn: AsyncConnection, ctx: RequestContext, query: Page) -> 
             used_at=rfc3339(one.used_at),
             current=one.id == ctx.token_id,
         )
-        for one in found
+        for one in page.items
     ]
-    last = found[-1] if len(found) == query.limit else None
-    return Tokens(items=items, next=write_cursor("", last.id) if last else None)
+    return Tokens(items=items, next=page.next)
 
 
 async def revoke_token(conn: AsyncConnection, ctx: RequestContext, _body: Nothing) -> Done:

@@ -9,7 +9,8 @@ from hub.mail import answering, thread
 from hub.web.api import shapes
 from hub.web.api.endpoint import Endpoint, Nothing, Page
 from hub.web.api.shapes import Moment, Ref, Reference, Shape, at, reference
-from hub.web.request_context import RequestContext, read_time_cursor, write_cursor
+from hub.web.paging import cut
+from hub.web.request_context import RequestContext, read_time_cursor
 
 
 class Answering(Shape, frozen=True, kw_only=True):
@@ -35,21 +36,21 @@ class Thread(Shape, frozen=True, kw_only=True):
 async def found(conn: AsyncConnection, ctx: RequestContext, query: Page) -> Thread:
     thread_id = ctx.id()
     before = read_time_cursor(query.cursor)
-    rows = await thread.page(conn, ctx.actor, thread_id, before=before, limit=query.limit)
+    rows = await thread.page(conn, ctx.actor, thread_id, before=before, limit=query.limit + 1)
     if not rows:
         raise NotFound("thread_missing", "no such conversation")
     writers = (await answering.writers(conn, [thread_id], now=ctx.now)).get(thread_id, ())
     newest = rows[0]
-    last = rows[-1] if len(rows) == query.limit else None
+    page = cut(rows, lambda row: (row.received_at, row.id), limit=query.limit)
     return Thread(
         id=thread_id,
         mailbox=newest.mailbox_address,
-        subject=rows[-1].subject,
+        subject=page.items[-1].subject,
         client=reference(newest.client_id, newest.client_name),
         contact=reference(newest.contact_id, newest.contact_name),
         answering=[Answering(user=Ref(id=one.user_id, name=one.name), until=at(one.until)) for one in writers],
-        messages=[shapes.message(row) for row in rows],
-        next=write_cursor(last.received_at, last.id) if last else None,
+        messages=[shapes.message(row) for row in page.items],
+        next=page.next,
     )
 
 

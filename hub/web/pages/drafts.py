@@ -24,10 +24,9 @@ from hub.store import changes
 from hub.web import composing, files, render
 from hub.web.api.endpoint import json_response
 from hub.web.errors import json_error
-from hub.web.request_context import RequestContext, read_time_cursor, write_cursor
+from hub.web.paging import PAGE, cut
+from hub.web.request_context import RequestContext, read_time_cursor
 from hub.web.routes import Route
-
-PAGE = 50
 
 
 class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,9 +39,9 @@ async def listed(ctx: RequestContext) -> web.StreamResponse:
         feed = await changes.head(conn)
         rows = await drafts.listed(conn, ctx.actor, before=before, limit=PAGE + 1)
         going = await drafts.waiting_to_go(conn, ctx.actor)
-    last = rows[PAGE - 1] if len(rows) > PAGE else None
-    cursor = write_cursor(last.saved_at, last.id) if last else None
-    return render.page(ctx, "drafts.html", {"drafts": rows[:PAGE], "going": going, "next_cursor": cursor}, feed=feed)
+    page = cut(rows, lambda row: (row.saved_at, row.id))
+    context = {"drafts": page.items, "going": going, "next_cursor": page.next}
+    return render.page(ctx, "drafts.html", context, feed=feed)
 
 
 async def page(ctx: RequestContext) -> web.StreamResponse:

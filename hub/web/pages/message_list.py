@@ -29,10 +29,10 @@ from hub.store import changes
 from hub.web import render
 from hub.web.crm.calls import day
 from hub.web.files import disposition
-from hub.web.request_context import MAX_ID, RequestContext, read_time_cursor, write_cursor
+from hub.web.paging import PAGE, cut
+from hub.web.request_context import MAX_ID, RequestContext, read_time_cursor
 from hub.web.routes import Route
 
-PAGE = 50
 FOUND = 5
 """The messages shown in a search of clients."""
 EXPORTED, EXPORT_BATCH = 50_000, 500
@@ -100,12 +100,12 @@ async def page(ctx: RequestContext) -> web.StreamResponse:
         feed = await changes.head(conn)
         client = await clients.find(conn, ctx.actor, query.client) if query.client else None
         rows = await register.listed(conn, ctx.actor, query.filters(), before=before, limit=PAGE + 1, grouped=True)
-        shown = rows[:PAGE]
+        found_page = cut(rows, lambda row: (row.received_at, row.id))
+        shown = found_page.items
         texts = await register.heads(conn, [one.id for one in shown]) if asked.wanted else {}
         teams = await directory.my_teams(conn, ctx.actor)
         mailboxes = await register.mailboxes_seen(conn, ctx.actor)
         people = await directory.people(conn, ctx.actor, limit=200)
-    last = rows[PAGE - 1] if len(rows) > PAGE else None
     context = {
         "messages": shown,
         "found": why_found(asked, shown, texts),
@@ -116,7 +116,7 @@ async def page(ctx: RequestContext) -> web.StreamResponse:
         "teams": teams,
         "mailboxes": mailboxes,
         "people": people,
-        "next_cursor": write_cursor(last.received_at, last.id) if last else None,
+        "next_cursor": found_page.next,
     }
     return render.page(ctx, "messages.html", context, feed=feed)
 

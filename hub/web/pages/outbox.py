@@ -16,17 +16,16 @@ from hub.mail.sending import outbox, standing
 from hub.mail.sending.providers import pace_of
 from hub.store import changes
 from hub.web import render
-from hub.web.request_context import MAX_ID, RequestContext
+from hub.web.paging import PAGE, cut
+from hub.web.request_context import MAX_ID, RequestContext, read_cursor
 from hub.web.routes import Route
-
-PAGE = 50
 
 
 class OutboxQuery(msgspec.Struct, frozen=True, kw_only=True):
     state: OutboxStand | None = None
     mine: bool = False
     mailbox: Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)] | None = None
-    cursor: Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)] | None = None
+    cursor: str | None = None
 
 
 async def page(ctx: RequestContext) -> web.StreamResponse:
@@ -40,20 +39,21 @@ async def page(ctx: RequestContext) -> web.StreamResponse:
             now=ctx.now,
             mailbox_id=query.mailbox,
             mine=query.mine,
-            before=query.cursor,
+            before=read_cursor(query.cursor)[1] if query.cursor else None,
             limit=PAGE + 1,
             pace_of=pace_of(ctx.services.settings.mailbox),
         )
         counts = await standing.counted(conn, ctx.actor, mine=query.mine)
         backlogs = [] if query.mine else await standing.backlogs(conn, ctx.actor)
+    page = cut(rows, lambda row: ("", row.outbox_id))
     context = {
-        "rows": rows[:PAGE],
+        "rows": page.items,
         "counts": counts,
         "backlogs": backlogs,
         "filters": query,
         "at_most": standing.AT_MOST,
         "now": ctx.now,
-        "next_cursor": rows[PAGE - 1].outbox_id if len(rows) > PAGE else None,
+        "next_cursor": page.next,
     }
     return render.page(ctx, "outbox.html", context, feed=feed)
 

@@ -18,10 +18,10 @@ from hub.crm.hours import DAYS, openness, read_zone
 from hub.errors import HubError, NotFound, Refused
 from hub.web import render, team_rules
 from hub.web.i18n import N_
-from hub.web.request_context import RequestContext, read_cursor, write_cursor
+from hub.web.paging import PAGE, cut
+from hub.web.request_context import RequestContext, read_cursor
 from hub.web.routes import Route
 
-PAGE = 50
 DAY_NAMES = (
     N_("Monday"), N_("Tuesday"), N_("Wednesday"), N_("Thursday"), N_("Friday"), N_("Saturday"), N_("Sunday"),
 )  # fmt: skip
@@ -163,14 +163,14 @@ async def _blocked_page(
         if query.test:
             who = blocking.caller(query.test, ctx.services.linker.region)
             hit = blocking.blocked_by(who, await blocking.rules_for(conn, who))
-    last = rows[PAGE - 1] if len(rows) > PAGE else None
+    page = cut(rows)
     context = {
-        "blocks": rows[:PAGE],
+        "blocks": page.items,
         "query": query,
         "hit": hit,
         "error": error,
         "typed": ctx.form.fields,
-        "next_cursor": write_cursor("", last.id) if last else None,
+        "next_cursor": page.next,
     }
     return render.page(ctx, "admin/blocked.html", context, status=error.status if error else 200)
 
