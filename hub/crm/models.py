@@ -8,38 +8,25 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from hub.crm.base.schema import record_columns
 from hub.crm.choices import LeadReason, LeadState, QueueKind, QueueState
 from hub.store.schema import BigId, Json, folded, id_column, link, metadata, moment
-
-
-def version() -> sa.Column[int]:
-    """Grows by one with each edit of the record."""
-    return sa.Column("version", sa.Integer(), nullable=False, server_default="1")
-
 
 teams = sa.Table(
     "teams",
     metadata,
-    id_column(),
+    *record_columns(),
     sa.Column("name", sa.String(63), nullable=False, unique=True),
     folded("name_folded", 63),
-    version(),
-    moment("created_at", nullable=False),
-    moment("changed_at"),
-    moment("archived_at"),
 )
 
 roles = sa.Table(
     "roles",
     metadata,
-    id_column(),
+    *record_columns(),
     sa.Column("key", sa.String(20), unique=True),
     sa.Column("name", sa.String(100), nullable=False, unique=True),
     folded("name_folded", 100),
-    version(),
-    moment("created_at", nullable=False),
-    moment("changed_at"),
-    moment("archived_at"),
 )
 """`key` is that of a preset: admin, head, manager, observer."""
 
@@ -71,7 +58,7 @@ role_pages = sa.Table(
 users = sa.Table(
     "users",
     metadata,
-    id_column(),
+    *record_columns(archived="disabled_at"),
     sa.Column("email", sa.String(254), nullable=False, unique=True),
     sa.Column("name", sa.String(200), nullable=False),
     sa.Column("role", sa.String(20), nullable=False),
@@ -80,10 +67,6 @@ users = sa.Table(
     sa.Column("extension", sa.String(10), unique=True),
     sa.Column("language", sa.String(5)),
     folded("name_folded", 200),
-    version(),
-    moment("created_at", nullable=False),
-    moment("changed_at"),
-    moment("disabled_at"),
     sa.CheckConstraint("role IN ('admin', 'manager')", name="role"),
 )
 """`role` says whether somebody is an administrator, as versions before roles read it; `role_id` decides the rest."""
@@ -210,7 +193,7 @@ tokens = sa.Table(
 clients = sa.Table(
     "clients",
     metadata,
-    id_column(),
+    *record_columns(),
     sa.Column("kind", sa.String(20), nullable=False),
     sa.Column("name", sa.String(300), nullable=False, index=True),
     sa.Column("name_folded", sa.String(300), nullable=False, index=True),
@@ -219,10 +202,6 @@ clients = sa.Table(
     sa.Column("source", sa.String(60)),
     link("owner_id", "users"),
     link("team_id", "teams"),
-    version(),
-    moment("created_at", nullable=False),
-    moment("changed_at"),
-    moment("archived_at"),
     sa.Index("ix_clients_name_sort", "name_sort", "id"),
     sa.Index("ix_clients_changed_at", "changed_at", "id"),
     sa.Index("ix_clients_source", "source", "id"),
@@ -233,15 +212,11 @@ clients = sa.Table(
 contacts = sa.Table(
     "contacts",
     metadata,
-    id_column(),
+    *record_columns(),
     link("client_id", "clients"),
     sa.Column("name", sa.String(300), nullable=False),
     folded("name_folded"),
     sa.Column("position", sa.String(200), nullable=False, server_default=""),
-    version(),
-    moment("created_at", nullable=False),
-    moment("changed_at"),
-    moment("archived_at"),
     sa.Index("ix_contacts_name_folded", "name_folded", "id"),
 )
 

@@ -37,7 +37,8 @@ from hub.crm.base.fields import (
 )
 from hub.crm.base.history import Edit
 from hub.crm.base.labels import FieldError, Invalid, Problem, _
-from hub.store.schema import Json, id_column, metadata, moment
+from hub.crm.base.schema import record_columns
+from hub.store.schema import Json, metadata
 
 Type = Literal[
     "text", "long_text", "number", "integer", "yes_no", "date", "moment", "choice", "many_choice", "person", "email",
@@ -49,7 +50,7 @@ PREFIX = "c."
 characteristics = sa.Table(
     "characteristics",
     metadata,
-    id_column(),
+    *record_columns(archived="", always_changed=True),
     sa.Column("kind", sa.String(40), nullable=False),
     sa.Column("key", sa.String(40), nullable=False),
     sa.Column("label", Json, nullable=False),
@@ -59,9 +60,6 @@ characteristics = sa.Table(
     sa.Column("group", sa.String(100), nullable=False, server_default=""),
     sa.Column("position", sa.Integer(), nullable=False),
     sa.Column("active", sa.Boolean(), nullable=False, server_default=sa.true()),
-    sa.Column("version", sa.Integer(), nullable=False, server_default="1"),
-    moment("created_at", nullable=False),
-    moment("changed_at", nullable=False),
     sa.UniqueConstraint("kind", "key", name="uq_characteristics_key"),
 )
 

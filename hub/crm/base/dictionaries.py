@@ -22,9 +22,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm.audit import record
 from hub.crm.base.history import Edit
 from hub.crm.base.labels import Invalid, Problem, _
+from hub.crm.base.schema import record_columns
 from hub.errors import Conflict, NotFound
 from hub.store.changes import publish
-from hub.store.schema import Json, id_column, link, metadata, moment
+from hub.store.schema import Json, link, metadata
 
 CHANGE = "dictionary"
 """The kind of a change in the feed; pages that show labels draw anew."""
@@ -41,7 +42,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
 dictionary_values = sa.Table(
     "dictionary_values",
     metadata,
-    id_column(),
+    *record_columns(archived="", always_changed=True),
     sa.Column("dictionary", sa.String(80), nullable=False),
     sa.Column("key", sa.String(60), nullable=False),
     sa.Column("label", Json, nullable=False),
@@ -51,9 +52,6 @@ dictionary_values = sa.Table(
     sa.Column("active", sa.Boolean(), nullable=False, server_default=sa.true()),
     link("parent_id", "dictionary_values"),
     sa.Column("data", Json, nullable=False),
-    sa.Column("version", sa.Integer(), nullable=False, server_default="1"),
-    moment("created_at", nullable=False),
-    moment("changed_at", nullable=False),
     sa.UniqueConstraint("dictionary", "key", name="uq_dictionary_values_key"),
 )
 
