@@ -35,6 +35,7 @@ OWN_ONLY = RoleInput(
         *(Grant("client", action, "own") for action in ("see", "create", "edit")),
         *(Grant("contact", action, "own") for action in ("see", "create", "edit")),
         Grant("*", "see", "team"),
+        Grant("*", "edit", "team"),
     ),
     rights=("telephony", "read_mail", "send_mail"),
 )

@@ -564,8 +564,8 @@ async def test_a_manager_of_the_team_does_reach_them(site: Site, ids: dict[str, 
 
 
 OWN = ("/logout", "/language", "/presence", "/me/", "/sessions", "/tokens", "/signatures")
-READS = ("/filter", "/fill", "/pictures", "/answering/end")
-"""What even an observer changes: their own session, presence, signature. What only looks like a change."""
+READS = ("/filter", "/fill", "/pictures", "/answering/end", "/columns", "/views")
+"""What even an observer changes: their own session, presence, signature; what changes their own view, or nothing."""
 
 
 async def test_an_observer_in_the_team_changes_nothing(site: Site, ids: dict[str, int]) -> None:
