@@ -36,6 +36,7 @@ NO_SCREENS = {
         "/outbox/stuck",
         "/palette",
         *(f"{web.path}/{piece}" for web in KINDS for piece in PIECES),
+        *(f"{web.path}/bulk" for web in KINDS if web.entity.is_editable),
         *(f"{web.path}/{{id}}/properties" for web in KINDS if web.entity.is_editable),
         "/pbx/states",
         "/presence",

@@ -496,6 +496,13 @@ PAGES: dict[str, dict[str, Any]] = {
     "clients.html": {"list": LIST, "reach": {1: {"phone": "+79037001112", "email": None}}},
     "base/list.html": {"list": LIST},
     "base/filter_form.html": {"web": CLIENT_WEB, "address": LIST.address, "form": FILTER_FORMS[3]},
+    "base/bulk_form.html": {
+        "web": CLIENT_WEB,
+        "address": LIST.address,
+        "offered": CLIENTS.fields[1:],
+        "chosen": "note",
+        "form": RecordForm((FormField(CLIENTS.field("note"), "lines", "<x>"),)),
+    },
     "base/view_form.html": {"web": CLIENT_WEB, "form": VIEW_FORM, "view": None, "action": "/clients/views"},
     "base/view_page.html": {"web": CLIENT_WEB, "form": VIEW_FORM, "view": VIEW, "action": "/clients/views/3"},
     "base/views.html": {"web": CLIENT_WEB, "views": LIST.views, "mine": {3, 4}, "teams": {1: "sales"}},

@@ -22,6 +22,7 @@ from hub.store import changes
 from hub.web import render
 from hub.web.api.endpoint import json_response
 from hub.web.base import export, forms
+from hub.web.base.bulk_pages import BulkPages
 from hub.web.base.endpoints import read_version
 from hub.web.base.filter_pages import FilterPages
 from hub.web.base.kind import WebKind
@@ -72,6 +73,7 @@ class RecordPages:
         return (
             Route("GET", f"{path}/new", self.new),
             Route("POST", path, self.create),
+            *BulkPages(self.web).routes(),
             *reads,
             Route("GET", f"{path}/{{id}}/properties", self.properties),
             Route("GET", f"{path}/{{id}}/edit", self.edit),

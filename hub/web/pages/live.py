@@ -47,6 +47,9 @@ def topics_of(change: Change) -> list[str]:
             return ["presence", f"presence:{change.object_id}"]
         case "device":
             return ["presence"]
+        case "operation":
+            kind = registry.kinds().get(change.data.get("object_kind", ""))
+            return ["operations", f"operation:{change.object_id}", *([kind.plural] if kind is not None else [])]
     if (entity := registry.kinds().get(change.kind)) is not None:
         return [entity.plural, f"{change.kind}:{change.object_id}"]
     return []

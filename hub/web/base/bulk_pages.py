@@ -1,0 +1,100 @@
+"""Edit a field of many records from their list: of those that are ticked, or of all that the list shows.
+
+It runs as an operation, whose page shows the progress and undoes it. Decides no rights: `bulk_edit` asks them.
+Invariant: a value that the field refuses begins nothing and comes back with the problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import msgspec
+from aiohttp import web as http
+
+from hub.crm.base import bulk_edit, permissions
+from hub.crm.base.characteristics import PREFIX
+from hub.crm.base.collections import Collection
+from hub.crm.base.history import Edit
+from hub.crm.base.labels import Invalid, Problem, _
+from hub.web import render
+from hub.web.base import forms
+from hub.web.base.kind import RecordQuery, WebKind, asked, reading
+from hub.web.base.kind_fields import fields_of
+from hub.web.base.list_page import list_address
+from hub.web.request_context import RequestContext, parse_id
+from hub.web.routes import Route
+
+
+class BulkPages:
+    """The bulk edit of one kind."""
+
+    def __init__(self, web: WebKind) -> None:
+        self.web = web
+        made = msgspec.defstruct("BulkQuery", [("field", str, "")], bases=(web.query,), frozen=True, kw_only=True)
+        self.query = cast("type[RecordQuery]", made)
+
+    def routes(self) -> tuple[Route, ...]:
+        path = f"{self.web.path}/bulk"
+        return Route("GET", path, self.form), Route("POST", path, self.begin)
+
+    async def form(self, ctx: RequestContext) -> http.StreamResponse:
+        """The choice of the field and the input of its value."""
+        permissions.require(ctx.actor, self.web.entity.kind, "bulk")
+        query: Any = ctx.query(self.query)
+        return await self._shown(ctx, query.field, {})
+
+    async def begin(self, ctx: RequestContext) -> http.StreamResponse:
+        entity, query = self.web.entity, ctx.query(self.web.query)
+        permissions.require(ctx.actor, entity.kind, "bulk")
+        name = ctx.form.text("field", max_chars=200)
+        async with ctx.db.read() as conn:
+            known = {field.name: field for field in await fields_of(conn, ctx, entity) if not field.read_only}
+        if name not in known:
+            raise Invalid({"field": Problem("unknown_field", _("There is no such field"))})
+        text = "\n".join(ctx.form.texts(name)) if isinstance(known[name], Collection) else ctx.form.fields.get(name, "")
+        try:
+            given = forms.read_input(entity, [known[name]], {name: text}, ctx, is_new=False)
+        except Invalid as error:
+            return await self._shown(ctx, name, {name: text}, problems=error.problems)
+        if name.startswith(PREFIX):
+            value = given.characteristics[name.removeprefix(PREFIX)]
+        else:
+            value = known[name].dump(getattr(given, name))
+        read = reading(ctx)
+        async with ctx.db.begin() as conn:
+            wanted = await asked(conn, ctx, entity, query)
+            is_all = ctx.form.text("all") == "yes"
+            if is_all and (query.q or query.archived):
+                raise Invalid({"all": Problem("bad_value", _("Tick the records that were found by a search"))})
+            operation = await bulk_edit.begin(
+                conn,
+                entity,
+                {name: value},
+                ids=None if is_all else [parse_id(one, field="ids") for one in ctx.form.texts("ids")],
+                where=wanted.tree if is_all else None,
+                edit=Edit(ctx.actor, "page", ctx.now),
+                zone=read.zone,
+                region=read.region,
+            )
+        return render.redirect(ctx, f"/operations/{operation}")
+
+    async def _shown(
+        self,
+        ctx: RequestContext,
+        name: str,
+        texts: Mapping[str, str],
+        *,
+        problems: Mapping[str, Problem] | None = None,
+    ) -> http.StreamResponse:
+        entity, query = self.web.entity, ctx.query(self.query)
+        async with ctx.db.read() as conn:
+            fields = await fields_of(conn, ctx, entity)
+            offered = [
+                field for field in fields if not (field.hidden or field.read_only or field.column is entity.name)
+            ]
+            chosen = name if name in {field.name for field in offered} else offered[0].name
+            address = list_address(self.web, query, await asked(conn, ctx, entity, query))
+            form = await forms.make_form(conn, ctx, offered, texts, only=[chosen], problems=problems)
+        context = {"web": self.web, "address": address, "offered": offered, "chosen": chosen, "form": form}
+        return render.page(ctx, "base/bulk_form.html", context)
