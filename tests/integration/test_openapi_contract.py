@@ -53,7 +53,7 @@ async def company(site: Site) -> str:
     return api.headers["Authorization"].removeprefix("Bearer ")
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(240)
 async def test_what_the_document_promises_is_what_is_answered(
     sqlite_template: Path, tmp_path: Path, blobs: BlobStore
 ) -> None:
@@ -61,7 +61,7 @@ async def test_what_the_document_promises_is_what_is_answered(
     db = open_database(f"sqlite:///{tmp_path}/hub.db")
     async with running_site(db, blobs, settings=SETTINGS) as site:
         token = await company(site)
-        words = (f"{site.url}/api/v1/openapi.json", "-H", f"Authorization: Bearer {token}", "--max-time", "75")
+        words = (f"{site.url}/api/v1/openapi.json", "-H", f"Authorization: Bearer {token}", "--max-time", "120")
         asking = await asyncio.create_subprocess_exec(
             *CLI, *words, "--max-examples", "10", cwd=ROOT, stdout=PIPE, stderr=STDOUT, env=dict(os.environ)
         )

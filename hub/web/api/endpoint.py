@@ -69,7 +69,7 @@ class Endpoint:
     decodes: Any = None
     """The type to decode the body as where it is not `body`: a call that checks its fields itself takes a dict."""
     answer: type[Any] | None = None
-    content_type: str = "application/json"
+    content_types: tuple[str, ...] = ("application/json",)
     status: int = 200
     who: Who = "signed_in"
 

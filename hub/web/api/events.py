@@ -52,6 +52,6 @@ ENDPOINTS = (
         summary="Changes as they happen: `id`, `event` (the kind, `reset`, or `ping` without an id), `data`",
         streams=events,
         query=EventQuery,
-        content_type="text/event-stream",
+        content_types=("text/event-stream",),
     ),
 )

@@ -298,13 +298,13 @@ ENDPOINTS = (
         path="/messages/{id}/raw",
         summary="A message as it came (RFC 5322)",
         streams=raw,
-        content_type="message/rfc822",
+        content_types=("message/rfc822",),
     ),
     Endpoint(
         method="GET",
         path="/attachments/{id}",
         summary="A file of a message",
         streams=attachment,
-        content_type="application/octet-stream",
+        content_types=("application/octet-stream",),
     ),
 )

@@ -87,7 +87,7 @@ def _operation(endpoint: Endpoint, schema_of: dict[int, Any], error: Any) -> dic
         operation["requestBody"] = {"required": is_required, "content": content}
     answer: dict[str, Any] = {"schema": schema_of[id(endpoint.answer)]} if endpoint.answer is not None else {}
     operation["responses"] = {
-        str(endpoint.status): {"description": "done", "content": {endpoint.content_type: answer}},
+        str(endpoint.status): {"description": "done", "content": dict.fromkeys(endpoint.content_types, answer)},
         "default": {"description": "refused", "content": {"application/json": {"schema": error}}},
     }
     return operation

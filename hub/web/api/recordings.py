@@ -88,6 +88,6 @@ ENDPOINTS = (
         summary="The sound of a recording, by range; each listening is audited",
         streams=sound,
         query=SoundQuery,
-        content_type="audio/wav",
+        content_types=("audio/wav",),
     ),
 )

@@ -54,7 +54,7 @@ class RecordCalls:
                 summary=f"{entity.titles} as a file",
                 streams=self.export,
                 query=export.query_of(self.web),
-                content_type="application/octet-stream",
+                content_types=tuple(export.CONTENT_TYPES.values()),
             ),
             Endpoint(method="GET", path=f"{path}/{{id}}", summary=f"One {one}", reads=self.one, answer=record),
         )

@@ -42,8 +42,8 @@ from hub.web.request_context import RequestContext, parse_id
 Format = Literal["csv", "xlsx", "jsonl"]
 BATCH = 500
 MOST_ROWS_OF_XLSX = 1_048_575
-_TYPES = {
-    "csv": "text/csv; charset=utf-8",
+CONTENT_TYPES = {
+    "csv": "text/csv",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "jsonl": "application/x-ndjson",
 }
@@ -138,7 +138,7 @@ async def export(ctx: RequestContext, web: WebKind, query: Any) -> http.StreamRe
     job = Export(ctx, web, sa.and_(*asked_for), query.archived, shown, choices, translator(ctx.language))
     response = http.StreamResponse(
         headers={
-            "Content-Type": _TYPES[query.format],
+            "Content-Type": CONTENT_TYPES[query.format] + ("; charset=utf-8" if query.format == "csv" else ""),
             "Content-Disposition": disposition(f"{entity.plural}-{ctx.now:%Y-%m-%d}.{query.format}"),
             "Cache-Control": "private, no-store",
         }
