@@ -26,11 +26,12 @@ class Run:
 async def runs(module: str, arguments: Sequence[str], *, only: str, within_s: float = 60) -> AsyncIterator[Run]:
     """Run `module` with `arguments` once for each point whose name begins with `only`, then once to its end.
 
-    Each run is a fork (`forking`). Yields after each: the caller checks what the promises say, and puts things back
-    for the next. Raises AssertionError with the scenario's own words where it ends by anything but the kill.
+    Each run is a fork (`forking`) with the arguments as they are then. Yields after each: the caller checks what the
+    promises say, and puts things back for the next. Raises AssertionError with the scenario's own words where it ends
+    by anything but the kill.
     """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.faults.forking", module, *arguments),
+        *(sys.executable, "-m", "tests.faults.forking", module),
         env=os.environ | {"HUBFAULT_ONLY": only},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -41,7 +42,7 @@ async def runs(module: str, arguments: Sequence[str], *, only: str, within_s: fl
     assert process.stdout is not None
     try:
         for at in range(1, MOST_POINTS):
-            process.stdin.write(f"{at}\n".encode())
+            process.stdin.write(json.dumps([at, *arguments]).encode() + b"\n")
             try:
                 async with asyncio.timeout(within_s):
                     answer = await process.stdout.readline()
