@@ -143,6 +143,7 @@ async def test_a_characteristic_is_defined_renamed_moved_and_switched_off_on_pag
 
 async def test_bad_definitions_are_refused_by_field(site: Site) -> None:
     _, api = await boss(site)
+    await got(api, "characteristics", 422, kind="robot")
     good = {"kind": "client", "type": "text", "label": {"ru": "Поле"}}
     for body, wanted in (
         ({}, {"kind": "not_a_choice"}),

@@ -121,8 +121,16 @@ def _edit(ctx: RequestContext) -> Edit:
     return Edit(ctx.actor, "api", ctx.now)
 
 
+def _known(kind: object) -> str:
+    """Return the word of a kind that has characteristics. Raises Invalid for any other."""
+    if not isinstance(kind, str) or kind not in KINDS:
+        choices = {"choices": ", ".join(KINDS)}
+        raise Invalid({"kind": Problem("not_a_choice", _("Must be one of: %(choices)s"), choices)})
+    return kind
+
+
 async def page(conn: AsyncConnection, _ctx: RequestContext, query: CharacteristicQuery) -> CharacteristicList:
-    found = await characteristics.definitions(conn, [query.kind] if query.kind else KINDS)
+    found = await characteristics.definitions(conn, [_known(query.kind)] if query.kind else KINDS)
     start = read_cursor(query.cursor)[1] if query.cursor else 0
     following = start + query.limit
     items = await _shapes(conn, found[start:following])
@@ -137,10 +145,7 @@ async def create(conn: AsyncConnection, ctx: RequestContext, body: Mapping[str, 
     edit, sent = _edit(ctx), dict(body)
     kind = sent.pop("kind", None)
     given = read_struct(DefinitionInput, sent)
-    if not isinstance(kind, str) or kind not in KINDS:
-        choices = {"choices": ", ".join(KINDS)}
-        raise Invalid({"kind": Problem("not_a_choice", _("Must be one of: %(choices)s"), choices)})
-    made = await characteristic_definitions.create(conn, registry.kind(kind), given, edit=edit)
+    made = await characteristic_definitions.create(conn, registry.kind(_known(kind)), given, edit=edit)
     return (await _shapes(conn, [made]))[0]
 
 
