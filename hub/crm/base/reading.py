@@ -109,9 +109,9 @@ async def get(conn: AsyncConnection, actor: Asker | None, entity: Entity[RowT, I
 
 
 async def get_many(
-    conn: AsyncConnection, actor: Asker | None, entity: Entity[RowT, InputT], ids: Several[int]
+    conn: AsyncConnection, actor: Asker | None, entity: Entity[RowT, InputT], ids: Several[int] | sa.Select[tuple[int]]
 ) -> dict[int, RowT]:
-    """Return those of these records that the actor may see, by id."""
+    """Return those of these records that the actor may see, by id. `ids` may be a query for them."""
     rows = (await conn.execute(visible(actor, entity).where(entity.id.in_(ids)))).mappings().all()
     return dict(zip(keyset.ids_of(rows), await read_rows(conn, entity, rows), strict=True))
 

@@ -51,12 +51,11 @@ async def contacts_of(
     conn: AsyncConnection, ctx: RequestContext, rows: Sequence[ClientRecord]
 ) -> dict[int, list[ContactRecord]]:
     """Return the contacts of clients, by client, in the order in which they were made."""
-    query = sa.select(contacts.c.id).where(
+    theirs = sa.select(contacts.c.id).where(
         contacts.c.client_id.in_([row.id for row in rows]), contacts.c.archived_at.is_(None)
     )
-    ids = list((await conn.execute(query)).scalars())
     found: dict[int, list[ContactRecord]] = {row.id: [] for row in rows}
-    people = await records.get_many(conn, ctx.actor, CONTACTS, ids) if ids else {}
+    people = await records.get_many(conn, ctx.actor, CONTACTS, theirs)
     for person in sorted(people.values(), key=lambda one: one.id):
         if person.client_id is not None:
             found[person.client_id].append(person)

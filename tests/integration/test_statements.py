@@ -1,0 +1,61 @@
+"""How many statements a list asks for: a few, however many rows it shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import event
+
+from hub.clock import utc_now
+from hub.crm.linking import Linker
+from hub.demo import sample
+from hub.store.engine import Database
+from hub.telephony.intake.intake import CallIntake
+from hub.web.crm.routes import KINDS
+from tests.testbed.site import Site
+
+MOST = 12
+"""Of a page, beside those that tell who asks, and those of the feed's own reader."""
+NOT_OURS = (
+    "changes.data|BEGIN|PRAGMA|sessions|FROM tokens|users.password|user_privileges|FROM (team_members|role_|phones)"
+)
+
+
+@contextmanager
+def counted(db: Database) -> Iterator[list[str]]:
+    """Gather the statements that are asked meanwhile."""
+    asked: list[str] = []
+
+    def note(_conn: object, _cursor: object, statement: str, *_rest: object) -> None:
+        asked.append(statement)
+
+    engines = {db.reader.sync_engine, db.writer.sync_engine}
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield asked
+    finally:
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize("path", ["/{plural}", "/api/v1/{plural}"])
+async def test_a_list_asks_for_few_statements_whatever_its_kind(site: Site, path: str) -> None:
+    await sample.seed(site.db, CallIntake(site.db, Linker("RU"), {}), now=utc_now())
+    await site.person("boss", role="admin")
+    asker = await (site.api("boss") if path.startswith("/api") else site.browser("boss"))
+    found: dict[str, int] = {}
+    for web in KINDS:
+        address = path.format(plural=web.entity.plural)
+        for _ in range(2):  # the first look may fill what the process keeps
+            with counted(site.db) as asked:
+                async with asker.get(address) as answer:
+                    assert answer.status == 200, address
+        ours = [one for one in asked if not re.search(NOT_OURS, one)]
+        found[address] = len(ours)
+        if len(ours) > MOST:
+            print("\n".join(ours))
+    assert all(count <= MOST for count in found.values()), found
