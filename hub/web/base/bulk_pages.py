@@ -93,6 +93,8 @@ class BulkPages:
             offered = [
                 field for field in fields if not (field.hidden or field.read_only or field.column is entity.name)
             ]
+            if not offered:
+                raise Invalid({"field": Problem("unknown_field", _("These records have no field to edit at once"))})
             chosen = name if name in {field.name for field in offered} else offered[0].name
             address = list_address(self.web, query, await asked(conn, ctx, entity, query))
             form = await forms.make_form(conn, ctx, offered, texts, only=[chosen], problems=problems)
