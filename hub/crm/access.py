@@ -282,7 +282,10 @@ def can_receive(actor: Actor, change: Change, of_client: Principals | None = Non
     entity = registry.kinds().get(change.kind)
     # Where a rule decides instead of grants, as of calls, the change names team, person and client.
     if entity is not None and entity.rule is None:
-        return may_receive(actor, entity, change.data)
+        # A change that the base tells names the principals of before and after; any other names them once.
+        owners, teams = change.data.get("owners", ()), change.data.get("teams", ())
+        told = {"owners": [*owners, change.user_id], "teams": [*teams, change.team_id]}
+        return may_receive(actor, entity, told)
     if "message" in (change.kind, change.data.get("entry_kind")) and not actor.has("read_mail"):
         return False
     if change.user_id == actor.user_id:
