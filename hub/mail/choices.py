@@ -24,7 +24,7 @@ class MessageState(Choices):
 
 
 class AutoKind(Choices):
-    """Who wrote a message: a person, or which kind of machine."""
+    """The author of a message: a person, or a kind of machine."""
 
     NONE = "none", _("A person"), "user"
     AUTO_REPLY = "auto_reply", _("Automatic reply"), "reply"
@@ -42,7 +42,7 @@ class ScanState(Choices):
 
 
 class SendState(Choices):
-    """How the sending side of a mailbox is."""
+    """The state of the sending side of a mailbox."""
 
     OK = "ok", _("works"), "check", "good"
     DOWN = "down", _("not connected"), "circle-alert", "warn"
@@ -50,7 +50,7 @@ class SendState(Choices):
 
 
 class MailboxState(Choices):
-    """How the reading side of a mailbox is."""
+    """The state of the reading side of a mailbox."""
 
     CONNECTING = "connecting", _("connecting")
     UP = "up", _("works"), "check", "good"
@@ -59,7 +59,7 @@ class MailboxState(Choices):
 
 
 class OutboxStand(Choices):
-    """How a message of the outbox stands, as a person sees it: first what needs one."""
+    """The state of a message in the outbox as a person sees it; those that need a person come first."""
 
     UNKNOWN = "unknown", _("Not known whether it went"), "circle-alert", "warn"
     REFUSED = "refused", _("Refused"), "circle-alert", "bad"

@@ -1,4 +1,4 @@
-"""What is still to be done to stored messages, in batches: keeping words, reading again.
+"""Jobs on stored messages, in batches: indexing their words, parsing them again.
 
 Decides the order and the size of the batches; what a batch does is `search`'s and `reparse`'s. Invariants: a batch and
 how far the job is are one transaction; of several processes one works on a job at a time; killed anywhere, it goes on.

@@ -33,7 +33,7 @@ MOST_ROWS = 200
 """Of rows that one executemany writes on the loop's thread."""
 TURN_S = 0.005
 BUSY_S = 4.0
-"""How long a reader waits for another process that keeps the file to itself."""
+"""The longest wait of a reader for another process that keeps the file to itself."""
 MOST_LONG = 500
 """Statements that are remembered as long; a text that SQLAlchemy made is one statement, whatever its parameters."""
 

@@ -1,4 +1,4 @@
-"""What is counted of calls, each in one place: as a condition of SQL, and of a row in hand.
+"""Measures of calls, each in one place: a condition of SQL, and the same of a row in hand.
 
 Lists, the wallboard and reports take these, so that a badge, a filter and a row never differ; a test holds each pair
 together on every kind of call.

@@ -1,4 +1,4 @@
-"""What a value has to fit beyond its own field: the record it refers to, the dictionary it is from, the others' values.
+"""Checks of a value beyond its own field: the record it refers to, its dictionary, the values of others.
 
 Each check is one statement for each kind or for all dictionaries together. Raises Invalid with every field's problem.
 """

@@ -27,7 +27,7 @@ COUNTED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """How many records of a kind hold a value in one of its fields, up to `COUNTED`."""
+    """The number of records of a kind that hold a value in one field, up to `COUNTED`."""
 
     entity: Entity[Any, Any]
     field: Field

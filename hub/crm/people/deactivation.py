@@ -25,7 +25,7 @@ from hub.crm.people.table import USERS
 
 @dataclass(frozen=True, slots=True)
 class Deactivated:
-    """What became of a person's work."""
+    """The result of handing over a person's work."""
 
     returned: int
     """Queue items that went back to their teams."""

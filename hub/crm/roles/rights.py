@@ -24,7 +24,7 @@ from hub.errors import Forbidden
 
 @dataclass(frozen=True, slots=True)
 class OnKind:
-    """What a role permits on one kind. `is_named`: by a grant for this kind, not by those for every kind."""
+    """The scopes of a role on one kind. `is_named`: by a grant for this kind, not by those for every kind."""
 
     kind: str
     scopes: Mapping[Action, Scope]
@@ -33,7 +33,7 @@ class OnKind:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What a person may do, and why."""
+    """The rights of a person, each with its reason."""
 
     role_id: int | None
     role_name: str

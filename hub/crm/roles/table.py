@@ -55,7 +55,7 @@ PAGE_OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """How far a role reaches with one action on one kind (`*`: on each that is not named)."""
+    """The scope of a role for one action on one kind (`*`: on each that is not named)."""
 
     kind: str
     action: Action

@@ -78,7 +78,7 @@ class NewCharacteristic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 
 class CharacteristicChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What changes of a characteristic; its key never does, and its type by `change-type` alone."""
+    """Changes of a characteristic. Its key never changes, its type only by `change-type`."""
 
     version: Annotated[int, msgspec.Meta(ge=1)] | None = None
     label: Label | UnsetType = UNSET

@@ -70,7 +70,7 @@ class NewValue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class ValueChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What changes of a value; its key never does."""
+    """Changes of a value. Its key never changes."""
 
     version: Annotated[int, msgspec.Meta(ge=1)] | None = None
     label: Label | UnsetType = UNSET

@@ -64,7 +64,7 @@ class NewView(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
 
 
 class ViewChange(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """What changes of a view; an older `version` is refused."""
+    """Changes of a view; an older `version` is refused."""
 
     version: Id | None = None
     name: Name | msgspec.UnsetType = UNSET

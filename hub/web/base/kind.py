@@ -62,7 +62,7 @@ class RecordQuery(Page, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a query asks for, together with the view that it names."""
+    """The parameters of a query, together with those of the view that it names."""
 
     tree: Tree
     sort: str
@@ -118,7 +118,7 @@ class WebKind:
     field_templates: Mapping[str, FieldTemplate] = field(default_factory=dict)
     """Fields that the kind draws itself, by name: in the form by a template, on the kind's own card by that."""
     who: Who = "signed_in"
-    """Who may come to the pages and calls at all; which records they see is `permitted`'s."""
+    """The people who may open the pages and calls at all; `permitted` decides which records they see."""
     icon: str = "list"
     subtitle: str = ""
     """The field that stands in the second line of a row, under the name."""

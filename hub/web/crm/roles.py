@@ -25,7 +25,7 @@ PEOPLE = 200
 
 
 class GrantShape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How far a role reaches with one action on one kind; `*` stands for every kind without a grant of its own."""
+    """The scope of a role for one action on one kind; `*` stands for every kind without a grant of its own."""
 
     kind: Annotated[str, msgspec.Meta(max_length=40)]
     action: Annotated[str, one_of(*ACTIONS)]

@@ -99,7 +99,7 @@ def _address(ctx: RequestContext, token: str) -> str:
 
 
 class OnKind(Shape, frozen=True, kw_only=True):
-    """How far a person may go on one kind. `named`: by a grant for this kind, not by those for every kind."""
+    """The scopes of a person on one kind. `named`: by a grant for this kind, not by those for every kind."""
 
     kind: str
     named: bool
@@ -120,7 +120,7 @@ class Right(Shape, frozen=True, kw_only=True):
 
 
 class Rights(Shape, frozen=True, kw_only=True):
-    """What a person may do, and why. Of a disabled person nothing."""
+    """The rights of a person, each with its reason; none for a disabled person."""
 
     role: Ref | None
     administrator: bool
