@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hub.telephony.backfill.cdr import MAX_ROW_CHARS, read_csv, read_rows
@@ -228,6 +228,7 @@ _likely = st.sampled_from([
 ])  # fmt: skip
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # of the machine, not of the code
 @given(
     st.lists(
         st.dictionaries(
