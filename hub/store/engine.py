@@ -8,6 +8,7 @@ not; a database that is away, in whatever way, is `Unavailable` and nothing else
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ class Database:
     bus: Bus = field(default_factory=LocalBus)
     loops: LoopRegistry = field(default_factory=LoopRegistry)
     """Every long-running loop of this process; `/readyz` and `/metrics` read its states."""
+    _queue: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """The order of the writers of a SQLite file."""
 
     @contextlib.asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
@@ -47,18 +50,26 @@ class Database:
         every statement Hub writes is safe to repeat by its unique keys.
         """
         hints: set[str] = set()
-        asked_at = monotonic_s()
-        async with _connected(self.writer) as conn:
-            if self.dialect == "sqlite":
-                sqlite.tell_waited(conn, monotonic_s() - asked_at)
-            async with conn.begin():
-                conn.info[HINTS] = hints
-                last: dict[str, tuple[list[Any], Write]] = {}
-                conn.info[LAST] = last
-                yield conn
-                await write_gathered(conn)
+        async with self._writing() as conn, conn.begin():
+            conn.info[HINTS] = hints
+            last: dict[str, tuple[list[Any], Write]] = {}
+            conn.info[LAST] = last
+            yield conn
+            await write_gathered(conn)
         for topic in sorted(hints):
             await self.bus.hint(topic)
+
+    @contextlib.asynccontextmanager
+    async def _writing(self) -> AsyncIterator[AsyncConnection]:
+        """Check a connection out to write; on SQLite in one's turn."""
+        if self.dialect == "postgresql":
+            async with _connected(self.writer) as conn:
+                yield conn
+            return
+        asked_at = monotonic_s()
+        async with sqlite.turn(self._queue), _connected(self.writer) as conn:
+            sqlite.tell_waited(conn, monotonic_s() - asked_at)
+            yield conn
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:

@@ -1,15 +1,16 @@
 """The two engines of a SQLite file: one connection that writes, a few that read.
 
-All writers of the process share one connection, in the order they asked, and begin with BEGIN IMMEDIATE; readers
-never wait for a writer (WAL). Decides how long a writer waits for a lock of another process: `WITHIN_S` from when it
-asked, its time in the queue included. Invariant: while another process keeps the lock, every writer, however many
-wait, has an answer within `WITHIN_S` and a little.
+All writers of the process share one connection, strictly in the order they asked (`turn`), and begin with BEGIN
+IMMEDIATE; readers never wait for a writer (WAL). Decides how long a writer waits for a lock of another process:
+`WITHIN_S` from when it asked, its time in the queue included. Invariant: while another process keeps the lock, every
+writer, however many wait, has an answer within `WITHIN_S` and a little.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,8 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from hub.errors import ConfigError
 from hub.process import close_to_others, make_private_file, make_private_folder
-from hub.store.sqlite_connection import LongStatements, connect
+from hub.store import outages
+from hub.store.sqlite_connection import LongStatements, LoopConnection, connect
 
 WITHIN_S = 4.0
 LEAST_S = 0.25
@@ -65,8 +67,8 @@ def open_engines(url: sa.URL) -> tuple[AsyncEngine, AsyncEngine]:
     reader = _engine(url, partial(opened, is_reader=True), pool_size=4, max_overflow=4)
     for engine in (writer, reader):
         _threads[engine.sync_engine] = threads
-    _set_up(writer, "busy_timeout = 4000", "journal_mode = WAL")
-    _set_up(reader, "busy_timeout = 0", "query_only = ON")
+    _set_up(writer, "journal_mode = WAL")
+    _set_up(reader, "query_only = ON")
     _begin_writing(writer)
     _begin_reading(reader)
     return writer, reader
@@ -91,6 +93,24 @@ async def wait_for_threads(engine: AsyncEngine) -> None:
     """
     for thread in list(_threads[engine.sync_engine]):
         await asyncio.to_thread(thread.join, ENDS_WITHIN_S)
+
+
+@contextlib.asynccontextmanager
+async def turn(queue: asyncio.Lock) -> AsyncIterator[None]:
+    """Wait for the writer's connection behind all who asked before. Raises Unavailable after `QUEUE_WITHIN_S`.
+
+    The pool alone would give it to whoever asks in the moment it comes back: while another process keeps the lock,
+    each newcomer would wait its whole time before those who are due.
+    """
+    try:
+        async with asyncio.timeout(QUEUE_WITHIN_S):
+            await queue.acquire()
+    except TimeoutError as error:
+        raise outages.unavailable(error) from error
+    try:
+        yield
+    finally:
+        queue.release()
 
 
 def tell_waited(conn: AsyncConnection, waited_s: float) -> None:
@@ -121,8 +141,9 @@ def _begin_writing(engine: AsyncEngine) -> None:
 
     @event.listens_for(engine.sync_engine, "begin")
     def start(conn: sa.Connection) -> None:
-        patience_s = lock.patience_s(conn.info.pop(PATIENCE, 0.0))
-        conn.exec_driver_sql(f"PRAGMA busy_timeout = {round(patience_s * 1000)}")
+        driver = conn.connection.driver_connection
+        assert isinstance(driver, LoopConnection)
+        driver.patience_s = lock.patience_s(conn.info.pop(PATIENCE, 0.0))
         lock.is_stuck = True
         conn.exec_driver_sql("BEGIN IMMEDIATE")
         lock.is_stuck = False

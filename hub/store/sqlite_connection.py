@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from threading import Thread
@@ -33,7 +34,9 @@ MOST_ROWS = 200
 """Of rows that one executemany writes on the loop's thread."""
 TURN_S = 0.005
 BUSY_S = 4.0
-"""The longest wait of a reader for another process that keeps the file to itself."""
+"""The longest wait for a lock of another process, unless `patience_s` of the connection says otherwise."""
+LONGEST_PAUSE_S = 0.1
+"""Between two looks at a lock that another process has."""
 MOST_LONG = 500
 """Statements that are remembered as long; a text that SQLAlchemy made is one statement, whatever its parameters."""
 
@@ -86,6 +89,8 @@ class LoopConnection(aiosqlite.Connection):
         self._thread.daemon = True
         self._long = long
         self._is_reader = is_reader
+        self.patience_s = BUSY_S
+        """How long the next statement that meets a lock of another process waits for it."""
         self._asked, self._answered = 0, 0
         """Jobs given to the thread and jobs done; each number is counted by one thread only."""
 
@@ -154,22 +159,24 @@ class LoopConnection(aiosqlite.Connection):
     def _is_short(self, word: str, sql: str) -> bool:
         if self._is_reader and (word == "WITH" or sql == "BEGIN"):
             return True
-        return word in _SHORT_WORDS or sql.startswith("PRAGMA busy_timeout")
+        return word in _SHORT_WORDS
 
     def _wait_for_lock(self, job: Callable[[], Any]) -> Any:
-        """Run a reader's job, waiting for whoever has the file to themselves; a writer has waited in its BEGIN."""
-        if not self._is_reader:
-            return job()
-        try:
-            return job()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                raise
-        self._conn.execute(f"PRAGMA busy_timeout = {round(BUSY_S * 1000)}")
-        try:
-            return job()
-        finally:
-            self._conn.execute("PRAGMA busy_timeout = 0")
+        """Run a job, waiting for whoever has the file to themselves.
+
+        By the clock: SQLite's own busy timeout adds up its pauses as they should be, not as long as they are.
+        """
+        until = monotonic_s() + self.patience_s
+        pause_s = 0.001
+        while True:
+            try:
+                return job()
+            except sqlite3.OperationalError as error:
+                left_s = until - monotonic_s()
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or left_s <= 0:
+                    raise
+            time.sleep(min(pause_s, left_s))
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
 class LoopCursor(aiosqlite.Cursor):
@@ -219,7 +226,7 @@ def _interrupt() -> int:
 
 async def connect(path: str, long: LongStatements, threads: WeakSet[Thread], *, is_reader: bool) -> LoopConnection:
     """Open a file, and add the thread of the connection to `threads`."""
-    conn = LoopConnection(partial(sqlite3.connect, path, check_same_thread=False), long, is_reader=is_reader)
+    conn = LoopConnection(partial(sqlite3.connect, path, timeout=0, check_same_thread=False), long, is_reader=is_reader)
     threads.add(conn._thread)
     await conn
     return conn

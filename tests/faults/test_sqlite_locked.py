@@ -62,6 +62,7 @@ async def test_requests_answer_503_within_5_s_while_another_process_has_the_lock
     site: Site, db_url: str
 ) -> None:
     api, browser = await site.api("olga"), await site.browser("olga")
+    assert (await ask(browser, "GET", "/desk")).status == 200, "the first page of a process compiles its templates"
     writes: list[asyncio.Task[Answer]] = []
     async with write_lock_held(Path(db_url.removeprefix("sqlite:///"))):
         until = time.monotonic() + HELD_S

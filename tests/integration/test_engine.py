@@ -36,6 +36,25 @@ async def test_a_task_cancelled_within_a_transaction_leaves_no_lock(db: Database
             assert (await conn.execute(sa.text("SELECT count(*) FROM teams"))).scalar_one() == 0
 
 
+async def test_who_asks_to_write_later_does_so_later(tmp_path: Path) -> None:
+    """With SQLite's one writer, a task that asks in the very turn in which it is free goes behind those who wait."""
+    database = open_database(f"sqlite:///{tmp_path}/hub.db")
+    asked: list[int] = []
+    wrote: list[int] = []
+
+    async def write(number: int) -> None:
+        asked.append(number)
+        async with database.begin():
+            wrote.append(number)
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(200):
+            tasks.create_task(write(number))
+            await asyncio.sleep(0)
+    await database.close()
+    assert wrote == asked
+
+
 async def test_a_statement_that_fails_names_no_value_it_was_given(db: Database) -> None:
     with pytest.raises(sa.exc.DBAPIError) as failed:
         async with db.begin() as conn:

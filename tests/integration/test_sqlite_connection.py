@@ -135,7 +135,6 @@ async def test_while_the_thread_works_nothing_runs_beside_it(path: Path) -> None
 
 async def test_a_reader_waits_beside_the_loop_for_a_process_that_keeps_the_file_to_itself(path: Path) -> None:
     conn = await connect(str(path), LongStatements(), WeakSet(), is_reader=True)
-    await conn.cursor().execute("PRAGMA busy_timeout = 0")
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("PRAGMA locking_mode = EXCLUSIVE")
     holder.execute("PRAGMA journal_mode = DELETE")
