@@ -47,8 +47,7 @@ async def office(folder: Path) -> AsyncIterator[tuple[Dovecot, Postfix, Hub]]:
 
 
 async def _is_up(hub: Hub) -> bool:
-    status, _ = await hub.api(ADMIN, "GET", "/messages")
-    return status == 200 and "mailbox" not in hub.log.read_text()
+    return [box["state"] for box in await listed(hub, ADMIN, "/mailboxes")] == ["up"]
 
 
 def letter(subject: str = "Счёт на ноябрь", *, sender: str = IRINA, name: str = "Ирина", file: str = "") -> bytes:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from hub.clock import utc_now
 from hub.mail import health
 from hub.mail.imap.connection import ImapConnection
-from hub.mail.models import folders
+from hub.mail.models import folders, mailboxes
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
 from tests.factories import mail
@@ -305,6 +305,27 @@ async def test_a_uidnext_that_is_too_low_makes_no_leads_of_old_mail(db: Database
             await office.until(lambda found: len(found) == 5, "the new mail")
             (item,) = await office.waiting()
             assert item.data["subject"] == "s8"
+
+
+async def test_mail_of_the_second_of_the_first_look_is_new_though_servers_date_by_whole_seconds(
+    db: Database, blobs: BlobStore
+) -> None:
+    second = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
+    async with fake_imap() as server:
+        server.folders["INBOX"].internaldate = dated(second)
+        server.deliver(1, numbered(1))
+        office = Office(db, blobs, server.settings)
+        await office.open()
+        async with db.begin() as conn:
+            looked = sa.update(mailboxes).values(first_synced_at=second + timedelta(milliseconds=700))
+            await conn.execute(looked)
+        await office.start()
+        try:
+            await office.until(lambda found: len(found) == 1, "the mail of that second")
+            (item,) = await office.waiting()
+            assert item.data["subject"] == "s1"
+        finally:
+            await office.stop()
 
 
 async def test_a_uidnext_far_too_high_hides_no_mail(db: Database, blobs: BlobStore) -> None:

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
-from hub.crm import leads, people, queue
+from hub.crm import people, queue
 from hub.crm.linking import Linker
+from hub.crm.models import leads
 from hub.mail.imap.connection import connected
 from hub.mail.intake.intake import Arrived, FolderPlace, MailIntake
 from hub.mail.models import folders, locations, mailboxes, messages
@@ -40,7 +41,7 @@ async def all_items(box: Box) -> list[queue.Item]:
 
 async def all_leads(box: Box) -> list[tuple[str, int, int]]:
     async with box.db.read() as conn:
-        return [(row.address, row.team_id, row.times) for row in await conn.execute(sa.select(leads.leads))]
+        return [(row.address, row.team_id, row.times) for row in await conn.execute(sa.select(leads))]
 
 
 async def test_a_letter_to_two_mailboxes_of_one_team_is_one_item_and_one_lead(box: Box) -> None:

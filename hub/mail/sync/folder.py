@@ -224,7 +224,10 @@ class OpenFolder:
 
     async def _store(self, messages: Sequence[Fetched], after: FolderCursor, *, is_history: bool) -> None:
         """Store messages, the cursor with the last of them, then the flags of their places."""
-        intake, first_look = self.work.intake, self.work.first_look - (timedelta(0) if is_history else CLOCKS_DIFFER_BY)
+        # A server dates by whole seconds: what came in the second of the first look is new.
+        intake, first_look = self.work.intake, self.work.first_look.replace(microsecond=0)
+        if not is_history:
+            first_look -= CLOCKS_DIFFER_BY
         now = utc_now()
         # What a server dates not at all is history where it is taken as such, else it has just come.
         undated_at = UNDATED if is_history else now
