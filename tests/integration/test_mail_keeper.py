@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -26,6 +28,7 @@ from hub.mail.accounts import accounts, secrets
 from hub.mail.accounts.accounts import AccountSettings, Side, Written
 from hub.mail.accounts.keeper import MailKeeper
 from hub.mail.models import mailboxes
+from hub.mail.reading.workers import ParserPool
 from hub.settings import HubSection, Secret, Settings
 from hub.store import leases
 from hub.store.blobs import BlobStore
@@ -71,9 +74,11 @@ class Office:
             return await accounts.add(conn, self.vault, self.admin, written, personal=False, now=utc_now())
 
     @asynccontextmanager
-    async def keeper(self, holder: str = "one", lease: timedelta = LEASE) -> AsyncIterator[MailKeeper]:
+    async def keeper(
+        self, holder: str = "one", lease: timedelta = LEASE, pool: type[Executor] = ThreadPoolExecutor
+    ) -> AsyncIterator[MailKeeper]:
         blobs = BlobStore(self.folder / "blobs")
-        with ThreadPoolExecutor(1) as parsers:
+        with pool(1) as parsers:  # type: ignore[call-arg]
             keeper = MailKeeper(self.db, blobs, Linker("RU"), self.settings, parsers, holder=holder, lease=lease)
             running = asyncio.ensure_future(keeper.run())
             try:
@@ -101,6 +106,27 @@ async def office(db: Database, tmp_path: Path) -> Office:
     made = Office(db, tmp_path)
     await made.begin()
     return made
+
+
+async def worker_runs() -> bool:
+    """Tell whether this process has a child that reads mail."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            if parent == os.getpid() and b"reading.workers" in stat.with_name("cmdline").read_bytes():
+                return True
+    return False
+
+
+async def test_a_worker_is_there_before_the_first_mail(office: Office) -> None:
+    """The first mail after a start would wait a second or more for an interpreter and its imports."""
+    async with fake_imap() as imap:
+        async with office.keeper(pool=ParserPool):
+            await asyncio.sleep(0)
+            assert not await worker_runs(), "who has no mailbox needs no worker"
+            await office.add(imap)
+            await wait_for(worker_runs, what="a worker runs")
+        assert not await worker_runs()
 
 
 def refuse(imap: FakeImapServer, password: bytes = b'"p"') -> None:

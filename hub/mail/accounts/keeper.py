@@ -24,6 +24,7 @@ from hub.crm.linking import Linker
 from hub.errors import ConfigError, HubError, Refused, Unavailable
 from hub.mail.accounts.accounts import TOPIC
 from hub.mail.accounts.boxes import Box, addresses, all_boxes
+from hub.mail.intake.handing import warm_up
 from hub.mail.intake.preparing import ReplyKey
 from hub.mail.models import mailboxes
 from hub.mail.sending.sender import Sender
@@ -84,6 +85,7 @@ class MailKeeper:
         self._lease = lease
         self._reply_key = b""
         self._held: dict[int, _Held] = {}
+        self._has_warm_worker = False
 
     async def run(self) -> None:
         """Keep all mailboxes at work until cancelled."""
@@ -197,6 +199,9 @@ class MailKeeper:
             domains = frozenset(address.rpartition("@")[2] for address in linker.own_emails)
             key = ReplyKey(self._reply_key, domains) if self._reply_key else None
             reader = MailboxReader(self._db, self._blobs, linker, mailbox, box.id, self._parsers, reply_key=key)
+            if not self._has_warm_worker:
+                warm_up(self._parsers, self._blobs)
+                self._has_warm_worker = True
             held.reader = self._task(held, "reader", lambda: self._read(box, reader))
         if self._may_start(held, "sender", held.sender):
             sent = _Sent(ImapSentFolder(mailbox.imap), lambda: self._is_refused(held.box))

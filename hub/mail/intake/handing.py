@@ -27,6 +27,11 @@ PREPARE_WITHIN = timedelta(minutes=5)
 """Includes waiting for a worker; the worker itself is ended long before."""
 
 
+def warm_up(parsers: Executor, blobs: BlobStore) -> None:
+    """Have a worker start and import all that it needs, so that the first message does not wait for that."""
+    parsers.submit(prepare, blobs.root, [])
+
+
 async def prepare_all(parsers: Executor, blobs: BlobStore, raws: Sequence[bytes]) -> list[Prepared]:
     """Store and read messages in the workers. Raises Unavailable where the disk does not take them."""
     chunks = [_prepare_chunk(parsers, blobs, chunk) for chunk in _cut(raws)]
