@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -16,13 +15,12 @@ from sqlalchemy import event
 from hub.store.blobs import BlobStore
 from hub.store.bus import Bus, LocalBus, RedisBus
 from hub.store.engine import Database, open_database
-from hub.store.migrate import upgrade
-from tests.testbed.compiled_statements import keep_statements, use_kept_statements
+from tests.testbed.compiled_statements import use_kept_statements
+from tests.testbed.migrated import migrate, run_aside, sqlite_file
 from tests.testbed.postgres import Postgres, running_postgres
 from tests.testbed.reused_database import ReusedDatabase
 from tests.testbed.valkey import Valkey, running_valkey
 
-T = TypeVar("T")
 PEERS = ("asterisk", "dovecot", "browser")
 
 
@@ -51,25 +49,10 @@ def valkey() -> Iterator[Valkey]:
         yield server
 
 
-def _run_aside(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end on a loop of its own, also when this thread already has one running."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, work).result()
-
-
-async def _migrated(url: str) -> None:
-    db = open_database(url)
-    try:
-        await upgrade(db)
-        keep_statements(db)
-    finally:
-        await db.close()
-
-
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("template") / "hub.db"
-    _run_aside(_migrated(f"sqlite:///{path}"))
+    path.write_bytes(sqlite_file())
     return path
 
 
@@ -77,10 +60,10 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def postgres_template(postgres: Postgres) -> str:
     async def make() -> str:
         url = await postgres.new_database()
-        await _migrated(url)
+        await migrate(url)
         return url.split("?")[0].rpartition("/")[2]
 
-    return _run_aside(make())
+    return run_aside(make())
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,9 +11,7 @@ from playwright.async_api import expect
 
 from hub.demo.sample import PASSWORD
 from tests.testbed.chromium import new_person, running_chromium, sign_in
-from tests.testbed.hub import HUB, Hub, clean_environment
-from tests.testbed.valkey import free_port
-from tests.testbed.waiting import wait_for
+from tests.testbed.hub import Hub, running_demo
 
 pytestmark = pytest.mark.browser
 SOON_MS = 15_000
@@ -41,18 +38,8 @@ COVERED = """[...document.querySelectorAll("a, button, input, select, textarea, 
 
 @pytest.fixture
 async def demo(tmp_path: Path) -> AsyncIterator[Hub]:
-    port = free_port()
-    hub = Hub(tmp_path, tmp_path / "none.toml", port, tmp_path / "demo.log")
-    words = ["demo", "--port", str(port), "--data-dir", str(tmp_path / "demo")]
-    with hub.log.open("wb") as log:
-        hub.process = await asyncio.create_subprocess_exec(
-            *HUB, *words, stdout=log, stderr=log, env=clean_environment()
-        )
-    try:
-        await wait_for(hub.is_ready, what="the demo answers", deadline_s=90)
+    async with running_demo(tmp_path) as hub:
         yield hub
-    finally:
-        await hub.stop()
 
 
 def button(english: str, russian: str) -> str:

@@ -15,7 +15,6 @@ from hub.demo.sample import PASSWORD
 from tests.testbed.chromium import new_person, running_chromium, sign_in
 from tests.testbed.hub import HUB, Hub, clean_environment
 from tests.testbed.valkey import free_port
-from tests.testbed.waiting import wait_for
 
 
 @pytest.mark.browser
@@ -35,7 +34,7 @@ async def test_a_newcomer_takes_a_call_and_reads_a_mail(tmp_path: Path) -> None:
             env=clean_environment(),
         )
     try:
-        await wait_for(demo.is_ready, what="the demo answers", deadline_s=30)
+        await demo.ready()
         assert "boris@hub.example" in demo.log.read_text()
         async with running_chromium() as browser:
             page = await sign_in(await new_person(browser), demo, "boris@hub.example", PASSWORD)
@@ -78,7 +77,7 @@ async def test_ctrl_c_ends_the_demo_cleanly(tmp_path: Path) -> None:
             *HUB, "demo", "--port", str(port), "--data-dir", str(tmp_path / "demo"), stdout=log, stderr=log,
             env=clean_environment(),
         )  # fmt: skip
-    await wait_for(demo.is_ready, what="the demo answers", deadline_s=30)
+    await demo.ready()
     await demo.stop(signal.SIGINT)
     assert "Traceback" not in demo.log.read_text()
     async with aiohttp.ClientSession() as http:

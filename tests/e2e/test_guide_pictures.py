@@ -6,15 +6,14 @@ important screen and language.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from hub.demo.sample import PASSWORD
@@ -22,11 +21,11 @@ from hub.web.guide.book import find_folder, image_files
 from hub.web.guide.screens import SCREENS
 from hub.web.i18n import LANGUAGES
 from tests.testbed.chromium import new_person, running_chromium, sign_in
-from tests.testbed.hub import HUB, Hub, clean_environment
-from tests.testbed.valkey import free_port
+from tests.testbed.hub import Hub, running_demo
 from tests.testbed.waiting import wait_for
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+# One demo and one browser for all of it.
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400), pytest.mark.asyncio(loop_scope="module")]
 
 ANNA, ADMIN = "anna@hub.example", "admin@hub.example"
 WIDTH, HEIGHT = 1280, 800
@@ -60,20 +59,16 @@ PICTURES = (
 )
 
 
-@asynccontextmanager
-async def running_demo(folder: Path) -> AsyncIterator[Hub]:
-    port = free_port()
-    demo = Hub(folder, folder / "none.toml", port, folder / "demo.log")
-    words = ("demo", "--port", str(port), "--data-dir", str(folder / "demo"))
-    with demo.log.open("wb") as log:
-        demo.process = await asyncio.create_subprocess_exec(
-            *HUB, *words, stdout=log, stderr=log, env=clean_environment()
-        )
-    try:
-        await wait_for(demo.is_ready, what="the demo answers", deadline_s=90)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hub]:
+    async with running_demo(tmp_path_factory.mktemp("demo")) as demo:
         yield demo
-    finally:
-        await demo.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with running_chromium() as browser:
+        yield browser
 
 
 async def opened(page: Page, demo: Hub, picture: Picture) -> None:
@@ -93,55 +88,53 @@ async def taken(page: Page, path: Path) -> None:
     path.write_bytes(base64.b64decode(shot["data"]))
 
 
-async def test_each_picture_of_the_guide_shows_what_its_screen_has(tmp_path: Path) -> None:
-    take = bool(os.environ.get("HUB_GUIDE_PICTURES"))
-    wanted = {f"{picture.name}.{language}.webp" for picture in PICTURES for language in LANGUAGES}
-    async with running_demo(tmp_path) as demo, running_chromium() as browser:
-        for language in LANGUAGES:
-            pages = {who: await person(browser, demo, who, language) for who in (ANNA, ADMIN)}
-            for picture in PICTURES:
-                await opened(pages[picture.who], demo, picture)
-                if take:
-                    await taken(pages[picture.who], find_folder() / "images" / f"{picture.name}.{language}.webp")
-        if take:
-            image_files.cache_clear()
-        assert set(image_files()) == wanted
-        page = pages[ADMIN]
-        for name in sorted(wanted):
-            await page.goto(f"{demo.url}/help/images/{name}")
-            size = await page.evaluate("[document.images[0].naturalWidth, document.images[0].naturalHeight]")
-            assert size == [WIDTH, HEIGHT], name
-
-
 async def person(browser: Browser, demo: Hub, who: str, language: str) -> Page:
     return await sign_in(await new_person(browser, language=language, width=WIDTH, height=HEIGHT), demo, who, PASSWORD)
 
 
-async def test_each_screen_opens_its_page_of_the_guide_and_a_search_finds_it(tmp_path: Path) -> None:
-    async with running_demo(tmp_path) as demo, running_chromium() as browser:
-        page = await person(browser, demo, ADMIN, "ru")
-        for path, name in SCREENS.items():
-            if "{" not in path:
-                await page.goto(demo.url + path)
-                href = await page.locator(".head__tools a[href^='/help/']").get_attribute("href")
-                # Whoever has a mailbox already, or an administrator, is led on to another screen.
-                assert href == f"/help/{name}" or page.url != demo.url + path, path
-        await page.goto(f"{demo.url}/admin/teams/1/rules")
-        await page.locator(".head__tools a[href^='/help/']").click()
-        await expect(page.get_by_role("heading", name="Правила звонков команды", level=1)).to_be_visible()
-        picture = page.locator("#guide-page img")
-        await picture.scroll_into_view_if_needed()
-        # Not `wait_for_function`: it evaluates text within the page, which the policy of the site forbids.
-        await wait_for(lambda: picture.evaluate("one => one.naturalWidth > 0"), what="the picture is drawn")
-        await page.get_by_role("searchbox", name="Поиск по руководству").fill("припарк <b>")
-        await page.keyboard.press("Enter")
-        await expect(page.get_by_text("Ничего не найдено")).to_be_visible()
-        await page.get_by_role("searchbox", name="Поиск по руководству").fill("ПРИПАРК")
-        await page.keyboard.press("Enter")
-        await page.get_by_role("link", name="Удержать, припарковать, перевести").first.click()
-        await expect(page.get_by_role("heading", name="Припарковать", exact=True)).to_be_visible()
-        assert (await page.request.get(f"{demo.url}/help/no-such-page")).status == 404
-        assert (await page.request.get(f"{demo.url}/help/images/..%2Findex.md")).status == 404
-        stranger = await new_person(browser)
-        answer = await (await stranger.new_page()).request.get(f"{demo.url}/help", max_redirects=0)
-        assert answer.status == 303
+async def test_each_screen_opens_its_page_of_the_guide_and_a_search_finds_it(demo: Hub, browser: Browser) -> None:
+    page = await person(browser, demo, ADMIN, "ru")
+    for path, name in SCREENS.items():
+        if "{" not in path:
+            await page.goto(demo.url + path)
+            href = await page.locator(".head__tools a[href^='/help/']").get_attribute("href")
+            # Whoever has a mailbox already, or an administrator, is led on to another screen.
+            assert href == f"/help/{name}" or page.url != demo.url + path, path
+    await page.goto(f"{demo.url}/admin/teams/1/rules")
+    await page.locator(".head__tools a[href^='/help/']").click()
+    await expect(page.get_by_role("heading", name="Правила звонков команды", level=1)).to_be_visible()
+    picture = page.locator("#guide-page img")
+    await picture.scroll_into_view_if_needed()
+    # Not `wait_for_function`: it evaluates text within the page, which the policy of the site forbids.
+    await wait_for(lambda: picture.evaluate("one => one.naturalWidth > 0"), what="the picture is drawn")
+    await page.get_by_role("searchbox", name="Поиск по руководству").fill("припарк <b>")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("Ничего не найдено")).to_be_visible()
+    await page.get_by_role("searchbox", name="Поиск по руководству").fill("ПРИПАРК")
+    await page.keyboard.press("Enter")
+    await page.get_by_role("link", name="Удержать, припарковать, перевести").first.click()
+    await expect(page.get_by_role("heading", name="Припарковать", exact=True)).to_be_visible()
+    assert (await page.request.get(f"{demo.url}/help/no-such-page")).status == 404
+    assert (await page.request.get(f"{demo.url}/help/images/..%2Findex.md")).status == 404
+    stranger = await new_person(browser)
+    answer = await (await stranger.new_page()).request.get(f"{demo.url}/help", max_redirects=0)
+    assert answer.status == 303
+
+
+async def test_each_picture_of_the_guide_shows_what_its_screen_has(demo: Hub, browser: Browser) -> None:
+    take = bool(os.environ.get("HUB_GUIDE_PICTURES"))
+    wanted = {f"{picture.name}.{language}.webp" for picture in PICTURES for language in LANGUAGES}
+    for language in LANGUAGES:
+        pages = {who: await person(browser, demo, who, language) for who in (ANNA, ADMIN)}
+        for picture in PICTURES:
+            await opened(pages[picture.who], demo, picture)
+            if take:
+                await taken(pages[picture.who], find_folder() / "images" / f"{picture.name}.{language}.webp")
+    if take:
+        image_files.cache_clear()
+    assert set(image_files()) == wanted
+    page = pages[ADMIN]
+    for name in sorted(wanted):
+        await page.goto(f"{demo.url}/help/images/{name}")
+        size = await page.evaluate("[document.images[0].naturalWidth, document.images[0].naturalHeight]")
+        assert size == [WIDTH, HEIGHT], name

@@ -1,4 +1,7 @@
-"""Hub itself as its operator runs it: the command, a configuration file, people added by the command."""
+"""Hub itself as its operator runs it: the command, a configuration file, people added as the command does.
+
+`Hub.start` and `running_demo` start the command as a fork (`forked`), `run_command` and `HUB` by a new interpreter.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,9 @@ from hub.crm import people, tokens
 from hub.crm.people import Role
 from hub.opening import opened
 from hub.settings import load
+from tests.testbed import forked
+from tests.testbed.forked import Forked
+from tests.testbed.migrated import sqlite_file
 from tests.testbed.valkey import free_port
 from tests.testbed.waiting import wait_for
 
@@ -54,6 +60,16 @@ async def run_command(*words: str, stdin: str = "", deadline_s: float = 60) -> t
     return process.returncode, out.decode(), err.decode()
 
 
+async def _password_hash() -> str:
+    """Return the hash of `PASSWORD`, the same for everybody: it is made to be dear."""
+    if not _hashes:
+        _hashes.append(await people.hash_password(PASSWORD))
+    return _hashes[0]
+
+
+_hashes: list[str] = []
+
+
 @dataclass
 class Hub:
     """One `hub serve`. `restart` and `kill` are for fault tests; the log is in `log`."""
@@ -63,7 +79,7 @@ class Hub:
     port: int
     log: Path
     roles: str = "web,telephony,mail,jobs"
-    process: asyncio.subprocess.Process | None = None
+    process: Forked | asyncio.subprocess.Process | None = None
     tokens: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -71,12 +87,14 @@ class Hub:
         return f"http://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
+        words = ["serve", "--config", str(self.config), "--roles", self.roles]
         with self.log.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                *HUB, "serve", "--config", str(self.config), "--roles", self.roles, stdout=log, stderr=log,
-                env=clean_environment(),
-            )  # fmt: skip
-        await wait_for(self.is_ready, what=f"hub answers; its log:\n{self.log.read_text()}", deadline_s=60)
+            self.process = await forked.start(words, log=log, env=clean_environment())
+        await self.ready()
+
+    async def ready(self) -> None:
+        """Wait until Hub answers."""
+        await wait_for(self.is_ready, what="hub answers", deadline_s=90)
 
     async def is_ready(self) -> bool:
         assert self.process is not None
@@ -108,7 +126,7 @@ class Hub:
                 email=email,
                 name=name,
                 role=role,
-                password_hash=await people.hash_password(PASSWORD),
+                password_hash=await _password_hash(),
                 team_names=teams,
                 extension=extension,
                 now=utc_now(),
@@ -149,7 +167,9 @@ async def running_hub(folder: Path, toml: str, *, database: str = "", redis: str
     """Write a configuration (`toml` adds PBXs and mailboxes) and give a Hub that is not started yet."""
     port = free_port()
     config = folder / "hub.toml"
-    database = database or f"sqlite:///{folder}/hub.db"
+    if not database:
+        (folder / "hub.db").write_bytes(await asyncio.to_thread(sqlite_file))
+        database = f"sqlite:///{folder}/hub.db"
     config.write_text(
         f'[hub]\ndatabase = "{database}"\nredis = "{redis}"\ndata_dir = "{folder}/data"\nlanguage = "en"\n'
         f"[web]\nport = {port}\n{toml}",
@@ -160,3 +180,18 @@ async def running_hub(folder: Path, toml: str, *, database: str = "", redis: str
         yield hub
     finally:
         await hub.stop()
+
+
+@asynccontextmanager
+async def running_demo(folder: Path) -> AsyncIterator[Hub]:
+    """Give a demo that answers, and stop it at the end."""
+    port = free_port()
+    demo = Hub(folder, folder / "none.toml", port, folder / "demo.log")
+    words = ("demo", "--port", str(port), "--data-dir", str(folder / "demo"))
+    with demo.log.open("wb") as log:
+        demo.process = await forked.start(words, log=log, env=clean_environment())
+    try:
+        await demo.ready()
+        yield demo
+    finally:
+        await demo.stop()
