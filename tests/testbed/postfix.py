@@ -51,7 +51,8 @@ class Postfix:
 
     async def stop(self) -> None:
         if self._process is not None and self._process.returncode is None:
-            self._process.send_signal(signal.SIGTERM)
+            # The process started above is a shell that waits for the master.
+            os.kill(int((self.home / "queue/pid/master.pid").read_text()), signal.SIGTERM)
             try:
                 async with asyncio.timeout(10):
                     await self._process.wait()

@@ -17,7 +17,7 @@ from hub.store.engine import Database
 from tests.faults import driver
 from tests.faults.test_operation_faults import add_clients, begin, standing, undo
 
-pytestmark = [pytest.mark.load, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.timeout(1200)
 CLIENTS = int(os.environ.get("HUB_BULK_CLIENTS", "1000"))
 BATCHES = 50
 
