@@ -7,9 +7,9 @@ from hub.crm.base.labels import _
 
 
 class LeadState(Choices):
-    OPEN = "open", _("Open"), "target", "accent"
+    OPEN = "open", _("Open lead"), "target", "accent"
     CONVERTED = "converted", _("Became a client"), "circle-check", "good"
-    CLOSED = "closed", _("Closed"), "x"
+    CLOSED = "closed", _("Closed lead"), "x"
 
 
 class LeadReason(Choices):

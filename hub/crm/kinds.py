@@ -10,6 +10,7 @@ from hub.crm.clients import rules as clients
 from hub.crm.clients.table import CLIENTS
 from hub.crm.contacts import rules as contacts
 from hub.crm.contacts.table import CONTACTS
+from hub.crm.leads import rules as leads
 from hub.crm.leads.table import LEADS
 from hub.crm.people import editing as people
 from hub.crm.people.table import USERS
@@ -21,7 +22,7 @@ from hub.crm.teams.table import TEAMS
 for _entity, _writers in (
     (CLIENTS, clients.WRITERS),
     (CONTACTS, contacts.WRITERS),
-    (LEADS, Writers()),
+    (LEADS, leads.WRITERS),
     (AUDIT, Writers()),
     (TEAMS, teams.WRITERS),
     (ROLES, roles.WRITERS),

@@ -255,7 +255,7 @@ _open_lead = sa.text("state = 'open'")
 leads = sa.Table(
     "leads",
     metadata,
-    id_column(),
+    *record_columns(),
     link("team_id", "teams", nullable=False),
     sa.Column("state", sa.String(10), nullable=False),
     sa.Column("reason", sa.String(10), nullable=False),
@@ -266,10 +266,12 @@ leads = sa.Table(
     link("contact_id", "contacts"),
     link("owner_id", "users"),
     sa.Column("times", sa.Integer(), nullable=False),
-    moment("created_at", nullable=False),
+    sa.Column("note", sa.Text(), nullable=False, server_default=""),
+    sa.Column("source", sa.String(60)),
     moment("last_at", nullable=False),
     moment("closed_at"),
     sa.Index("ix_leads_last", "last_at", "id"),
+    sa.Index("ix_leads_source", "source", "id"),
     sa.Index(
         "uq_leads_open",
         "team_id",

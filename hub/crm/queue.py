@@ -21,6 +21,8 @@ from hub.clock import rfc3339
 from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.audit import record
+from hub.crm.base import history
+from hub.crm.base.history import Edit
 from hub.crm.base.permissions import scope
 from hub.crm.models import clients, leads, queue_items, users
 from hub.errors import Conflict, Forbidden, NotFound, NotSignedIn
@@ -233,7 +235,7 @@ async def claim(conn: AsyncConnection, actor: Actor, item_id: int, *, now: datet
     row = (await conn.execute(won)).mappings().first()
     if row is None:
         return await _explain_loss(conn, actor, item_id)
-    await _own_lead(conn, row, actor.user_id)
+    await _own_lead(conn, row, actor.user_id, by=actor, now=now)
     await record(conn, "queue_item.claimed", at=now, user_id=actor.user_id, object_kind="queue_item", object_id=item_id)
     await _tell(conn, row, now=now)
     return await _answer(conn, actor, row, actor.name)
@@ -294,7 +296,7 @@ async def _leave(conn: AsyncConnection, actor: Actor, item_id: int, *, to: State
         item = await find(conn, item_id, actor=actor)
         raise Conflict("not_yours", "you do not hold this", owner={"id": item.owner_id, "name": item.owner_name})
     if to == "waiting":
-        await _own_lead(conn, row, None)
+        await _own_lead(conn, row, None, by=actor, now=now)
     word = "queue_item.released" if to == "waiting" else "queue_item.done"
     await record(conn, word, at=now, user_id=actor.user_id, object_kind="queue_item", object_id=item_id)
     await _tell(conn, row, now=now)
@@ -440,7 +442,7 @@ async def assign(conn: AsyncConnection, kind: Kind, ref_id: int, user_id: int, *
         .returning(*_COLUMNS)
     )
     if row := (await conn.execute(update)).mappings().first():
-        await _own_lead(conn, row, user_id)
+        await _own_lead(conn, row, user_id, by=None, now=now)
         await _tell(conn, row, now=now)
 
 
@@ -463,7 +465,7 @@ async def hold_for(conn: AsyncConnection, claim_id: str, ref_id: int, user_id: i
         .returning(*_COLUMNS)
     )
     if row := (await conn.execute(update)).mappings().first():
-        await _own_lead(conn, row, user_id)
+        await _own_lead(conn, row, user_id, by=None, now=now)
         await _tell(conn, row, now=now)
 
 
@@ -483,11 +485,45 @@ async def move(conn: AsyncConnection, item_id: int, team_id: int, *, now: dateti
         await _tell(conn, row, now=now)
 
 
-async def _own_lead(conn: AsyncConnection, row: sa.RowMapping, user_id: int | None) -> None:
+async def _own_lead(
+    conn: AsyncConnection, row: sa.RowMapping, user_id: int | None, *, by: Actor | None, now: datetime
+) -> None:
     """Whoever holds the item of a lead, or the call or mail that a lead came by, holds the lead."""
     lead_id = row["ref_id"] if row["kind"] == "lead" else row["data"].get("lead_id")
-    if lead_id is not None:
-        await conn.execute(sa.update(leads).where(leads.c.id == lead_id).values(owner_id=user_id))
+    if lead_id is None:
+        return
+    which = leads.c.id == lead_id
+    before = (await conn.execute(sa.select(leads.c.owner_id, leads.c.version).where(which).with_for_update())).first()
+    if before is None or before.owner_id == user_id:
+        return
+    version = before.version + 1
+    await conn.execute(sa.update(leads).where(which).values(owner_id=user_id, version=version, changed_at=now))
+    changes = {"manager": [before.owner_id, user_id]}
+    await history.write(conn, "lead", lead_id, version=version, changes=changes, edit=Edit(by, "rule", now))
+
+
+async def lock(conn: AsyncConnection, kind: Kind, ref_id: int) -> None:
+    """Let nobody change the item of a thing until the transaction ends: items are locked before their things."""
+    which = sa.and_(queue_items.c.kind == kind, queue_items.c.ref_id == ref_id)
+    await conn.execute(sa.select(queue_items.c.id).where(which).with_for_update())
+
+
+async def follow(
+    conn: AsyncConnection, kind: Kind, ref_id: int, *, team_id: int, owner_id: int | None, now: datetime
+) -> None:
+    """Give the open item of a thing to the team and the person who have the thing now; nobody: it waits again."""
+    which = sa.and_(queue_items.c.kind == kind, queue_items.c.ref_id == ref_id, queue_items.c.state != "done")
+    item = (await conn.execute(sa.select(queue_items.c.id, queue_items.c.owner_id).where(which))).first()
+    if item is None:
+        return
+    await move(conn, item.id, team_id, now=now)
+    if item.owner_id == owner_id:
+        return
+    held = {"state": "claimed", "owner_id": owner_id, "claim_id": secrets.token_hex(8), "claimed_at": now}
+    values = _freed("waiting", now) if owner_id is None else held | {"version": queue_items.c.version + 1}
+    update = sa.update(queue_items).where(which).values(**values).returning(*_COLUMNS)
+    if row := (await conn.execute(update)).mappings().first():
+        await _tell(conn, row, now=now)
 
 
 async def _tell(

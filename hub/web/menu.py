@@ -134,6 +134,7 @@ GROUPS = (
 CREATE = (
     Entry("clients", "/clients/new", N_("Client"), "building-2", makes("client")),
     Entry("contacts", "/contacts/new", N_("Contact"), "contact", makes("contact")),
+    Entry("leads", "/leads/new", N_("Lead"), "target", makes("lead"), page="leads"),
     Entry("messages", "/compose", N_("Letter"), "mail", writes),
 )
 

@@ -32,6 +32,7 @@ class Command:
 
 DO = (
     Command(N_("Add a client"), "/clients/new", "building-2", who=menu.makes("client")),
+    Command(N_("Add a lead"), "/leads/new", "target", who=menu.makes("lead")),
     Command(N_("Write a mail"), "/compose", "mail", "N", menu.writes),
 )
 KEYS = {"desk": "G D", "clients": "G C", "leads": "G L", "wallboard": "G W"}

@@ -22,6 +22,7 @@ from hub.crm.base.entity import Entity
 from hub.crm.base.fields import Choice, Email
 from hub.crm.base.history import Edit
 from hub.crm.base.permissions import Action, Scope, scope
+from hub.crm.leads.table import LeadAddress
 from hub.crm.roles.presets import PRESETS
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
@@ -113,15 +114,16 @@ class Records:
         """Return what a new record needs, over `given`."""
         self.made += 1
         values: dict[str, Any] = {}
-        for field in entity.input_fields:
-            if not field.is_required or field.default or field.name in given or isinstance(field, Collection):
+        for field in entity.required_of_new:
+            if field.name in given or isinstance(field, Collection):
                 continue
             if field.kind is not None:
                 values[field.name] = await self.id_of(registry.kind(field.kind), "foreign")
             elif isinstance(field, Choice):
                 values[field.name] = field.options[0].value
             else:
-                values[field.name] = f"x{self.made}@hub.test" if isinstance(field, Email) else f"x{self.made}"
+                is_mail = isinstance(field, (Email, LeadAddress))
+                values[field.name] = f"x{self.made}@hub.test" if is_mail else f"x{self.made}"
         return values | given
 
     async def _make(self, entity: Entity[Any, Any], given: dict[str, Any]) -> int:

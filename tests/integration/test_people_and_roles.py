@@ -126,7 +126,7 @@ async def test_deactivating_ends_sessions_and_hands_clients_over(site: Site) -> 
     wrong = await sent(api, "POST", f"users/{olga}/deactivate", {"hand_over_to": olga})
     assert (wrong[0], set(wrong[1]["error"]["details"]["fields"])) == (422, {"hand_over_to"})
     status, done = await sent(api, "POST", f"users/{olga}/deactivate", {"hand_over_to": pavel})
-    assert (status, done["returned"], len(done["operations"])) == (200, 0, 1)
+    assert (status, done["returned"], len(done["operations"])) == (200, 0, 2), "of clients and of leads"
     async with browser.get("/desk", allow_redirects=False) as answer:
         assert answer.status == 303
     runs = OperationRuns(site.db, WORKS, load_actor)

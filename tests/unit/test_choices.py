@@ -45,7 +45,7 @@ def test_a_member_is_its_word_and_goes_over_the_wire_as_it() -> None:
     assert msgspec.convert("closed", LeadState) is LeadState.CLOSED
     with pytest.raises(msgspec.ValidationError, match="shut"):
         msgspec.convert("shut", LeadState)
-    assert LeadState.options()[0] == Option("open", "Open", "target", "accent")
+    assert LeadState.options()[0] == Option("open", "Open lead", "target", "accent")
 
 
 def test_a_table_takes_the_words_of_its_choice_and_no_other() -> None:

@@ -127,7 +127,8 @@ class Filters:
 
 def _lead(number: int, **about: Any) -> Lead:
     phone = "+79268112231"
-    lead = Lead(number, 1, "open", "new", phone, "phone", phone, None, None, None, 2, NOW, NOW, None, "sales")
+    known = (number, 1, None, None, 1, "open", "new", phone, "phone", phone, None, None, None, 2, "", None)
+    lead = Lead(*known, NOW, NOW, None, "sales")
     return replace(lead, **about)
 
 
@@ -527,6 +528,7 @@ PAGES: dict[str, dict[str, Any]] = {
         "heirs": [PERSON.row],
         "link": "https://hub.example/reset/x",
     },
+    "lead.html": {"card": _card(LEAD_WEB, _lead(1)), "may_end": True},
     "team.html": {"card": _card(TEAM_WEB, TEAM), "people": [PERSON.row]},
     "role.html": {
         "card": _card(ROLE_WEB, ROLE),

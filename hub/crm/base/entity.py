@@ -125,6 +125,19 @@ class Entity(Generic[RowT, InputT]):
         return tuple(field for field in self.fields if not field.read_only) if self.input else ()
 
     @property
+    def required_of_new(self) -> tuple[Field, ...]:
+        """Fields that a new record has to be given: a team may follow from the owner."""
+        follows = None if self.owner is None else self.team
+        needed = (field for field in self.input_fields if field.is_required and field.default is None)
+        return tuple(field for field in needed if follows is None or field.column is not follows)
+
+    def required_fields(self, given: Iterable[str], *, is_new: bool) -> tuple[Field, ...]:
+        """Return the fields that may not be empty, where these were given."""
+        needed = {field.name for field in self.required_of_new} if is_new else set()
+        names = needed | set(given)
+        return tuple(field for field in self.input_fields if field.name in names)
+
+    @property
     def collections(self) -> tuple[Collection, ...]:
         return tuple(field for field in self.fields if isinstance(field, Collection))
 
@@ -153,7 +166,7 @@ class Entity(Generic[RowT, InputT]):
                 values[name] = field.parse(sent, reading)
             except FieldError as error:
                 problems[name] = error.problem
-        problems |= missing_values(writable.values(), values, is_new=is_new, but=problems)
+        problems |= missing_values(self.required_fields(values, is_new=is_new), values, is_new=is_new, but=problems)
         if problems:
             raise Invalid(problems)
         return self.input(**values, **({"characteristics": extra} if extra else {}))

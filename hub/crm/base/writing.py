@@ -69,6 +69,8 @@ async def create(
     values = _checked(entity, given, is_new=True)
     values |= _owned_by_its_maker(entity, values, edit)
     values |= await _team_of_owner(conn, entity, values)
+    if lacking := missing_values(entity.input_fields, values, is_new=True):
+        raise Invalid(lacking)
     await checks.references(conn, entity.by_name, values, edit)
     await checks.choices(conn, entity.by_name, values, {})
     await checks.unique(conn, entity, values, record_id=None)
@@ -213,7 +215,8 @@ def _checked(entity: Entity[Any, Any], given: msgspec.Struct, *, is_new: bool) -
     if is_new:
         defaults = {field.name: field.default for field in entity.input_fields if field.default is not None}
         values = defaults | values
-    problems |= missing_values(entity.input_fields, values, is_new=is_new, but=problems)
+    required = entity.required_fields(values, is_new=is_new)
+    problems |= missing_values(required, values, is_new=is_new, but=problems)
     if problems:
         raise Invalid(problems)
     return values
@@ -246,6 +249,8 @@ async def _team_of_owner(conn: AsyncConnection, entity: Entity[Any, Any], values
     if membership is None:
         return {}
     teams = (await membership.load(conn, [values[owner.name]])).get(values[owner.name], ())
+    if not teams and team.is_required:
+        return {}
     return {team.name: teams[0] if teams else None}
 
 

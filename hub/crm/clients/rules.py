@@ -48,13 +48,22 @@ WRITERS = Writers(create=create_record, update=update_record)
 
 
 async def create(
-    conn: AsyncConnection, actor: Actor | None, *, kind: ClientKind, name: str, way: Way = "hub", now: datetime
+    conn: AsyncConnection,
+    actor: Actor | None,
+    *,
+    kind: ClientKind,
+    name: str,
+    note: str = "",
+    source: str | None = None,
+    way: Way = "hub",
+    now: datetime,
 ) -> int:
     """Make a client; return its id. Raises Refused for an empty name."""
     clean = sanitize.shown(name, max_chars=300)
     if not clean:
         raise Refused("name_missing", "a client needs a name", field="name")
-    made = await create_record(conn, ClientInput(kind=kind, name=clean), edit=Edit(actor, way, now))
+    given = ClientInput(kind=kind, name=clean, note=note, source=source)
+    made = await create_record(conn, given, edit=Edit(actor, way, now))
     await record(conn, "client.created", at=now, user_id=_id(actor), object_kind="client", object_id=made.id)
     return made.id
 

@@ -10,11 +10,12 @@ from hub.crm.leads.rules import (
     enqueue,
     join_or_open,
 )
-from hub.crm.leads.table import LEADS, Lead
+from hub.crm.leads.table import LEADS, Lead, LeadInput
 
 __all__ = [
     "LEADS",
     "Lead",
+    "LeadInput",
     "LeadReason",
     "callback_addresses",
     "close",

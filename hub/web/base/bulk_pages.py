@@ -65,14 +65,15 @@ class BulkPages:
         async with ctx.db.begin() as conn:
             wanted = await asked(conn, ctx, entity, query)
             is_all = ctx.form.text("all") == "yes"
-            if is_all and (query.q or query.archived):
+            shown = self.web.shown_tree(query, wanted.tree)
+            if is_all and shown is None:
                 raise Invalid({"all": Problem("bad_value", _("Tick the records that were found by a search"))})
             operation = await bulk_edit.begin(
                 conn,
                 entity,
                 {name: value},
                 ids=None if is_all else [parse_id(one, field="ids") for one in ctx.form.texts("ids")],
-                where=wanted.tree if is_all else None,
+                where=shown if is_all else None,
                 edit=Edit(ctx.actor, "page", ctx.now),
                 zone=read.zone,
                 region=read.region,

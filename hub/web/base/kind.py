@@ -103,6 +103,8 @@ class WebKind:
     query: type[RecordQuery] = RecordQuery
     narrow: Callable[[RequestContext, Any], sa.ColumnElement[bool] | None] | None = None
     """The condition of what the kind's own `query` has beyond the common one."""
+    narrow_tree: Callable[[Any], Tree] | None = None
+    """The same as a condition tree, for a bulk edit of all that the list shows; without it there is none of all."""
     detail: Detail | None = None
     """Return the rows of a page with what the kind's own template and answer show beyond its columns."""
     answer: Answer | None = None
@@ -132,6 +134,12 @@ class WebKind:
         column = self.entity.client
         found: int | None = None if column is None else getattr(row, column.key)
         return found
+
+    def shown_tree(self, query: Any, tree: Tree) -> Tree | None:
+        """Return the condition of all that a list shows; None where a bulk edit cannot ask it."""
+        if query.q.strip() or query.archived or (self.narrow is not None and self.narrow_tree is None):
+            return None
+        return tree if self.narrow_tree is None else conditions.both(tree, self.narrow_tree(query))
 
     def write(self) -> Writers:
         """Return the functions that write this kind, all four."""

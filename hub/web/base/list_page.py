@@ -129,6 +129,11 @@ class RecordList:
         return is_editable and all(permissions.scope(self.reader, kind, act) != "none" for act in ("bulk", "edit"))
 
     @property
+    def may_bulk_all(self) -> bool:
+        """Whether a bulk edit can be of all that the list shows."""
+        return self.web.shown_tree(self.query, self.asked.tree) is not None
+
+    @property
     def can_save(self) -> bool:
         """Whether what is shown may become the open view's own."""
         return self.view is not None and self.is_changed and views.can_change(self.reader, self.view)

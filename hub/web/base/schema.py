@@ -155,10 +155,10 @@ def list_type(web: WebKind, record: type[msgspec.Struct]) -> type[msgspec.Struct
 
 def new_type(entity: Entity[Any, Any], *more: tuple[str, Any]) -> type[msgspec.Struct]:
     """Return the type of what makes a record; `more` are (name, type) beyond the fields."""
-    required = [f for f in entity.input_fields if f.is_required and f.default is None]
+    required = list(entity.required_of_new)
     optional = [f for f in entity.input_fields if f not in required]
     fields: list[Any] = [(str(field.name), sent(field)) for field in required]
-    fields += [(str(field.name), sent(field), field.default) for field in optional]
+    fields += [(str(one.name), sent(one), msgspec.UNSET if one.is_required else one.default) for one in optional]
     fields += _characteristics(entity)
     fields += [(name, kind, None) for name, kind in more]
     return msgspec.defstruct(f"New{_word(entity)}", fields, kw_only=True, forbid_unknown_fields=True)

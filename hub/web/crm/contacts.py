@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub.crm.base.conditions.tree import EVERYTHING, Leaf, Tree
 from hub.crm.clients.addresses import AddressValue
 from hub.crm.contacts import CONTACTS, ContactRecord
 from hub.crm.models import clients, contacts
@@ -51,12 +52,17 @@ def _narrow(_ctx: RequestContext, query: ContactQuery) -> sa.ColumnElement[bool]
     return of_living if query.client is None else sa.and_(of_living, contacts.c.client_id == query.client)
 
 
+def _narrow_tree(query: ContactQuery) -> Tree:
+    return EVERYTHING if query.client is None else Leaf("client", "is", [query.client])
+
+
 WEB = WebKind(
     entity=CONTACTS,
     more_types=(("addresses", list[KindedAddress]),),
     more=_addresses,
     query=ContactQuery,
     narrow=_narrow,
+    narrow_tree=_narrow_tree,
     icon="contact",
     subtitle="position",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 import sqlalchemy as sa
@@ -11,17 +11,20 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm import leads
-from hub.crm.base import records
-from hub.crm.choices import LeadAddressKind, LeadReason, LeadState
+from hub.crm.base import permissions, records
+from hub.crm.base.conditions.tree import EVERYTHING, Leaf, Tree
+from hub.crm.base.history import Way
 from hub.crm.clients import CLIENTS, ClientKind
 from hub.crm.leads import LEADS, Lead
 from hub.crm.models import leads as table
 from hub.errors import Refused
+from hub.store import changes
 from hub.web import render
 from hub.web.api.endpoint import Endpoint
-from hub.web.api.shapes import Moment, Ref, Shape, at, ref
+from hub.web.api.shapes import Ref, ref
 from hub.web.base.answers import answers
-from hub.web.base.kind import Answer, RecordQuery, WebKind
+from hub.web.base.kind import RecordQuery, WebKind
+from hub.web.base.record_page import read_card
 from hub.web.crm import clients
 from hub.web.request_context import RequestContext
 from hub.web.routes import Route
@@ -31,22 +34,6 @@ class LeadQuery(RecordQuery, frozen=True, kw_only=True):
     state: Literal["open", "converted", "closed", "any"] = "open"
 
 
-class LeadShape(Shape, frozen=True, kw_only=True):
-    id: int
-    team: Ref
-    state: Annotated[str, LeadState.schema()]
-    reason: Annotated[str, LeadReason.schema()]
-    name: str
-    address_kind: Annotated[str, LeadAddressKind.schema()]
-    address: str
-    client: int | None
-    contact: int | None
-    owner: Ref | None
-    times: int
-    created_at: Moment
-    last_at: Moment
-
-
 class Conversion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The client that a lead becomes; without a name it keeps its own."""
 
@@ -54,44 +41,53 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     kind: Literal["organisation", "person"] = "person"
 
 
-def shape(row: Lead) -> LeadShape:
-    return LeadShape(
-        id=row.id,
-        team=Ref(id=row.team_id, name=row.team_name),
-        state=row.state,
-        reason=row.reason,
-        name=row.name,
-        address_kind=row.address_kind,
-        address=row.address,
-        client=row.client_id,
-        contact=row.contact_id,
-        owner=ref(row.owner_id, row.owner_name),
-        times=row.times,
-        created_at=at(row.created_at),
-        last_at=at(row.last_at),
-    )
-
-
 def _narrow(_ctx: RequestContext, query: LeadQuery) -> sa.ColumnElement[bool] | None:
     return None if query.state == "any" else table.c.state == query.state
+
+
+def _narrow_tree(query: LeadQuery) -> Tree:
+    return EVERYTHING if query.state == "any" else Leaf("state", "is", [query.state])
+
+
+async def _owners(_conn: AsyncConnection, _ctx: RequestContext, rows: Sequence[Lead]) -> list[dict[str, Any]]:
+    """Return the manager of each lead by the word that the queue has for them."""
+    return [{"owner": msgspec.to_builtins(ref(row.owner_id, row.owner_name))} for row in rows]
 
 
 async def _detail(conn: AsyncConnection, _ctx: RequestContext, rows: Sequence[Lead]) -> list[Lead]:
     return await leads.detailed(conn, rows)
 
 
-async def _convert(conn: AsyncConnection, ctx: RequestContext, *, name: str | None, kind: ClientKind) -> int:
+async def _new_texts(_conn: AsyncConnection, ctx: RequestContext) -> dict[str, str]:
+    """A lead made by hand is its maker's, in their team."""
+    teams = sorted(ctx.actor.team_ids)
+    return {"manager": str(ctx.actor.user_id), "team": str(teams[0])} if teams else {}
+
+
+async def card(ctx: RequestContext) -> web.StreamResponse:
+    async with ctx.db.read() as conn:
+        feed = await changes.head(conn)
+        found = await read_card(conn, ctx, WEB, ctx.id())
+    return render.page(ctx, "lead.html", {"card": found, "may_end": may_end(ctx)}, feed=feed)
+
+
+def may_end(ctx: RequestContext) -> bool:
+    """Tell whether the reader may convert and close the leads that they see."""
+    return permissions.scope(ctx.actor, "lead", "edit") != "none"
+
+
+async def _convert(conn: AsyncConnection, ctx: RequestContext, *, name: str | None, kind: ClientKind, way: Way) -> int:
     lead = await leads.find(conn, ctx.id(), actor=ctx.actor)
     name = lead.name if name is None else name
     if not name.strip():
         raise Refused("name_missing", "a client needs a name", field="name")
-    return await leads.convert(conn, ctx.actor, lead.id, kind=kind, name=name, now=ctx.now)
+    return await leads.convert(conn, ctx.actor, lead.id, kind=kind, name=name, way=way, now=ctx.now)
 
 
 async def convert_page(ctx: RequestContext) -> web.StreamResponse:
     kind = read_kind(ctx.form.text("kind") or "person")
     async with ctx.db.begin() as conn:
-        client_id = await _convert(conn, ctx, name=ctx.form.text("name", max_chars=300) or None, kind=kind)
+        client_id = await _convert(conn, ctx, name=ctx.form.text("name", max_chars=300) or None, kind=kind, way="page")
     return render.redirect(ctx, f"/clients/{client_id}")
 
 
@@ -105,12 +101,12 @@ def read_kind(text: str) -> ClientKind:
 
 async def close_page(ctx: RequestContext) -> web.StreamResponse:
     async with ctx.db.begin() as conn:
-        await leads.close(conn, ctx.actor, ctx.id(), now=ctx.now)
+        await leads.close(conn, ctx.actor, ctx.id(), way="page", now=ctx.now)
     return render.redirect(ctx, "/leads")
 
 
 async def convert_call(conn: AsyncConnection, ctx: RequestContext, body: Conversion) -> dict[str, Any]:
-    client_id = await _convert(conn, ctx, name=body.name, kind=body.kind)
+    client_id = await _convert(conn, ctx, name=body.name, kind=body.kind, way="api")
     client = await records.get(conn, ctx.actor, CLIENTS, client_id)
     return (await answers(conn, ctx, clients.WEB, [client]))[0]
 
@@ -119,9 +115,13 @@ WEB = WebKind(
     entity=LEADS,
     query=LeadQuery,
     narrow=_narrow,
+    narrow_tree=_narrow_tree,
     detail=_detail,
-    answer=Answer(LeadShape, shape),
+    more_types=(("owner", Ref | None),),
+    more=_owners,
+    new_texts=_new_texts,
     list_template="leads.html",
+    subtitle="state",
     icon="target",
 )
 ROUTES = (Route("POST", "/leads/{id}/convert", convert_page), Route("POST", "/leads/{id}/close", close_page))

@@ -25,7 +25,7 @@ OWN = {
 KINDS: tuple[WebKind, ...] = tuple(OWN.get(word) or WebKind(entity=entity) for word, entity in registry.kinds().items())
 
 
-CARDS = {"client": client_card.card, "role": roles.card, "team": teams.card, "user": users.card}
+CARDS = {"client": client_card.card, "lead": leads.card, "role": roles.card, "team": teams.card, "user": users.card}
 """Cards that a kind writes by hand."""
 
 

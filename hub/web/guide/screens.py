@@ -24,7 +24,7 @@ SCREENS = {
     "/contacts/{id}/edit": "client-card",
     "/contacts/{id}/history": "client-card",
     **{f"/{kind}{rest}": page for kind, page in ADMINISTERED.items() for rest in RECORD_SCREENS},
-    "/leads": "leads",
+    **{f"/leads{rest}": "leads" for rest in RECORD_SCREENS},
     "/calls": "all-calls",
     "/audit": "audit-log",
     "/messages": "mail-list",
