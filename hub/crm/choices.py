@@ -36,6 +36,15 @@ class QueueState(Choices):
     DONE = "done", _("Done"), "circle-check", "good"
 
 
+class SaidState(Choices):
+    """A state that people set for themselves; after-call work begins by itself."""
+
+    AVAILABLE = "available", _("Available"), "", "free"
+    AWAY = "away", _("Away"), "", "away"
+    DND = "dnd", _("Do not disturb"), "", "dnd"
+    AFTER_CALL = "after_call", _("After-call work"), "", "after_call"
+
+
 class PresenceState(Choices):
     """A person's state as their colleagues see it. The colour is the word itself: each has a dot of its own."""
 

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.models import queue_items, timeline_entries
+from hub.mail import measures
 from hub.mail.models import attachments, mailboxes, messages
 
 
@@ -90,10 +91,9 @@ def conditions(actor: Actor, filters: MessageFilters, table: Any = messages) -> 
         has_file = sa.exists().where(attachments.c.message_id == table.c.id, attachments.c.inline.is_(False))
         yield has_file if filters.has_file else ~has_file
     if filters.is_unread is not None:
-        unread = sa.and_(table.c.direction == "in", ~_flagged(table, "seen"))
-        yield unread if filters.is_unread else ~unread
+        yield measures.unread(table) if filters.is_unread else ~measures.unread(table)
     if filters.is_flagged is not None:
-        yield _flagged(table, "flagged") if filters.is_flagged else ~_flagged(table, "flagged")
+        yield measures.flagged("flagged", table) if filters.is_flagged else ~measures.flagged("flagged", table)
     if filters.is_linked is not None:
         yield table.c.client_id.is_not(None) if filters.is_linked else table.c.client_id.is_(None)
     if filters.is_gone is not None:
@@ -121,10 +121,6 @@ def goes_to(address: str, table: Any = messages) -> sa.ColumnElement[bool]:
     """Messages with this whole address among their recipients."""
     quoted = f'"{address}"'
     return sa.or_(*(sa.cast(table.c[name], sa.Text).contains(quoted, autoescape=True) for name in ("to", "cc")))
-
-
-def _flagged(table: Any, flag: str) -> sa.ColumnElement[bool]:
-    return sa.cast(table.c.flags, sa.Text).contains(f'"{flag}"')
 
 
 def has_elder_twin(actor: Actor, filters: MessageFilters) -> sa.ColumnElement[bool]:

@@ -19,7 +19,7 @@ from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.models import clients, contacts, teams, users
 from hub.errors import NotFound, Refused
-from hub.mail import search
+from hub.mail import measures, search
 from hub.mail.excerpt import MAX_LOOKED_AT
 from hub.mail.filters import MessageFilters, conditions, has_elder_twin, may_see, narrowest
 from hub.mail.models import attachments, mailboxes, messages, outbox, outbox_recipients
@@ -99,6 +99,10 @@ class MessageRow:
     attachments: tuple[AttachmentRow, ...] = ()
     recipients: tuple[RecipientRow, ...] = ()
     also_in: tuple[str, ...] = ()
+
+    @property
+    def is_unread(self) -> bool:
+        return measures.is_unread(self)
 
 
 _EXTRA = ("text", "html", "attachments", "recipients", "also_in")

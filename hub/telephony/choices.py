@@ -49,6 +49,19 @@ class CallOrigin(Choices):
     CDR = "cdr", _("from the PBX's records")
 
 
+class PhoneState(Choices):
+    """The state of a person's phone; `none` is of a person without one."""
+
+    IN_USE = "in_use", _("in use"), "phone", "warn"
+    ON_HOLD = "on_hold", _("on hold"), "phone", "warn"
+    BUSY = "busy", _("busy"), "phone", "warn"
+    RINGING = "ringing", _("rings"), "phone-call", "warn"
+    IDLE = "idle", _("reachable"), "phone", "good"
+    UNAVAILABLE = "unavailable", _("phone not reachable"), "phone-off", "warn"
+    UNKNOWN = "unknown", _("not known"), "phone"
+    NONE = "none", _("no phone"), "phone-off"
+
+
 class DialFailure(Choices):
     """Why a call that was dialled reached nobody (`control.dial_failures`)."""
 

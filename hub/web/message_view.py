@@ -128,7 +128,7 @@ class MessageView:
 
     @property
     def is_unread(self) -> bool:
-        return self.message.direction == "in" and "seen" not in self.message.flags
+        return self.message.is_unread
 
 
 async def message_view(

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from hub.clock import utc_now
 from hub.crm import queue
 from hub.crm.models import audit
-from hub.mail import register
+from hub.mail import measures, register
 from hub.mail.filters import MessageFilters
 from hub.mail.models import messages
 from tests.factories import got, made
@@ -47,6 +47,18 @@ async def test_each_filter_narrows_the_register(site: Site) -> None:
             assert found == [rich if asked is of_rich else plain], (name, asked)
     assert [one["id"] for one in (await got(api, "messages", auto="list"))["items"]] == [rich]
     assert [one["id"] for one in (await got(api, "messages", author="1"))["items"]] == []
+
+
+async def test_a_message_is_unread_in_sql_and_in_hand_alike(site: Site) -> None:
+    every = [(side, flags) for side in ("in", "out") for flags in ([], ["seen"], ["flagged"], ["flagged", "seen"])]
+    for side, flags in every:
+        one = await talk.message(site.db, site.blobs, direction=side)
+        async with site.db.begin() as conn:
+            await conn.execute(sa.update(messages).where(messages.c.id == one).values(flags=flags))
+    async with site.db.read() as conn:
+        rows = (await conn.execute(sa.select(messages, measures.unread().label("says")))).all()
+    assert [measures.is_unread(row) for row in rows] == [bool(row.says) for row in rows]
+    assert {(row.direction, tuple(row.flags)) for row in rows if row.says} == {("in", ()), ("in", ("flagged",))}
 
 
 async def test_the_same_mail_in_two_mailboxes_is_one_row_and_one_entry_of_the_card(site: Site) -> None:

@@ -10,10 +10,19 @@ import pytest
 
 from hub.crm import leads, models, presence, queue
 from hub.crm.base.choices import Choices, Option
-from hub.crm.choices import LeadReason, LeadState, PresenceState, QueueKind, QueueState
+from hub.crm.choices import LeadReason, LeadState, PresenceState, QueueKind, QueueState, SaidState
 from hub.mail.choices import SendFailure
 from hub.mail.sending import verdicts
-from hub.telephony.choices import CallDirection, CallOutcome, CallState, CallTitle, LegResult, title_of
+from hub.telephony.choices import (
+    CallDirection,
+    CallOutcome,
+    CallState,
+    CallTitle,
+    LegResult,
+    PhoneState,
+    title_of,
+)
+from hub.telephony.presence import presence as phone_presence
 from hub.telephony.tracking import calls
 from hub.web.jinja_env import CHOICES
 
@@ -29,6 +38,8 @@ from hub.web.jinja_env import CHOICES
         (QueueKind, queue.Kind),
         (QueueState, queue.State),
         (PresenceState, presence.State),
+        (SaidState, presence.SaidState),
+        (PhoneState, phone_presence.PhoneState),
         (SendFailure, verdicts.Why),
     ],
 )

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import rfc3339
 from hub.crm import presence as said_presence
-from hub.crm.choices import PresenceState
+from hub.crm.choices import PresenceState, SaidState
+from hub.telephony.choices import PhoneState
 from hub.telephony.presence import presence, wallboard
 from hub.telephony.presence.presence import Colleague
 from hub.web.api.endpoint import Endpoint, Page, Query
@@ -18,8 +19,8 @@ from hub.web.paging import cut
 from hub.web.request_context import RequestContext, read_cursor
 
 StateWord = Annotated[str, PresenceState.schema()]
-SaidWord = Annotated[str, one_of("available", "away", "dnd", "after_call")]
-PhoneWord = Annotated[str, one_of("none", "unknown", "unavailable", "idle", "ringing", "in_use", "busy", "on_hold")]
+SaidWord = Annotated[str, SaidState.schema()]
+PhoneWord = Annotated[str, PhoneState.schema()]
 
 
 class PresenceShape(Shape, frozen=True, kw_only=True):
@@ -43,7 +44,7 @@ class Presences(Shape, frozen=True, kw_only=True):
 class Word(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The state to set for oneself; `available` also ends after-call work."""
 
-    state: Annotated[str, one_of("available", "away", "dnd")]
+    state: Annotated[str, one_of(*said_presence.CHOICES)]
 
 
 class SaidShape(Shape, frozen=True, kw_only=True):
