@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from hub.crm.base.schema import record_columns
+from hub.crm.base.schema import record_columns, record_indexes
 from hub.crm.choices import LeadReason, LeadState, QueueKind, QueueState
 from hub.store.schema import BigId, Json, folded, id_column, link, metadata, moment
 
@@ -18,6 +18,8 @@ teams = sa.Table(
     *record_columns(),
     sa.Column("name", sa.String(63), nullable=False, unique=True),
     folded("name_folded", 63),
+    *record_indexes(),
+    sa.Index(None, "name_folded", "id"),
 )
 
 roles = sa.Table(
@@ -27,6 +29,8 @@ roles = sa.Table(
     sa.Column("key", sa.String(20), unique=True),
     sa.Column("name", sa.String(100), nullable=False, unique=True),
     folded("name_folded", 100),
+    *record_indexes(),
+    sa.Index(None, "name_folded", "id"),
 )
 """`key` is that of a preset: admin, head, manager, observer."""
 
@@ -67,6 +71,8 @@ users = sa.Table(
     sa.Column("extension", sa.String(10), unique=True),
     sa.Column("language", sa.String(5)),
     folded("name_folded", 200),
+    *record_indexes(),
+    sa.Index(None, "name_folded", "id"),
     sa.CheckConstraint("role IN ('admin', 'manager')", name="role"),
 )
 """`role` says whether somebody is an administrator, as versions before roles read it; `role_id` decides the rest."""
@@ -203,7 +209,7 @@ clients = sa.Table(
     link("owner_id", "users"),
     link("team_id", "teams"),
     sa.Index("ix_clients_name_sort", "name_sort", "id"),
-    sa.Index("ix_clients_changed_at", "changed_at", "id"),
+    *record_indexes(),
     sa.Index("ix_clients_source", "source", "id"),
     sa.CheckConstraint("kind IN ('organisation', 'person')", name="kind"),
 )
@@ -217,6 +223,7 @@ contacts = sa.Table(
     sa.Column("name", sa.String(300), nullable=False),
     folded("name_folded"),
     sa.Column("position", sa.String(200), nullable=False, server_default=""),
+    *record_indexes(),
     sa.Index("ix_contacts_name_folded", "name_folded", "id"),
 )
 

@@ -411,6 +411,6 @@ async def test_the_condition_is_one_and_no_query(db: Database) -> None:
     """`permitted` is a condition: it can stand in any statement, and asks nothing by itself."""
     asker = Asker(5, frozenset({1, 2}), {"see": "team"})
     text = str(permitted(asker, CONTRACTS, "see").compile(compile_kwargs={"literal_binds": True}))
-    assert "test_contracts.owner_id = 5" in text
-    assert "test_contracts.team_id IN (1, 2)" in text
+    assert "owner_id IN (5)" in text
+    assert "team_id IN (1, 2)" in text
     assert str(permitted(asker, CONTRACTS, "edit")) == "false"

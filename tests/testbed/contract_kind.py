@@ -58,6 +58,9 @@ contracts = sa.Table(
     sa.Column("owner_id", BigId),
     sa.Column("team_id", BigId),
 )
+_MOMENTS = ("created_at", "changed_at", "signed_at", "until")
+for _name in (*_MOMENTS, "number_folded", "amount", "weight", "pages", "is_signed", "stage", "email", "phone"):
+    sa.Index(f"ix_test_contracts_{_name}", contracts.c[_name], contracts.c.id)
 contract_tags = sa.Table(
     "test_contract_tags",
     METADATA,

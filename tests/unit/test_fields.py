@@ -189,6 +189,7 @@ BARE = sa.Table("bare", sa.MetaData(), sa.Column("id", sa.Integer()), sa.Column(
         ({"kind": "Contract 1"}, "small letters"),
         ({"table": BARE}, "lacks version, created_at, changed_at"),
         ({"order": "note"}, "order: note"),
+        ({"fields": (Text(contracts.c.note, "Note"),)}, "needs an index on \\(note, id\\); else sortable=False"),
         ({"fields": (*CONTRACTS.fields, CONTRACTS.fields[0])}, "two fields are called number"),
         ({"fields": (Text(contracts.c.number, ""),)}, "number has no label"),
         ({"fields": (Text(contracts.c.number, "N", name="version"),)}, "version belongs to every record"),

@@ -230,6 +230,7 @@ def _problems(entity: Entity[Any, Any]) -> Iterable[str]:
             yield f"{place}: {column} is not a column of {table.name}"
     if entity.order and entity.order.removeprefix("-") not in sortable(entity):
         yield f"order: {entity.order} is no field to sort by"
+    yield from _without_index(entity)
     yield from _input_problems(entity)
 
 
@@ -263,8 +264,25 @@ def _input_problems(entity: Entity[Any, Any]) -> Iterable[str]:
 
 
 def sortable(entity: Entity[Any, Any]) -> Mapping[str, Field | None]:
-    """Return what lists of a kind may be sorted by; None stands for the common columns."""
+    """Return what lists of a kind may be sorted by; None stands for the common columns without a field."""
     common: dict[str, Field | None] = {
         name: None for name in ("id", "created_at", "changed_at") if name in entity.table.c
     }
-    return common | {field.name: field for field in entity.fields if field.sortable}
+    fields = {field.name: field for field in entity.fields}
+    every = common | fields
+    return {name: field for name, field in every.items() if field is None or field.sortable}
+
+
+def order_column(entity: Entity[Any, Any], name: str) -> sa.Column[Any]:
+    """Return the column that a sort is by."""
+    field = sortable(entity)[name]
+    return entity.table.c[name] if field is None else field.order_column
+
+
+def _without_index(entity: Entity[Any, Any]) -> Iterable[str]:
+    """Yield a problem for each sort that would read the whole table."""
+    begins = {list(one.columns)[0] for one in entity.table.indexes}
+    for name in sortable(entity):
+        column = order_column(entity, name)
+        if not (column.primary_key or column.unique or column in begins):
+            yield f"{name}: to sort by it, {entity.table.name} needs an index on ({column.key}, id); else sortable=False"

@@ -18,7 +18,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.base.entity import Entity, sortable
+from hub.crm.base.entity import Entity, order_column, sortable
 from hub.crm.base.labels import Invalid, Problem, _
 from hub.errors import Refused
 from hub.store.schema import Moment
@@ -78,12 +78,10 @@ class Sort:
 def read_sort(entity: Entity[Any, Any], word: str) -> Sort:
     """Return the order of a word such as "-changed_at"; empty is the kind's own. Raises Invalid for an unknown one."""
     word = word or entity.order or "-id"
-    name, known = word.removeprefix("-"), sortable(entity)
-    if name not in known:
+    name = word.removeprefix("-")
+    if name not in sortable(entity):
         raise Invalid({"sort": Problem("unknown_field", _("Cannot sort by %(name)s"), {"name": name[:60]})})
-    field = known[name]
-    column = entity.table.c[name] if field is None else field.order_column
-    return Sort(word, column, entity.id, word.startswith("-"))
+    return Sort(word, order_column(entity, name), entity.id, word.startswith("-"))
 
 
 async def read_page(

@@ -61,21 +61,28 @@ def _within(asker: Asker | None, entity: Entity[Any, Any], reach: Scope) -> sa.C
         return sa.true()
     if reach == "none":
         return sa.false()
-    ways: list[sa.ColumnElement[bool]] = []
+    held: list[tuple[sa.Column[Any], Any]] = []
+    """Columns of the record itself, each with the values of which it holds one."""
+    elsewhere: list[sa.Select[tuple[int]]] = []
     if entity.owner is not None:
-        ways.append(entity.owner == asker.user_id)
+        held.append((entity.owner, [asker.user_id]))
     if entity.participants is not None:
-        ways.append(entity.id.in_(entity.participants.owners(lambda user_id: user_id == asker.user_id)))
+        elsewhere.append(entity.participants.owners(lambda user_id: user_id == asker.user_id))
     if reach == "team" and asker.team_ids:
         team_ids = sorted(asker.team_ids)
         if entity.team is not None:
-            ways.append(entity.team.in_(team_ids))
+            held.append((entity.team, team_ids))
         if entity.teams is not None:
-            ways.append(entity.id.in_(entity.teams.owners(lambda team_id: team_id.in_(team_ids))))
+            elsewhere.append(entity.teams.owners(lambda team_id: team_id.in_(team_ids)))
     if entity.through is not None:
         other = registry.target(entity, entity.through)
-        ways.append(entity.through.in_(sa.select(other.id).where(_within(asker, other, reach))))
-    return sa.or_(sa.false(), *ways)
+        held.append((entity.through, sa.select(other.id).where(_within(asker, other, reach))))
+    if not elsewhere:
+        return sa.or_(sa.false(), *(column.in_(values) for column, values in held))
+    # One set of ids: an OR with a sub-select has PostgreSQL read the whole table.
+    table = entity.table.alias()
+    elsewhere += [sa.select(table.c.id).where(table.c[column.key].in_(values)) for column, values in held]
+    return entity.id.in_(sa.union(*elsewhere))
 
 
 def may_receive(asker: Asker, entity: Entity[Any, Any], told: Mapping[str, Any]) -> bool:

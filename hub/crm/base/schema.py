@@ -26,3 +26,8 @@ def record_columns(*, archived: str = "archived_at", always_changed: bool = Fals
         moment("changed_at", nullable=not always_changed),
     ]
     return (*columns, moment(archived)) if archived else tuple(columns)
+
+
+def record_indexes() -> tuple[sa.Index, sa.Index]:
+    """Return the indexes by which a list sorts records by their moments, new ones for each table."""
+    return sa.Index(None, "created_at", "id"), sa.Index(None, "changed_at", "id")

@@ -83,7 +83,7 @@ CLIENTS = Entity(
     search=matches,
     fields=(
         ClientName(clients.c.name, _("Name"), folded=clients.c.name_sort, required=True, shown=True, searchable=True),
-        Choice(clients.c.kind, _("Type"), options=KINDS, default="organisation"),
+        Choice(clients.c.kind, _("Type"), options=KINDS, default="organisation", sortable=False),
         address_list(addresses.c.client_id, "phone", _("Phones"), name="phones", shown=True, searchable=True),
         address_list(addresses.c.client_id, "email", _("E-mails"), name="emails", shown=True, searchable=True),
         address_list(addresses.c.client_id, "domain", _("Domains"), name="domains"),

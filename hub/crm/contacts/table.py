@@ -51,7 +51,7 @@ CONTACTS = Entity(
     fields=(
         Text(contacts.c.name, _("Name"), required=True, shown=True, searchable=True),
         Link(contacts.c.client_id, _("Client"), to="client", shown=True),
-        Text(contacts.c.position, _("Position"), shown=True),
+        Text(contacts.c.position, _("Position"), shown=True, sortable=False),
         address_list(addresses.c.contact_id, "phone", _("Phones"), name="phones", shown=True, searchable=True),
         address_list(addresses.c.contact_id, "email", _("E-mails"), name="emails", shown=True, searchable=True),
         Moment(contacts.c.created_at, _("Created"), read_only=True),

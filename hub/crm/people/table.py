@@ -75,7 +75,7 @@ USERS = Entity(
         Link(users.c.role_id, _("Role"), to="role", required=True, shown=True),
         Collection(Team(team_members.c.team_id, _("Team")), _("Teams"), store=MEMBERSHIP, name="teams", shown=True),
         Extension(users.c.extension, _("Extension"), shown=True),
-        Choice(users.c.language, _("Language"), options=LANGUAGES),
+        Choice(users.c.language, _("Language"), options=LANGUAGES, sortable=False),
         Moment(users.c.created_at, _("Created"), read_only=True),
     ),
 )

@@ -19,7 +19,7 @@ def link(name: str, target: str, *, nullable: bool = True) -> sa.Column[int]:
 
 
 def create_kind(name: str, *columns: sa.Column[object]) -> None:
-    """Create the table of a kind of record: its own columns and those of every kind."""
+    """Create the table of a kind of record: its own columns, those of every kind, and the indexes of its moments."""
     op.create_table(
         name,
         sa.Column("id", BigId, primary_key=True, autoincrement=True),
@@ -29,6 +29,8 @@ def create_kind(name: str, *columns: sa.Column[object]) -> None:
         sa.Column("changed_at", Moment()),
         sa.Column("archived_at", Moment()),
     )
+    for column in ("created_at", "changed_at"):
+        op.create_index(f"ix_{name}_{column}_id", name, [column, "id"])
 
 
 def create_values(name: str) -> None:

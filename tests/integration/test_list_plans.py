@@ -1,0 +1,127 @@
+"""Every list of every kind, by each order that it offers, reads indexes: no whole table of 100,000 rows.
+
+As an administrator, by scope `own` and by scope `team`; the first page, the next, the one before, and the page of the
+empty values. PostgreSQL plans with the statistics of 100,000 rows. SQLite keeps none, so that its plans do not depend
+on what is stored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+import hub.app  # noqa: F401  (registers every kind)
+from hub.crm.access import Actor
+from hub.crm.base import keyset, records, registry
+from hub.crm.base.entity import Entity, sortable
+from hub.crm.base.keyset import Sort
+from hub.crm.base.permissions import ACTIONS, Scope
+from hub.crm.models import addresses, metadata, team_members
+from hub.store.engine import Database
+from hub.store.schema import Moment
+from tests.testbed.filled_tables import T0, fill
+
+Statement = tuple[str, Any]
+
+
+def person(scope: Scope) -> Actor:
+    grants = {("*", action): scope for action in ACTIONS}
+    rights: Any = frozenset({"read_mail"})
+    return Actor(7, "Olga", "olga@hub.test", "manager", frozenset({3}), None, None, privileges=rights, granted=grants)
+
+
+PEOPLE = {
+    "administrator": Actor(1, "Boss", "boss@hub.test", "admin", frozenset(), None, None),
+    "own": person("own"),
+    "team": person("team"),
+}
+
+
+def places(sort: Sort) -> Iterator[str | None]:
+    """Return the cursors of a list's first page, one in its middle, one back, and one among its empty values."""
+    yield None
+    for is_backward in (False, True):
+        yield keyset.write_cursor(sort, row_at(sort, is_empty=False), is_backward=is_backward)
+    if sort.is_filled is not None:
+        yield keyset.write_cursor(sort, row_at(sort, is_empty=True))
+
+
+def row_at(sort: Sort, *, is_empty: bool) -> Any:
+    value: Any = T0 if isinstance(sort.column.type, Moment) else sort.column.type.python_type()
+    if value == "":
+        value = "v5"
+    if is_empty:
+        value = None if sort.column.nullable else ""
+    return {sort.column.key: value, "id": 50_000}
+
+
+@contextmanager
+def asked_of(conn: AsyncConnection) -> Iterator[list[Statement]]:
+    """Collect every SELECT that is run on a connection."""
+    found: list[Statement] = []
+
+    def note(_conn: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
+        if statement.lstrip().startswith("SELECT"):
+            found.append((statement, parameters))
+
+    sa.event.listen(conn.sync_connection, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        sa.event.remove(conn.sync_connection, "before_cursor_execute", note)
+
+
+async def whole_tables(conn: AsyncConnection, statement: Statement, filled: Sequence[str]) -> list[str]:
+    """Return the steps of a statement's plan that read all of a filled table, or sort what was not narrowed."""
+    text, parameters = statement
+    if conn.dialect.name == "sqlite":
+        lines = [row[3] for row in await conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", parameters)]
+        scans = [line for line in lines if line.startswith("SCAN") and line.split()[1] in filled]
+        if "ORDER BY" not in text or any("TEMP B-TREE FOR ORDER BY" in line for line in lines):
+            return scans
+        # Without a sort the table is walked in the order of its list, and left after a page.
+        return scans[lines[0] in scans :]
+    plan = (await conn.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {text}", parameters)).scalar_one()
+    return list(_whole((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"], filled, is_sorted=False))
+
+
+def _whole(node: dict[str, Any], filled: Sequence[str], *, is_sorted: bool) -> Iterator[str]:
+    kind, table = node["Node Type"], node.get("Relation Name")
+    # In a hashed or bitmap plan below a sort, an index without a condition is a whole table too.
+    if table in filled and (kind == "Seq Scan" or (is_sorted and "Index Scan" in kind and "Index Cond" not in node)):
+        yield f"{kind} on {table}{' below a sort' if is_sorted else ''}"
+    for below in node.get("Plans", ()):
+        yield from _whole(below, filled, is_sorted=is_sorted or kind == "Sort")
+
+
+async def read_pages(conn: AsyncConnection, actor: Actor, entity: Entity[Any, Any], word: str) -> list[Statement]:
+    sort = keyset.read_sort(entity, word)
+    with asked_of(conn) as found:
+        for cursor in places(sort):
+            await records.page(conn, actor, entity, sort=word, cursor=cursor)
+    return found
+
+
+async def test_no_list_reads_a_whole_table_in_any_order_that_it_offers(db: Database) -> None:
+    kinds = registry.kinds()
+    tables = [*dict.fromkeys(entity.table for entity in kinds.values()), addresses, team_members]
+    filled = [table.name for table in tables]
+    wrong: dict[str, list[str]] = {}
+    async with db.begin() as conn:
+        if conn.dialect.name == "postgresql":
+            await fill(conn, tables)
+    async with db.read() as conn:
+        unsorted = "SELECT name FROM contacts ORDER BY position, id LIMIT 50"
+        assert await whole_tables(conn, (unsorted, ()), filled), "the test sees a whole table that is sorted"
+        for entity in kinds.values():
+            for word in map(str, sortable(entity)):  # The page back reads the other direction.
+                for who, actor in PEOPLE.items():
+                    for statement in await read_pages(conn, actor, entity, word):
+                        if found := await whole_tables(conn, statement, filled):
+                            wrong[f"{entity.plural} by {word}, {who}: {statement[0]}"] = found
+    assert not wrong, "\n".join(f"{where}\n    {found}" for where, found in wrong.items())
