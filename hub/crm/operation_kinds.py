@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hub.crm.base import bulk_edit, change_type, merge_values
+from hub.crm.base import bulk_archive, bulk_edit, change_type, merge_values
+from hub.crm.base.bulk_archive import BulkArchive
 from hub.crm.base.bulk_edit import BulkEdit
 from hub.crm.base.change_type import ChangeType
 from hub.crm.base.merge_values import MergeValues
@@ -12,6 +13,8 @@ from hub.crm.base.operations import Work
 
 WORKS: Mapping[str, Work] = {
     bulk_edit.KIND: BulkEdit(),
+    bulk_archive.ARCHIVE: BulkArchive(archives=True),
+    bulk_archive.RESTORE: BulkArchive(archives=False),
     change_type.KIND: ChangeType(),
     merge_values.KIND: MergeValues(),
 }

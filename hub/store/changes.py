@@ -73,6 +73,12 @@ class Change:
     client_id: int | None
     data: dict[str, Any]
 
+    @property
+    def ids(self) -> list[int]:
+        """The records that it is about: those of a batch, else the one."""
+        found: list[int] = self.data.get("ids") or [self.object_id]
+        return found
+
 
 async def publish(
     conn: AsyncConnection,

@@ -166,8 +166,8 @@ class LiveFeed:
 
     async def _changed_rights(self, conn: AsyncConnection, found: Sequence[Change]) -> dict[int, Actor | None]:
         """Return those who have a stream here and whose account, teams or role these changes concern, as they are."""
-        people = {one.object_id for one in found if one.kind == "user"}
-        roles = {one.object_id for one in found if one.kind == "role"}
+        people = {user_id for one in found if one.kind == "user" for user_id in one.ids}
+        roles = {role_id for one in found if one.kind == "role" for role_id in one.ids}
         actors = {stream.actor.user_id: stream.actor for stream in self._streams} if people or roles else {}
         concerned = [user_id for user_id, one in actors.items() if user_id in people or one.role_id in roles]
         return {user_id: await access.load_actor(conn, user_id) for user_id in concerned}

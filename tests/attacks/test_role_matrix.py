@@ -50,6 +50,8 @@ ON_NONE: dict[tuple[str, str], tuple[Action, ...]] = {
     ("POST", ""): ("create",),
     ("GET", "/bulk"): ("bulk",),
     ("POST", "/bulk"): ("bulk", "edit"),
+    ("POST", "/bulk/archive"): ("bulk", "delete"),
+    ("POST", "/bulk/restore"): ("bulk", "delete"),
     ("GET", "/export"): ("export",),
 }
 """Routes without a record: refused where the role grants the action on none at all."""

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from hub.clock import utc_now
 from hub.crm.base import bulk_edit, operations
+from hub.crm.base.bulk_selection import Selection
 from hub.crm.base.conditions import tree
 from hub.crm.base.fields import fold
 from hub.crm.base.history import Edit, history
@@ -46,7 +47,7 @@ async def begin(db: Database) -> tuple[Edit, int]:
     asked = tree.parse({"field": "name", "op": "contains", "value": "ромашка"})
     async with db.begin() as conn:
         values = {"manager": boss.user_id, "note": "весна"}
-        number = await bulk_edit.begin(conn, CLIENTS, values, where=asked, edit=edit)
+        number = await bulk_edit.begin(conn, CLIENTS, values, Selection(where=asked), edit=edit)
     return edit, number
 
 

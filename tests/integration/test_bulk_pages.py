@@ -74,7 +74,40 @@ async def test_a_wrong_bulk_edit_begins_nothing(site: Site) -> None:
     assert 'class="field__error"' in await sent(browser, "/clients/bulk", 200, field="phones", phones="<abc>", ids=one)
     await sent(browser, "/clients/bulk", 422, field="nonsense", nonsense="1", ids=one)
     await sent(browser, "/clients/bulk", 400, field="note", note="1", ids="x")
-    await sent(browser, "/clients/bulk?q=ром", 422, field="note", note="1", all="yes")
     await sent(await site.browser("olga"), "/clients/bulk", 403, field="note", note="1", ids=one)
     assert (await got(api, "operations"))["items"] == []
     assert "data-tick" not in await page(await site.browser("olga"), "/clients")
+
+
+async def test_all_that_a_search_finds_are_archived_brought_back_and_the_archiving_is_undone(site: Site) -> None:
+    await site.person("boss", role="admin")
+    browser, api = await site.browser("boss"), await site.api("boss")
+    for name in ("Ёлка 1", "Ёлка 2", "Сосна"):
+        await made(api, {"name": name})
+    assert "/clients/bulk/archive?q=" in await page(browser, "/clients?q=Ёлка")
+    location = await sent(browser, "/clients/bulk/archive?q=Ёлка", all="yes")
+    await finish(site)
+    assert list(await notes(api)) == ["Сосна"]
+    assert "/clients/bulk/restore?archived=" in await page(browser, "/clients?archived=true")
+    await sent(browser, "/clients/bulk/restore?archived=true&q=Ёлка 2", all="yes")
+    await finish(site)
+    assert list(await notes(api)) == ["Ёлка 2", "Сосна"]
+    await sent(browser, f"{location}/undo")
+    await finish(site)
+    assert list(await notes(api)) == ["Ёлка 1", "Ёлка 2", "Сосна"]
+    counts = (await got(api, f"{location[1:]}/rows"))["items"]
+    assert [(one["outcome"], one["reason"]) for one in counts] == [
+        ("reversed", ""),
+        ("kept", "changed since: archived"),
+    ]
+
+
+async def test_all_of_a_list_is_no_more_than_its_page_shows(site: Site) -> None:
+    """The list of a client's contacts is narrowed by the page, not by a filter."""
+    await site.person("boss", role="admin")
+    browser, api = await site.browser("boss"), await site.api("boss")
+    ids = [(await made(api, {"name": name, "contacts": [{"name": f"У {name}"}]}))["id"] for name in ("Ёлка", "Сосна")]
+    await sent(browser, f"/contacts/bulk?client={ids[0]}", field="position", position="сторож", all="yes")
+    await finish(site)
+    found = (await got(api, "contacts"))["items"]
+    assert {one["name"]: one["position"] for one in found} == {"У Ёлка": "сторож", "У Сосна": ""}

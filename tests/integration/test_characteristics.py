@@ -12,6 +12,7 @@ from sqlalchemy import event
 from hub.clock import utc_now
 from hub.crm.access import Actor
 from hub.crm.base import bulk_edit, characteristic_definitions, characteristics, dictionaries, operations, records
+from hub.crm.base.bulk_selection import Selection
 from hub.crm.base.characteristic_definitions import DefinitionInput
 from hub.crm.base.conditions import query, tree
 from hub.crm.base.dictionaries import ValueInput
@@ -229,7 +230,7 @@ async def test_a_bulk_edit_sets_a_characteristic_and_its_undo_takes_it_back(db: 
     edit = Edit(boss, "api", utc_now())
     async with db.begin() as conn:
         values = {"c.k_number": "2", "characteristics": {"k_many_choice": ["small"]}}
-        number = await bulk_edit.begin(conn, CLIENTS, values, where=tree.EVERYTHING, edit=edit)
+        number = await bulk_edit.begin(conn, CLIENTS, values, Selection(where=tree.EVERYTHING), edit=edit)
     await finish(db)
     assert await answer(db, boss, one) == {"k_number": "2", "k_many_choice": ["small"]}
     await change(db, boss, other, k_number="3")

@@ -21,7 +21,7 @@ from hub.crm.base import keyset, records, registry
 from hub.crm.base.entity import Entity, sortable
 from hub.crm.base.keyset import Sort
 from hub.crm.base.permissions import ACTIONS, Scope
-from hub.crm.models import addresses, metadata, team_members
+from hub.crm.models import addresses, team_members
 from hub.store.engine import Database
 from hub.store.schema import Moment
 from tests.testbed.filled_tables import T0, fill

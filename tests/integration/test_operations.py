@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from hub.clock import utc_now
+from hub.crm import access
 from hub.crm.access import Actor, load_actor
 from hub.crm.base import bulk_edit, operations, records
+from hub.crm.base.bulk_selection import Selection
 from hub.crm.base.conditions import tree
 from hub.crm.base.history import Edit, history
 from hub.crm.base.labels import Invalid
 from hub.crm.base.operation_runs import OperationRuns
 from hub.crm.base.operations import Operation
+from hub.crm.base.permissions import Grants
 from hub.crm.clients.table import CLIENTS, ClientInput
 from hub.crm.models import clients, users
 from hub.crm.operation_kinds import WORKS
 from hub.errors import Conflict, Forbidden, NotFound
 from hub.store.changes import Position, read_after
 from hub.store.engine import Database
+from hub.web.pages.live import topics_of
 from tests.faults.test_operation_faults import add_clients
 from tests.integration.test_queue import actor
 
@@ -32,7 +37,7 @@ def edit_by(who: Actor) -> Edit:
 
 async def bulk(db: Database, who: Actor, values: dict[str, Any], **named: Any) -> int:
     async with db.begin() as conn:
-        return await bulk_edit.begin(conn, CLIENTS, values, edit=edit_by(who), **named)
+        return await bulk_edit.begin(conn, CLIENTS, values, Selection(**named), edit=edit_by(who))
 
 
 async def look(db: Database, number: int) -> Operation:
@@ -57,7 +62,7 @@ async def test_a_batch_ends_after_its_time_and_tells_one_change(db: Database) ->
     assert (running.state, running.done, running.total) == ("running", 1, 30)
     async with db.read() as conn:
         told = [change for change in await read_after(conn, Position(0, 0)) if change.data.get("ids")]
-        assert [(one.kind, one.user_id, one.data["ids"]) for one in told] == [("operation", boss.user_id, [1])]
+        assert [(one.kind, one.ids) for one in told] == [("client", [1])]
     await finish(db)
     assert (await look(db, number)).state == "done"
 
@@ -72,6 +77,30 @@ async def test_a_batch_ends_when_a_record_takes_it_past_150_ms(db: Database) -> 
     while await runs.step():
         sizes.append((await look(db, number)).done - sum(sizes))
     assert sizes == [3, 3, 2], "0.06 s a record: the third is the one that passes 0.15 s"
+
+
+async def test_a_batch_is_one_change_for_everyone_who_may_see_one_of_its_records(db: Database) -> None:
+    """The manager whose records they were and the one who has them now, and nobody else."""
+    await add_clients(db, 3)
+    boss = await actor(db, "boss", role="admin")
+    see_own: Grants = {("client", "see"): "own"}
+    old, new, other = [replace(await actor(db, name), granted=see_own) for name in ("old", "new", "other")]
+    async with db.begin() as conn:
+        await conn.execute(sa.update(clients).values(owner_id=old.user_id))
+    number = await bulk(db, boss, {"manager": new.user_id}, ids=[1, 2])
+    await finish(db)
+    async with db.read() as conn:
+        told = [change for change in await read_after(conn, Position(0, 0)) if change.kind == "client"]
+    assert [change.ids for change in told] == [[1, 2]]
+    assert [access.can_receive(one, told[0]) for one in (old, new, other, boss)] == [True, True, False, True]
+    assert set(topics_of(told[0])) == {"clients", "client:1", "client:2"}
+    async with db.begin() as conn:
+        operation = await operations.get(conn, boss, number)
+        await operations.undo(conn, operation, WORKS["bulk_edit"], edit=edit_by(boss))
+    await finish(db)
+    async with db.read() as conn:
+        told = [change for change in await read_after(conn, Position(0, 0)) if change.kind == "client"]
+    assert [change.ids for change in told] == [[1, 2], [1, 2]], "the undo publishes its batch too"
 
 
 async def test_each_record_is_written_by_the_rights_of_the_person(db: Database) -> None:

@@ -8,6 +8,7 @@ from hub.app import RELINKS
 from hub.clock import utc_now
 from hub.crm.access import load_actor
 from hub.crm.base import bulk_edit, operations, records
+from hub.crm.base.bulk_selection import Selection
 from hub.crm.base.history import Edit
 from hub.crm.base.operation_runs import OperationRuns
 from hub.crm.clients import CLIENTS, create
@@ -65,7 +66,7 @@ async def test_a_bulk_edit_of_a_phone_brings_the_past_calls_and_its_undo_takes_t
     edit = Edit(boss, "api", now)
     async with db.begin() as conn:
         client_id = await create(conn, None, kind="person", name="Иван", now=now)
-        number = await bulk_edit.begin(conn, CLIENTS, {"phones": [NUMBER]}, ids=[client_id], edit=edit)
+        number = await bulk_edit.begin(conn, CLIENTS, {"phones": [NUMBER]}, Selection(ids=[client_id]), edit=edit)
     runs = OperationRuns(db, WORKS, load_actor)
     while await runs.step():
         pass

@@ -77,7 +77,7 @@ def _filled(column: sa.Column[Any], n: sa.ColumnElement[int]) -> sa.ColumnElemen
 def _words_of(column: sa.Column[Any]) -> list[str]:
     """Return the words that a CHECK allows this column."""
     for one in column.table.constraints:
-        if isinstance(one, sa.CheckConstraint) and (found := _WORDS.match(str(one.sqltext))):
-            if found.group(1) == column.name:
-                return re.findall(r"'(\w+)'", found.group(2))
+        found = _WORDS.match(str(one.sqltext)) if isinstance(one, sa.CheckConstraint) else None
+        if found is not None and found.group(1) == column.name:
+            return re.findall(r"'(\w+)'", found.group(2))
     return []

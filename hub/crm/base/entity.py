@@ -281,8 +281,9 @@ def order_column(entity: Entity[Any, Any], name: str) -> sa.Column[Any]:
 
 def _without_index(entity: Entity[Any, Any]) -> Iterable[str]:
     """Yield a problem for each sort that would read the whole table."""
-    begins = {list(one.columns)[0] for one in entity.table.indexes}
+    begins = {next(iter(one.columns)) for one in entity.table.indexes}
     for name in sortable(entity):
         column = order_column(entity, name)
         if not (column.primary_key or column.unique or column in begins):
-            yield f"{name}: to sort by it, {entity.table.name} needs an index on ({column.key}, id); else sortable=False"
+            index = f"{entity.table.name} needs an index on ({column.key}, id)"
+            yield f"{name}: to sort by it, {index}; else sortable=False"

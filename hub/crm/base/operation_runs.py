@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub import crash_points
 from hub.clock import monotonic_s, utc_now
-from hub.crm.base import operations
+from hub.crm.base import operations, publishing, registry
 from hub.crm.base.history import Edit, Way
 from hub.crm.base.operations import Operation, Result, Work, operation_rows
 from hub.crm.base.permissions import Asker
@@ -97,6 +97,8 @@ class OperationRuns:
         else:
             ids = list(await work.targets(conn, operation, person, limit=self._at_once))
         started_at = self._monotonic()
+        entity = registry.kind(operation.object_kind)
+        before = await publishing.principals_of(conn, entity, ids)
         found: list[Result] = []
         for record_id in ids:
             found.append(await self._one(conn, work, operation, record_id, edit))
@@ -104,6 +106,8 @@ class OperationRuns:
                 break
         is_over = len(found) == len(ids) < self._at_once
         await operations.keep(conn, operation, found, is_over=is_over, now=now)
+        touched = [one.record_id for one in found if one.outcome in _TOUCHED]
+        await publishing.publish_batch(conn, entity, touched, before, at=now)
 
     async def _one(self, conn: AsyncConnection, work: Work, operation: Operation, record_id: int, edit: Edit) -> Result:
         """Do it to one record in a savepoint: nothing of a refused one stays."""
@@ -116,6 +120,7 @@ class OperationRuns:
             return Result(record_id, "failed" if operation.is_undoing else "refused", f"{error.code}: {error.message}")
 
 
+_TOUCHED = ("created", "updated", "reversed", "kept")
 _OURS = "Hub met an error of its own; the log has it"
 
 

@@ -232,7 +232,7 @@ async def hold_next(conn: AsyncConnection) -> Operation | None:
 async def keep(
     conn: AsyncConnection, operation: Operation, found: Sequence[Result], *, is_over: bool, now: datetime
 ) -> None:
-    """Write a batch's results and the place behind it, and tell the feed once. The operation is held."""
+    """Write a batch's results and the place behind it, and publish the progress. The operation is held."""
     if found:
         rows = [
             {"operation_id": operation.id, "record_id": one.record_id, "outcome": one.outcome}
@@ -252,9 +252,8 @@ async def keep(
     if is_over:
         values |= {"state": "undone" if operation.is_undoing else "done", "finished_at": now, "total": values["done"]}
     await conn.execute(sa.update(operations).where(operations.c.id == operation.id).values(values))
-    touched = [one.record_id for one in found if one.outcome in ("created", "updated", "reversed", "kept")]
     data = {name: values[name] for name in ("state", "done", "failed", "total")}
-    data |= {"object_kind": operation.object_kind, "ids": touched}
+    data |= {"object_kind": operation.object_kind}
     await publish(conn, CHANGE, operation.id, at=now, user_id=operation.user_id, data=data)
 
 

@@ -19,9 +19,10 @@ from hub.crm.base.reading import (
     possible,
     visible,
 )
-from hub.crm.base.writing import archive, create, restore, update, writers
+from hub.crm.base.writing import ARCHIVED, archive, create, restore, update, writers
 
 __all__ = [
+    "ARCHIVED",
     "Count",
     "Edit",
     "Page",

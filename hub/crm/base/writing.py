@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.base import characteristics, checks, history, reading, registry
+from hub.crm.base import characteristics, checks, history, publishing, reading, registry
 from hub.crm.base.collections import Collection
 from hub.crm.base.entity import Entity, missing_values
 from hub.crm.base.field import Field
@@ -27,7 +27,6 @@ from hub.crm.base.labels import FieldError, Invalid, Problem
 from hub.crm.base.permissions import Action, permitted, require, scope
 from hub.crm.base.registry import Writers
 from hub.errors import Conflict, Forbidden
-from hub.store.changes import publish
 
 RowT = TypeVar("RowT")
 InputT = TypeVar("InputT", bound=msgspec.Struct)
@@ -83,7 +82,7 @@ async def create(
     await characteristics.store(conn, entity, extra.fields, {made["id"]: extra.values})
     await _require_created(conn, entity, made, edit)
     await history.write(conn, entity.kind, made["id"], version=1, changes={}, edit=edit)
-    await _publish(conn, entity, None, made, edit)
+    await publishing.publish_write(conn, entity, None, made, edit)
     return (await reading.read_rows(conn, entity, [made]))[0]
 
 
@@ -129,7 +128,7 @@ async def update(
     changes = {name: [fields[name].dump(before.values[name]), fields[name].dump(new)] for name, new in changed.items()}
     changes |= extra.changes()
     await history.write(conn, entity.kind, record_id, version=after["version"], changes=changes, edit=edit)
-    await _publish(conn, entity, before.row, after, edit)
+    await publishing.publish_write(conn, entity, before.row, after, edit)
     return (await reading.read_rows(conn, entity, [after]))[0]
 
 
@@ -180,7 +179,7 @@ async def _set_archived(
     after = await _write_version(conn, entity, before, stored, ["delete"], edit)
     changes = {ARCHIVED: [not is_so, is_so]}
     await history.write(conn, entity.kind, record_id, version=after["version"], changes=changes, edit=edit)
-    await _publish(conn, entity, before.row, after, edit)
+    await publishing.publish_write(conn, entity, before.row, after, edit)
     return (await reading.read_rows(conn, entity, [after]))[0]
 
 
@@ -346,43 +345,3 @@ async def _replace_collections(
         field = entity.by_name[name]
         if isinstance(field, Collection):
             await field.values.replace(conn, record_id, value, now=edit.now)
-
-
-async def _publish(
-    conn: AsyncConnection,
-    entity: Entity[Any, Any],
-    before: Mapping[str, Any] | None,
-    after: Mapping[str, Any],
-    edit: Edit,
-) -> None:
-    """Publish the change, with the principals of before and after, so that streams are checked without a query.
-
-    An operation publishes one change for each of its batches instead.
-    """
-    if edit.operation is not None:
-        return
-    data: dict[str, Any] = {"version": after["version"]}
-    principals = await _principals(conn, entity, [row for row in (before, after) if row is not None])
-    data |= {word: sorted(ids) for word, ids in principals.items()}
-    client_id = None if entity.client is None else after[entity.client.key]
-    await publish(conn, entity.kind, after["id"], at=edit.now, client_id=client_id, data=data)
-
-
-async def _principals(
-    conn: AsyncConnection, entity: Entity[Any, Any], rows: list[Mapping[Any, Any]]
-) -> dict[str, set[int]]:
-    """Return whose these records are, and of which teams, as `permitted` looks at it."""
-    found: dict[str, set[int]] = {"owners": set(), "teams": set()}
-    ids = list({row["id"] for row in rows})
-    columns = (("owners", entity.owner, entity.participants), ("teams", entity.team, entity.teams))
-    for word, column, pairs in columns:
-        if column is not None:
-            found[word] |= {row[column.key] for row in rows if row[column.key] is not None}
-        if pairs is not None:
-            found[word] |= {one for values in (await pairs.load(conn, ids)).values() for one in values}
-    if entity.through is not None:
-        other = registry.target(entity, entity.through)
-        query = sa.select(other.table).where(other.id.in_([row[entity.through.key] for row in rows]))
-        behind = await _principals(conn, other, list((await conn.execute(query)).mappings()))
-        found = {word: ids | behind[word] for word, ids in found.items()}
-    return found

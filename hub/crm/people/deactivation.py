@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm import accounts
 from hub.crm.base import bulk_edit, records, registry
+from hub.crm.base.bulk_selection import Selection
 from hub.crm.base.conditions import tree
 from hub.crm.base.entity import Entity
 from hub.crm.base.field import Field
@@ -47,7 +48,8 @@ async def deactivate(
     for entity, field in owned_kinds():
         if hand_over_to is not None:
             theirs = tree.parse({"all": [{"field": field.name, "op": "is", "value": [user_id]}]})
-            operations.append(await bulk_edit.begin(conn, entity, {field.name: hand_over_to}, where=theirs, edit=edit))
+            selection = Selection(where=theirs)
+            operations.append(await bulk_edit.begin(conn, entity, {field.name: hand_over_to}, selection, edit=edit))
     return Deactivated(returned, tuple(operations))
 
 

@@ -1,4 +1,4 @@
-"""Edit many records at once, and what becomes of such operations: progress, results, cancel, resume, undo."""
+"""Edit or archive many records at once, and what such operations become: progress, results, cancel, resume, undo."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Annotated, Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.base import bulk_edit, operations, registry
+from hub.crm.base import bulk_archive, bulk_edit, operations, registry
+from hub.crm.base.bulk_selection import MAX_IDS, Selection
 from hub.crm.base.conditions import tree
 from hub.crm.base.entity import Entity
 from hub.crm.base.history import Edit
+from hub.crm.base.labels import Invalid, Problem, _
 from hub.crm.base.operations import OUTCOMES, STATES, Outcome
 from hub.crm.operation_kinds import WORKS
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Writes
@@ -20,11 +22,16 @@ from hub.web.request_context import RequestContext, read_cursor, write_cursor
 
 
 class Bulk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The records, by their ids or by a condition, and the values to set in each."""
+    """The records, by their ids or by a condition with a search `q`, and what to do with each of them.
 
-    set: dict[str, Any]
-    ids: Annotated[list[Id], msgspec.Meta(max_length=bulk_edit.MAX_IDS)] | None = None
+    Either `set`, the values of fields, or `archive`: true archives living records, false brings archived ones back.
+    """
+
+    set: dict[str, Any] | None = None
+    archive: bool | None = None
+    ids: Annotated[list[Id], msgspec.Meta(max_length=MAX_IDS)] | None = None
     where: dict[str, Any] | None = None
+    q: Annotated[str, msgspec.Meta(max_length=300)] = ""
 
 
 class Begun(Shape, frozen=True, kw_only=True):
@@ -124,9 +131,13 @@ def _bulk(entity: Entity[Any, Any]) -> Writes:
     async def bulk(conn: AsyncConnection, ctx: RequestContext, body: Bulk) -> Begun:
         where = None if body.where is None else tree.parse(body.where)
         read = reading(ctx)
-        number = await bulk_edit.begin(
-            conn, entity, body.set, ids=body.ids, where=where, edit=_edit(ctx), zone=read.zone, region=read.region
-        )
+        chosen = Selection(ids=body.ids, where=where, text=body.q.strip(), zone=read.zone, region=read.region)
+        if (body.set is None) == (body.archive is None):
+            raise Invalid({"set": Problem("bad_value", _("Give either set or archive"))})
+        if body.archive is None:
+            number = await bulk_edit.begin(conn, entity, body.set or {}, chosen, edit=_edit(ctx))
+        else:
+            number = await bulk_archive.begin(conn, entity, chosen, archives=body.archive, edit=_edit(ctx))
         return Begun(operation=number)
 
     return bulk
@@ -137,7 +148,7 @@ ENDPOINTS = (
         Endpoint(
             method="POST",
             path=f"/{entity.plural}/bulk",
-            summary=f"Set fields of many {entity.titles.lower()} at once",
+            summary=f"Set fields of many {entity.titles.lower()} at once, archive them or bring them back",
             writes=_bulk(entity),
             body=Bulk,
             answer=Begun,

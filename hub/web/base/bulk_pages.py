@@ -1,4 +1,4 @@
-"""Edit a field of many records from their list: of those that are ticked, or of all that the list shows.
+"""Edit a field of many records from their list, archive them or bring them back: the ticked ones, or all that it shows.
 
 It runs as an operation, whose page shows the progress and undoes it. Decides no rights: `bulk_edit` asks them.
 Invariant: a value that the field refuses begins nothing and comes back with the problem.
@@ -11,8 +11,10 @@ from typing import Any, cast
 
 import msgspec
 from aiohttp import web as http
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.base import bulk_edit, permissions
+from hub.crm.base import bulk_archive, bulk_edit, permissions, records
+from hub.crm.base.bulk_selection import MAX_IDS, Selection
 from hub.crm.base.characteristics import PREFIX
 from hub.crm.base.collections import Collection
 from hub.crm.base.history import Edit
@@ -36,7 +38,12 @@ class BulkPages:
 
     def routes(self) -> tuple[Route, ...]:
         path = f"{self.web.path}/bulk"
-        return Route("GET", path, self.form), Route("POST", path, self.begin)
+        return (
+            Route("GET", path, self.form),
+            Route("POST", path, self.begin),
+            Route("POST", f"{path}/archive", self.archive),
+            Route("POST", f"{path}/restore", self.restore),
+        )
 
     async def form(self, ctx: RequestContext) -> http.StreamResponse:
         """The choice of the field and the input of its value."""
@@ -61,24 +68,41 @@ class BulkPages:
             value = given.characteristics[name.removeprefix(PREFIX)]
         else:
             value = known[name].dump(getattr(given, name))
-        read = reading(ctx)
         async with ctx.db.begin() as conn:
-            wanted = await asked(conn, ctx, entity, query)
-            is_all = ctx.form.text("all") == "yes"
-            shown = self.web.shown_tree(query, wanted.tree)
-            if is_all and shown is None:
-                raise Invalid({"all": Problem("bad_value", _("Tick the records that were found by a search"))})
-            operation = await bulk_edit.begin(
-                conn,
-                entity,
-                {name: value},
-                ids=None if is_all else [parse_id(one, field="ids") for one in ctx.form.texts("ids")],
-                where=shown if is_all else None,
-                edit=Edit(ctx.actor, "page", ctx.now),
-                zone=read.zone,
-                region=read.region,
-            )
+            chosen = await self._selection(conn, ctx, query)
+            edit = Edit(ctx.actor, "page", ctx.now)
+            operation = await bulk_edit.begin(conn, entity, {name: value}, chosen, edit=edit)
         return render.redirect(ctx, f"/operations/{operation}")
+
+    async def archive(self, ctx: RequestContext) -> http.StreamResponse:
+        return await self._archive(ctx, archives=True)
+
+    async def restore(self, ctx: RequestContext) -> http.StreamResponse:
+        return await self._archive(ctx, archives=False)
+
+    async def _archive(self, ctx: RequestContext, *, archives: bool) -> http.StreamResponse:
+        query = ctx.query(self.web.query)
+        async with ctx.db.begin() as conn:
+            chosen = await self._selection(conn, ctx, query)
+            edit = Edit(ctx.actor, "page", ctx.now)
+            operation = await bulk_archive.begin(conn, self.web.entity, chosen, archives=archives, edit=edit)
+        return render.redirect(ctx, f"/operations/{operation}")
+
+    async def _selection(self, conn: AsyncConnection, ctx: RequestContext, query: RecordQuery) -> Selection:
+        """Return the records that the form is about: the ticked ones, or all that the list shows."""
+        entity, read = self.web.entity, reading(ctx)
+        if ctx.form.text("all") != "yes":
+            ids = [parse_id(one, field="ids") for one in ctx.form.texts("ids")]
+            return Selection(ids=ids, zone=read.zone, region=read.region)
+        tree = (await asked(conn, ctx, entity, query)).tree
+        if (shown := self.web.shown_tree(query, tree)) is not None:
+            text, archived = query.q.strip(), query.archived
+            return Selection(where=shown, text=text, archived=archived, zone=read.zone, region=read.region)
+        # What narrows this kind's lists beyond the filters is known to its pages alone: the records are chosen now.
+        where = await self.web.condition(conn, ctx, query, tree)
+        found = records.listed(ctx.actor, entity, where, archived=query.archived).with_only_columns(entity.id)
+        ids = list((await conn.execute(found.limit(MAX_IDS + 1))).scalars())
+        return Selection(ids=ids, zone=read.zone, region=read.region)
 
     async def _shown(
         self,

@@ -104,7 +104,7 @@ class WebKind:
     narrow: Callable[[RequestContext, Any], sa.ColumnElement[bool] | None] | None = None
     """The condition of what the kind's own `query` has beyond the common one."""
     narrow_tree: Callable[[Any], Tree] | None = None
-    """The same as a condition tree, for a bulk edit of all that the list shows; without it there is none of all."""
+    """The same as a condition tree: what a bulk operation of all that the list shows asks, however many those are."""
     detail: Detail | None = None
     """Return the rows of a page with what the kind's own template and answer show beyond its columns."""
     answer: Answer | None = None
@@ -136,8 +136,8 @@ class WebKind:
         return found
 
     def shown_tree(self, query: Any, tree: Tree) -> Tree | None:
-        """Return the condition of all that a list shows; None where a bulk edit cannot ask it."""
-        if query.q.strip() or query.archived or (self.narrow is not None and self.narrow_tree is None):
+        """Return the condition of all that a list shows, beside its search; None where a tree cannot say it."""
+        if self.narrow is not None and self.narrow_tree is None:
             return None
         return tree if self.narrow_tree is None else conditions.both(tree, self.narrow_tree(query))
 

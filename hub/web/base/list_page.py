@@ -23,6 +23,7 @@ from hub.crm.base.conditions.tree import EVERYTHING, Tree, every_leaf
 from hub.crm.base.entity import Entity, sortable
 from hub.crm.base.field import Field
 from hub.crm.base.labels import Problem
+from hub.crm.base.permissions import Action
 from hub.crm.base.views import View
 from hub.web.base import columns
 from hub.web.base.columns import Values
@@ -123,15 +124,22 @@ class RecordList:
         return permissions.scope(self.reader, self.web.entity.kind, "export") != "none"
 
     @property
-    def may_bulk(self) -> bool:
-        """Whether the reader may edit many records at once."""
-        kind, is_editable = self.web.entity.kind, self.web.entity.is_editable
-        return is_editable and all(permissions.scope(self.reader, kind, act) != "none" for act in ("bulk", "edit"))
+    def may_edit_many(self) -> bool:
+        """Whether the reader may edit many of these records at once."""
+        return not self.query.archived and self._may("bulk", "edit")
 
     @property
-    def may_bulk_all(self) -> bool:
-        """Whether a bulk edit can be of all that the list shows."""
-        return self.web.shown_tree(self.query, self.asked.tree) is not None
+    def may_archive_many(self) -> bool:
+        """Whether the reader may archive many of these records at once, or bring them back."""
+        return self._may("bulk", "delete")
+
+    @property
+    def may_bulk(self) -> bool:
+        return self.may_edit_many or self.may_archive_many
+
+    def _may(self, *actions: Action) -> bool:
+        entity = self.web.entity
+        return entity.is_editable and all(permissions.scope(self.reader, entity.kind, one) != "none" for one in actions)
 
     @property
     def can_save(self) -> bool:

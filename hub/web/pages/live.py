@@ -37,10 +37,8 @@ def topics_of(change: Change) -> list[str]:
             return ["messages", f"message:{change.object_id}", *([f"thread:{thread}"] if thread else [])]
         case "thread":
             return [f"thread:{change.object_id}"]
-        case "lead":
-            return ["leads", f"lead:{change.object_id}"]
-        case "timeline" | "client":
-            return [f"client:{change.client_id}"] + (["clients"] if change.kind == "client" else [])
+        case "timeline":
+            return [f"client:{change.client_id}"]
         case "pbx" | "mailbox":
             return [change.kind]
         case "presence":
@@ -48,10 +46,9 @@ def topics_of(change: Change) -> list[str]:
         case "device":
             return ["presence"]
         case "operation":
-            kind = registry.kinds().get(change.data.get("object_kind", ""))
-            return ["operations", f"operation:{change.object_id}", *([kind.plural] if kind is not None else [])]
+            return ["operations", f"operation:{change.object_id}"]
     if (entity := registry.kinds().get(change.kind)) is not None:
-        return [entity.plural, f"{change.kind}:{change.object_id}"]
+        return [entity.plural, *(f"{change.kind}:{record_id}" for record_id in change.ids)]
     return []
 
 

@@ -20,7 +20,9 @@ from hub.web.request_context import RequestContext, read_cursor, write_cursor
 from hub.web.routes import Route
 
 KINDS = {
+    "bulk_archive": _("Archiving of many records"),
     "bulk_edit": _("Edit of many records"),
+    "bulk_restore": _("Return of many records"),
     "change_type": _("Change of a field's type"),
     "merge_values": _("Merge of two values"),
 }
