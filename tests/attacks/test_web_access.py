@@ -398,6 +398,9 @@ def of_kind(kind: str, path: str, *, moment: str, is_editable: bool) -> None:
     bulk = 403 if scope_in(grants, kind, "bulk") == "none" else 200
     RULES[("GET", f"{path}/bulk")] = Rule(bulk, bulk)
     RULES[("POST", f"{path}/bulk")] = Rule(403, 403, form="field=none") if bulk == 403 else Rule(422, 422, form="x=y")
+    archived = 403 if bulk == 403 or scope_in(grants, kind, "delete") == "none" else 204
+    for piece in ("archive", "restore"):
+        RULES[("POST", f"{path}/bulk/{piece}")] = Rule(archived, archived)
     API_RULES[("GET", f"{path}/{{id}}")] = rule("see")
     RULES.update({("GET", f"{path}/{{id}}"): rule("see"), ("GET", f"{path}/{{id}}/history"): rule("see")})
     may_create = scope_in(grants, kind, "create") != "none"
