@@ -277,6 +277,7 @@ leads = sa.Table(
     sa.Column("source", sa.String(60)),
     moment("last_at", nullable=False),
     moment("closed_at"),
+    *record_indexes(),
     sa.Index("ix_leads_last", "last_at", "id"),
     sa.Index("ix_leads_source", "source", "id"),
     sa.Index(
