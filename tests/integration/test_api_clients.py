@@ -180,3 +180,25 @@ async def test_without_a_token_the_api_says_so_in_its_own_shape(site: Site) -> N
         assert answer.status == 401, "a page's cookie is no token"
     async with browser.get("/api/v1/nothing") as answer:
         assert (answer.status, (await answer.json())["error"]["code"]) == (404, "page_missing")
+
+
+async def test_requisites_are_checked_kept_found_sorted_and_answered(site: Site) -> None:
+    api = await site.api("olga")
+    given = {"inn": "7707 083 893", "ogrn": "1027700132195", "site": "sberbank.ru"}
+    client = await made(api, {"name": "Сбербанк"} | given)
+    other = await made(api, {"name": "Никто", "full_name": "ООО «Никто и звать никак»"})
+    assert (client["inn"], client["kpp"], client["site"]) == ("7707083893", None, "https://sberbank.ru")
+    for params in ({"q": "7707083893"}, {"where": '{"field": "inn", "op": "starts_with", "value": "7707"}'}):
+        assert [one["id"] for one in (await got(api, "clients", **params))["items"]] == [client["id"]], params
+    for sort in ("inn", "-inn"):
+        found = (await got(api, "clients", sort=sort))["items"]
+        assert [one["id"] for one in found] == [client["id"], other["id"]], "who has none comes last"
+    for sort in ("full_name", "-full_name"):
+        found = (await got(api, "clients", sort=sort))["items"]
+        assert [one["id"] for one in found] == [other["id"], client["id"]], "who has none comes last"
+    async with api.patch(f"clients/{client['id']}", json={"inn": "7707083894", "kpp": "1"}) as answer:
+        assert answer.status == 422
+        details = (await answer.json())["error"]["details"]
+    assert {"inn", "kpp"} <= details["fields"].keys()
+    async with api.patch(f"clients/{client['id']}", json={"inn": None}) as answer:
+        assert (await answer.json())["inn"] is None

@@ -49,7 +49,10 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Text(Field):
-    """One line of text. `folded` is the twin column that is compared, searched and sorted by (`<column>_folded`)."""
+    """One line of text. `folded` is the twin column that is compared, searched and sorted by (`<column>_folded`).
+
+    The column itself stands there where its values have one form, as those of a register do.
+    """
 
     type = "text"
     multiline: ClassVar[bool] = False
@@ -70,7 +73,9 @@ class Text(Field):
 
     @property
     def columns(self) -> tuple[sa.Column[Any], ...]:
-        return (self.column,) if self.folded is None else (self.column, self.folded)
+        if self.folded is None or self.folded is self.column:
+            return (self.column,)
+        return (self.column, self.folded)
 
     @property
     def order_column(self) -> sa.Column[Any]:
@@ -102,7 +107,8 @@ class Text(Field):
         stored: dict[str, Any] = {self.column.key: value}
         if self.folded is not None:
             length = getattr(self.folded.type, "length", None) or 300
-            stored[self.folded.key] = None if value is None else fold(value)[:length]
+            # An empty text sorts last: the second phase of a list is where the twin is NULL.
+            stored[self.folded.key] = fold(value)[:length] if value else (None if self.folded.nullable else "")
         return stored
 
 

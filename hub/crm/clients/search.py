@@ -1,4 +1,4 @@
-"""Search of clients by what a person types: the beginning of a word of the name, a phone or an e-mail.
+"""Search of clients by what a person types: the beginning of a word of the name, a phone, an e-mail or an ИНН.
 
 Names are folded once when written (`name_folded`), so that a search never computes on the column.
 """
@@ -27,6 +27,8 @@ def matches(text: str, region: str) -> sa.ColumnElement[bool]:
     by_name = sa.or_(
         clients.c.name_folded.like(f"{pattern}%", escape="\\"), clients.c.name_folded.like(f"% {pattern}%", escape="\\")
     )
+    if re.fullmatch(r"[0-9]{10}|[0-9]{12}", digits := "".join(text.split())):
+        by_name = sa.or_(by_name, clients.c.inn == digits)
     values = [value for value in (parse_email(text), _phone_value(text, region)) if value]
     if not values:
         return by_name

@@ -15,6 +15,7 @@ from hub.crm.base.entity import Entity, RecordInput
 from hub.crm.base.fields import Choice, LongText, Moment, Option, Person, Team, Text
 from hub.crm.base.labels import _
 from hub.crm.clients.addresses import AddressValue, address_list
+from hub.crm.clients.requisites import Inn, Kpp, Ogrn, Site
 from hub.crm.clients.search import fold_words, matches
 from hub.crm.models import addresses, clients
 
@@ -38,6 +39,13 @@ class ClientRecord:
     name: str
     note: str
     source: str | None
+    full_name: str
+    inn: str | None
+    kpp: str | None
+    ogrn: str | None
+    legal_address: str
+    address: str
+    site: str
     owner_id: int | None
     team_id: int | None
     phones: tuple[AddressValue, ...]
@@ -50,6 +58,13 @@ class ClientInput(RecordInput, kw_only=True, frozen=True):
     name: str | UnsetType = UNSET
     note: str | UnsetType = UNSET
     source: str | UnsetType | None = UNSET
+    full_name: str | UnsetType = UNSET
+    inn: str | UnsetType | None = UNSET
+    kpp: str | UnsetType | None = UNSET
+    ogrn: str | UnsetType | None = UNSET
+    legal_address: str | UnsetType = UNSET
+    address: str | UnsetType = UNSET
+    site: str | UnsetType = UNSET
     manager: int | UnsetType | None = UNSET
     team: int | UnsetType | None = UNSET
     phones: tuple[AddressValue, ...] | UnsetType = UNSET
@@ -90,6 +105,13 @@ CLIENTS = Entity(
         Choice(clients.c.source, _("Source"), dictionary=SOURCES.name),
         Person(clients.c.owner_id, _("Manager"), name="manager", shown=True),
         Team(clients.c.team_id, _("Team")),
+        Text(clients.c.full_name, _("Full legal name")),
+        Inn(clients.c.inn, _("INN")),
+        Kpp(clients.c.kpp, _("KPP")),
+        Ogrn(clients.c.ogrn, _("OGRN")),
+        Text(clients.c.legal_address, _("Legal address"), sortable=False),
+        Text(clients.c.address, _("Actual address"), sortable=False),
+        Site(clients.c.site, _("Site"), sortable=False),
         LongText(clients.c.note, _("Note")),
         Moment(clients.c.created_at, _("Created"), read_only=True, shown=True),
         Moment(clients.c.changed_at, _("Changed"), read_only=True),
