@@ -249,7 +249,8 @@ CARD = {"client": styleguide.client(), "entries": SAMPLE["entries"], "writing": 
 CARD |= {"recordings": SAMPLE["recordings"]}
 PHONES = (AddressValue("+79037001112", "12", "8 903 700-11-12"), AddressValue("+79037001113"))
 CLIENT = ClientRecord(
-    *(1, 2, NOW, NOW, None, "person", "Татьяна <Белова>", "Строка\nи ещё одна", "fair", 5, 1),
+    *(1, 2, NOW, NOW, None, "person", "Татьяна <Белова>", "Строка\nи ещё одна", "fair"),
+    *("Татьяна <Белова>", "500100732259", None, None, "Москва", "", "https://example.com", 5, 1),
     *(PHONES, (AddressValue("belova@post.example"),), ()),
 )
 CLIENT_NAMES = {("user", 5): "Анна Иванова", ("team", 1): "sales"}
