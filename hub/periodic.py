@@ -146,6 +146,20 @@ class LoopRegistry:
                 elif every is not None:
                     await asyncio.sleep(every.total_seconds())
 
+    async def run_jobs(
+        self, name: str, step: Callable[[], Awaitable[bool]], *, pause: timedelta, wait: Callable[[], Awaitable[object]]
+    ) -> None:
+        """Run `step` until cancelled: after a `pause` while it returns True (there is more), else after a `wait()`.
+
+        The pause between two batches lets others write.
+        """
+        with self.loop(name) as loop:
+            while True:
+                if await loop.retry(step):
+                    await asyncio.sleep(pause.total_seconds())
+                else:
+                    await wait()
+
     @contextlib.contextmanager
     def loop(self, name: str, *, backoff: Backoff | None = None) -> Iterator[Loop]:
         """Register a loop for as long as the block lasts. `backoff`: for work that is dear to repeat."""

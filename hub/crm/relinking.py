@@ -7,10 +7,9 @@ edit; a batch and how far the job is are one transaction; of several processes o
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -29,7 +28,7 @@ log = logging.getLogger(__name__)
 
 TOPIC = "relink_jobs"
 LOOK_EVERY_S = 30.0
-PAUSE_S = 0.02
+PAUSE = timedelta(seconds=0.02)
 """Between two batches, so that other writers have their turn."""
 
 Addresses = Mapping[AddressKind, Iterable[str]]
@@ -94,12 +93,10 @@ class RelinkRuns:
         self._db, self._linker, self._batches, self._now = db, linker, batches, now
 
     async def run(self) -> None:
-        with self._db.bus.subscribe(TOPIC) as hints, self._db.loops.loop("relinking") as loop:
-            while True:
-                if await loop.retry(self.step):
-                    await asyncio.sleep(PAUSE_S)
-                else:
-                    await hints.wait(at_most_s=LOOK_EVERY_S)
+        with self._db.bus.subscribe(TOPIC) as hints:
+            await self._db.loops.run_jobs(
+                "relinking", self.step, pause=PAUSE, wait=lambda: hints.wait(at_most_s=LOOK_EVERY_S)
+            )
 
     async def step(self) -> bool:
         """Do one batch of the first job; False where there is none, or other processes hold them all."""

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,7 +30,7 @@ from hub.store.upsert import insert
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 30.0
-PAUSE_S = 0.02
+PAUSE = timedelta(seconds=0.02)
 """Between two batches, so that other writers have their turn."""
 INDEXED_AT_ONCE = 50
 
@@ -56,12 +56,10 @@ class MailJobs:
         self._db, self._linker, self._blobs, self._now = db, linker, blobs, now
 
     async def run(self) -> None:
-        with self._db.bus.subscribe(TOPIC) as hints, self._db.loops.loop("mail_jobs") as loop:
-            while True:
-                if await loop.retry(self.step):
-                    await asyncio.sleep(PAUSE_S)
-                else:
-                    await hints.wait(at_most_s=LOOK_EVERY_S)
+        with self._db.bus.subscribe(TOPIC) as hints:
+            await self._db.loops.run_jobs(
+                "mail_jobs", self.step, pause=PAUSE, wait=lambda: hints.wait(at_most_s=LOOK_EVERY_S)
+            )
 
     async def step(self) -> bool:
         """Do one batch of the first job; False where there is none, or another process has it."""

@@ -66,6 +66,27 @@ async def test_the_state_of_a_failing_loop_names_it_and_its_last_error_in_one_li
             task.cancel()
 
 
+async def test_jobs_are_done_one_after_another_and_waited_for_when_there_are_none() -> None:
+    left, seen = [1, 2, 3], []
+    idle = asyncio.Event()
+
+    async def step() -> bool:
+        if left:
+            seen.append(left.pop(0))
+            return True
+        return False
+
+    async def wait() -> None:
+        idle.set()
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(LoopRegistry(FAST).run_jobs("jobs", step, pause=timedelta(0), wait=wait))
+        await idle.wait()
+        running.cancel()
+    assert seen == [1, 2, 3]
+
+
 async def test_a_bug_leaves_the_loop() -> None:
     with pytest.raises(ZeroDivisionError):
         await LoopRegistry(FAST).run("leases", failing_first([ZeroDivisionError()]), every=timedelta(seconds=1))

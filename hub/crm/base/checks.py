@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.base import dictionaries, registry
-from hub.crm.base.collections import JoinedField
+from hub.crm.base.collections import item_of
 from hub.crm.base.dictionaries import Asked
 from hub.crm.base.entity import Entity
 from hub.crm.base.field import Field
@@ -20,11 +20,6 @@ from hub.crm.base.fields import Choice
 from hub.crm.base.history import Edit
 from hub.crm.base.labels import Invalid, Problem, _
 from hub.crm.base.permissions import permitted
-
-
-def item_of(field: Field) -> Field:
-    """Return the field of one value: what reads an item of a list, else the field itself."""
-    return field.item if isinstance(field, JoinedField) else field
 
 
 def several(value: Any) -> tuple[Any, ...]:

@@ -94,6 +94,11 @@ class JoinedField(Field):
         return [self.item.answer(one, names) for one in value]
 
 
+def item_of(field: Field) -> Field:
+    """Return the field of one value: what reads an item of a list, else the field itself."""
+    return field.item if isinstance(field, JoinedField) else field
+
+
 class Collection(JoinedField):
     """Several values of one record, in a table of the kind's own."""
 

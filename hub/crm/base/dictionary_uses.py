@@ -12,9 +12,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.base import characteristics, checks, dictionaries, keyset, registry
+from hub.crm.base import characteristics, dictionaries, keyset, registry
 from hub.crm.base.characteristics import Definition
-from hub.crm.base.collections import JoinedField
+from hub.crm.base.collections import JoinedField, item_of
 from hub.crm.base.entity import Entity
 from hub.crm.base.field import Field
 from hub.crm.base.fields import Choice
@@ -68,7 +68,7 @@ async def holders(conn: AsyncConnection, dictionary: str) -> list[tuple[Entity[A
     found: list[tuple[Entity[Any, Any], Field]] = []
     for entity in registry.kinds().values():
         for field in entity.fields:
-            item = checks.item_of(field)
+            item = item_of(field)
             if isinstance(item, Choice) and item.dictionary == dictionary:
                 found.append((entity, field))
     for one in await characteristics.definitions(conn):

@@ -7,10 +7,9 @@ result; only an error of Hub itself fails the operation, and leaves the batch un
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -28,7 +27,7 @@ log = logging.getLogger(__name__)
 
 BATCH_S = 0.15
 AT_ONCE = 200
-PAUSE_S = 0.02
+PAUSE = timedelta(seconds=0.02)
 LOOK_EVERY_S = 30.0
 LoadPerson = Callable[[AsyncConnection, int], Awaitable[Asker | None]]
 
@@ -51,12 +50,10 @@ class OperationRuns:
         self._monotonic, self._batch_s, self._at_once = monotonic, batch_s, at_once
 
     async def run(self) -> None:
-        with self._db.bus.subscribe(operations.TOPIC) as hints, self._db.loops.loop("operations") as loop:
-            while True:
-                if await loop.retry(self.step):
-                    await asyncio.sleep(PAUSE_S)
-                else:
-                    await hints.wait(at_most_s=LOOK_EVERY_S)
+        with self._db.bus.subscribe(operations.TOPIC) as hints:
+            await self._db.loops.run_jobs(
+                "operations", self.step, pause=PAUSE, wait=lambda: hints.wait(at_most_s=LOOK_EVERY_S)
+            )
 
     async def step(self) -> bool:
         """Do one batch of the first open operation; False where there is none, or others hold them all."""

@@ -14,11 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.base import characteristics, views
 from hub.crm.base.characteristics import Characteristic
+from hub.crm.base.collections import item_of
 from hub.crm.base.entity import Entity
 from hub.crm.base.field import Field
 from hub.crm.base.labels import Invalid, Problem, _
 from hub.web.base.kind import WebKind
-from hub.web.base.list_fields import item_of, names_of
+from hub.web.base.list_fields import names_of
 from hub.web.request_context import RequestContext
 
 

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.audit import record
 from hub.crm.base import permissions, records
+from hub.crm.base.collections import item_of
 from hub.crm.base.conditions import tree as conditions
 from hub.crm.base.field import Field
 from hub.crm.base.fields import Amount
@@ -34,7 +35,7 @@ from hub.web.api.endpoint import Query
 from hub.web.base import columns
 from hub.web.base.answers import answers
 from hub.web.base.kind import WebKind, asked
-from hub.web.base.list_fields import Choices, every_field, item_of, read_choices
+from hub.web.base.list_fields import Choices, every_field, read_choices
 from hub.web.files import disposition
 from hub.web.i18n import N_, Translator, translator
 from hub.web.request_context import RequestContext, parse_id

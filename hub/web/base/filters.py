@@ -15,12 +15,13 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub.crm.base.collections import item_of
 from hub.crm.base.conditions.operators import operators_of
 from hub.crm.base.conditions.problems import InvalidCondition
 from hub.crm.base.conditions.tree import EVERYTHING, All, Leaf, Not, Tree
 from hub.crm.base.field import Field
 from hub.crm.base.labels import Invalid, Problem
-from hub.web.base.list_fields import Choices, item_of, names_of, read_choices, record_options
+from hub.web.base.list_fields import Choices, names_of, read_choices, record_options
 from hub.web.i18n import N_, Translator
 from hub.web.request_context import Form, RequestContext
 

@@ -14,8 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.base import characteristics, dictionaries
 from hub.crm.base.characteristics import Characteristic
-from hub.crm.base.checks import item_of
-from hub.crm.base.collections import JoinedField
+from hub.crm.base.collections import JoinedField, item_of
 from hub.crm.base.dictionaries import Value
 from hub.crm.base.entity import Entity
 from hub.crm.base.field import Field

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.base import characteristics, dictionaries, records
+from hub.crm.base.collections import item_of
 from hub.crm.base.conditions import query as asking
 from hub.crm.base.entity import Entity
 from hub.crm.base.field import Field
@@ -28,12 +29,6 @@ async def every_field(conn: AsyncConnection, ctx: RequestContext, entity: Entity
     known = asking.scope_of(ctx.actor, entity, {entity.kind: extra}).fields
     order = [*entity.by_name, *known]
     return {name: known[name] for name in dict.fromkeys(order) if not known[name].hidden}
-
-
-def item_of(field: Field) -> Field:
-    """Return the field of one value: the collection's item, else the field itself."""
-    item: Field = getattr(field, "item", field)
-    return item
 
 
 @dataclass(frozen=True, slots=True)
