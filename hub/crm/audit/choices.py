@@ -43,11 +43,11 @@ class AuditVerb(Choices):
     ARCHIVED = "archived", _("archived")
     BEGUN = "begun", _("begun")
     CANCELLED = "cancelled", _("stopped")
-    CHANGED = "changed", _("changed")
+    CHANGED = "changed", _("edited")
     CLAIM_FAILED = "claim_failed", _("could not be connected")
     CLAIMED = "claimed", _("taken")
     CLOSED = "closed", _("closed")
-    CONVERTED = "converted", _("turned into a client")
+    CONVERTED = "converted", _("made into a client")
     COPIED_AGAIN = "copied_again", _("copied again")
     CREATED = "created", _("created")
     DELETED = "deleted", _("deleted")
@@ -83,7 +83,7 @@ class AuditVerb(Choices):
     SET = "set", _("set")
     TAKEN_INFECTED = "taken_infected", _("saved in spite of the virus scanner")
     TRIED_AGAIN = "tried_again", _("tried again")
-    UNDONE = "undone", _("undone")
+    UNDONE = "undone", _("reverted")
     WHISPERED = "whispered", _("whispered to by a supervisor")
 
 
