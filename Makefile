@@ -17,7 +17,7 @@ run: $(VENV)/.run hub/web/static/manifest.json
 
 test: $(VENV)/.dev hub/web/static/manifest.json
 	@$(BIN)/python -m tests.testbed.install
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not load" || \
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not load" || \
 		$(BIN)/python -m pytest --last-failed --last-failed-no-failures none -m "not load"
 	@$(BIN)/python -m pytest tests/load
 

@@ -7,6 +7,7 @@ the API's shape; every response is hardened; at shutdown the streams end before 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import quote
@@ -63,14 +64,23 @@ def make_app(services: Services) -> web.Application:
     app.on_shutdown.append(_end_streams)
     app.cleanup_ctx.append(_run_loops)
     app.on_cleanup.append(_close_attempts)
+    for resource in _resources():
+        app.router.register_resource(resource)
+    return app
+
+
+@functools.cache
+def _resources() -> tuple[web.AbstractResource, ...]:
+    """Every route of Hub; they hold nothing of an application, so all of a process share them."""
+    router = web.UrlDispatcher()
     for route in ROUTES:
         handle = authenticated(route)
         # `/clients/count` is no client: a call with another method is told so, and not that there is no such client.
         path = route.path.replace("{id}", "{id:[0-9]+}") if route.path.startswith("/api/") else route.path
-        app.router.add_route(route.method, path, handle)
+        router.add_route(route.method, path, handle)
         if route.method == "GET":
-            app.router.add_route("HEAD", path, handle)
-    return app
+            router.add_route("HEAD", path, handle)
+    return tuple(router.resources())
 
 
 async def _run_loops(app: web.Application) -> AsyncIterator[None]:
