@@ -19,6 +19,7 @@ export function startList() {
   });
   // Rows that are drawn anew keep their ticks.
   document.addEventListener("htmx:after:swap", () => {
+    if (!boxes().length) return;
     for (const box of boxes()) box.checked = ticked.has(box.value);
     show();
   });

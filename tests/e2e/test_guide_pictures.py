@@ -16,18 +16,17 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from hub.demo.sample import PASSWORD
 from hub.web.guide.book import find_folder, image_files
 from hub.web.guide.screens import SCREENS
 from hub.web.i18n import LANGUAGES
-from tests.testbed.chromium import new_person, running_chromium, sign_in
+from tests.testbed.chromium import new_person, running_chromium
+from tests.testbed.demo import ADMIN, ANNA, visitor
 from tests.testbed.hub import Hub, running_demo
 from tests.testbed.waiting import wait_for
 
 # One demo and one browser for all of it.
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400), pytest.mark.asyncio(loop_scope="module")]
 
-ANNA, ADMIN = "anna@hub.example", "admin@hub.example"
 WIDTH, HEIGHT = 1280, 800
 QUALITY = 50
 
@@ -89,7 +88,7 @@ async def taken(page: Page, path: Path) -> None:
 
 
 async def person(browser: Browser, demo: Hub, who: str, language: str) -> Page:
-    return await sign_in(await new_person(browser, language=language, width=WIDTH, height=HEIGHT), demo, who, PASSWORD)
+    return await visitor(browser, demo, who, language=language, width=WIDTH, height=HEIGHT)
 
 
 async def test_each_screen_opens_its_page_of_the_guide_and_a_search_finds_it(demo: Hub, browser: Browser) -> None:

@@ -74,7 +74,7 @@ from hub.telephony.presence.wallboard import Board, BoardCall, Today
 from hub.telephony.reading import colleagues
 from hub.telephony.reading.call_kind import CALLS
 from hub.telephony.routing.routing import Facts, Owner, Target, decide
-from hub.web import palette, styleguide
+from hub.web import palette, styleguide, styleguide_records
 from hub.web.assets import Assets
 from hub.web.base.columns import Values
 from hub.web.base.filters import Chip, FilterForm
@@ -737,7 +737,7 @@ PAGES: dict[str, dict[str, Any]] = {
     "outbox/stuck.html": {"count": 3},
     "help/page.html": {"book": GUIDE, "shown": GUIDE.pages["desk"], "question": ""},
     "help/found.html": {"book": GUIDE, "question": "call", "hits": search(GUIDE.pages.values(), "call")},
-    "styleguide.html": SAMPLE,
+    "styleguide.html": SAMPLE | styleguide_records.facts(OLGA, translator("en"), NOW),
     "pbx_states.html": {
         "down": [
             PbxState("office", "down", NOW, "cannot connect: refused"),
