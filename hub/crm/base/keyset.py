@@ -172,15 +172,16 @@ def _value_of(column: sa.Column[Any], value: Any) -> Any:
     """Return a value of a cursor as its column takes it. Raises ValueError."""
     if isinstance(column.type, Moment):
         moment = datetime.fromisoformat(str(value))
-        if moment.tzinfo is None:
-            raise ValueError("a moment without its offset")
+        if moment.tzinfo is None or not 1 < moment.year < 9999:
+            raise ValueError("a moment without its offset, or one that cannot be told in UTC")
         return moment
     kind = column.type.python_type
     if kind is date:
         return date.fromisoformat(str(value))
     if not isinstance(value, kind) or (isinstance(value, str) and "\x00" in value):
         raise ValueError("of another type")
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+    is_large = isinstance(column.type, sa.BigInteger)
+    if isinstance(value, int) and not -(2**63 if is_large else 2**31) <= value < (2**63 if is_large else 2**31):
         raise ValueError("too large")
     return value
 

@@ -270,7 +270,7 @@ async def _check(
         problems["columns"] = told
     if given.shared_with == "team" and not isinstance(given.team, int):
         problems["team"] = Problem("required", _("Fill in this field"))
-    if isinstance(given.team, int) and given.team not in person.team_ids and not person.is_admin:
+    if isinstance(given.team, int) and not await _may_share_with(conn, person, given.team):
         problems["team"] = Problem("not_found", _("There is no such record"))
     if given.shared_with == "all" and not person.is_admin:
         problems["shared_with"] = Problem("not_permitted", _("Only an administrator shares a list with all"))
@@ -280,6 +280,14 @@ async def _check(
         await query.where(conn, person, entity, tree.parse(given.where), now=edit.now, zone=zone)
     if given.sort is not UNSET and given.sort:
         read_sort(entity, given.sort)
+
+
+async def _may_share_with(conn: AsyncConnection, person: Person, team_id: int) -> bool:
+    """Tell whether a person may share with a team: one of theirs, for an administrator any that there is."""
+    if team_id in person.team_ids or not person.is_admin:
+        return team_id in person.team_ids
+    teams = metadata.tables["teams"]
+    return (await conn.execute(sa.select(teams.c.id).where(teams.c.id == team_id))).first() is not None
 
 
 async def _column_problem(conn: AsyncConnection, entity: Entity[Any, Any], names: Sequence[str]) -> Problem | None:

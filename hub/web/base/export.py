@@ -62,11 +62,13 @@ class Export:
     shown: tuple[Field, ...]
     choices: Choices
     words: Translator
+    is_whole: bool = False
 
     async def batches(self) -> AsyncIterator[tuple[AsyncConnection, list[Any]]]:
         """Yield the records by id, each batch with the connection that read it."""
         cursor: str | None = None
-        only = {field.name for field in self.shown}
+        # JSON lines hold whole records, whichever columns are shown.
+        only = None if self.is_whole else {field.name for field in self.shown}
         while True:
             async with self.ctx.db.read() as conn:
                 found = await records.page(
@@ -136,7 +138,9 @@ async def export(ctx: RequestContext, web: WebKind, query: Any) -> http.StreamRe
             asked_for.append(narrowed)
     if query.ids:
         asked_for.append(entity.id.in_(_ids(query.ids)))
-    job = Export(ctx, web, sa.and_(*asked_for), query.archived, shown, choices, translator(ctx.language))
+    job = Export(
+        ctx, web, sa.and_(*asked_for), query.archived, shown, choices, translator(ctx.language), query.format == "jsonl"
+    )
     response = http.StreamResponse(
         headers={
             "Content-Type": CONTENT_TYPES[query.format] + ("; charset=utf-8" if query.format == "csv" else ""),

@@ -10,6 +10,7 @@ is at most `MAX_DEPTH` groups deep and has at most `MAX_LEAVES` leaves, so whate
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ MAX_LEAVES = 50
 MAX_JSON_CHARS = 64_000
 MAX_COUNT = 1_000_000
 _GROUPS = ("all", "any", "not", "has")
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +149,24 @@ def both(first: Tree, second: Tree) -> Tree:
     return parts[0] if len(parts) == 1 else All(tuple(parts))
 
 
+def _refuse_unstorable(data: Any, place: str, *, field: str = "", op: str = "") -> None:
+    """Raise Invalid for a text, however deep it stands, that neither a database nor an answer can hold."""
+    waiting = [data]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            waiting += [*one, *one.values()]
+        elif isinstance(one, list):
+            waiting += one
+        elif isinstance(one, str) and _UNSTORABLE.search(one):
+            told = _("Must not contain control characters")
+            raise problem(place, "control_character", told, field=field[:80], op=op[:40])
+
+
 def _parse(data: Any, place: str, depth: int, left: list[int]) -> Tree:
     if not isinstance(data, dict):
         raise problem(place, "bad_condition", _("%(place)s must be an object with field and op"))
+    _refuse_unstorable([*data, data.get("has"), data.get("field"), data.get("op")], place)
     kinds = [key for key in (*_GROUPS, "field") if key in data]
     if len(kinds) != 1:
         raise problem(place, "bad_condition", _("%(place)s must have exactly one of all, any, not, has and field"))
@@ -182,6 +199,7 @@ def _leaf(data: dict[str, Any], place: str, left: list[int]) -> Leaf:
         raise problem(at(place, "field"), "bad_condition", _("%(place)s must be the name of a field"))
     if not isinstance(op, str) or not op:
         raise problem(at(place, "op"), "bad_condition", _("%(place)s must be the name of an operator"), field=field)
+    _refuse_unstorable(data.get("value"), f"{place}.value", field=field, op=op)
     return Leaf(field, op, data.get("value"), place)
 
 
