@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -148,14 +149,12 @@ async def test_a_flood_of_channels_ends_at_a_bound_and_its_neighbour_goes_on(db:
             "Event: Newchannel\r\nChannel: PJSIP/trunk-{0:08x}\r\nUniqueid: 8.{0}\r\nLinkedid: 8.{0}\r\n"
             "ChannelState: 4\r\nChannelStateDesc: Ring\r\nContext: from-trunk\r\nExten: 1\r\nCallerIDNum: 2\r\n\r\n"
         )
-        began = asyncio.get_running_loop().time()
         longest = 0.0
         for block in range(60):
             pbx.say_raw("".join(frame.format(block * 500 + n) for n in range(500)).encode())
-            at = asyncio.get_running_loop().time()
+            # By the processor's time: what other tests take from this thread is none of Hub's.
+            at = time.thread_time()
             await asyncio.sleep(0)
-            longest = max(longest, asyncio.get_running_loop().time() - at)
+            longest = max(longest, time.thread_time() - at)
         assert not service.done()
-        assert longest < 2, (
-            f"the loop stood still for {longest:.1f} s of {asyncio.get_running_loop().time() - began:.1f}"
-        )
+        assert longest < 1.5, f"the loop stood still for {longest:.1f} s"
