@@ -12,6 +12,7 @@ import pytest
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
 from tests.factories import got, made, post
+from tests.integration.test_bulk_pages import finish
 from tests.testbed.site import Site, running_site
 
 
@@ -87,3 +88,31 @@ async def test_json_lines_hold_whole_records_whichever_columns_are_shown(site: S
     async with api.get("clients/export", params={"format": "jsonl", "columns": "name"}) as answer:
         exported = [json.loads(line) for line in (await answer.text()).splitlines()]
     assert exported == [await got(api, f"clients/{client['id']}")]
+
+
+async def test_an_undo_is_the_work_of_who_asked_for_it_and_outlives_who_began(site: Site) -> None:
+    await site.person("chief", role="admin")
+    boss, chief = await site.api("boss"), await site.api("chief")
+    client = await made(boss)
+    _status, begun = await post(boss, "clients/bulk", json={"set": {"note": "x"}, "ids": [client["id"]]})
+    await finish(site)
+    async with chief.delete(f"users/{site.actors['boss'].user_id}") as answer:
+        assert answer.status == 200
+    assert (await post(chief, f"operations/{begun['operation']}/undo"))[0] == 202
+    await finish(site)
+    assert (await got(chief, f"operations/{begun['operation']}"))["state"] == "undone"
+    last = (await got(chief, f"clients/{client['id']}/history"))["items"][0]
+    assert (last["way"], last["by"]["name"]) == ("undo", "Chief")
+
+
+async def test_who_is_no_administrator_any_more_changes_no_list_of_all(site: Site) -> None:
+    await site.person("chief", role="admin")
+    boss, chief = await site.api("boss"), await site.api("chief")
+    _status, view = await post(boss, "views", json={"kind": "client", "name": "A", "shared_with": "all"})
+    manager = next(one for one in (await got(chief, "roles"))["items"] if one["name"] == "Manager")
+    async with chief.patch(f"users/{site.actors['boss'].user_id}", json={"role": manager["id"]}) as answer:
+        assert answer.status == 200
+    async with boss.patch(f"views/{view['id']}", json={"name": "B"}) as answer:
+        assert answer.status == 422
+    async with boss.patch(f"views/{view['id']}", json={"shared_with": "me"}) as answer:
+        assert answer.status == 200

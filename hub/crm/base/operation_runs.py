@@ -84,8 +84,8 @@ class OperationRuns:
 
     async def _batch(self, conn: AsyncConnection, operation: Operation) -> None:
         now, work = self._now(), self._works[operation.kind]
-        person = None if operation.user_id is None else await self._load_person(conn, operation.user_id)
-        if operation.user_id is not None and person is None:
+        person = None if operation.runs_as is None else await self._load_person(conn, operation.runs_as)
+        if operation.runs_as is not None and person is None:
             raise Refused("person_missing", "who began this operation may no longer sign in")
         way: Way = "undo" if operation.is_undoing else "bulk"
         edit = Edit(person, way, now, operation.id)

@@ -34,6 +34,8 @@ STATES: tuple[State, ...] = get_args(State)
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 TOPIC = "operations"
 CHANGE = "operation"
+UNDONE_BY = "undone_by"
+"""The parameter with the person who asked for the undo."""
 _OVER = ("done", "cancelled", "failed")
 _NOT_DONE = ("refused", "failed")
 
@@ -89,6 +91,11 @@ class Operation:
     created_at: datetime
     changed_at: datetime
     finished_at: datetime | None
+
+    @property
+    def runs_as(self) -> int | None:
+        """The person whose rights and name its writes have: who began it; of an undo, who asked for that."""
+        return self.params.get(UNDONE_BY) if self.is_undoing and UNDONE_BY in self.params else self.user_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +219,7 @@ async def undo(conn: AsyncConnection, operation: Operation, work: Work, *, edit:
         raise Refused("no_undo", "this kind of operation cannot be undone")
     over = sa.and_(operations.c.id == operation.id, operations.c.state.in_(_OVER), operations.c.is_undoing.is_(False))
     values = {"state": "queued", "is_undoing": True, "position": 0, "done": 0, "failed": 0, "error": ""}
+    values["params"] = {**operation.params, UNDONE_BY: edit.actor.user_id if edit.actor else None}
     values |= {"total": sum((await counts(conn, operation.id)).values()), "changed_at": edit.now, "finished_at": None}
     if (await conn.execute(sa.update(operations).where(over).values(values))).rowcount == 0:
         raise Conflict("operation_open", "only an operation that is over can be undone, and once")

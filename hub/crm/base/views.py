@@ -183,7 +183,7 @@ async def update(
     view = await _own(conn, person, view_id)
     if version is not None and version != view.version:
         raise Conflict("record_changed", "someone else changed this view first", current=answer(view))
-    await _check(conn, entity, person, given, edit=edit, zone=zone)
+    await _check(conn, entity, person, given, edit=edit, zone=zone, view=view)
     row = _row(given, view)
     if "name_folded" in row:
         await _check_name(conn, view.owner_id, view.kind, row["name_folded"], view_id)
@@ -259,7 +259,14 @@ async def _own(conn: AsyncConnection, person: Person, view_id: int) -> View:
 
 
 async def _check(
-    conn: AsyncConnection, entity: Entity[Any, Any], person: Person, given: ViewInput, *, edit: Edit, zone: tzinfo
+    conn: AsyncConnection,
+    entity: Entity[Any, Any],
+    person: Person,
+    given: ViewInput,
+    *,
+    edit: Edit,
+    zone: tzinfo,
+    view: View | None = None,
 ) -> None:
     problems: dict[str, Problem] = {}
     if given.name is not UNSET and (not given.name.strip() or _CONTROL.search(given.name)):
@@ -272,7 +279,8 @@ async def _check(
         problems["team"] = Problem("required", _("Fill in this field"))
     if isinstance(given.team, int) and not await _may_share_with(conn, person, given.team):
         problems["team"] = Problem("not_found", _("There is no such record"))
-    if given.shared_with == "all" and not person.is_admin:
+    is_of_all = view is not None and view.shared_with == "all" and given.shared_with is UNSET
+    if (given.shared_with == "all" or is_of_all) and not person.is_admin:
         problems["shared_with"] = Problem("not_permitted", _("Only an administrator shares a list with all"))
     if problems:
         raise Invalid(problems)
