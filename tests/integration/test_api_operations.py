@@ -56,6 +56,28 @@ async def test_a_bulk_edit_is_begun_followed_and_undone(site: Site) -> None:
     assert (await got(boss, f"clients/{ids[0]}"))["note"] == ""
 
 
+async def test_all_that_a_list_shows_is_the_same_for_list_count_export_and_bulk_edit(site: Site) -> None:
+    """Contacts of an archived client are in no list, so nothing that is done to a list reaches them."""
+    await site.person("boss", role="admin")
+    boss = await site.api("boss")
+    gone, living = [await sent(boss, "clients", {"name": name}, 201) for name in ("Ушли", "Остались")]
+    hidden, shown = [
+        await sent(boss, "contacts", {"name": f"Контакт {client['name']}", "client": client["id"]}, 201)
+        for client in (gone, living)
+    ]
+    async with boss.delete(f"clients/{gone['id']}") as answer:
+        assert answer.status in (200, 204)
+    assert [one["id"] for one in (await got(boss, "contacts"))["items"]] == [shown["id"]]
+    assert (await got(boss, "contacts/count"))["count"] == 1
+    async with boss.get("contacts/export", params={"format": "jsonl"}) as answer:
+        assert len((await answer.text()).splitlines()) == 1
+    begun = await sent(boss, "contacts/bulk", {"where": {"all": []}, "set": {"position": "директор"}}, 202)
+    assert (await got(boss, f"operations/{begun['operation']}"))["total"] == 1
+    await finish(site)
+    assert (await got(boss, f"contacts/{shown['id']}"))["position"] == "директор"
+    assert (await got(boss, f"contacts/{hidden['id']}"))["position"] == ""
+
+
 async def test_a_queued_operation_is_cancelled_and_goes_on_where_it_stopped(site: Site) -> None:
     await site.person("boss", role="admin")
     boss = await site.api("boss")

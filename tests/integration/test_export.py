@@ -9,6 +9,7 @@ import zipfile
 from typing import Any
 
 import aiohttp
+import pytest
 import sqlalchemy as sa
 
 from hub.crm.models import audit
@@ -69,6 +70,19 @@ async def test_an_xlsx_has_text_that_is_no_formula(site: Site) -> None:
     assert "<f>" not in sheet
     assert "HYPERLINK" in sheet
     assert '<c r="C2" s=' in sheet
+
+
+async def test_an_xlsx_that_cannot_hold_every_row_is_refused(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser, api, _ = await boss(site)
+    for name in ("Ромашка", "Сосна"):
+        await made(api, {"name": name})
+    monkeypatch.setattr("hub.web.base.export.MOST_ROWS_OF_XLSX", 2)
+    await file(browser, format="xlsx")
+    monkeypatch.setattr("hub.web.base.export.MOST_ROWS_OF_XLSX", 1)
+    async with api.get("clients/export", params={"format": "xlsx"}) as answer:
+        assert answer.status == 422
+        assert (await answer.json())["error"]["details"]["fields"]["format"]["code"] == "too_many_rows"
+    assert len((await file(browser, format="csv")).splitlines()) == 3
 
 
 async def test_every_row_is_exported_by_page_and_api_with_one_audit_row_each(site: Site) -> None:

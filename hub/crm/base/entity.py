@@ -76,6 +76,8 @@ class Entity(Generic[RowT, InputT]):
     """The client on whose card a change is told."""
     archived: sa.Column[Any] | None = None
     """When a record was archived; `archived_at` unless said."""
+    in_lists: sa.ColumnElement[bool] | None = None
+    """The records that lists, counts, exports and bulk operations show at all, as contacts of living clients."""
     search: Callable[[str, str], sa.ColumnElement[bool]] | None = None
     """The condition for `?q=` of a text and the region of its phones; without one, the searchable texts."""
     is_short: bool = False

@@ -49,6 +49,8 @@ def listed(
     query = visible(actor, entity)
     if entity.archived_column is not None:
         query = query.where(entity.archived_column.is_not(None) if archived else entity.archived_column.is_(None))
+    if entity.in_lists is not None:
+        query = query.where(entity.in_lists)
     return query if where is None else query.where(where)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+import sqlalchemy as sa
 from msgspec import UNSET, UnsetType
 
 from hub.crm.base.entity import Entity, RecordInput
@@ -12,7 +13,7 @@ from hub.crm.base.fields import Link, Moment, Text
 from hub.crm.base.labels import _
 from hub.crm.clients.addresses import AddressValue, address_list
 from hub.crm.contacts.queries import matches
-from hub.crm.models import addresses, contacts
+from hub.crm.models import addresses, clients, contacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class ContactInput(RecordInput, kw_only=True, frozen=True):
     emails: tuple[AddressValue, ...] | UnsetType = UNSET
 
 
+_ARCHIVED_CLIENTS = sa.select(clients.c.id).where(clients.c.archived_at.is_not(None))
+
 CONTACTS = Entity(
     kind="contact",
     title=_("Contact"),
@@ -47,6 +50,7 @@ CONTACTS = Entity(
     name=contacts.c.name,
     through=contacts.c.client_id,
     client=contacts.c.client_id,
+    in_lists=sa.or_(contacts.c.client_id.is_(None), contacts.c.client_id.not_in(_ARCHIVED_CLIENTS)),
     search=matches,
     fields=(
         Text(contacts.c.name, _("Name"), required=True, shown=True, searchable=True),

@@ -11,11 +11,11 @@ import asyncio
 import csv
 import io
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import msgspec
 import sqlalchemy as sa
@@ -40,6 +40,7 @@ from hub.web.files import disposition
 from hub.web.i18n import N_, Translator, translator
 from hub.web.request_context import RequestContext, parse_id
 
+T = TypeVar("T")
 Format = Literal["csv", "xlsx", "jsonl"]
 BATCH = 500
 MOST_ROWS_OF_XLSX = 1_048_575
@@ -64,8 +65,8 @@ class Export:
     words: Translator
     is_whole: bool = False
 
-    async def batches(self) -> AsyncIterator[tuple[AsyncConnection, list[Any]]]:
-        """Yield the records by id, each batch with the connection that read it."""
+    async def batches(self, read: Callable[[AsyncConnection, list[Any]], Awaitable[list[T]]]) -> AsyncIterator[list[T]]:
+        """Yield what `read` makes of the records, by id. A slow reader holds no connection to the database."""
         cursor: str | None = None
         # JSON lines hold whole records, whichever columns are shown.
         only = None if self.is_whole else {field.name for field in self.shown}
@@ -82,7 +83,9 @@ class Export:
                     archived=self.archived,
                     only=only,
                 )
-                yield conn, found.items
+                made = await read(conn, found.items)
+            if made:
+                yield made
             if (cursor := found.next) is None:
                 return
 
@@ -180,9 +183,8 @@ async def _csv(job: Export, response: http.StreamResponse) -> None:
     is_ru = job.ctx.language == "ru"
     # The mark tells Excel that this is UTF-8; where the comma is the decimal sign, it divides cells by semicolons.
     await response.write(("\ufeff" + _lines([job.heads], is_ru=is_ru)).encode())
-    async for conn, items in job.batches():
-        if items:
-            await response.write(_lines(await job.rows(conn, items), is_ru=is_ru).encode())
+    async for rows in job.batches(job.rows):
+        await response.write(_lines(rows, is_ru=is_ru).encode())
 
 
 def _lines(rows: Sequence[Sequence[Any]], *, is_ru: bool) -> str:
@@ -205,10 +207,12 @@ def _csv_text(cell: Any, *, is_ru: bool) -> str:
 
 async def _jsonl(job: Export, response: http.StreamResponse) -> None:
     await response.prepare(job.ctx.request)
-    async for conn, items in job.batches():
-        lines = [msgspec.json.encode(one) + b"\n" for one in await answers(conn, job.ctx, job.web, items)]
-        if lines:
-            await response.write(b"".join(lines))
+
+    async def read(conn: AsyncConnection, items: list[Any]) -> list[dict[str, Any]]:
+        return list(await answers(conn, job.ctx, job.web, items))
+
+    async for whole in job.batches(read):
+        await response.write(b"".join(msgspec.json.encode(one) + b"\n" for one in whole))
 
 
 async def _xlsx(job: Export, response: http.StreamResponse) -> None:
@@ -225,16 +229,25 @@ async def _xlsx(job: Export, response: http.StreamResponse) -> None:
         }
         for column, head in enumerate(job.heads):
             sheet.write_string(0, column, head, bold)
-        place = 1
-        async for conn, items in job.batches():
-            rows = await job.rows(conn, items)
-            await asyncio.to_thread(_write_rows, sheet, place, rows[: MOST_ROWS_OF_XLSX - place], formats)
-            place += len(rows)
-        await asyncio.to_thread(book.close)
+        try:
+            await _fill(job, sheet, formats)
+        finally:
+            await asyncio.to_thread(book.close)
         await response.prepare(job.ctx.request)
         file.seek(0)
         while chunk := await asyncio.to_thread(file.read, CHUNK):
             await response.write(chunk)
+
+
+async def _fill(job: Export, sheet: Any, formats: Any) -> None:
+    """Write the rows below the heads. Raises Invalid where a sheet cannot hold them."""
+    place = 1
+    async for rows in job.batches(job.rows):
+        if place - 1 + len(rows) > MOST_ROWS_OF_XLSX:
+            most = _("An XLSX file holds %(max)s rows at most: choose CSV, or narrow the list")
+            raise Invalid({"format": Problem("too_many_rows", most, {"max": MOST_ROWS_OF_XLSX})})
+        await asyncio.to_thread(_write_rows, sheet, place, rows, formats)
+        place += len(rows)
 
 
 def _write_rows(sheet: Any, first: int, rows: Sequence[Sequence[Any]], formats: Any) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm.base.conditions.tree import EVERYTHING, Leaf, Tree
 from hub.crm.clients.addresses import AddressValue
 from hub.crm.contacts import CONTACTS, ContactRecord
-from hub.crm.models import clients, contacts
+from hub.crm.models import contacts
 from hub.web.api.endpoint import Id
 from hub.web.api.shapes import Shape, one_of
 from hub.web.base.kind import RecordQuery, WebKind
@@ -47,9 +47,7 @@ async def _addresses(
 
 
 def _narrow(_ctx: RequestContext, query: ContactQuery) -> sa.ColumnElement[bool]:
-    archived = sa.select(clients.c.id).where(clients.c.archived_at.is_not(None))
-    of_living = sa.or_(contacts.c.client_id.is_(None), contacts.c.client_id.not_in(archived))
-    return of_living if query.client is None else sa.and_(of_living, contacts.c.client_id == query.client)
+    return sa.true() if query.client is None else contacts.c.client_id == query.client
 
 
 def _narrow_tree(query: ContactQuery) -> Tree:
