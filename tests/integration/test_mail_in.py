@@ -32,7 +32,7 @@ from hub.store.engine import Database
 from tests.factories import leads_of, mail
 from tests.testbed.dovecot import Dovecot, running_dovecot
 from tests.testbed.proxy import running_proxy
-from tests.testbed.waiting import wait_for
+from tests.testbed.waiting import wait_for, wait_for_next_second
 
 BOX = "sales@hub.test"
 
@@ -184,6 +184,7 @@ async def test_what_was_there_before_is_history_and_what_comes_meanwhile_is_not(
 ) -> None:
     for n in range(120):
         await peer.deliver(mail(message_id=f"<old{n}@romashka.test>", subject=f"old {n}"))
+    await wait_for_next_second()
     async with running_office(db, blobs, peer.imap) as office:
         await office.until_state("up")
         await peer.deliver(mail(message_id="<new@romashka.test>", subject="new"))

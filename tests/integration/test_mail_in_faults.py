@@ -96,8 +96,12 @@ async def test_one_mail_that_ends_the_line_each_time_is_narrowed_down_and_left_o
             server.deliver(8, numbered(8))
             await office.until(lambda found: len(found) == 7, "what comes after")
             lines = server.connections
-            async with db.read() as conn:
-                assert "INBOX: 1 messages" in ((await conn.execute(sa.select(mailboxes.c.error))).scalar() or "")
+
+            async def is_told() -> bool:
+                async with db.read() as conn:
+                    return "INBOX: 1 messages" in ((await conn.execute(sa.select(mailboxes.c.error))).scalar() or "")
+
+            await wait_for(is_told, what="the mailbox says that a message is missing")
             server.deliver(9, numbered(9))
             await office.until(lambda found: len(found) == 8, "and after that")
             assert server.connections == lines, "what ended the line before is not asked for again and again"

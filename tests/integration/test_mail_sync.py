@@ -32,7 +32,7 @@ from hub.store.engine import Database
 from tests.factories import leads_of, mail
 from tests.integration.test_mail_in import Office, running_office
 from tests.testbed.dovecot import Dovecot, running_dovecot
-from tests.testbed.waiting import wait_for
+from tests.testbed.waiting import wait_for, wait_for_next_second
 
 pytestmark = pytest.mark.dovecot
 
@@ -355,6 +355,7 @@ async def test_folders_may_be_chosen_and_one_that_is_not_there_is_told(
         await make(imap, "A1", "A2", "B1")
         for n, name in enumerate(["INBOX", "A1", "A2", "B1", "Junk"]):
             await put(imap, name, numbered(n))
+    await wait_for_next_second()
     office = Office(db, blobs, server, folders=("A*", "Junk", "Nowhere"))
     await office.open()
     await office.start()

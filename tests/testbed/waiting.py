@@ -40,3 +40,13 @@ def wait_for_sync(check: Callable[[], T], *, what: str, deadline_s: float = 30) 
         if (now := time.monotonic()) > until:
             raise AssertionError(f"not within {deadline_s} s: {what}")
         time.sleep(_pause_s(now - began))
+
+
+async def wait_for_next_second() -> None:
+    """Wait until another second has begun: mail servers date what came by whole seconds."""
+    second = int(time.time())
+
+    async def is_over() -> bool:
+        return int(time.time()) > second
+
+    await wait_for(is_over, what="the next second", deadline_s=3)
