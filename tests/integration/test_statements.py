@@ -50,11 +50,14 @@ async def test_a_list_asks_for_few_statements_whatever_its_kind(site: Site, path
     found: dict[str, int] = {}
     for web in KINDS:
         address = path.format(plural=web.entity.plural)
-        for _ in range(2):  # the first look may fill what the process keeps
+        looks: list[list[str]] = []
+        for _ in range(4):
             with counted(site.db) as asked:
                 async with asker.get(address) as answer:
                     assert answer.status == 200, address
-        ours = [one for one in asked if not re.search(NOT_OURS, one)]
+            looks.append([one for one in asked if not re.search(NOT_OURS, one)])
+        # The first look may fill what the process keeps, and a loop of Hub's own may ask beside any of them.
+        ours = min(looks, key=len)
         found[address] = len(ours)
         if len(ours) > MOST:
             print("\n".join(ours))
