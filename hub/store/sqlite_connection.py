@@ -90,7 +90,7 @@ class LoopConnection(aiosqlite.Connection):
         self._long = long
         self._is_reader = is_reader
         self.patience_s = BUSY_S
-        """How long the next statement that meets a lock of another process waits for it."""
+        """The longest wait of the next statement for a lock of another process, in seconds."""
         self._asked, self._answered = 0, 0
         """Jobs given to the thread and jobs done; each number is counted by one thread only."""
 

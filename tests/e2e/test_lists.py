@@ -9,8 +9,7 @@ from typing import Protocol
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests.e2e.walk import opened
-from tests.testbed.chromium import running_chromium, shoot
+from tests.testbed.chromium import opened, running_chromium, shoot
 from tests.testbed.demo import ADMIN, visitor
 from tests.testbed.hub import Hub, running_demo
 

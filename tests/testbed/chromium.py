@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Error, Page, Response, async_playwright
 
 from tests.testbed.hub import PASSWORD, Hub
 from tests.testbed.packages import ensure_packages
+from tests.testbed.waiting import wait_for
 
 # As root without a sandbox, and without the services that Chromium would call home for.
 FLAGS = [
@@ -78,3 +79,17 @@ async def shoot(page: Page, name: str) -> Path:
         await page.screenshot(path=SHOTS / f"{name}-{scheme}.png")
     await page.emulate_media(color_scheme="light")
     return SHOTS / f"{name}-light.png"
+
+
+async def opened(page: Page, hub: Hub, address: str) -> Response | None:
+    """Open an address and wait for the pieces that the page asks for; None for a file."""
+    try:
+        answer = await page.goto(hub.url + address)
+    except Error as error:
+        if "Download" in error.message or "ERR_ABORTED" in error.message:
+            return None
+        raise
+    # The page of components shows one that waits for ever.
+    is_whole = "document.querySelector('.htmx-request:not(.samples *)') === null"
+    await wait_for(lambda: page.evaluate(is_whole), what=f"the pieces of {address}")
+    return answer

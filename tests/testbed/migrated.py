@@ -1,4 +1,4 @@
-"""What the migrations make of an empty database, made once in a process and copied from then on."""
+"""A migrated empty SQLite file: the migrations run once in a process, and each test gets a copy."""
 
 from __future__ import annotations
 
