@@ -10,6 +10,10 @@ import pytest
 from sqlalchemy import event
 
 from hub.clock import utc_now
+from hub.crm import clients
+from hub.crm.base import records
+from hub.crm.base.history import Edit
+from hub.crm.clients import CLIENTS, ClientInput
 from hub.crm.linking import Linker
 from hub.demo import sample
 from hub.store.engine import Database
@@ -62,3 +66,18 @@ async def test_a_list_asks_for_few_statements_whatever_its_kind(site: Site, path
         if len(ours) > MOST:
             print("\n".join(ours))
     assert all(count <= MOST for count in found.values()), found
+
+
+async def test_an_edit_without_addresses_reads_the_client_and_its_addresses_once(db: Database) -> None:
+    async with db.begin() as conn:
+        client_id = await clients.create(conn, None, kind="person", name="Ромашка", now=utc_now())
+        await clients.add_address(conn, None, client_id, kind="phone", raw="89031112233", now=utc_now())
+    update = records.writers(CLIENTS).update
+    assert update is not None
+    with counted(db) as asked:
+        async with db.begin() as conn:
+            after = await update(conn, client_id, ClientInput(note="x"), edit=Edit(None, "hub", utc_now()))
+    assert [one.value for one in after.phones] == ["+79031112233"]
+    of_addresses = [one for one in asked if "FROM addresses" in one]
+    assert len(of_addresses) == len(CLIENTS.collections), "one statement for each kind of address"
+    assert len([one for one in asked if "FROM clients" in one]) == 1

@@ -129,11 +129,18 @@ async def read_rows(
     found: Sequence[Mapping[Any, Any]],
     *,
     only: Several[str] | None = None,
+    known: Mapping[str, Mapping[int, Any]] | None = None,
 ) -> list[RowT]:
-    """Return rows of the table as rows of the kind, with their collections: one statement for each of those."""
+    """Return rows of the table as rows of the kind, with their collections: one statement for each of those.
+
+    `known` are collections that were read before, the values by record.
+    """
     ids = [row["id"] for row in found]
-    wanted = {one.name for one in entity.collections if ids and (only is None or one.name in only)}
-    several = {one.name: await one.values.load(conn, ids) if one.name in wanted else {} for one in entity.collections}
+    several = dict(known or {})
+    for one in entity.collections:
+        if one.name not in several:
+            is_wanted = ids and (only is None or one.name in only)
+            several[one.name] = await one.values.load(conn, ids) if is_wanted else {}
     typed = [field for field in entity.fields if field.name in attributes(entity.row) and field.columns]
     plain = [name for name in attributes(entity.row) if name in entity.table.c]
     rows = []

@@ -9,6 +9,7 @@ accepted leaves no trace.
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection as Several
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -114,7 +115,7 @@ async def update(
         raise Conflict("record_archived", "restore it first: an archived record cannot be changed")
     if not changed and not extra.values:
         await _require(conn, entity, record_id, ["edit"], edit)
-        return (await reading.read_rows(conn, entity, [before.row]))[0]
+        return await _typed(conn, entity, before.row, before)
     await checks.references(conn, entity.by_name, changed, edit)
     await checks.choices(conn, entity.by_name, changed, before.values)
     await checks.unique(conn, entity, changed, record_id=record_id)
@@ -129,7 +130,7 @@ async def update(
     changes |= extra.changes()
     await history.write(conn, entity.kind, record_id, version=after["version"], changes=changes, edit=edit)
     await publishing.publish_write(conn, entity, before.row, after, edit)
-    return (await reading.read_rows(conn, entity, [after]))[0]
+    return await _typed(conn, entity, after, before, changed)
 
 
 async def archive(
@@ -174,13 +175,13 @@ async def _set_archived(
     await _check_version(conn, entity, before, [], edit, version=version)
     if _is_archived(entity, before) == is_so:
         await _require(conn, entity, record_id, ["delete"], edit)
-        return (await reading.read_rows(conn, entity, [before.row]))[0]
+        return await _typed(conn, entity, before.row, before)
     stored = {column.key: edit.now if is_so else None}
     after = await _write_version(conn, entity, before, stored, ["delete"], edit)
     changes = {ARCHIVED: [not is_so, is_so]}
     await history.write(conn, entity.kind, record_id, version=after["version"], changes=changes, edit=edit)
     await publishing.publish_write(conn, entity, before.row, after, edit)
-    return (await reading.read_rows(conn, entity, [after]))[0]
+    return await _typed(conn, entity, after, before)
 
 
 async def _lock(conn: AsyncConnection, entity: Entity[Any, Any], record_id: int, edit: Edit) -> _Before:
@@ -193,6 +194,19 @@ async def _lock(conn: AsyncConnection, entity: Entity[Any, Any], record_id: int,
     for one in entity.collections:
         values[one.name] = (await one.values.load(conn, [record_id])).get(record_id, ())
     return _Before(row, values)
+
+
+async def _typed(
+    conn: AsyncConnection,
+    entity: Entity[RowT, Any],
+    row: Mapping[Any, Any],
+    before: _Before,
+    changed: Several[str] = (),
+) -> RowT:
+    """Return the row of a locked record as a row of its kind; only the collections that changed are read again."""
+    record_id = row["id"]
+    same = {one.name: {record_id: before.values[one.name]} for one in entity.collections if one.name not in changed}
+    return (await reading.read_rows(conn, entity, [row], known=same))[0]
 
 
 def _is_archived(entity: Entity[Any, Any], before: _Before) -> bool:
@@ -273,7 +287,7 @@ async def _check_version(
         if sent != theirs:
             original = originals.get(one.field.name, theirs)
             differing[one.field.name] = {"mine": sent, "theirs": theirs, "original": original}
-    row = (await reading.read_rows(conn, entity, [before.row]))[0]
+    row = await _typed(conn, entity, before.row, before)
     current = (await reading.answers(conn, edit.actor, entity, [row]))[0]
     by = {"id": later[0].user_id, "name": later[0].user_name} if later and later[0].user_id else None
     text = "someone else changed this record first"

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Unpack
 
 import sqlalchemy as sa
+from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub import sanitize
@@ -120,6 +121,11 @@ ADDRESS_FIELDS: tuple[tuple[AddressKind, str], ...] = (("phone", "phones"), ("em
 def addresses_of(record: object) -> dict[AddressKind, tuple[str, ...]]:
     """Return the addresses of a client or a contact in their normal form, by kind."""
     return {kind: tuple(one.value for one in getattr(record, name, ())) for kind, name in ADDRESS_FIELDS}
+
+
+def gives_addresses(given: object) -> bool:
+    """Tell whether the input of a client or a contact has any list of addresses, an empty one too."""
+    return any(getattr(given, name, UNSET) is not UNSET for _kind, name in ADDRESS_FIELDS)
 
 
 def address_list(

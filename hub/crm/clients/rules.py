@@ -21,7 +21,7 @@ from hub.crm.base.fields import Reading
 from hub.crm.base.history import Edit, Way
 from hub.crm.base.labels import FieldError
 from hub.crm.base.registry import Writers
-from hub.crm.clients.addresses import AddressItem, AddressValue, addresses_of
+from hub.crm.clients.addresses import AddressItem, AddressValue, addresses_of, gives_addresses
 from hub.crm.clients.table import CLIENTS, ClientInput, ClientKind, ClientRecord
 from hub.crm.contacts import rules as contacts
 from hub.crm.contacts.table import CONTACTS, ContactInput
@@ -38,6 +38,8 @@ async def create_record(conn: AsyncConnection, given: ClientInput, *, edit: Edit
 async def update_record(
     conn: AsyncConnection, record_id: int, given: ClientInput, *, edit: Edit, version: int | None = None
 ) -> ClientRecord:
+    if not gives_addresses(given):
+        return await records.update(conn, CLIENTS, record_id, given, edit=edit, version=version)
     before = await records.get(conn, edit.actor, CLIENTS, record_id)
     after = await records.update(conn, CLIENTS, record_id, given, edit=edit, version=version)
     await relinking.of_edit(conn, addresses_of(before), addresses_of(after), edit=edit)

@@ -6,13 +6,14 @@ messages of the address asked anew whose they are, in the transaction of the edi
 
 from __future__ import annotations
 
+from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm import relinking
 from hub.crm.base import records
 from hub.crm.base.history import Edit
 from hub.crm.base.registry import Writers
-from hub.crm.clients.addresses import addresses_of
+from hub.crm.clients.addresses import addresses_of, gives_addresses
 from hub.crm.contacts.table import CONTACTS, ContactInput, ContactRecord
 
 
@@ -25,6 +26,8 @@ async def create_record(conn: AsyncConnection, given: ContactInput, *, edit: Edi
 async def update_record(
     conn: AsyncConnection, record_id: int, given: ContactInput, *, edit: Edit, version: int | None = None
 ) -> ContactRecord:
+    if given.client is UNSET and not gives_addresses(given):
+        return await records.update(conn, CONTACTS, record_id, given, edit=edit, version=version)
     before = await records.get(conn, edit.actor, CONTACTS, record_id)
     after = await records.update(conn, CONTACTS, record_id, given, edit=edit, version=version)
     has_moved = before.client_id != after.client_id
