@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.testbed.hub import HUB, PASSWORD, Hub, clean_environment, run_command, running_hub
+from tests.testbed.hub import HUB, PASSWORD, Hub, clean_environment, run_afresh, run_command, running_hub
 from tests.testbed.valkey import free_port
 from tests.testbed.waiting import wait_for
 
@@ -61,15 +61,21 @@ async def test_the_example_configuration_starts_as_it_is(tmp_path: Path) -> None
     assert "Traceback" not in hub.log.read_text()
 
 
-async def test_a_missing_file_is_named() -> None:
-    code, _, err = await run_command("serve", "--config", "/nonexistent/hub.toml")
+@pytest.mark.parametrize("command", ["serve", "migrate", "doctor", "pbx snippet", "record out", "keys rotate"])
+async def test_a_missing_file_is_named(command: str) -> None:
+    code, _, err = await run_afresh(*command.split(), "--config", "/nonexistent/hub.toml")
     assert (code, err) == (2, "hub: /nonexistent/hub.toml: no such file\n")
+
+
+async def test_a_missing_recording_is_named() -> None:
+    code, _, err = await run_afresh("replay", "/nonexistent/recording")
+    assert (code, "/nonexistent/recording" in err, "Traceback" in err) == (1, True, False), err
 
 
 async def test_people_and_tokens_are_made_by_the_command(tmp_path: Path) -> None:
     async with running_hub(tmp_path, "") as hub:
         await hub.add_user_by_command("anna@hub.test", "Анна", "manager", "--team", "sales", "--extension", "101")
-        code, token, err = await run_command("token", "create", "anna@hub.test", "--config", str(hub.config))
+        code, token, err = await run_afresh("token", "create", "anna@hub.test", "--config", str(hub.config))
         assert (code, token.startswith("hub_"), token.count("\n")) == (0, True, 1), err
         hub.roles = "web"
         await hub.start()

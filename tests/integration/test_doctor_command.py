@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.imap_server import fake_imap
-from tests.testbed.hub import run_command
+from tests.testbed.hub import run_afresh, run_command
 from tests.testbed.smtp import running_peer, self_signed
 from tests.testbed.valkey import Valkey, free_port
 
@@ -88,7 +88,7 @@ async def test_a_data_folder_that_takes_nothing_is_named(tmp_path: Path) -> None
 
 async def test_a_terminal_that_is_not_in_utf8_ends_no_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    code, out, err = await run_command("doctor", "--config", str(write(tmp_path, "")))
+    code, out, err = await run_afresh("doctor", "--config", str(write(tmp_path, "")))
     assert (code, err) == (0, "")
     assert "\\u2192 [[pbx]]" in out
 

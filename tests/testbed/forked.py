@@ -65,14 +65,23 @@ class Forked:
 
 
 async def start(words: Sequence[str], *, log: BinaryIO, env: Mapping[str, str]) -> Forked:
-    """Start `hub WORDS…`; both of its outputs go to `log`."""
-    return await asyncio.to_thread(_start, json.dumps([list(words), dict(env)]).encode(), log.fileno())
+    """Start `hub WORDS…` without input; both of its outputs go to `log`."""
+    with open(os.devnull, "rb") as nothing:
+        return await start_with(words, files=(nothing, log, log), env=env)
 
 
-def _start(order: bytes, log: int) -> Forked:
+async def start_with(
+    words: Sequence[str], *, files: tuple[BinaryIO, BinaryIO, BinaryIO], env: Mapping[str, str]
+) -> Forked:
+    """Start `hub WORDS…` with these files as its input, output and error output."""
+    order = json.dumps([list(words), dict(env)]).encode()
+    return await asyncio.to_thread(_start, order, [file.fileno() for file in files])
+
+
+def _start(order: bytes, files: list[int]) -> Forked:
     told, tells = os.pipe()
     try:
-        socket.send_fds(_forking(), [order], [log, tells])
+        socket.send_fds(_forking(), [order], [*files, tells])
     finally:
         os.close(tells)
     return Forked(told)
@@ -97,6 +106,7 @@ def _forking() -> socket.socket:
 def main(line: socket.socket) -> None:
     """Fork for each order until the other side of `line` is gone; returns in a fork only, which is then the command."""
     from hub import app, cli  # noqa: F401 - what every fork has
+    from hub.commands import doctor, pbx, streams  # noqa: F401
     from hub.demo import day  # noqa: F401
 
     _compile_templates()
@@ -104,13 +114,13 @@ def main(line: socket.socket) -> None:
     assert threading.active_count() == 1
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
-        order, files, _, _ = socket.recv_fds(line, LONGEST_ORDER, 2)
+        order, files, _, _ = socket.recv_fds(line, LONGEST_ORDER, 4)
         if not order:
             os.killpg(0, signal.SIGKILL)
         if os.fork() == 0:
             line.close()
             words, env = json.loads(order)
-            _become(words, env, *files)
+            _become(words, env, files[:3], tells=files[3])
             return
         for file in files:
             os.close(file)
@@ -127,15 +137,14 @@ def _compile_templates() -> None:
         env.get_template(name)
 
 
-def _become(words: list[str], env: dict[str, str], log: int, tells: int) -> None:
-    """Return in a child that has the words, the environment and the outputs; stay with it and tell how it ended."""
+def _become(words: list[str], env: dict[str, str], files: list[int], *, tells: int) -> None:
+    """Return in a child that has the words, the environment and the files; stay with it and tell how it ended."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if (pid := os.fork()) == 0:
         os.close(tells)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        for output in (1, 2):
-            os.dup2(log, output)
-        os.close(log)
+        for number, file in enumerate(files):
+            os.dup2(file, number)
+            os.close(file)
         os.environ.clear()
         os.environ.update(env)
         sys.argv = ["hub", *words]
