@@ -96,4 +96,4 @@ def clients(actor: Actor, words: Translator, now: datetime) -> RecordList:
 
 def operation(now: datetime) -> Operation:
     """A bulk edit of 1,200 records that is a third done."""
-    return Operation(0, "bulk_edit", "client", "running", -1, {}, 0, 1200, 400, 0, False, "", now, now, None)
+    return Operation(0, "bulk_edit", "client", "running", -1, {}, 0, 1200, 400, 0, False, "", None, now, now, None)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 
 import sqlalchemy as sa
 
 from hub.crm.audit import record
-from hub.crm.audit.choices import AuditNoun, AuditVerb, words_of
+from hub.crm.audit.choices import AuditNoun, AuditVerb
 from hub.crm.audit.table import AUDIT
 from hub.crm.base import records
-from hub.crm.models import audit
+from hub.crm.contacts.table import CONTACTS
+from hub.crm.models import audit, users
+from hub.web.audit_words import act_of
 from tests.factories import T0, got
 from tests.testbed.site import Site
 
@@ -23,7 +26,7 @@ async def test_an_administrator_finds_acts_by_person_word_and_time(site: Site) -
         await conn.execute(sa.delete(audit))
         await record(
             conn, "recording.listened", at=T0, user_id=olga.user_id, object_kind="recording", object_id=7,
-            details={"call": 5, "note": "<b>"},
+            details={"call": 5, "name": "<b>"},
         )  # fmt: skip
         await record(conn, "mailbox.paused", at=T0 + timedelta(hours=1), user_id=None, object_kind="mailbox")
         await record(conn, "vault.dropped", at=T0 + timedelta(hours=2), user_id=None, object_kind="vault")
@@ -35,7 +38,7 @@ async def test_an_administrator_finds_acts_by_person_word_and_time(site: Site) -
     assert oldest == {
         "id": oldest["id"], "at": "2026-11-24T09:00:00.000Z", "action": "recording.listened",
         "object_kind": "recording", "object": 7, "user": {"id": olga.user_id, "name": "Olga"},
-        "details": {"call": 5, "note": "<b>"},
+        "details": {"call": 5, "name": "<b>"},
     }  # fmt: skip
     of_olga = json.dumps({"field": "user", "op": "is", "value": [olga.user_id]})
     for params, wanted in (
@@ -66,6 +69,29 @@ async def test_nobody_but_an_administrator_reads_the_audit(site: Site) -> None:
 
 
 def test_an_act_is_told_in_words_and_an_unknown_one_as_it_stands() -> None:
-    assert words_of("client.created") == (AuditNoun.CLIENT.label, AuditVerb.CREATED.label)
-    assert words_of("vault.batch_sealed") == ("vault", "batch_sealed")
-    assert words_of("odd") == ("odd", "")
+    assert act_of("client.created") == (AuditNoun.CLIENT.label, AuditVerb.CREATED.label)
+    assert act_of("contacts.exported") == (CONTACTS.titles, AuditVerb.EXPORTED.label)
+    assert act_of("vault.batch_sealed") == ("vault", "batch_sealed")
+    assert act_of("odd") == ("odd", "")
+
+
+async def test_details_are_told_in_the_readers_language(site: Site) -> None:
+    root = await site.person("root", role="admin", team=None)
+    told = (
+        ("user.password_set", "user", {"way": "link"}),
+        ("operation.begun", "operation", {"kind": "bulk_edit", "object_kind": "client", "total": 3}),
+        ("team_rules.changed", "team", {"when_closed": ["fallback", "voicemail"], "record_calls": [False, True]}),
+        ("queue_item.claim_failed", "queue_item", {"reason": "NOANSWER"}),
+        ("call.linked", "call", {"client": 17, "before": None}),
+    )
+    async with site.db.begin() as conn:
+        for action, kind, details in told:
+            await record(conn, action, at=T0, user_id=root.user_id, object_kind=kind, object_id=7, details=details)
+        await conn.execute(sa.update(users).where(users.c.id == root.user_id).values(language="ru"))
+    async with (await site.browser("root")).get("/audit") as answer:
+        text = " ".join(re.sub(r"<[^>]+>", " ", await answer.text()).split())
+    for said in (
+        "Как: по ссылке", "Вид: Изменение многих записей", "Записи: Клиенты", "Когда закрыто: ",
+        "Причина: телефон не ответил", "Клиент: № 17", "Прежний клиент: –", "Правила звонков",
+    ):  # fmt: skip
+        assert said in text, said

@@ -98,7 +98,7 @@ async def test_all_that_a_search_finds_are_archived_brought_back_and_the_archivi
     counts = (await got(api, f"{location[1:]}/rows"))["items"]
     assert [(one["outcome"], one["reason"]) for one in counts] == [
         ("reversed", ""),
-        ("kept", "changed since: archived"),
+        ("kept", "archived: changed_since: Changed since, so it was kept"),
     ]
 
 

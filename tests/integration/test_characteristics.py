@@ -14,6 +14,7 @@ from hub.crm.access import Actor
 from hub.crm.base import bulk_edit, characteristic_definitions, characteristics, dictionaries, operations, records
 from hub.crm.base.bulk_selection import Selection
 from hub.crm.base.characteristic_definitions import DefinitionInput
+from hub.crm.base.characteristic_types import CharacteristicType
 from hub.crm.base.conditions import query, tree
 from hub.crm.base.dictionaries import ValueInput
 from hub.crm.base.history import Edit, history
@@ -78,7 +79,7 @@ async def found(db: Database, who: Actor, data: dict[str, Any]) -> list[int]:
 async def test_a_value_of_each_type_is_kept_found_and_in_the_history(db: Database) -> None:
     boss = await actor(db, "boss", role="admin")
     assert boss.user_id == 1
-    for type_ in characteristics.TYPES:
+    for type_ in CharacteristicType:
         await define(db, boss, type_)
     first = {f"k_{type_}": one for type_, (one, _, _) in OF_EACH_TYPE.items()}
     one = await make(db, boss, "Первый", **first)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import hub
-from hub.web.jinja_env import ERRORS
+from hub.web.error_texts import ERRORS
 
 PLACES = ("hosts.py", "web/mailbox_forms.py", "web/pages/mailboxes.py", "mail/accounts/accounts.py")
 

@@ -26,6 +26,7 @@ from hub.crm.base.dictionary_uses import KnownDictionary
 from hub.crm.base.history import Entry
 from hub.crm.base.labels import Problem
 from hub.crm.base.operations import Operation, Result
+from hub.crm.base.reasons import CHANGED_SINCE, Reason
 from hub.crm.base.records import Count
 from hub.crm.base.views import View
 from hub.crm.blocking import Block, caller
@@ -36,6 +37,7 @@ from hub.crm.directory import DirectoryEntry, Team
 from hub.crm.hours import openness
 from hub.crm.leads import LEADS, Lead
 from hub.crm.linking import Candidate
+from hub.crm.operation_kinds import LABELS as OPERATION_KINDS
 from hub.crm.password_resets import ResetLink
 from hub.crm.people import UserRecord
 from hub.crm.presence import Said
@@ -104,7 +106,6 @@ from hub.web.pages.characteristics import TYPE_LABELS
 from hub.web.pages.dictionaries import UsePlace
 from hub.web.pages.mail_templates import FIELDS
 from hub.web.pages.message_list import why_found
-from hub.web.pages.operations import KINDS as OPERATION_KINDS
 from hub.web.pages.rules import BlockedQuery, TrialQuery
 from hub.web.team_rules import Trial, form_values
 
@@ -339,7 +340,7 @@ KNOWN = KnownDictionary("client_source", "Sources of clients", False)
 OPTIONS = KnownDictionary("c.client.size", "Размер", False, DEFINITION)
 VALUE = Value(1, "client_source", "fair", {"ru": "<Выставка>"}, "red", "flag", 0, True, None, {}, 1)
 OPERATION = Operation(
-    *(1, "bulk_edit", "client", "running", 5, {}, 3, 10, 3, 1, False, "stopped <here>", NOW, NOW, None),
+    *(1, "bulk_edit", "client", "running", 5, {}, 3, 10, 3, 1, False, "stopped <here>", None, NOW, NOW, None),
 )
 CARD |= {"came_back": {"zueva@severles.example": Undeliverable("a@b", "5.1.1", "no such user", 1, 2, NOW, NOW)}}
 RULES = TeamRules(hours={"mon": (("09:00", "18:00"),)}, personal_s=15, overflow_team_id=2, overflow_s=60)
@@ -427,7 +428,7 @@ ACCOUNTS = [
 STEPS = (
     Step("imap", True, 120, "imap.hub.test:993, SCRAM-SHA-256"),
     Step("folders", True, 8, "5, Sent"),
-    Step("smtp", False, 300, "535 no"),
+    Step("smtp", False, 300, "535 no", code="smtp_refused"),
 )
 PAGES: dict[str, dict[str, Any]] = {
     "mailboxes/list.html": {"boxes": ACCOUNTS, "is_own": False},
@@ -443,7 +444,7 @@ PAGES: dict[str, dict[str, Any]] = {
         "found": "",
     },
     "mailboxes/trial.html": {
-        "trial": MailTrial(STEPS, (("INBOX", ""), ("Отправленные", "sent"))),
+        "trial": MailTrial(STEPS, (("INBOX", ""), ("Отправленные", "sent")), "Отправленные"),
         "error": None,
         "chosen": frozenset({"INBOX"}),
     },
@@ -589,7 +590,12 @@ PAGES: dict[str, dict[str, Any]] = {
         "counts": {"updated": 5, "refused": 1},
         "names": {1: "<Ромашка>"},
         "can_undo": True,
-        "rows": [Result(1, "refused", "record_archived: <b>")],
+        "rows": [
+            Result(1, "refused", (Reason(Problem("record_archived", "archived")),)),
+            Result(2, "kept", (Reason(CHANGED_SINCE, "name"), Reason(CHANGED_SINCE, "gone", "<b>"))),
+            Result(3, "failed", told="record_archived: <b>"),
+        ],
+        "fields": CLIENTS.by_name,
         "kinds": OPERATION_KINDS,
         "entity": CLIENTS,
     },
@@ -707,7 +713,15 @@ PAGES: dict[str, dict[str, Any]] = {
             web=AUDIT_WEB,
             rows=[
                 AuditRow(1, NOW, 5, "call.listened", "call", 7, {"call": "<b>"}),
-                AuditRow(2, NOW, None, "vault.dropped", "vault", None, {}),
+                AuditRow(
+                    2,
+                    NOW,
+                    None,
+                    "vault.dropped",
+                    "vault",
+                    None,
+                    {"hours": [{"mon": ["09:00", None]}, {}], "personal": True},
+                ),
             ],
             values=Values(AUDIT, {("user", 5): "Анна"}, {}),
             columns=tuple(Column(field) for field in AUDIT.fields if field.shown),

@@ -30,6 +30,8 @@ class AuditNoun(Choices):
     SESSION = "session", _("Session")
     SIGN_IN = "sign_in", _("Sign-in")
     SIGNATURE = "signature", _("Signature")
+    PBX = "pbx", _("PBX")
+    TEAM = "team", _("Team")
     TEAM_RULES = "team_rules", _("Call rules")
     TEMPLATE = "template", _("Template")
     TOKEN = "token", _("Token")  # the word for it, not one
@@ -81,16 +83,8 @@ class AuditVerb(Choices):
     ROLE_CHANGED = "role_changed", _("role changed")
     SENT_AGAIN = "sent_again", _("sent again")
     SET = "set", _("set")
+    SIGNED_IN = "signed_in", _("let in by its provider")
     TAKEN_INFECTED = "taken_infected", _("saved in spite of the virus scanner")
     TRIED_AGAIN = "tried_again", _("tried again")
     UNDONE = "undone", _("reverted")
     WHISPERED = "whispered", _("whispered to by a supervisor")
-
-
-def words_of(action: str) -> tuple[str, str]:
-    """Return the labels of an act's noun and verb; a word without a label is returned itself."""
-    noun, _dot, verb = action.partition(".")
-    return (
-        AuditNoun(noun).label if noun in AuditNoun.words() else noun,
-        AuditVerb(verb).label if verb in AuditVerb.words() else verb,
-    )

@@ -18,6 +18,7 @@ from hub.crm.base.bulk_selection import Selection
 from hub.crm.base.entity import Entity
 from hub.crm.base.history import Edit
 from hub.crm.base.operations import Operation, Result
+from hub.crm.base.reasons import CHANGED_SINCE, Reason
 
 ARCHIVE, RESTORE = "bulk_archive", "bulk_restore"
 
@@ -65,7 +66,7 @@ class BulkArchive:
         row = await records.get(conn, edit.actor, entity, record_id)
         assert entity.archived_column is not None
         if (getattr(row, entity.archived_column.key) is not None) != wrote:
-            return Result(record_id, "kept", "changed since: archived")
+            return Result(record_id, "kept", (Reason(CHANGED_SINCE, records.ARCHIVED),))
         await _set(conn, entity, record_id, archives=not wrote, edit=edit)
         return Result(record_id, "reversed")
 

@@ -20,6 +20,7 @@ from hub.crm.base.field import Reading
 from hub.crm.base.history import Edit
 from hub.crm.base.labels import Invalid, Problem, _
 from hub.crm.base.operations import Operation, Result
+from hub.crm.base.reasons import CHANGED_SINCE, Reason
 
 KIND = "bulk_edit"
 
@@ -101,5 +102,5 @@ async def reverse_changes(conn: AsyncConnection, operation: Operation, record_id
         given = entity.read(back, is_new=False)
         await write(conn, record_id, given, edit=edit)
     if kept:
-        return Result(record_id, "kept", f"changed since: {', '.join(kept)}")
+        return Result(record_id, "kept", tuple(Reason(CHANGED_SINCE, name) for name in kept))
     return Result(record_id, "reversed")

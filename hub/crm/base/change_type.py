@@ -29,6 +29,7 @@ from hub.crm.base.history import Edit
 from hub.crm.base.keyset import count_up_to
 from hub.crm.base.labels import FieldError, Invalid, Problem, _
 from hub.crm.base.operations import Operation, Result
+from hub.crm.base.reasons import Reason
 
 KIND = "change_type"
 COUNTED = 1_000_000
@@ -111,7 +112,7 @@ class ChangeType:
             sent = converted(old, new, held, options, _reading(params))
         except FieldError as error:
             shown = " / ".join(_texts(old, held, options))
-            return Result(record_id, "refused", f"{error.problem.code}: {shown!r}: {error.problem.message}")
+            return Result(record_id, "refused", (Reason(error.problem, old.name, shown[:200]),))
         write = records.writers(entity).update
         assert write is not None
         await write(conn, record_id, entity.read({new.name: sent}, is_new=False), edit=edit)

@@ -17,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.audit import record
 from hub.crm.base import dictionaries
-from hub.crm.base.characteristics import TYPES, Definition, characteristics, definitions
+from hub.crm.base.characteristic_types import CharacteristicType
+from hub.crm.base.characteristics import Definition, characteristics, definitions
 from hub.crm.base.dictionaries import ValueInput, key_of, label_problem, tidy_label
 from hub.crm.base.entity import Entity
 from hub.crm.base.history import Edit
@@ -137,8 +138,10 @@ def _problems(given: DefinitionInput) -> dict[str, Problem]:
     is_filled = given.help is not UNSET and any(text.strip() for text in given.help.values())
     if given.help is not UNSET and is_filled and (problem := label_problem(given.help)):
         problems["help"] = problem
-    if given.type is not UNSET and given.type not in TYPES:
-        problems["type"] = Problem("not_a_choice", _("Must be one of: %(choices)s"), {"choices": ", ".join(TYPES)})
+    if given.type is not UNSET and given.type not in CharacteristicType.words():
+        problems["type"] = Problem(
+            "not_a_choice", _("Must be one of: %(choices)s"), {"choices": ", ".join(CharacteristicType.words())}
+        )
     if given.group is not UNSET and (len(given.group) > 100 or label_problem({"ru": given.group or "-"})):
         problems["group"] = Problem("bad_value", _("Write a name on one line"))
     if given.order is not UNSET and not 0 <= given.order <= MAX_OF_A_KIND:

@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Collection as Several
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal, get_args
+from typing import Any
 
 import sqlalchemy as sa
 from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.base import checks, registry
+from hub.crm.base.characteristic_types import CharacteristicType
 from hub.crm.base.characteristic_values import NUMBER_PLACES, TEXT_CHARS, FieldValues, values_table
 from hub.crm.base.collections import JoinedField
 from hub.crm.base.entity import Entity
@@ -40,11 +41,6 @@ from hub.crm.base.labels import FieldError, Invalid, Problem, _
 from hub.crm.base.schema import record_columns
 from hub.store.schema import Json, metadata
 
-Type = Literal[
-    "text", "long_text", "number", "integer", "yes_no", "date", "moment", "choice", "many_choice", "person", "email",
-    "phone",
-]  # fmt: skip
-TYPES: tuple[Type, ...] = get_args(Type)
 PREFIX = "c."
 
 characteristics = sa.Table(
@@ -72,7 +68,7 @@ class Definition:
     kind: str
     key: str
     label: Mapping[str, str]
-    type: Type
+    type: CharacteristicType
     help: Mapping[str, str] | None
     required: bool
     group: str
@@ -168,7 +164,7 @@ def field_of(entity: Entity[Any, Any], definition: Definition) -> Characteristic
     """Return a definition as a field of its kind."""
     values = values_table(entity.table)
     c, label = values.c, definition.key
-    items: dict[Type, Callable[[], Field]] = {
+    items: dict[str, Callable[[], Field]] = {
         "text": lambda: Text(c.text, label, folded=c.text_folded, max_chars=TEXT_CHARS),
         "long_text": lambda: LongText(c.text, label, max_chars=10_000),
         "email": lambda: Email(c.text, label, folded=c.text_folded, max_chars=TEXT_CHARS),

@@ -45,6 +45,11 @@ class Choices(StrEnum):
         return tuple(member.value for member in cls)
 
     @classmethod
+    def label_of(cls, word: str) -> str:
+        """Return the label of a word; a word that is none of these itself."""
+        return cls(word).label if word in cls.words() else word
+
+    @classmethod
     def options(cls) -> tuple[Option, ...]:
         """Return what a field of a kind is declared with."""
         return tuple(Option(member.value, member.label, member.icon, member.color) for member in cls)

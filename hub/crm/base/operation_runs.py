@@ -16,10 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub import crash_points
 from hub.clock import monotonic_s, utc_now
-from hub.crm.base import operations, publishing, registry
+from hub.crm.base import operations, publishing, reasons, registry
 from hub.crm.base.history import Edit, Way
+from hub.crm.base.labels import Problem
 from hub.crm.base.operations import Operation, Result, Work, operation_rows
 from hub.crm.base.permissions import Asker
+from hub.crm.base.reasons import Reason
 from hub.errors import Conflict, HubError, Refused, Unavailable
 from hub.store.engine import Database
 
@@ -57,7 +59,7 @@ class OperationRuns:
 
     async def step(self) -> bool:
         """Do one batch of the first open operation; False where there is none, or others hold them all."""
-        failed: tuple[Operation, str] | None = None
+        failed: tuple[Operation, tuple[Reason, ...]] | None = None
         try:
             async with self._db.begin() as conn:
                 if (operation := await operations.hold_next(conn)) is None:
@@ -67,7 +69,7 @@ class OperationRuns:
                 except Unavailable:
                     raise
                 except Exception as error:
-                    failed = operation, f"{type(error).__name__}: {error}" if isinstance(error, HubError) else _OURS
+                    failed = operation, reasons.of_error(error) if isinstance(error, HubError) else _OURS
                     raise
                 crash_points.point("operations.before_commit")
             crash_points.point("operations.committed")
@@ -114,11 +116,11 @@ class OperationRuns:
                     return await work.reverse(conn, operation, record_id, edit=edit)
                 return await work.apply(conn, operation, record_id, edit=edit)
         except (Refused, Conflict) as error:
-            return Result(record_id, "failed" if operation.is_undoing else "refused", f"{error.code}: {error.message}")
+            return Result(record_id, "failed" if operation.is_undoing else "refused", reasons.of_error(error))
 
 
 _TOUCHED = ("created", "updated", "reversed", "kept")
-_OURS = "Hub met an error of its own; the log has it"
+_OURS = (Reason(Problem("internal_error", "Hub met an error of its own; the log has it")),)
 
 
 async def _touched(conn: AsyncConnection, operation: Operation, *, limit: int) -> list[int]:

@@ -19,9 +19,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import rfc3339
 from hub.crm.audit import record
-from hub.crm.base import permissions
+from hub.crm.base import permissions, reasons
 from hub.crm.base.history import Edit
 from hub.crm.base.keyset import Page
+from hub.crm.base.reasons import Reason, in_english
 from hub.errors import Conflict, NotFound, Refused
 from hub.store.changes import publish
 from hub.store.engine import hint_after_commit
@@ -38,6 +39,8 @@ UNDONE_BY = "undone_by"
 """The parameter with the person who asked for the undo."""
 _OVER = ("done", "cancelled", "failed")
 _NOT_DONE = ("refused", "failed")
+_FRESH: dict[str, Any] = {"error": "", "error_reasons": None, "finished_at": None}
+"""The values of an operation that goes on again."""
 
 operations = sa.Table(
     "operations",
@@ -54,6 +57,7 @@ operations = sa.Table(
     sa.Column("failed", sa.Integer(), nullable=False),
     sa.Column("is_undoing", sa.Boolean(), nullable=False, server_default=sa.false()),
     sa.Column("error", sa.String(300), nullable=False, server_default=""),
+    sa.Column("error_reasons", Json, nullable=True),
     moment("created_at", nullable=False),
     moment("changed_at", nullable=False),
     moment("finished_at"),
@@ -68,6 +72,7 @@ operation_rows = sa.Table(
     sa.Column("record_id", sa.BigInteger(), primary_key=True),
     sa.Column("outcome", sa.String(10), nullable=False),
     sa.Column("reason", sa.String(300), nullable=False, server_default=""),
+    sa.Column("reasons", Json, nullable=True),
     sa.Index("ix_operation_rows_outcome", "operation_id", "outcome", "record_id"),
 )
 
@@ -88,9 +93,15 @@ class Operation:
     failed: int
     is_undoing: bool
     error: str
+    error_reasons: Sequence[Mapping[str, Any]] | None
     created_at: datetime
     changed_at: datetime
     finished_at: datetime | None
+
+    @property
+    def why_failed(self) -> tuple[Reason, ...]:
+        """The reasons for which it stopped, for a page; `error` is their English."""
+        return reasons.load(self.error_reasons)
 
     @property
     def runs_as(self) -> int | None:
@@ -100,11 +111,17 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The result for one record; `reason` says why in English, for one that was not simply done."""
+    """The result for one record, with the reasons where it was not simply done."""
 
     record_id: int
     outcome: Outcome
-    reason: str = ""
+    why: tuple[Reason, ...] = ()
+    told: str = ""
+    """The English text of a row that was stored without its reasons."""
+
+    @property
+    def reason(self) -> str:
+        return in_english(self.why) if self.why else self.told
 
 
 class Work(Protocol):
@@ -178,11 +195,11 @@ async def results(
 ) -> Page[Result]:
     """Return what became of the records, by id; `after` is the last id of the page before."""
     rows = operation_rows
-    query = sa.select(rows.c.record_id, rows.c.outcome, rows.c.reason)
+    query = sa.select(rows.c.record_id, rows.c.outcome, rows.c.reasons, rows.c.reason)
     query = query.where(rows.c.operation_id == operation_id, rows.c.record_id > after).order_by(rows.c.record_id)
     if outcome is not None:
         query = query.where(rows.c.outcome == outcome)
-    found = [Result(*row) for row in await conn.execute(query.limit(limit + 1))]
+    found = [Result(row[0], row[1], reasons.load(row[2]), row[3]) for row in await conn.execute(query.limit(limit + 1))]
     return Page(found[:limit], str(found[limit - 1].record_id) if len(found) > limit else None)
 
 
@@ -206,7 +223,7 @@ async def cancel(conn: AsyncConnection, operation: Operation, *, edit: Edit) -> 
 async def resume(conn: AsyncConnection, operation: Operation, *, edit: Edit) -> None:
     """Let a cancelled or failed operation go on where it stopped. Raises Conflict."""
     stopped = sa.and_(operations.c.id == operation.id, operations.c.state.in_(("cancelled", "failed")))
-    again = sa.update(operations).where(stopped).values(state="queued", error="", changed_at=edit.now, finished_at=None)
+    again = sa.update(operations).where(stopped).values(state="queued", changed_at=edit.now, **_FRESH)
     if (await conn.execute(again)).rowcount == 0:
         raise Conflict("operation_not_stopped", "only a cancelled or failed operation can be resumed")
     await _record(conn, "operation.resumed", operation.id, edit, {})
@@ -218,9 +235,9 @@ async def undo(conn: AsyncConnection, operation: Operation, work: Work, *, edit:
     if not work.can_undo:
         raise Refused("no_undo", "this kind of operation cannot be undone")
     over = sa.and_(operations.c.id == operation.id, operations.c.state.in_(_OVER), operations.c.is_undoing.is_(False))
-    values = {"state": "queued", "is_undoing": True, "position": 0, "done": 0, "failed": 0, "error": ""}
+    values = {"state": "queued", "is_undoing": True, "position": 0, "done": 0, "failed": 0, **_FRESH}
     values["params"] = {**operation.params, UNDONE_BY: edit.actor.user_id if edit.actor else None}
-    values |= {"total": sum((await counts(conn, operation.id)).values()), "changed_at": edit.now, "finished_at": None}
+    values |= {"total": sum((await counts(conn, operation.id)).values()), "changed_at": edit.now}
     if (await conn.execute(sa.update(operations).where(over).values(values))).rowcount == 0:
         raise Conflict("operation_open", "only an operation that is over can be undone, and once")
     await _record(conn, "operation.undone", operation.id, edit, {})
@@ -244,11 +261,11 @@ async def keep(
     if found:
         rows = [
             {"operation_id": operation.id, "record_id": one.record_id, "outcome": one.outcome}
-            | {"reason": one.reason[:300]}
+            | {"reason": one.reason[:300], "reasons": reasons.dump(one.why) or None}
             for one in found
         ]
         statement = insert(conn, operation_rows)
-        new = {"outcome": statement.excluded.outcome, "reason": statement.excluded.reason}
+        new = {name: statement.excluded[name] for name in ("outcome", "reason", "reasons")}
         keys = ["operation_id", "record_id"]
         await conn.execute(statement.on_conflict_do_update(index_elements=keys, set_=new), rows)
     values: dict[str, Any] = {"state": "running", "changed_at": now}
@@ -265,9 +282,10 @@ async def keep(
     await publish(conn, CHANGE, operation.id, at=now, user_id=operation.user_id, data=data)
 
 
-async def fail(conn: AsyncConnection, operation: Operation, error: str, *, now: datetime) -> None:
+async def fail(conn: AsyncConnection, operation: Operation, why: tuple[Reason, ...], *, now: datetime) -> None:
     """Stop an operation that cannot go on; a person sees why, and may resume or undo it."""
-    values = {"state": "failed", "error": error[:300], "changed_at": now, "finished_at": now}
+    values: dict[str, Any] = {"state": "failed", "changed_at": now, "finished_at": now}
+    values |= {"error": in_english(why)[:300], "error_reasons": reasons.dump(why)}
     await conn.execute(sa.update(operations).where(operations.c.id == operation.id).values(values))
     await publish(conn, CHANGE, operation.id, at=now, user_id=operation.user_id, data={"state": "failed"})
 

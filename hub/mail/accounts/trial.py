@@ -25,21 +25,29 @@ MOST_FOLDERS = 150
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`detail` is what was found where the step went well, else what is wrong; `advice` what the provider wants."""
+    """`detail` is what was found where the step went well, else what is wrong; `advice` what the provider wants.
+
+    `code` is that of the error, by which a page says it in the reader's language; a server's own words are English.
+    """
 
     name: Literal["imap", "folders", "smtp"]
     is_ok: bool
     took_ms: int
     detail: str
     advice: Advice = ""
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of it. `folders` are those that can be read, with their use where the server tells it."""
+    """What came of it. `folders` are those that can be read, with their use where the server tells it.
+
+    `sent` is the name of the folder of sent mail, "" where there is none.
+    """
 
     steps: tuple[Step, ...]
     folders: tuple[tuple[str, str], ...] = ()
+    sent: str = ""
 
     @property
     def is_ok(self) -> bool:
@@ -48,11 +56,11 @@ class Trial:
 
 async def try_mailbox(box: Mailbox) -> Trial:
     """Sign in to both sides at once and list the folders. Never raises for what a peer does."""
-    (steps, folders), out = await asyncio.gather(_imap(box.imap), _smtp(box.smtp))
-    return Trial((*steps, out), folders)
+    (steps, folders, sent), out = await asyncio.gather(_imap(box.imap), _smtp(box.smtp))
+    return Trial((*steps, out), folders, sent)
 
 
-async def _imap(server: MailServer) -> tuple[list[Step], tuple[tuple[str, str], ...]]:
+async def _imap(server: MailServer) -> tuple[list[Step], tuple[tuple[str, str], ...], str]:
     began = monotonic_s()
     steps: list[Step] = []
     try:
@@ -63,12 +71,13 @@ async def _imap(server: MailServer) -> tuple[list[Step], tuple[tuple[str, str], 
             usable = [folder for folder in found if folder.selectable][:MOST_FOLDERS]
             sent = sent_folder_of(found)
             steps.append(Step("folders", True, _since(began), f"{len(usable)}, {sent or '-'}"))
-            return steps, tuple((folder.name, folder.special_use) for folder in usable)
+            return steps, tuple((folder.name, folder.special_use) for folder in usable), sent or ""
     except (HubError, TimeoutError) as error:
         text = error.message if isinstance(error, HubError) else f"{server.host}:{server.port} does not answer in time"
         what = advice(text) if isinstance(error, HubError) and error.code in ("auth_refused", "imap_unclear") else ""
-        steps.append(Step("folders" if steps else "imap", False, _since(began), text, what))
-    return steps, ()
+        code = error.code if isinstance(error, HubError) else "imap_silent"
+        steps.append(Step("folders" if steps else "imap", False, _since(began), text, what, code))
+    return steps, (), ""
 
 
 async def _smtp(server: MailServer) -> Step:
@@ -77,7 +86,8 @@ async def _smtp(server: MailServer) -> Step:
         problem = await smtp.sign_in_only(server, deadline=WITHIN)
     except Unavailable as error:
         problem = error.message
-    return Step("smtp", not problem, _since(began), problem or f"{server.host}:{server.port}")
+    found = problem or f"{server.host}:{server.port}"
+    return Step("smtp", not problem, _since(began), found, code="smtp_refused" if problem else "")
 
 
 def _since(began: float) -> int:

@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm import access
 from hub.crm.base import change_type, characteristic_definitions, characteristics, dictionaries, registry
 from hub.crm.base.characteristic_definitions import MAX_OF_A_KIND, DefinitionInput
-from hub.crm.base.characteristics import TYPES, Definition
+from hub.crm.base.characteristic_types import CharacteristicType
+from hub.crm.base.characteristics import Definition
 from hub.crm.base.history import Edit
 from hub.crm.base.labels import Invalid, Problem, _
 from hub.web.api.dictionaries import Label
@@ -44,7 +45,7 @@ class CharacteristicShape(Shape, frozen=True, kw_only=True):
     kind: str
     key: str
     label: dict[str, str]
-    type: Annotated[str, one_of(*TYPES)]
+    type: Annotated[str, one_of(*CharacteristicType.words())]
     help: dict[str, str]
     required: bool
     group: str
@@ -67,7 +68,7 @@ class CharacteristicQuery(Page, frozen=True, kw_only=True):
 class NewCharacteristic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kind: Annotated[str, one_of(*KINDS)]
     label: Label
-    type: Annotated[str, one_of(*TYPES)]
+    type: Annotated[str, one_of(*CharacteristicType.words())]
     key: Key | UnsetType = UNSET
     help: Label | UnsetType = UNSET
     required: bool | UnsetType = UNSET
@@ -90,7 +91,7 @@ class CharacteristicChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
 
 
 class NewType(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    type: Annotated[str, one_of(*TYPES)]
+    type: Annotated[str, one_of(*CharacteristicType.words())]
 
 
 class TypeChanged(Shape, frozen=True, kw_only=True):

@@ -16,10 +16,11 @@ from aiohttp import web
 from hub.crm import access
 from hub.crm.base import change_type, characteristic_definitions, characteristics, registry
 from hub.crm.base.characteristic_definitions import DefinitionInput
-from hub.crm.base.characteristics import TYPES, Definition
+from hub.crm.base.characteristic_types import CharacteristicType
+from hub.crm.base.characteristics import Definition
 from hub.crm.base.entity import Entity
 from hub.crm.base.field import Field
-from hub.crm.base.fields import Choice, LongText, Option, Text, YesNo
+from hub.crm.base.fields import Choice, LongText, Text, YesNo
 from hub.crm.base.history import Edit
 from hub.crm.base.labels import Invalid, Problem, _
 from hub.errors import Conflict, NotFound
@@ -29,24 +30,10 @@ from hub.web.base.kind import reading
 from hub.web.request_context import RequestContext
 from hub.web.routes import Route
 
-TYPE_OPTIONS = (
-    Option("text", _("Text")),
-    Option("long_text", _("Long text")),
-    Option("number", _("Number")),
-    Option("integer", _("Whole number")),
-    Option("yes_no", _("Yes or no")),
-    Option("date", _("Date")),
-    Option("moment", _("Date and time")),
-    Option("choice", _("One of a list")),
-    Option("many_choice", _("Several of a list")),
-    Option("person", _("Employee")),
-    Option("email", _("E-mail")),
-    Option("phone", _("Phone")),
-)
-TYPE_LABELS = {one.value: one.label for one in TYPE_OPTIONS}
+TYPE_LABELS = {one.value: one.label for one in CharacteristicType}
 RU = Text(sa.Column("label_ru", sa.String(200)), _("Name in Russian"))
 EN = Text(sa.Column("label_en", sa.String(200)), _("Name in English"))
-TYPE = Choice(sa.Column("type", sa.String(20), nullable=False), _("Type"), options=TYPE_OPTIONS)
+TYPE = Choice(sa.Column("type", sa.String(20), nullable=False), _("Type"), options=CharacteristicType.options())
 CHOICES = LongText(
     sa.Column("choices", sa.Text()), _("Options"), max_chars=50_000, help=_("Of a list only: one option a line")
 )
@@ -157,7 +144,7 @@ async def _form(
     version = row.version if row else None
     async with ctx.db.read() as conn:
         form = await forms.make_form(conn, ctx, fields, texts, problems=problems, version=version)
-    others = [(word, TYPE_LABELS[word]) for word in TYPES if row and word not in (row.type, "person")]
+    others = [(word, TYPE_LABELS[word]) for word in CharacteristicType if row and word not in (row.type, "person")]
     context: dict[str, Any] = {"entity": entity, "row": row, "form": form, "error": error, "types": TYPE_LABELS}
     context |= {"title": row.text(ctx.language) if row else "", "others": others}
     return render.page(ctx, "administration/characteristic.html", context, status=error.status if error else 200)

@@ -11,21 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.base import operations, records, registry
 from hub.crm.base.history import Edit
-from hub.crm.base.labels import _
 from hub.crm.base.operations import Operation, Outcome
-from hub.crm.operation_kinds import WORKS
+from hub.crm.operation_kinds import LABELS, WORKS
 from hub.store import changes
 from hub.web import render
+from hub.web.base.kind_fields import fields_of
 from hub.web.request_context import RequestContext, read_cursor, write_cursor
 from hub.web.routes import Route
 
-KINDS = {
-    "bulk_archive": _("Archiving of many records"),
-    "bulk_edit": _("Edit of many records"),
-    "bulk_restore": _("Return of many records"),
-    "change_type": _("Change of a field's type"),
-    "merge_values": _("Merge of two values"),
-}
 SHOWN: tuple[Outcome, ...] = ("refused", "failed", "kept")
 ROWS = 50
 
@@ -45,7 +38,7 @@ async def listed(ctx: RequestContext) -> web.StreamResponse:
         "rows": found.items,
         "next_cursor": following,
         "query": query,
-        "kinds": KINDS,
+        "kinds": LABELS,
         "entities": registry.kinds(),
     }
     return render.page(ctx, "administration/operations.html", context, feed=feed)
@@ -67,8 +60,10 @@ async def one(ctx: RequestContext) -> web.StreamResponse:
             for row in (await operations.results(conn, operation.id, outcome=outcome, limit=ROWS)).items
         ][:ROWS]
         names = await records.names(conn, ctx.actor, operation.object_kind, [row.record_id for row in rows])
-    context = {"operation": operation, "counts": counts, "rows": rows, "names": names, "kinds": KINDS}
-    context |= {"entity": registry.kind(operation.object_kind), "can_undo": WORKS[operation.kind].can_undo}
+        entity = registry.kind(operation.object_kind)
+        fields = {field.name: field for field in await fields_of(conn, ctx, entity, with_inactive=True)}
+    context = {"operation": operation, "counts": counts, "rows": rows, "names": names, "kinds": LABELS}
+    context |= {"entity": entity, "fields": fields, "can_undo": WORKS[operation.kind].can_undo}
     return render.page(ctx, "administration/operation.html", context, feed=feed)
 
 
