@@ -55,6 +55,7 @@ class AuditVerb(Choices):
     DELETED = "deleted", _("deleted")
     DIALLED = "dialled", _("dialled")
     DISABLED = "disabled", _("disabled")
+    DONE = "done", _("finished")
     DOWNLOADED = "downloaded", _("downloaded")
     DOWNLOADED_ANYWAY = "downloaded_anyway", _("downloaded in spite of the virus scanner")
     ENABLED = "enabled", _("enabled")
