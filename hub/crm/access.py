@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.base import permissions, registry
-from hub.crm.base.permissions import Grants, may_receive, permitted, scope
+from hub.crm.base.permissions import Action, Grants, may_receive, permitted, scope
 from hub.crm.models import (
     clients,
     phones,
@@ -172,23 +172,31 @@ def queue_visible(actor: Actor) -> sa.ColumnElement[bool]:
     return sa.or_(of_my_teams(actor, queue_items.c.team_id), queue_items.c.owner_id == actor.user_id)
 
 
-def talk_visible(
-    actor: Actor,
-    *,
-    team_id: sa.ColumnElement[int],
-    client_id: sa.ColumnElement[int],
-    owner_id: sa.ColumnElement[int] | None = None,
-) -> sa.ColumnElement[bool]:
-    """Calls and messages the actor may see: of their teams, or of a client whose card they may see.
+TALK_ACTIONS = ("see", "export", "edit")
+"""The actions that a role may grant on calls and messages: nobody makes, deletes or assigns one. `edit`: link it to a
+client."""
 
-    `owner_id` is the person whose own mailbox a message lies in: what of it is on no card is that person's alone.
+
+def talk_permitted(
+    actor: Actor,
+    kind: Literal["call", "message"],
+    action: Action,
+    *,
+    client_id: sa.ColumnElement[int],
+    own: sa.ColumnElement[bool],
+    of_team: sa.ColumnElement[bool],
+    every: sa.ColumnElement[bool],
+) -> sa.ColumnElement[bool]:
+    """Calls or messages with which the actor may do this: as far as the role reaches, and of a client whose card they
+    may see. `own`, `of_team` and `every` are what scopes mean; `own` is part of each.
     """
-    mine = of_my_teams(actor, team_id)
-    if owner_id is not None:
-        if not actor.has("read_mail"):
-            return sa.false()
-        mine = mailbox_open(actor, team_id=team_id, owner_id=owner_id)
-    return sa.or_(mine, of_visible_client(actor, client_id))
+    if action not in TALK_ACTIONS:
+        return sa.false()
+    reach = scope(actor, kind, action)
+    if reach == "none":
+        return of_visible_client(actor, client_id) if action == "see" else sa.false()
+    reached = {"own": own, "team": sa.or_(own, of_team), "all": sa.or_(own, every)}
+    return sa.or_(reached[reach], of_visible_client(actor, client_id))
 
 
 def of_visible_client(actor: Actor | None, client_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
@@ -238,10 +246,13 @@ def mailbox_writable(
 def recording_audible(
     actor: Actor, *, team_id: sa.ColumnElement[int], was_in_call: sa.ColumnElement[bool]
 ) -> sa.ColumnElement[bool]:
-    """Recordings the actor may hear: of calls they spoke in, and with the privilege those of their teams."""
+    """Recordings the actor may hear: of calls they spoke in, and with the privilege those of their teams.
+
+    The privilege opens none of a team whose calls the role does not show.
+    """
     if actor.is_admin:
         return sa.true()
-    if not actor.has("recordings"):
+    if not actor.has("recordings") or scope(actor, "call", "see") in ("none", "own"):
         return was_in_call
     return sa.or_(of_my_teams(actor, team_id), was_in_call)
 
@@ -280,7 +291,6 @@ def can_receive(actor: Actor, change: Change, of_client: Principals | None = Non
     if actor.is_admin:
         return True
     entity = registry.kinds().get(change.kind)
-    # Where a rule decides instead of grants, as of calls, the change names team, person and client.
     if entity is not None and entity.rule is None:
         # A change that the base tells names the principals of before and after; any other names them once.
         owners, teams = change.data.get("owners", ()), change.data.get("teams", ())
@@ -288,12 +298,16 @@ def can_receive(actor: Actor, change: Change, of_client: Principals | None = Non
         return may_receive(actor, entity, told)
     if "message" in (change.kind, change.data.get("entry_kind")) and not actor.has("read_mail"):
         return False
-    if change.user_id == actor.user_id:
-        return True
     if change.client_id is not None and _may_see_card(actor, of_client):
         return True
+    # Calls and messages follow the role, and name team, person and client; of a personal mailbox there is no team.
+    reach = scope(actor, change.kind, "see") if change.kind in ("call", "message") else "team"
+    if change.user_id == actor.user_id:
+        return reach != "none"
     if change.team_id is not None:
-        return change.team_id in actor.team_ids
+        return reach == "all" or (reach == "team" and change.team_id in actor.team_ids)
+    if change.kind == "call":
+        return reach == "all"
     return change.user_id is None and change.client_id is None and change.kind in ("pbx", "mailbox")
 
 

@@ -45,6 +45,7 @@ AUDIT: Entity[AuditRow, Any] = Entity(
     row=AuditRow,
     name=audit.c.action,
     rule=may,
+    actions=(),
     search=matches,
     fields=(
         Text(audit.c.action, _("Act"), shown=True, sortable=False),

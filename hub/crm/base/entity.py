@@ -8,6 +8,7 @@ kind. Invariant: a declared kind has every common column, one field per name, an
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -69,9 +70,11 @@ class Entity(Generic[RowT, InputT]):
     """Scope `team` where a record has several (record, team)."""
     through: sa.Column[Any] | None = None
     """A link to the record whose rights decide for `own` and `team`, as a contact's client."""
-    rule: Callable[[Any, str], sa.ColumnElement[bool]] | None = None
-    """The condition under which a person may do something, where columns cannot say it, as of calls and messages:
-    it stands in the place of owner, team and through, and of what the role grants."""
+    rule: Callable[[Any, Any], sa.ColumnElement[bool]] | None = None
+    """The condition under which a person may do an action, where columns cannot say it, as of calls and messages:
+    it stands in the place of owner, team and through."""
+    actions: tuple[str, ...] | None = None
+    """The actions that a role may grant on this kind; None: all."""
     client: sa.Column[Any] | None = None
     """The client on whose card a change is told."""
     archived: sa.Column[Any] | None = None
@@ -80,6 +83,12 @@ class Entity(Generic[RowT, InputT]):
     """The records that lists, counts, exports and bulk operations show at all, as contacts of living clients."""
     search: Callable[[str, str], sa.ColumnElement[bool]] | None = None
     """The condition for `?q=` of a text and the region of its phones; without one, the searchable texts."""
+    full_text: Callable[[str, str], sa.ColumnElement[bool]] | None = None
+    """The same of a text and the database's dialect, for an index that each database has in its own form. A condition
+    that names another table joins it."""
+    walked_by: Mapping[sa.Column[Any], sa.Column[Any]] = dataclasses.field(default_factory=dict)
+    """By a sort's column, the key of a table that `full_text` joins and that brings the records in the same order: a
+    list that joins it walks that key, with nothing to sort."""
     is_short: bool = False
     """Whether there are few enough to choose one from a list, as of roles."""
     names_are_marked: bool = False
@@ -97,6 +106,14 @@ class Entity(Generic[RowT, InputT]):
     @property
     def id(self) -> sa.Column[Any]:
         return self.table.c.id
+
+    @functools.cached_property
+    def columns(self) -> tuple[sa.Column[Any], ...]:
+        """The columns that a row and its place in any order are read from; a column of neither, as the body of a
+        message, stays where it is."""
+        needed = {*attributes(self.row), *(column.key for field in self.fields for column in field.columns)}
+        needed |= {order_column(self, name).key for name in sortable(self)}
+        return tuple(column for column in self.table.c if column.key in needed)
 
     @property
     def archived_column(self) -> sa.Column[Any] | None:

@@ -19,7 +19,7 @@ from hub.crm.base.reading import (
     possible,
     visible,
 )
-from hub.crm.base.writing import ARCHIVED, archive, create, restore, update, writers
+from hub.crm.base.writing import ARCHIVED, archive, create, require_on, restore, update, writers
 
 __all__ = [
     "ARCHIVED",
@@ -40,6 +40,7 @@ __all__ = [
     "names_for",
     "page",
     "possible",
+    "require_on",
     "restore",
     "update",
     "visible",

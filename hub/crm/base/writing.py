@@ -25,7 +25,7 @@ from hub.crm.base.entity import Entity, missing_values
 from hub.crm.base.field import Field
 from hub.crm.base.history import Edit
 from hub.crm.base.labels import FieldError, Invalid, Problem
-from hub.crm.base.permissions import Action, permitted, require, scope
+from hub.crm.base.permissions import Action, Asker, permitted, require, scope
 from hub.crm.base.registry import Writers
 from hub.errors import Conflict, Forbidden
 
@@ -114,7 +114,7 @@ async def update(
     if _is_archived(entity, before):
         raise Conflict("record_archived", "restore it first: an archived record cannot be changed")
     if not changed and not extra.values:
-        await _require(conn, entity, record_id, ["edit"], edit)
+        await require_on(conn, entity, record_id, ["edit"], edit.actor)
         return await _typed(conn, entity, before.row, before)
     await checks.references(conn, entity.by_name, changed, edit)
     await checks.choices(conn, entity.by_name, changed, before.values)
@@ -174,7 +174,7 @@ async def _set_archived(
     before = await _lock(conn, entity, record_id, edit)
     await _check_version(conn, entity, before, [], edit, version=version)
     if _is_archived(entity, before) == is_so:
-        await _require(conn, entity, record_id, ["delete"], edit)
+        await require_on(conn, entity, record_id, ["delete"], edit.actor)
         return await _typed(conn, entity, before.row, before)
     stored = {column.key: edit.now if is_so else None}
     after = await _write_version(conn, entity, before, stored, ["delete"], edit)
@@ -335,15 +335,15 @@ async def _require_created(
     owner = None if entity.owner is None or entity.owner is entity.id else made[entity.owner.key]
     if edit.actor is not None and owner not in (None, edit.actor.user_id):
         actions.append("assign")
-    await _require(conn, entity, made["id"], actions, edit)
+    await require_on(conn, entity, made["id"], actions, edit.actor)
 
 
-async def _require(
-    conn: AsyncConnection, entity: Entity[Any, Any], record_id: int, actions: list[Action], edit: Edit
+async def require_on(
+    conn: AsyncConnection, entity: Entity[Any, Any], record_id: int, actions: Sequence[Action], actor: Asker | None
 ) -> None:
     """Raise Forbidden unless the actor may do all of these with a record."""
     for action in actions:
-        query = sa.select(entity.id).where(entity.id == record_id, permitted(edit.actor, entity, action))
+        query = sa.select(entity.id).where(entity.id == record_id, permitted(actor, entity, action))
         if (await conn.execute(query)).first() is None:
             raise _forbidden(entity, action)
 

@@ -54,6 +54,9 @@ _OF_OWN: dict[Action, Scope] = {"delete": "own"}
 _SEEN: dict[Action, Scope] = {"see": "all"}
 _HEAD: dict[Action, Scope] = dict.fromkeys(ACTIONS, "team")
 _MANAGER: dict[Action, Scope] = {"see": "team", "create": "own", "edit": "own", "delete": "own", "assign": "own"}
+_TALK: dict[Action, Scope] = {"see": "team", "edit": "team"}
+_TALK_SEEN: dict[Action, Scope] = {"see": "team"}
+_TO_EXPORT: dict[Action, Scope] = {"export": "team"}
 _WORK = frozenset[Right]({"telephony", "read_mail", "send_mail"})
 _WORK_PAGES = ("desk", "clients", "contacts", "calls", "messages", "leads", "outbox", "team")
 
@@ -68,21 +71,36 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         "head",
         _("Head of a team"),
-        _granted({EVERY_KIND: _HEAD, **_reading("team"), "client": _CARDS | _OF_TEAM, "contact": _CARDS | _OF_TEAM}),
+        _granted(
+            {
+                EVERY_KIND: _HEAD,
+                **_reading("team"),
+                **dict.fromkeys(("client", "contact"), _CARDS | _OF_TEAM),
+                **dict.fromkeys(("call", "message"), _TALK | _TO_EXPORT),
+            }
+        ),
         _WORK | {"recordings", "supervise"},
         (*_WORK_PAGES, "reports"),
     ),
     Preset(
         "manager",
         _("Manager"),
-        _granted({EVERY_KIND: _MANAGER, **_reading("team"), "client": _CARDS | _OF_OWN, "contact": _CARDS | _OF_OWN}),
+        _granted(
+            {
+                EVERY_KIND: _MANAGER,
+                **_reading("team"),
+                **dict.fromkeys(("client", "contact"), _CARDS | _OF_OWN),
+                "call": _TALK,
+                "message": _TALK | _TO_EXPORT,
+            }
+        ),
         _WORK,
         _WORK_PAGES,
     ),
     Preset(
         "observer",
         _("Observer"),
-        _granted({EVERY_KIND: _SEEN, **_reading("all")}),
+        _granted({EVERY_KIND: _SEEN, **_reading("all"), "call": _TALK_SEEN, "message": _TALK_SEEN | _TO_EXPORT}),
         frozenset({"read_mail"}),
         ("clients", "contacts", "calls", "messages", "leads", "team", "reports"),
     ),

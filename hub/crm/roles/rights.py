@@ -24,7 +24,8 @@ from hub.errors import Forbidden
 
 @dataclass(frozen=True, slots=True)
 class OnKind:
-    """The scopes of a role on one kind. `is_named`: by a grant for this kind, not by those for every kind."""
+    """The scopes of a role on one kind, by the actions that it knows. `is_named`: by a grant for this kind, not by that
+    for every kind."""
 
     kind: str
     scopes: Mapping[Action, Scope]
@@ -63,15 +64,20 @@ async def explain(conn: AsyncConnection, user_id: int) -> Explanation | None:
 def on_kinds(grants: Grants) -> list[OnKind]:
     """Return what grants permit on each kind that they decide about."""
     found = []
-    for kind in granted_kinds():
+    for kind, entity in granted_kinds().items():
         named = any((kind, action) in grants for action in ACTIONS)
-        found.append(OnKind(kind, {action: scope_in(grants, kind, action) for action in ACTIONS}, named))
+        found.append(OnKind(kind, {one: scope_in(grants, kind, one) for one in actions_on(entity)}, named))
     return found
 
 
+def actions_on(entity: Entity[Any, Any]) -> tuple[Action, ...]:
+    """Return the actions that a role may grant on a kind."""
+    return tuple(action for action in ACTIONS if entity.actions is None or action in entity.actions)
+
+
 def granted_kinds() -> dict[str, Entity[Any, Any]]:
-    """Return the kinds that grants decide about; calls, by a rule of their own, follow rights and clients."""
-    return {word: entity for word, entity in registry.kinds().items() if entity.rule is None}
+    """Return the kinds that grants decide about: all but the audit, which is the administrators'."""
+    return {word: entity for word, entity in registry.kinds().items() if entity.actions != ()}
 
 
 def scope_in(grants: Grants, kind: str, action: Action) -> Scope:

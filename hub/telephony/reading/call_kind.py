@@ -19,6 +19,7 @@ from hub.crm.base import registry
 from hub.crm.base.entity import Entity
 from hub.crm.base.fields import Choice, Duration, Link, LongText, Moment, Person, Team, Text, YesNo
 from hub.crm.base.labels import _
+from hub.crm.base.permissions import Action
 from hub.telephony.choices import CallDirection, CallOrigin, CallOutcome, CallState
 from hub.telephony.models import calls
 from hub.telephony.recordings.recordings import Recording
@@ -94,17 +95,25 @@ class CallRow:
     """Those that the asker may hear."""
 
 
-def may(actor: Actor, action: str) -> sa.ColumnElement[bool]:
-    """Calls of the actor's teams, of a client whose card they may see, and their own; nobody changes one by hand."""
-    if action not in ("see", "export"):
-        return sa.false()
-    shared = access.talk_visible(actor, team_id=calls.c.team_id, client_id=calls.c.client_id)
+def may(actor: Actor, action: Action) -> sa.ColumnElement[bool]:
+    """Calls that the role reaches, and those of a client whose card the actor may see.
+
+    One's own are those that one answered, or dialled from one's phone.
+    """
     own = [calls.c.answered_user_id == actor.user_id]
     own += [sa.and_(calls.c.pbx == pbx, calls.c.from_extension == phone) for pbx, phone in actor.phones if phone]
     if actor.extension is not None:
         other = [pbx for pbx, _phone in actor.phones]
         own.append(sa.and_(calls.c.from_extension == actor.extension, calls.c.pbx.not_in(other)))
-    return sa.or_(shared, *own)
+    return access.talk_permitted(
+        actor,
+        "call",
+        action,
+        client_id=calls.c.client_id,
+        own=sa.or_(*own),
+        of_team=access.of_my_teams(actor, calls.c.team_id),
+        every=sa.true(),
+    )
 
 
 def matches(text: str, region: str) -> sa.ColumnElement[bool]:
@@ -126,6 +135,7 @@ CALLS: Entity[CallRow, Any] = Entity(
     order="-started_at",
     name=calls.c.from_raw,
     rule=may,
+    actions=access.TALK_ACTIONS,
     client=calls.c.client_id,
     search=matches,
     fields=(

@@ -11,13 +11,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm import access, clients, contacts, timeline
+from hub.crm import clients, contacts, timeline
 from hub.crm.access import Actor
 from hub.crm.audit import record
+from hub.crm.base import records
 from hub.errors import Refused
 from hub.store.changes import publish
 from hub.telephony.models import call_legs, calls
 from hub.telephony.reading import register
+from hub.telephony.reading.call_kind import CALLS
 from hub.telephony.reading.register import timeline_data
 
 
@@ -32,7 +34,7 @@ async def link(
 ) -> None:
     """Put a call on a client's card by hand, or (neither named) take it off every card. Raises NotFound, Refused."""
     call = await register.find(conn, actor, call_id)
-    access.require_edit(actor, "call")
+    await records.require_on(conn, CALLS, call_id, ["edit"], actor)
     if contact_id is not None:
         owner = (await contacts.find(conn, actor, contact_id)).client_id
         if client_id is not None and owner != client_id:

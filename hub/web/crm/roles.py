@@ -54,6 +54,7 @@ def grid() -> dict[str, Any]:
     """Return the rows and columns of the grid of grants."""
     return {
         "kinds": {EVERY_KIND: ""} | {word: entity.titles for word, entity in rights.granted_kinds().items()},
+        "known": {EVERY_KIND: ACTIONS} | {word: rights.actions_on(one) for word, one in rights.granted_kinds().items()},
         "actions": ACTION_LABELS,
         "scopes": SCOPE_LABELS,
     }

@@ -155,7 +155,9 @@ async def explained(conn: AsyncConnection, ctx: RequestContext, _query: Any) -> 
         role=None if found.role_id is None else Ref(id=found.role_id, name=found.role_name),
         administrator=found.is_admin,
         kinds=[
-            OnKind(kind=one.kind, named=one.is_named, **{str(action): one.scopes[action] for action in ACTIONS})
+            OnKind(
+                kind=one.kind, named=one.is_named, **{str(action): one.scopes.get(action, "none") for action in ACTIONS}
+            )
             for one in found.on_kinds
         ],
         rights=[Right(right=right, by="role") for right in found.of_role]
