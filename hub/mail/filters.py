@@ -1,8 +1,8 @@
 """What a list of messages may be narrowed by, as conditions on `messages` alone.
 
-Rights are among them (`access`), so that no list can be asked without. Knows neither the search's index nor the shape
-of a row. Invariant: each condition stands for any alias of the table, so that the same mail in another mailbox can be
-asked the same.
+Who may see a message is decided here too (`may`): the kind of messages asks it for every list and card. Knows
+neither the search's index nor the shape of a row. Invariant: each condition stands for any alias of the table, so that
+the same mail in another mailbox can be asked the same.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql.util import ClauseAdapter
 
 from hub.crm import access
 from hub.crm.access import Actor
+from hub.crm.base.permissions import Action
 from hub.crm.models import queue_items, timeline_entries
 from hub.mail import measures
 from hub.mail.models import attachments, mailboxes, messages
@@ -57,21 +59,37 @@ class MessageFilters:
 _EQUAL = ("client_id", "mailbox_id", "thread_id", "direction", "state", "author_id", "auto")
 
 
-def may_see(actor: Actor, table: Any = messages) -> sa.ColumnElement[bool]:
-    """The messages the actor may see, without a join. What was taken back is a draft again, and nobody's message."""
-    open_ = access.mailbox_open(actor, team_id=mailboxes.c.team_id, owner_id=mailboxes.c.owner_id)
+def may(actor: Actor, action: Action, table: Any = messages) -> sa.ColumnElement[bool]:
+    """Messages with which the actor may do this, without a join.
+
+    One's own are those that one wrote, and those of one's own mailbox; nobody else but an administrator reaches the
+    mail of a personal mailbox, unless it is on a client's card. What was taken back is a draft again, and nobody's.
+    """
     is_there: sa.ColumnElement[bool] = table.c.state != "undone"
     if actor.is_admin:
-        return is_there
+        return is_there if action in access.TALK_ACTIONS else sa.false()
     if not actor.has("read_mail"):
         return sa.false()
-    theirs = table.c.mailbox_id.in_(sa.select(mailboxes.c.id).where(open_))
-    return sa.and_(is_there, sa.or_(theirs, access.of_visible_client(actor, table.c.client_id)))
+
+    def of_mailbox(which: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+        is_it: sa.ColumnElement[bool] = table.c.mailbox_id.in_(sa.select(mailboxes.c.id).where(which))
+        return is_it
+
+    is_shared, is_mine = mailboxes.c.owner_id.is_(None), mailboxes.c.owner_id == actor.user_id
+    permitted = access.talk_permitted(
+        actor,
+        "message",
+        action,
+        client_id=table.c.client_id,
+        own=sa.or_(table.c.author_id == actor.user_id, of_mailbox(is_mine)),
+        of_team=of_mailbox(sa.and_(is_shared, access.of_my_teams(actor, mailboxes.c.team_id))),
+        every=of_mailbox(is_shared),
+    )
+    return sa.and_(is_there, permitted)
 
 
-def conditions(actor: Actor, filters: MessageFilters, table: Any = messages) -> Iterator[sa.ColumnElement[bool]]:
-    """Yield what must hold of `table` (`messages` or an alias), rights first; the search's question is not in it."""
-    yield may_see(actor, table)
+def conditions(filters: MessageFilters, table: Any = messages) -> Iterator[sa.ColumnElement[bool]]:
+    """Yield what must hold of `table` (`messages` or an alias); the search's question is not in it."""
     for name in _EQUAL:
         if (wanted := getattr(filters, name)) is not None:
             yield table.c[name] == wanted
@@ -123,10 +141,14 @@ def goes_to(address: str, table: Any = messages) -> sa.ColumnElement[bool]:
     return sa.or_(*(sa.cast(table.c[name], sa.Text).contains(quoted, autoescape=True) for name in ("to", "cc")))
 
 
-def has_elder_twin(actor: Actor, filters: MessageFilters) -> sa.ColumnElement[bool]:
-    """Tell whether the same mail stands in the list already, from another mailbox (`_is_same`)."""
+def has_elder_twin(actor: Actor, where: sa.ColumnElement[bool] | None) -> sa.ColumnElement[bool]:
+    """Tell whether the same mail stands in a list already, from another mailbox (`_is_same`).
+
+    `where` is the condition of the list on `messages`.
+    """
     twin = messages.alias("twin")
-    return sa.exists().where(_is_same(messages, twin), twin.c.id < messages.c.id, *conditions(actor, filters, twin))
+    is_listed = [] if where is None else [ClauseAdapter(twin).traverse(where)]
+    return sa.exists().where(_is_same(messages, twin), twin.c.id < messages.c.id, may(actor, "see", twin), *is_listed)
 
 
 def _is_same(own: Any, twin: Any) -> sa.ColumnElement[bool]:

@@ -10,12 +10,14 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm import access, clients, contacts, queue
+from hub.crm import clients, contacts, queue
 from hub.crm.access import Actor
 from hub.crm.audit import record
+from hub.crm.base import records
+from hub.crm.base.permissions import permitted
 from hub.errors import Refused
 from hub.mail import register
-from hub.mail.filters import may_see
+from hub.mail.message_kind import MESSAGES
 from hub.mail.models import messages, threads
 from hub.mail.relink import Link, put
 
@@ -35,7 +37,7 @@ async def link(
     Neither client nor contact named: nobody's. Raises NotFound, Refused.
     """
     message = await register.find(conn, actor, message_id)
-    access.require_edit(actor, "message")
+    await records.require_on(conn, MESSAGES, message_id, ["edit"], actor)
     if contact_id is not None:
         owner = (await contacts.find(conn, actor, contact_id)).client_id
         if client_id is not None and owner != client_id:
@@ -45,7 +47,7 @@ async def link(
         await clients.find(conn, actor, client_id)
     which = messages.c.id == message_id
     if whole_thread and message.thread_id is not None:
-        which = sa.and_(messages.c.thread_id == message.thread_id, may_see(actor))
+        which = sa.and_(messages.c.thread_id == message.thread_id, permitted(actor, MESSAGES, "edit"))
         whose = {"client_id": client_id, "contact_id": contact_id}
         await conn.execute(sa.update(threads).where(threads.c.id == message.thread_id).values(**whose))
         await queue.set_client(conn, "message", message.thread_id, client_id=client_id, now=now)

@@ -16,15 +16,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.addresses import parse_email
 from hub.crm.audit import record
+from hub.crm.base import records
 from hub.crm.linking import Candidate, Linker, seen_by
 from hub.errors import Refused
 from hub.mail import register, relink
 from hub.mail.intake import offering
 from hub.mail.intake.authors import OwnAddresses, named
+from hub.mail.message_kind import MESSAGES
 from hub.mail.models import mailboxes, messages
 from hub.mail.register import MessageRow
 from hub.mail.thread import own_addresses
@@ -75,7 +76,7 @@ def _forwarded(about: Mapping[str, Any]) -> tuple[str, str] | None:
 async def accept(conn: AsyncConnection, actor: Actor, linker: Linker, message_id: int, *, now: datetime) -> None:
     """Make the original sender the sender. Raises NotFound; Refused where nothing is suggested."""
     message = await register.find(conn, actor, message_id)
-    access.require_edit(actor, "message")
+    await records.require_on(conn, MESSAGES, message_id, ["edit"], actor)
     if (message.about.get("via") or {}).get("by") == "forward":
         return
     original = await suggested(conn, actor, linker, message)

@@ -1,13 +1,13 @@
-"""Reading messages: the register's pages, one message with its attachments, a thread. Writes nothing.
+"""Reading messages beyond the base: names and files of a page, one message with its attachments. Writes nothing.
 
-Every question passes through `crm.access`; an attachment is reached only through a message that may be seen.
-Lists go by key (`received_at`, `id`), newest first, carry no bodies, and count nothing.
+Pages are read by `crm.base.records`, and who may see a message is `filters.may`'s; an attachment is reached only
+through a message that may be seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -17,13 +17,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub import sanitize
 from hub.crm import access
 from hub.crm.access import Actor
+from hub.crm.base import records
+from hub.crm.base.permissions import permitted
 from hub.crm.models import clients, contacts, teams, users
 from hub.errors import NotFound, Refused
-from hub.mail import measures, search
+from hub.mail import search
 from hub.mail.excerpt import MAX_LOOKED_AT
-from hub.mail.filters import MessageFilters, conditions, has_elder_twin, may_see, narrowest
+from hub.mail.filters import MessageFilters, conditions, has_elder_twin, narrowest
+from hub.mail.message_kind import MESSAGES, ListedMessage
 from hub.mail.models import attachments, mailboxes, messages, outbox, outbox_recipients
-from hub.mail.query import parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,67 +52,30 @@ class RecipientRow:
     reply: str
 
 
-@dataclass(frozen=True, slots=True)
-class MessageRow:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageRow(ListedMessage):
     """A message as lists, cards and the API show it. `text` and `html` are None in lists; `html` is safe already."""
 
-    id: int
-    mailbox_id: int
     mailbox_address: str
     team_id: int
     team_name: str
-    thread_id: int | None
-    direction: str
-    state: str
-    message_id: str
-    in_reply_to: str
-    references: list[str]
-    subject: str
-    from_name: str
-    from_address: str
-    to: list[dict[str, str]]
-    cc: list[dict[str, str]]
-    bcc: list[dict[str, str]]
-    reply_to: list[dict[str, str]]
-    date: datetime | None
-    received_at: datetime
-    snippet: str
-    auto: str
-    raw_sha256: str
-    size: int
-    parse_state: str
-    defects: list[str]
-    about: dict[str, Any]
-    flags: list[str]
-    deleted_at: datetime | None
-    bounce_of: int | None
-    author_id: int | None
     author_name: str | None
-    client_id: int | None
     client_name: str | None
-    contact_id: int | None
     contact_name: str | None
-    link_reason: str | None
-    link_confidence: str | None
-    link_manual: bool
-    candidates: list[dict[str, Any]]
     text: str | None = None
     html: str | None = None
     attachments: tuple[AttachmentRow, ...] = ()
     recipients: tuple[RecipientRow, ...] = ()
     also_in: tuple[str, ...] = ()
 
-    @property
-    def is_unread(self) -> bool:
-        return measures.is_unread(self)
 
-
-_EXTRA = ("text", "html", "attachments", "recipients", "also_in")
 _JOINED = ("mailbox_address", "team_id", "team_name", "author_name", "client_name", "contact_name")
-_PLAIN = [name for name in MessageRow.__slots__ if name not in _EXTRA + _JOINED]
+_LISTED = [one.name for one in fields(ListedMessage)]
+_PLAIN = [name for name in _LISTED if name in messages.c]
 
 
-def _query(actor: Actor, *, with_body: bool) -> sa.Select[Any]:
+def _joined(actor: Actor, *columns: sa.Column[Any]) -> sa.Select[Any]:
+    """Select these columns of messages with the names of what they refer to."""
     names = [
         mailboxes.c.address.label("mailbox_address"),
         mailboxes.c.team_id.label("team_id"),
@@ -119,7 +84,6 @@ def _query(actor: Actor, *, with_body: bool) -> sa.Select[Any]:
         access.shown_name(actor, "client").label("client_name"),
         access.shown_name(actor, "contact").label("contact_name"),
     ]
-    columns = [messages.c[name] for name in (*_PLAIN, *(("text", "html") if with_body else ()))]
     return (
         sa.select(*columns, *names)
         .join(mailboxes, mailboxes.c.id == messages.c.mailbox_id)
@@ -127,12 +91,26 @@ def _query(actor: Actor, *, with_body: bool) -> sa.Select[Any]:
         .outerjoin(users, users.c.id == messages.c.author_id)
         .outerjoin(clients, clients.c.id == messages.c.client_id)
         .outerjoin(contacts, contacts.c.id == messages.c.contact_id)
-        .where(may_see(actor))
     )
 
 
-def _row(row: sa.RowMapping, **more: Any) -> MessageRow:
-    return MessageRow(**{name: row[name] for name in (*_PLAIN, *_JOINED)}, **more)
+async def detailed(
+    conn: AsyncConnection, actor: Actor, rows: Sequence[ListedMessage], *, grouped: bool = False
+) -> list[MessageRow]:
+    """Return messages that were read through `records` with their names and attachments.
+
+    `grouped`: and with the other mailboxes that hold the same mail (`also_in`).
+    """
+    ids = [row.id for row in rows]
+    query = _joined(actor, messages.c.id).where(messages.c.id.in_(ids))
+    named = {row["id"]: row for row in (await conn.execute(query)).mappings()}
+    files = await _attachments(conn, ids)
+    also = await _also_in(conn, actor, rows, named) if grouped else {}
+    found = []
+    for row in rows:
+        facts = {name: getattr(row, name) for name in _LISTED} | {name: named[row.id][name] for name in _JOINED}
+        found.append(MessageRow(**facts, attachments=files.get(row.id, ()), also_in=also.get(row.id, ())))
+    return found
 
 
 async def listed(
@@ -146,52 +124,51 @@ async def listed(
 ) -> list[MessageRow]:
     """Return messages the actor may see, newest first, without bodies but with attachments' names.
 
-    `before` is (received_at, id) of the last of the page before. `filters.text` is a question to the search; the
-    order of what it finds is to the second. `grouped`: the same mail of several mailboxes is one row (`also_in`).
+    `filters.text` is a question to the search; the order of what it finds is to the second. `before` is (received_at,
+    id) of the last of the page before, where nothing is searched for. `grouped`: the same mail of several mailboxes
+    is one row (`also_in`).
     """
-    ids = await ids_of(conn, actor, filters, before=before, limit=limit, grouped=grouped)
-    query = _query(actor, with_body=False).where(messages.c.id.in_(ids))
-    rows = {row["id"]: row for row in (await conn.execute(query)).mappings()}
-    files = await _attachments(conn, ids)
-    also = await _also_in(conn, actor, list(rows.values())) if grouped else {}
-    return [_row(rows[one], attachments=files.get(one, ()), also_in=also.get(one, ())) for one in ids if one in rows]
-
-
-async def ids_of(
-    conn: AsyncConnection,
-    actor: Actor,
-    filters: MessageFilters,
-    *,
-    before: tuple[datetime, int] | None = None,
-    limit: int,
-    grouped: bool = False,
-) -> list[int]:
-    """Return only the ids of `listed`: decided on narrow rows, since a message's row may be long."""
-    dialect, question = conn.dialect.name, parse(filters.text or "")
-    statement = search.narrowed(sa.select(messages.c.id), question, dialect, few=narrowest(filters))
-    statement = statement.where(*conditions(actor, filters))
-    if grouped:
-        statement = statement.where(~has_elder_twin(actor, filters))
+    dialect, text = conn.dialect.name, filters.text or ""
+    where = sa.and_(sa.true(), *conditions(filters))
+    asked = [where, refined(actor, filters, dialect, where, grouped=grouped)]
+    if text.strip():
+        asked.append(search.found(text, dialect))
     if before is not None:
-        statement = statement.where(search.older_than(question, dialect, before))
-    statement = statement.order_by(*search.newest_first(question, dialect)).limit(limit)
-    return list((await conn.execute(statement)).scalars())
+        place = sa.tuple_(sa.literal(before[0], messages.c.received_at.type), before[1])
+        asked.append(sa.tuple_(messages.c.received_at, messages.c.id) < place)
+    page = await records.page(conn, actor, MESSAGES, where=sa.and_(*asked), limit=limit, only=())
+    return await detailed(conn, actor, page.items, grouped=grouped)
 
 
-async def _also_in(conn: AsyncConnection, actor: Actor, rows: Sequence[sa.RowMapping]) -> dict[int, tuple[str, ...]]:
+def refined(
+    actor: Actor, filters: MessageFilters, dialect: str, where: sa.ColumnElement[bool] | None, *, grouped: bool
+) -> sa.ColumnElement[bool]:
+    """Return what a list with this condition leaves out: with `grouped` all but one of the same mail.
+
+    A search within a client or a conversation looks through their messages alone.
+    """
+    found = [~has_elder_twin(actor, where)] if grouped else []
+    if (few := narrowest(filters)) is not None and filters.text:
+        found.append(search.among(filters.text, dialect, few))
+    return sa.and_(sa.true(), *found)
+
+
+async def _also_in(
+    conn: AsyncConnection, actor: Actor, rows: Sequence[ListedMessage], named: Mapping[int, sa.RowMapping]
+) -> dict[int, tuple[str, ...]]:
     """Return, by message, the other mailboxes that hold the same mail and that the actor may look into."""
-    names = {row["message_id"] for row in rows if row["message_id"]}
+    names = {row.message_id for row in rows if row.message_id}
     columns = (messages.c.id, messages.c.message_id, messages.c.direction, mailboxes.c.address)
     query = sa.select(*columns).join(mailboxes, mailboxes.c.id == messages.c.mailbox_id)
-    query = query.where(messages.c.message_id.in_(names), may_see(actor)).order_by(messages.c.id)
+    query = query.where(messages.c.message_id.in_(names), permitted(actor, MESSAGES, "see")).order_by(messages.c.id)
     same: dict[tuple[str, str], list[tuple[int, str]]] = {}
     for one in await conn.execute(query):
         same.setdefault((one.message_id, one.direction), []).append((one.id, one.address))
     return {
-        row["id"]: tuple(
+        row.id: tuple(
             address
-            for message_id, address in same.get((row["message_id"], row["direction"]), ())
-            if message_id != row["id"] and address != row["mailbox_address"]
+            for message_id, address in same.get((row.message_id, row.direction), ())
+            if message_id != row.id and address != named[row.id]["mailbox_address"]
         )
         for row in rows
     }
@@ -206,14 +183,15 @@ async def heads(conn: AsyncConnection, ids: Sequence[int]) -> dict[int, str]:
 
 async def find(conn: AsyncConnection, actor: Actor, message_id: int) -> MessageRow:
     """Return a message with body, attachments and recipients. Raises NotFound, also for what may not be seen."""
-    row = (await conn.execute(_query(actor, with_body=True).where(messages.c.id == message_id))).mappings().first()
+    query = _joined(actor, *messages.c).where(permitted(actor, MESSAGES, "see"), messages.c.id == message_id)
+    row = (await conn.execute(query)).mappings().first()
     if row is None:
         raise NotFound("message_missing", "no such message")
     files = await _attachments(conn, [message_id])
     sent_to = sa.select(outbox_recipients).join(outbox, outbox.c.id == outbox_recipients.c.outbox_id)
     recipients = await conn.execute(sent_to.where(outbox.c.message_id == message_id).order_by(outbox_recipients.c.id))
-    return _row(
-        row,
+    return MessageRow(
+        **{name: row[name] for name in (*_PLAIN, *_JOINED)},
         text=row["text"],
         html=row["html"],
         attachments=files.get(message_id, ()),

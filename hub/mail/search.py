@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.mail.models import attachments, messages
-from hub.mail.query import Phrase, Query, Term
+from hub.mail.query import Phrase, Term, parse
 from hub.mail.reading import terms
 from hub.store.schema import BigId
 
@@ -26,7 +26,11 @@ ID_BITS = 30
 LAST_PLACE = 16_383
 """PostgreSQL knows no place behind this one."""
 
-_index = sa.table("message_search", sa.column("rowid", BigId), sa.column("message_id", BigId), sa.column("terms"))
+# Of a metadata of its own: migrations write these tables by hand, each in the form of its database.
+_fts = sa.Table("message_search", sa.MetaData(), sa.Column("rowid", BigId, nullable=False))
+_vectors = sa.Table("message_search", sa.MetaData(), sa.Column("message_id", BigId), sa.Column("terms", sa.Text))
+NEWEST_KEY = _fts.c.rowid
+"""SQLite's key of the index: in its order messages come by `received_at`, to the second."""
 _ROW_OF = f"(CAST(strftime('%s', substr(received_at, 1, 19)) AS INTEGER) << {ID_BITS} | id)"
 _ADD = {
     "sqlite": sa.text(
@@ -85,59 +89,52 @@ def terms_of_row(row: Mapping[Any, Any], files: Iterable[str]) -> str:
 # Asking
 
 
-def narrowed(
-    statement: sa.Select[Any], query: Query, dialect: str, *, few: sa.ColumnElement[bool] | None = None
-) -> sa.Select[Any]:
-    """Narrow a select from `messages` to what a question finds; without order.
+def found(text: str, dialect: str, *, few: sa.ColumnElement[bool] | None = None) -> sa.ColumnElement[bool]:
+    """Return the condition on `messages` of what a person typed. It joins the index where a word is wanted.
+
+    `few`: see `among`.
+    """
+    query = parse(text)
+    if query.is_nothing:
+        return sa.false()
+    asked: list[sa.ColumnElement[bool]] = []
+    here = _fts.c.rowid.op("&")((1 << ID_BITS) - 1) if dialect == "sqlite" else _vectors.c.message_id
+    if query.wanted:
+        asked += [messages.c.id == here, _matches(query.wanted, query.unwanted, dialect)]
+        if few is not None:
+            asked.append(among(text, dialect, few))
+    elif query.unwanted:
+        any_of = (Term(tuple(way for term in query.unwanted for way in term.ways)),)
+        unwanted = sa.select(here).where(_matches(any_of, (), dialect))
+        asked.append(messages.c.id.not_in(unwanted) if dialect == "sqlite" else ~_has(unwanted, here))
+    if query.has_file is not None:
+        has_file = sa.exists().where(attachments.c.message_id == messages.c.id, attachments.c.inline.is_(False))
+        asked.append(has_file if query.has_file else ~has_file)
+    if query.since is not None:
+        asked.append(messages.c.received_at >= _beginning(query.since))
+    if query.until is not None:
+        asked.append(messages.c.received_at < _beginning(query.until))
+    return sa.and_(sa.true(), *asked)
+
+
+def _has(found: sa.Select[Any], here: sa.ColumnElement[int]) -> sa.Exists:
+    return found.where(here == messages.c.id).correlate(messages).exists()
+
+
+def among(text: str, dialect: str, few: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Return a condition that lets a question be asked of few messages alone; it changes nothing of what is found.
 
     `few` is a condition on `messages` that an index answers with few rows, such as one client: SQLite then asks the
     search of each of them, where it would else look through all that a common word finds (105 ms of 100,000: 2 ms).
     """
-    if query.is_nothing:
-        return statement.where(sa.false())
-    here = _index.c.rowid.op("&")((1 << ID_BITS) - 1) if dialect == "sqlite" else _index.c.message_id
-    if query.wanted:
-        statement = statement.join(_index, messages.c.id == here)
-        statement = statement.where(_matches(query.wanted, query.unwanted, dialect))
-        if few is not None and dialect == "sqlite":
-            statement = statement.where(
-                _index.c.rowid.in_(sa.select(sa.text(_ROW_OF)).select_from(messages).where(few))
-            )
-    elif query.unwanted:
-        any_of = (Term(tuple(way for term in query.unwanted for way in term.ways)),)
-        found = sa.select(here).select_from(_index).where(_matches(any_of, (), dialect))
-        if dialect == "sqlite":
-            statement = statement.where(messages.c.id.not_in(found))
-        else:
-            statement = statement.where(~found.where(here == messages.c.id).correlate(messages).exists())
-    if query.has_file is not None:
-        has_file = sa.exists().where(attachments.c.message_id == messages.c.id, attachments.c.inline.is_(False))
-        statement = statement.where(has_file if query.has_file else ~has_file)
-    if query.since is not None:
-        statement = statement.where(messages.c.received_at >= _beginning(query.since))
-    if query.until is not None:
-        statement = statement.where(messages.c.received_at < _beginning(query.until))
-    return statement
+    if dialect != "sqlite" or not parse(text).wanted:
+        return sa.true()
+    rows = sa.select(sa.text(_ROW_OF)).select_from(messages).where(few).correlate(None)
+    return _fts.c.rowid.in_(rows)
 
 
 def _beginning(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
-
-
-def newest_first(query: Query, dialect: str) -> tuple[sa.ColumnElement[Any], ...]:
-    """Return what a narrowed select is ordered by."""
-    if query.wanted and dialect == "sqlite":
-        return (_index.c.rowid.desc(),)
-    return (messages.c.received_at.desc(), messages.c.id.desc())
-
-
-def older_than(query: Query, dialect: str, before: tuple[datetime, int]) -> sa.ColumnElement[bool]:
-    """The rows behind the last of the page before: (received_at, id), in the order of `newest_first`."""
-    at, message_id = before
-    if query.wanted and dialect == "sqlite":
-        return _index.c.rowid < sa.literal((int(at.timestamp() // 1) << ID_BITS) | message_id, BigId)
-    key = sa.tuple_(sa.literal(at, messages.c.received_at.type), message_id)
-    return sa.tuple_(messages.c.received_at, messages.c.id) < key
 
 
 def _matches(wanted: Sequence[Term], unwanted: Sequence[Term], dialect: str) -> sa.ColumnElement[bool]:
@@ -152,7 +149,7 @@ def _matches(wanted: Sequence[Term], unwanted: Sequence[Term], dialect: str) -> 
     # Written into the statement, quoted, and not bound: a plan that is made for any question at all suits none
     # (measured: a common word among 40,000 messages 270 ms, planned for itself 3 ms).
     question = sa.bindparam(None, asked, sa.String(), literal_execute=True)
-    return _index.c.terms.op("@@", is_comparison=True)(sa.cast(question, postgresql.TSQUERY))
+    return _vectors.c.terms.op("@@", is_comparison=True)(sa.cast(question, postgresql.TSQUERY))
 
 
 def _said(of_terms: Sequence[Term], write: Callable[[Phrase], str], either: str, both: str) -> str:

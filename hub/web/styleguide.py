@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from hub.crm.base.entity import attributes
 from hub.crm.clients import Address, Client, Contact
 from hub.crm.queue import Item, ItemId, Kind
 from hub.crm.timeline import Entry
@@ -149,7 +150,7 @@ def mailboxes() -> list[MailboxRow]:
 
 def message(now: datetime) -> MessageRow:
     """A mail with a file that came in."""
-    empty: dict[str, Any] = dict.fromkeys(MessageRow.__slots__)
+    empty: dict[str, Any] = dict.fromkeys(attributes(MessageRow))
     about: dict[str, Any] = {
         "id": 1,
         "mailbox_address": "sales@hub.example",

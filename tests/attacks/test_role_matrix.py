@@ -29,6 +29,7 @@ from hub.store.engine import Database
 from hub.web.crm.routes import KINDS
 from hub.web.routes import Route
 from hub.web.server import ROUTES
+from tests.testbed import talk
 from tests.testbed.site import Site, running_site
 
 Relation = Literal["own", "team", "foreign"]
@@ -71,7 +72,7 @@ class People:
 
 
 async def people(site: Site, role: str) -> People:
-    me = await site.person("me", role=role)
+    me = await site.person("me", role=role, extension="101")
     mate, stranger = await site.person("mate"), await site.person("stranger", team="support")
     async with site.db.read() as conn:
         fresh = await load_actor(conn, me.user_id)
@@ -94,6 +95,8 @@ class Records:
         return self.known[key]
 
     async def _find(self, entity: Entity[Any, Any], relation: Relation) -> int | None:
+        if entity.kind in ("call", "message"):
+            return await self._talk(entity.kind, relation)
         if not entity.is_editable:
             return None
         owner = {"own": self.cast.me, "team": self.cast.mate, "foreign": self.cast.stranger}[relation]
@@ -107,6 +110,18 @@ class Records:
             behind = await self.id_of(registry.target(entity, entity.through), relation)
             return await self._make(entity, {self._name(entity, entity.through): behind})
         return await self._make(entity, {}) if relation == "foreign" else None
+
+    async def _talk(self, kind: str, relation: Relation) -> int:
+        """Return a call or a message of one's own (that one answered, of one's mailbox), of the team, or foreign."""
+        team = "sales" if relation == "team" else "support"
+        if kind == "message":
+            owner = self.cast.me.user_id if relation == "own" else None
+            files = (("a.txt", "text/plain", b"a"),)
+            return await talk.message(self.site.db, self.site.blobs, team=team, owner_id=owner, files=files)
+        call_id, _item, waiting = await talk.waiting_call(self.site.db, team=team)
+        if relation == "own":
+            await talk.answered(self.site.db, waiting, extension=self.cast.me.extension or "", team=team)
+        return call_id
 
     @staticmethod
     def _name(entity: Entity[Any, Any], column: sa.Column[Any]) -> str:
@@ -164,7 +179,7 @@ async def status(
         given: dict[str, Any] = {"ids": [1], "set": {"name": "x"}} if path.endswith("/bulk") else new
         body = {"json" if route.path.startswith("/api") else "data": given}
     async with client.request(route.method, path, allow_redirects=False, **body) as answer:
-        return answer.status, await answer.text()
+        return answer.status, (await answer.read()).decode("utf-8", "replace")
 
 
 @pytest.mark.parametrize("role", [preset.key for preset in PRESETS])

@@ -161,9 +161,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/me/senders/{id}/default"): Rule(404, 204, of="sender"),
     ("POST", "/me/senders/{id}/remove"): Rule(404, 204, of="sender"),
     # each manager's register of messages holds what they may see
-    ("GET", "/messages"): Rule(200, 200),
     ("GET", "/messages/found"): Rule(200, 200),
-    ("GET", "/messages/export"): Rule(200, 200),
     # the call rules are the administrator's
     ("GET", "/admin/teams"): Rule(403, 403),
     ("GET", "/admin/teams/{id}/rules"): Rule(403, 403),
@@ -253,7 +251,6 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/calls/{id}/link"): Rule(404, 200, of="talk", json="{}"),
     ("GET", "/parked-calls"): Rule(200, 200),
     ("GET", "/call-intents/{id}"): Rule(404, 200, of="intent"),
-    ("GET", "/messages"): Rule(200, 200),
     ("POST", "/messages"): Rule(404, 202, json=MAIL),
     ("GET", "/messages/{id}"): Rule(404, 200, of="message"),
     ("POST", "/messages/{id}/link"): Rule(404, 200, of="message", json="{}"),

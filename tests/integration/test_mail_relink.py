@@ -196,12 +196,13 @@ async def test_old_mail_is_found_once_the_job_has_been_through_it(
     async with db.begin() as conn:
         await conn.execute(sa.text("DELETE FROM message_search"))
     async with db.read() as conn:
-        assert await register.ids_of(conn, olga, MessageFilters(text="договоры"), limit=9) == []
+        assert await register.listed(conn, olga, MessageFilters(text="договоры"), limit=9) == []
     async with db.begin() as conn:
         await jobs.rebuild_search(conn, now=utc_now())
     assert await work(db) == 3
     async with db.read() as conn:
-        assert set(await register.ids_of(conn, olga, MessageFilters(text="договоры file:акт"), limit=9)) == set(stored)
+        found = await register.listed(conn, olga, MessageFilters(text="договоры file:акт"), limit=9)
+    assert {one.id for one in found} == set(stored)
 
 
 async def test_what_could_not_be_read_is_read_again_linked_and_found(site: Site) -> None:
@@ -226,11 +227,11 @@ async def test_what_could_not_be_read_is_read_again_linked_and_found(site: Site)
     await work(db, site.blobs)
     async with db.read() as conn:
         found = await register.listed(conn, olga, MessageFilters(text="договоры поставки file:act"))
-        still = await register.ids_of(conn, olga, MessageFilters(is_unreadable=True), limit=9)
+        still = await register.listed(conn, olga, MessageFilters(is_unreadable=True), limit=9)
     assert sorted(one.id for one in found) == stored
     assert {(one.client_id, one.from_address, one.parse_state) for one in found} == {(ivan, IVAN, "parsed")}
     assert await on_card(db, ivan) == set(stored)
-    assert still == [lost], "what is not there cannot be read, and holds up nothing"
+    assert [one.id for one in still] == [lost], "what is not there cannot be read, and holds up nothing"
 
 
 async def test_a_thread_is_linked_by_hand_as_far_as_one_may_see_it(site: Site) -> None:

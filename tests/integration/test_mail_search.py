@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from hub.crm.base import records
 from hub.mail import register, search
 from hub.mail.filters import MessageFilters
+from hub.mail.message_kind import MESSAGES
 from hub.mail.models import messages
 from hub.mail.query import Phrase, Query, Term, parse
 from hub.mail.reading import terms
@@ -95,7 +97,7 @@ async def test_both_databases_find_what_a_plain_reading_finds(db: Database, blob
         for text in questions(rng, 400):
             query = parse(text)
             expected = {one for one, of_it in kept.items() if answers(of_it, query)}
-            found = set(await register.ids_of(conn, olga, MessageFilters(text=text), limit=1000))
+            found = {one.id for one in await register.listed(conn, olga, MessageFilters(text=text), limit=1000)}
             if not query.wanted:  # without a wanted word, what the index does not hold is found too
                 found &= set(kept)
             assert found == expected, (seed, text, query)
@@ -113,11 +115,18 @@ async def test_pages_by_key_give_each_message_once_newest_first(db: Database, bl
         assert {one.id for one in whole} == set(kept), seed
         seconds = [one.received_at.replace(microsecond=0) for one in whole]
         assert seconds == sorted(seconds, reverse=True), seed
-        paged, before = [], None
-        while page := await register.listed(conn, olga, filters, before=before, limit=7):
-            paged += [one.id for one in page]
-            before = (page[-1].received_at, page[-1].id)
+        where = search.found('"sales"', conn.dialect.name)
+        paged, back, cursor = [], [], None
+        while True:
+            page = await records.page(conn, olga, MESSAGES, where=where, cursor=cursor, limit=7)
+            paged += [one.id for one in page.items]
+            if (cursor := page.next) is None:
+                break
         assert paged == [one.id for one in whole], seed
+        while (cursor := page.previous) is not None:
+            page = await records.page(conn, olga, MESSAGES, where=where, cursor=cursor, limit=7)
+            back = [one.id for one in page.items] + back
+        assert back == paged[:119], "17 pages of 7 lead back from the last one, which holds one message"
 
 
 async def test_a_question_within_one_client_finds_that_clients_mail_only(
@@ -175,5 +184,6 @@ async def test_renewed_terms_take_the_place_of_the_old(db: Database, blobs: Blob
         await search.add_stored(conn, [message_id])
         await search.add_stored(conn, [message_id])
     async with db.read() as conn:
-        assert await register.ids_of(conn, olga, MessageFilters(text="новое"), limit=9) == [message_id]
-        assert await register.ids_of(conn, olga, MessageFilters(text="старое"), limit=9) == []
+        new = await register.listed(conn, olga, MessageFilters(text="новое"), limit=9)
+        assert [one.id for one in new] == [message_id]
+        assert await register.listed(conn, olga, MessageFilters(text="старое"), limit=9) == []

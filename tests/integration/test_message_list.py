@@ -1,20 +1,26 @@
-"""The register of messages as people use it: filters, one row for one mail, the search's marks, the export."""
+"""The list of messages as people use it: filters, one row for one mail, the search's marks, the export."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
+from typing import Any
 
+import aiohttp
 import pytest
 import sqlalchemy as sa
 
 from hub.clock import utc_now
 from hub.crm import queue
+from hub.crm.base import records
 from hub.crm.models import audit
-from hub.mail import measures, register
+from hub.mail import measures, register, search
 from hub.mail.filters import MessageFilters
+from hub.mail.message_kind import MESSAGES
 from hub.mail.models import messages
-from tests.factories import got, made
+from tests.factories import got, made, post
+from tests.integration.test_list_plans import asked_of
 from tests.testbed import talk
 from tests.testbed.site import Site
 
@@ -126,20 +132,116 @@ async def test_no_cell_of_an_export_is_a_formula(site: Site, beginning: str) -> 
         assert cell[:1] not in ("=", "+", "-", "@", "\t", "\r", "＝", "|", "%"), cell
 
 
-async def test_an_export_holds_what_the_list_holds_and_leaves_a_trace(
+async def exported(browser: aiohttp.ClientSession, path: str = "/messages/export", **params: str) -> list[list[str]]:
+    async with browser.get(path, params=params) as answer:
+        assert answer.status == 200, await answer.text()
+        return list(csv.reader(io.StringIO((await answer.read()).decode("utf-8-sig"))))
+
+
+async def test_an_export_holds_what_the_list_holds_in_its_order_and_leaves_a_trace(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hub.web.pages.message_list.EXPORT_BATCH", 2)
+    monkeypatch.setattr("hub.web.base.export.BATCH", 2)
     for n in range(5):
-        await talk.message(site.db, site.blobs, subject=f"Договор {n}")
+        await talk.message(site.db, site.blobs, subject=f"Договор {n}", files=((f"акт {n}.pdf", "", b"a"),))
     await talk.message(site.db, site.blobs, subject="Другое")
-    async with (await site.browser("olga")).get("/messages/export", params={"q": "договоры "}) as answer:
-        rows = list(csv.reader(io.StringIO((await answer.read()).decode("utf-8-sig"))))
-    assert [row[8] for row in rows[1:]] == [f"Договор {n}" for n in reversed(range(5))]
+    columns = "subject,direction,state,mailbox,from_name,from_address,to,files,received_at"
+    rows = await exported(await site.browser("olga"), q="договоры ", columns=columns)
+    assert rows[0][1:] == [
+        *("Subject", "Direction", "State", "Mailbox", "Sender's name", "Sender's address", "To", "Files", "When"),
+    ]
+    assert [row[1] for row in rows[1:]] == [f"Договор {n}" for n in reversed(range(5))]
+    seen = ["Incoming", "Received", "sales@hub.test", "Иван", "ivan@romashka.example", "sales@hub.test", "акт 4.pdf"]
+    assert rows[1][2:9] == seen
     async with site.db.read() as conn:
         trace = (await conn.execute(sa.select(audit).where(audit.c.action == "messages.exported"))).one()
-    assert trace.details == {"q": "договоры "}
+    assert (trace.details["q"], trace.details["format"], trace.object_kind) == ("договоры ", "csv", "message")
     assert trace.user_id == site.actors["olga"].user_id
+
+
+async def test_the_same_mail_is_one_row_on_pages_and_in_files_and_each_over_the_api(site: Site) -> None:
+    olga = await site.person("olga")
+    about = {"message_id": "<same@x.example>", "date": utc_now()}
+    await talk.message(site.db, site.blobs, **about)  # type: ignore[arg-type]
+    await talk.message(site.db, site.blobs, owner_id=olga.user_id, **about)  # type: ignore[arg-type]
+    browser, api = await site.browser("olga"), await site.api("olga")
+    own = json.dumps({"field": "mailbox", "op": "is", "value": [f"own{olga.user_id}@hub.test"]})
+    shared = json.dumps({"field": "mailbox", "op": "is", "value": ["sales@hub.test"]})
+    for path, each in (("messages", 2), ("messages/export?format=jsonl", 2)):
+        for where, rows in (("", each), (own, 1), (shared, 1)):
+            async with api.get(path, params={"where": where} if where else {}) as answer:
+                body = await answer.text()
+            found = body.splitlines() if "export" in path else json.loads(body)["items"]
+            assert len(found) == rows, (path, where)
+    for where in ("", own, shared):
+        given = {"where": where} if where else {}
+        assert len(await exported(browser, **given)) == 2, where
+        async with browser.get("/messages", params=given) as answer:
+            assert (await answer.text()).count("<tr id=") == 1, where
+        async with browser.get("/messages/count", params=given) as answer:
+            assert "1" in await answer.text()
+
+
+async def test_a_list_takes_conditions_an_order_columns_and_a_view(site: Site) -> None:
+    api, browser = await site.api("olga"), await site.browser("olga")
+    client = (await made(api))["id"]
+    first = await talk.message(site.db, site.blobs, subject="Первое", files=(("акт.pdf", "", b"a"),))
+    second = await talk.message(site.db, site.blobs, subject="Второе", client_id=client, sender="b@x.example")
+    third = await talk.message(site.db, site.blobs, subject="Третье", direction="out")
+
+    async def ids(**params: str) -> list[int]:
+        return [one["id"] for one in (await got(api, "messages", **params))["items"]]
+
+    def leaf(field: str, op: str, value: Any) -> str:
+        return json.dumps({"field": field, "op": op, "value": value})
+
+    team = min(site.actors["olga"].team_ids)
+    for where, found in (
+        (leaf("direction", "is", ["out"]), [third]),
+        (leaf("client", "is", [client]), [second]),
+        (leaf("client.name", "starts_with", "ооо"), [second]),
+        (leaf("from_address", "starts_with", "b@"), [second]),
+        (leaf("files", "is_empty", None), [third, second]),
+        (leaf("team", "is", [team]), [third, second, first]),
+        (leaf("team", "is", ["my_teams"]), [third, second, first]),
+        (leaf("team", "is", [team + 1]), []),
+        (leaf("received_at", "within", "today"), [third, second, first]),
+        (leaf("received_at", "less", "2020-01-01"), []),
+    ):
+        assert await ids(where=where) == found, where
+        assert (await got(api, "messages/count", where=where))["count"] == len(found), where
+    assert await ids(sort="received_at") == [first, second, third]
+    page = await got(api, "messages", limit="2")
+    assert [one["id"] for one in page["items"]] == [third, second]
+    assert [one["id"] for one in (await got(api, "messages", limit="2", cursor=page["next"]))["items"]] == [first]
+    for params in ({"where": leaf("nonsense", "is", [1])}, {"sort": "subject"}, {"cursor": "x"}):
+        async with api.get("messages", params=params) as answer:
+            assert answer.status in (400, 422), params
+    body = {"kind": "message", "name": "Исходящие", "where": json.loads(leaf("direction", "is", ["out"]))}
+    status, view = await post(api, "views", json=body | {"columns": ["subject", "to", "size"]})
+    assert status == 201, view
+    assert await ids(view=str(view["id"])) == [third]
+    async with browser.get("/messages", params={"view": str(view["id"])}) as answer:
+        text = await answer.text()
+    assert "Третье" in text and "Второе" not in text
+    assert "Исходящие" in text and ">Size<" in text.replace("\n", "").replace("  ", "")
+
+
+async def test_sqlite_walks_a_search_newest_first_without_sorting(site: Site) -> None:
+    for n in range(3):
+        await talk.message(site.db, site.blobs, subject=f"Договор {n}")
+    olga = site.actors.get("olga") or await site.person("olga")
+    async with site.db.read() as conn:
+        if conn.dialect.name != "sqlite":
+            pytest.skip("only SQLite's index has a key in the order of the list")
+        where = search.found("договоры ", "sqlite")
+        with asked_of(conn) as asked:
+            page = await records.page(conn, olga, MESSAGES, where=where, limit=2, only=())
+            await records.page(conn, olga, MESSAGES, where=where, limit=2, cursor=page.next, only=())
+        for text, values in asked:
+            plan = [row[3] for row in await conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)]
+            assert any("message_search VIRTUAL TABLE" in line for line in plan), plan
+            assert not any("TEMP B-TREE FOR ORDER BY" in line for line in plan), plan
 
 
 async def test_asking_for_the_head_of_an_export_exports_nothing_and_leaves_no_trace(site: Site) -> None:

@@ -19,8 +19,8 @@ from hub.store.schema import Moment
 
 ROWS = 100_000
 WRITTEN = ROWS // 5
-FEW = {"users": 50, "teams": 50, "roles": 5}
-"""So many people, teams and roles have records; of any other table each row is referred to."""
+FEW = {"users": 50, "teams": 50, "roles": 5, "mailboxes": 50}
+"""So many people, teams, roles and mailboxes have records; of any other table each row is referred to."""
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 _WORDS = re.compile(r"^\(?(\w+) IN \(((?:'\w+'(?:, )?)+)\)")
 
@@ -69,8 +69,9 @@ def _filled(column: sa.Column[Any], n: sa.ColumnElement[int]) -> sa.ColumnElemen
     if isinstance(kind, sa.Boolean):
         return n % 50 == 0
     if isinstance(kind, sa.String):
-        word = sa.cast((n * 7919) % ROWS, sa.String(20))
-        return word if (kind.length or 99) < 10 else sa.literal("v", sa.String) + word
+        length = kind.length or 99
+        word = sa.cast((n * 7919) % min(ROWS, 10**length), sa.String(20))
+        return word if length < 10 else sa.literal("v", sa.String) + word
     return (n * 7919) % ROWS
 
 

@@ -57,6 +57,7 @@ from hub.mail.answering import Writer
 from hub.mail.choices import OutboxStand
 from hub.mail.files.attachments import Preview
 from hub.mail.health import WAITING, Backlog, FolderHealth, Health, Trouble
+from hub.mail.message_kind import MESSAGES
 from hub.mail.originals import Original
 from hub.mail.query import parse
 from hub.mail.reading.quotes import Parts
@@ -93,6 +94,8 @@ from hub.web.crm.calls import CallQuery
 from hub.web.crm.clients import WEB as CLIENT_WEB
 from hub.web.crm.leads import WEB as LEAD_WEB
 from hub.web.crm.leads import LeadQuery
+from hub.web.crm.messages import WEB as MESSAGE_WEB
+from hub.web.crm.messages import MessageQuery, why_found
 from hub.web.crm.roles import WEB as ROLE_WEB
 from hub.web.crm.roles import granted, grid
 from hub.web.crm.teams import WEB as TEAM_WEB
@@ -105,7 +108,6 @@ from hub.web.message_view import Attendee, Event, File, MessageView, event_of, l
 from hub.web.pages.characteristics import TYPE_LABELS
 from hub.web.pages.dictionaries import UsePlace
 from hub.web.pages.mail_templates import FIELDS
-from hub.web.pages.message_list import why_found
 from hub.web.pages.rules import BlockedQuery, TrialQuery
 from hub.web.team_rules import Trial, form_values
 
@@ -660,16 +662,18 @@ PAGES: dict[str, dict[str, Any]] = {
         "given": [("number", "Number", "<b>+7")],
     },
     "messages.html": {
-        "messages": [MAIL, replace(MAIL, id=2, direction="out", state="unknown", also_in=("own@hub.example",))],
+        "list": replace(
+            LIST,
+            web=MESSAGE_WEB,
+            query=MessageQuery(q="счёт", only="gone"),
+            rows=[MAIL, replace(MAIL, id=2, direction="out", state="unknown", also_in=("own@hub.example",))],
+            values=Values(MESSAGES, {}, {}),
+            columns=tuple(Column(field) for field in MESSAGES.fields),
+        ),
         "found": FOUND,
-        "filters": Filters(),
-        "params": {"q": "счёт"},
         "not_understood": ("до:завтра",),
-        "client": CARD["client"],
-        "teams": [Team(1, "sales"), Team(2, "support")],
-        "mailboxes": SAMPLE["mailboxes"],
-        "people": PEOPLE,
-        "next_cursor": "x",
+        "client_name": "<Ромашка>",
+        "given": [("mailbox", "Mailbox", "<b>sales@hub.test")],
     },
     "mailboxes/health.html": {"boxes": BOXES},
     "mailboxes/card.html": {"box": BOXES[-1]},

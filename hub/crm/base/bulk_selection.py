@@ -96,5 +96,5 @@ async def _found(
     found = reading.listed(person, entity, where, archived=params.get("archived", False))
     found = found.with_only_columns(entity.id).where(permissions.permitted(person, entity, "bulk"))
     if text := params.get("text", ""):
-        found = found.where(reading.matching(entity, text, region=region))
+        found = found.where(reading.matching(conn, entity, text, region=region))
     return found

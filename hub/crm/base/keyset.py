@@ -67,6 +67,8 @@ class Sort:
 
     def behind(self, value: Any, row_id: int) -> sa.ColumnElement[bool]:
         """Rows behind a place of the first phase."""
+        if self.column is self.id:
+            return self.behind_id(row_id)
         place = sa.tuple_(sa.literal(value, self.column.type), sa.literal(row_id, self.id.type))
         here = sa.tuple_(self.column, self.id)
         return here < place if self.is_descending else here > place

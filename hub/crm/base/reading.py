@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection as Several
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import msgspec
@@ -46,7 +46,7 @@ def listed(
     actor: Asker | None, entity: Entity[Any, Any], where: sa.ColumnElement[bool] | None, *, archived: bool
 ) -> sa.Select[Any]:
     """Select what a list shows of what the actor may see: archived or living records where the condition holds."""
-    query = visible(actor, entity)
+    query = visible(actor, entity).with_only_columns(*entity.columns)
     if entity.archived_column is not None:
         query = query.where(entity.archived_column.is_not(None) if archived else entity.archived_column.is_(None))
     if entity.in_lists is not None:
@@ -71,7 +71,11 @@ async def page(
     `only`: the collections to load, all by default; the others stay empty.
     """
     query = listed(actor, entity, where, archived=archived)
-    found = await keyset.read_page(conn, query, keyset.read_sort(entity, sort), cursor=cursor, limit=limit)
+    order = keyset.read_sort(entity, sort)
+    key = entity.walked_by.get(order.column)
+    if key is not None and key.table in query.get_final_froms():
+        query, order = query.add_columns(key), replace(order, column=key, id=key)
+    found = await keyset.read_page(conn, query, order, cursor=cursor, limit=limit)
     return Page(await read_rows(conn, entity, found.items, only=only), found.next, found.previous)
 
 
@@ -89,8 +93,11 @@ async def count(
     return Count(min(found, COUNTED), found > COUNTED)
 
 
-def matching(entity: Entity[Any, Any], text: str, *, region: str) -> sa.ColumnElement[bool]:
+def matching(conn: AsyncConnection, entity: Entity[Any, Any], text: str, *, region: str) -> sa.ColumnElement[bool]:
     """Return the condition of a search for what a person typed: the kind's own, else in its searchable texts."""
+    if entity.full_text is not None:
+        return entity.full_text(text, conn.dialect.name)
+    text = text.strip()
     if entity.search is not None:
         return entity.search(text, region)
     folded = fold(text)

@@ -1,4 +1,4 @@
-"""Messages over the API: the register, one message, its raw bytes and attachments, and sending.
+"""Messages over the API beyond listing them: the raw bytes and attachments of one, its link, and sending.
 
 Sending answers 202 with the message as it stands in the outbox; its `state` tells how it went. Invariant: bytes are
 built and stored before the transaction, and queued in one together with the Idempotency-Key.
@@ -14,12 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub import sanitize
 from hub.crm import access
-from hub.crm.addresses import parse_email
 from hub.crm.audit import record
 from hub.errors import TooLarge
-from hub.mail import manual_link, register, reparse, thread
-from hub.mail.choices import AutoKind, MailDirection, MessageState
-from hub.mail.filters import MessageFilters
+from hub.mail import manual_link, register, reparse
 from hub.mail.intake.preparing import Prepared
 from hub.mail.reading.headers import Address
 from hub.mail.sending import cancelling
@@ -29,85 +26,14 @@ from hub.mail.sending.submit import NewMessage
 from hub.web import composing, files
 from hub.web.api import shapes
 from hub.web.api.drafts import Ready, send, undo_of
-from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Query, SentMoment
-from hub.web.api.filters import party_or_moment
+from hub.web.api.endpoint import Endpoint, Id, Nothing, SentMoment
 from hub.web.message_view import hand_out_whole, refuse_held
-from hub.web.paging import cut
 from hub.web.request_context import (
     MAX_FILES,
     MAX_UPLOAD_BYTES,
     RequestContext,
-    read_time_cursor,
     sent_moment,
 )
-
-
-class MessageQuery(Page, frozen=True, kw_only=True):
-    """`mailbox` is an address; `from` and `to` are addresses, or moments that `received_at` lies between.
-
-    `q` is a question to the search: words, "a phrase", -word, from: to: subject: file:, has:attachment, before: after:.
-    `open`: the conversation waits for somebody. `gone`: deleted on the server. `unreadable`: shown raw only.
-    """
-
-    client: Id | None = None
-    mailbox: str | None = None
-    thread: Id | None = None
-    direction: MailDirection | None = None
-    state: MessageState | None = None
-    from_: str | None = msgspec.field(default=None, name="from")
-    to: str | None = None
-    q: str | None = None
-    team: Id | None = None
-    author: Id | None = None
-    auto: AutoKind | None = None
-    attachments: bool | None = None
-    unread: bool | None = None
-    flagged: bool | None = None
-    linked: bool | None = None
-    open: bool | None = None
-    gone: bool | None = None
-    unreadable: bool | None = None
-
-
-async def listed(conn: AsyncConnection, ctx: RequestContext, query: MessageQuery) -> shapes.Messages:
-    sender, since = party_or_moment(query.from_, field="from")
-    recipient, until = party_or_moment(query.to, field="to")
-    filters = MessageFilters(
-        client_id=query.client,
-        mailbox=query.mailbox,
-        thread_id=query.thread,
-        direction=query.direction,
-        state=query.state,
-        text=query.q,
-        sender=_address(sender),
-        recipient=_address(recipient),
-        since=since,
-        until=until,
-        team_id=query.team,
-        author_id=query.author,
-        auto=query.auto,
-        has_file=query.attachments,
-        is_unread=query.unread,
-        is_flagged=query.flagged,
-        is_linked=query.linked,
-        is_open=query.open,
-        is_gone=query.gone,
-        is_unreadable=query.unreadable,
-    )
-    before = read_time_cursor(query.cursor)
-    rows = await register.listed(conn, ctx.actor, filters, before=before, limit=query.limit + 1)
-    page = cut(rows, lambda row: (row.received_at, row.id), limit=query.limit)
-    return shapes.Messages(items=[shapes.message(row) for row in page.items], next=page.next)
-
-
-def _address(text: str | None) -> str | None:
-    return None if text is None else parse_email(text) or text.lower()
-
-
-async def found(conn: AsyncConnection, ctx: RequestContext, _query: Query) -> shapes.Message:
-    message = await register.find(conn, ctx.actor, ctx.id())
-    folders = await thread.folders_of(conn, [message.id])
-    return shapes.message(message, folder=folders.get(message.id))
 
 
 class Recipient(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -252,14 +178,6 @@ async def attachment(ctx: RequestContext, _query: Any) -> web.StreamResponse:
 
 ENDPOINTS = (
     Endpoint(
-        method="GET",
-        path="/messages",
-        summary="Messages, newest first",
-        reads=listed,
-        query=MessageQuery,
-        answer=shapes.Messages,
-    ),
-    Endpoint(
         method="POST",
         path="/messages",
         summary="Send a message",
@@ -284,7 +202,6 @@ ENDPOINTS = (
         writes=cancel,
         answer=TakenBack,
     ),
-    Endpoint(method="GET", path="/messages/{id}", summary="One message", reads=found, answer=shapes.Message),
     Endpoint(
         method="POST",
         path="/messages/{id}/link",

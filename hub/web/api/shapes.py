@@ -263,11 +263,6 @@ class Message(Shape, frozen=True, kw_only=True):
     deleted_at: Moment | None
 
 
-class Messages(Shape, frozen=True, kw_only=True):
-    items: list[Message]
-    next: Cursor | None
-
-
 def people(rows: list[Mapping[str, str]] | list[dict[str, str]]) -> list[Mailbody]:
     return [Mailbody(name=one.get("name", ""), address=one.get("address", "")) for one in rows]
 

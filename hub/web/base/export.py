@@ -1,7 +1,8 @@
 """A list as a file: CSV, XLSX or JSON lines, of any kind, as its reader sees it.
 
-The columns, the condition and the rights are those of the list; the order is that of the ids, walked in batches, so
-that no snapshot is held and neither side ever holds the whole. Names of references stand in the cells, of hidden ones
+The columns, the condition and the rights are those of the list. It is walked in batches, so that no snapshot is held
+and neither side ever holds the whole: in the order of the ids, for an edit may move a record in any other; what nobody
+edits, as messages, in its own order. Names of references stand in the cells, of hidden ones
 nothing. Invariants: no cell of a table file is a formula; an export has an audit row before its first byte.
 """
 
@@ -77,7 +78,7 @@ class Export:
                     self.ctx.actor,
                     self.web.entity,
                     where=self.where,
-                    sort="id",
+                    sort="id" if self.web.entity.is_editable else "",
                     cursor=cursor,
                     limit=BATCH,
                     archived=self.archived,

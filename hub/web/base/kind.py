@@ -105,6 +105,9 @@ class WebKind:
     """The condition of what the kind's own `query` has beyond the common one."""
     narrow_tree: Callable[[Any], Tree] | None = None
     """The same as a condition tree: what a bulk operation of all that the list shows asks, however many those are."""
+    refine: Callable[[RequestContext, Any, sa.ColumnElement[bool] | None], sa.ColumnElement[bool]] | None = None
+    """Return a further condition of a list from its condition so far, which has no search in it, as to show one of
+    several copies of a message."""
     detail: Detail | None = None
     """Return the rows of a page with what the kind's own template and answer show beyond its columns."""
     answer: Answer | None = None
@@ -154,10 +157,12 @@ class WebKind:
             tree = (await asked(conn, ctx, self.entity, query)).tree
         where = await asking.where(conn, ctx.actor, self.entity, tree, now=ctx.now, zone=read.zone, region=read.region)
         found = [] if where is None else [where]
-        if query.q.strip():
-            found.append(records.matching(self.entity, query.q.strip(), region=read.region))
         if self.narrow is not None and (own := self.narrow(ctx, query)) is not None:
             found.append(own)
+        if self.refine is not None:
+            found.append(self.refine(ctx, query, sa.and_(*found) if found else None))
+        if query.q.strip():
+            found.append(records.matching(conn, self.entity, query.q, region=read.region))
         return sa.and_(*found) if found else None
 
 

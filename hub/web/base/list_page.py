@@ -75,7 +75,7 @@ def list_address(web: WebKind, query: RecordQuery, asked: Asked) -> ListAddress:
     words = zip(web.query.__struct_fields__, web.query.__struct_encode_fields__, strict=True)
     every = {word: (getattr(query, name), getattr(default, name)) for name, word in words}
     chosen = {word: now for word, (now, usual) in every.items() if now != usual and word not in ("cursor", "limit")}
-    params = {word: "true" if value is True else str(value) for word, value in chosen.items()}
+    params = {word: str(value).lower() if isinstance(value, bool) else str(value) for word, value in chosen.items()}
     if asked.view is None:
         return ListAddress(web.path, params, params)
     of_view = {"where": conditions.dumps(asked.tree), "sort": asked.sort, "columns": ",".join(asked.columns)}

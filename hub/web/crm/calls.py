@@ -10,7 +10,6 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.base import records
 from hub.crm.base.labels import _
 from hub.telephony import measures
 from hub.telephony.choices import CallDirection, CallOutcome, CallState
@@ -21,10 +20,10 @@ from hub.web.api import shapes
 from hub.web.api.endpoint import Endpoint, Id
 from hub.web.api.filters import party_or_moment
 from hub.web.base.kind import Answer, RecordQuery, WebKind
+from hub.web.crm.given import given
 from hub.web.dialing import looked_up_number
 from hub.web.request_context import RequestContext, parse_moment
 
-REFERENCES = {"client": "client", "user": "user", "team": "team"}
 LABELS = {
     "direction": _("Direction"),
     "state": _("State"),
@@ -104,20 +103,8 @@ async def _detail(conn: AsyncConnection, ctx: RequestContext, rows: Sequence[Cal
 
 
 async def _given(conn: AsyncConnection, ctx: RequestContext, _rows: Sequence[CallRow]) -> dict[str, Any]:
-    """Return the parameters of the address that narrow the list, each with its label and what it stands for."""
-    query, choices = ctx.query(CallQuery), {"direction": CallDirection, "state": CallState, "outcome": CallOutcome}
-    words = zip(query.__struct_fields__, query.__struct_encode_fields__, strict=True)
-    given = []
-    for name, word in words:
-        if word not in LABELS or getattr(query, name) is None:
-            continue
-        text = str(getattr(query, name))
-        if word in choices:
-            text = choices[word](text).label
-        elif word in REFERENCES:
-            text = (await records.names(conn, ctx.actor, REFERENCES[word], [int(text)])).get(int(text), text)
-        given.append((word, LABELS[word], text))
-    return {"given": given}
+    choices = {"direction": CallDirection, "state": CallState, "outcome": CallOutcome}
+    return {"given": await given(conn, ctx, ctx.query(CallQuery), LABELS, choices)}
 
 
 async def _found(conn: AsyncConnection, ctx: RequestContext, _query: Any) -> shapes.Call:
