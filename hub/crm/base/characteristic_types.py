@@ -9,7 +9,7 @@ from hub.crm.base.labels import _
 class CharacteristicType(Choices):
     TEXT = "text", _("Text")
     LONG_TEXT = "long_text", _("Long text")
-    NUMBER = "number", _("Number")
+    NUMBER = "number", _("Decimal number")
     INTEGER = "integer", _("Whole number")
     YES_NO = "yes_no", _("Yes or no")
     DATE = "date", _("Date")
