@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -18,13 +17,14 @@ from hub.crm import clients, queue, timeline
 from hub.errors import Conflict
 from hub.mail import reparse
 from hub.mail.intake.intake import Arrived
-from hub.mail.intake.preparing import Prepared, ReplyKey, prepare
+from hub.mail.intake.preparing import ReplyKey
 from hub.mail.intake.reply_tag import tagged_address, tagged_id
 from hub.mail.models import locations, messages, thread_ids, threads
 from hub.mail.reading.workers import ParserPool
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
 from tests.factories import T0, Box, known_client, mail
+from tests.testbed.fatal_work import prepare_or_die
 
 
 @pytest.fixture
@@ -145,18 +145,6 @@ async def test_an_answer_finds_its_thread_by_hubs_own_mark_and_a_forged_mark_fin
     async with box.db.read() as conn:
         known = set((await conn.execute(sa.select(thread_ids.c.message_id))).scalars())
     assert forged not in known
-
-
-DEADLY = b"deadly"
-
-
-def prepare_or_die(log: Path, root: Path, raws: list[bytes]) -> list[Prepared]:
-    """What a worker does, but that a deadly message kills it, as a bug in C code would."""
-    if any(DEADLY in raw for raw in raws):
-        with log.open("a") as file:
-            file.write(f"{len(raws)}\n")
-        os.kill(os.getpid(), 9)
-    return prepare(root, raws)
 
 
 class Mortal(ParserPool):

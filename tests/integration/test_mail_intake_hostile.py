@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -22,6 +21,7 @@ from hub.mail.reading.workers import ParserPool
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
 from tests.factories import T0, Box, mail
+from tests.testbed.fatal_work import die, never_return
 
 SMALL_BYTES = 8 * 1024
 NUL_WORD = "=?utf-8?B?" + base64.b64encode(b"a\0b").decode() + "?="
@@ -119,14 +119,6 @@ async def test_a_mail_that_no_parser_reads_is_shown_raw_and_still_waits_for_some
 def pool() -> Iterator[ParserPool]:
     with ParserPool(1, within_s=2) as one:
         yield one
-
-
-def die() -> None:
-    os.kill(os.getpid(), 9)
-
-
-def never_return() -> None:
-    "".join("x" for _ in iter(int, 1))
 
 
 @pytest.mark.parametrize("fate", [die, never_return])
