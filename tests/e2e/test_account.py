@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.async_api import Page, expect
 
-from tests.testbed.chromium import new_person, running_chromium, shoot, sign_in
+from tests.testbed.chromium import new_person, running_chromium, shoot, sign_in, sign_in_by_form
 from tests.testbed.hub import run_command, running_hub
 from tests.testbed.waiting import wait_for
 
@@ -57,7 +57,7 @@ async def test_a_link_sets_a_password_and_sessions_are_ended_on_the_page(tmp_pat
         for words in (("--expires", "90d", "--name", "1C: Обмен с сайтом"), ()):
             code, _, err = await run_command("token", "create", ANNA, *words, "--config", str(hub.config))
             assert code == 0, err
-        away = await sign_in(await new_person(browser, language="ru", width=390, height=844), hub, ANNA, NEW)
+        away = await sign_in_by_form(await new_person(browser, language="ru", width=390, height=844), hub, ANNA, NEW)
         await away.context.add_cookies([{"name": "lang", "value": "ru", "url": hub.url}])
         await away.goto(f"{hub.url}/me/sign-ins")
         await expect(away.locator("[id^=session-]").first).to_be_visible()
@@ -82,8 +82,7 @@ async def test_a_disabled_persons_open_page_leads_to_the_sign_in(tmp_path: Path)
         hub.roles = "web"
         await hub.start()
         await hub.add_user(ANNA, "Анна Иванова", "manager", ["sales"], "101")
-        page = await sign_in(await new_person(browser), hub, ANNA)
-        await page.goto(f"{hub.url}/desk")
+        page = await sign_in(await new_person(browser), hub, ANNA, to="/desk")
         await page.wait_for_selector("html[data-connection=live]")
         code, _, err = await run_command("user", "disable", ANNA, "--config", str(hub.config))
         assert code == 0, err

@@ -48,8 +48,7 @@ def button(english: str, russian: str) -> str:
 
 async def test_a_number_in_a_list_is_one_call_and_its_panel_does_what_it_says(demo: Hub) -> None:
     async with running_chromium() as browser:
-        page = await sign_in(await new_person(browser), demo, "anna@hub.example", PASSWORD)
-        await page.goto(f"{demo.url}/clients")
+        page = await sign_in(await new_person(browser), demo, "anna@hub.example", PASSWORD, to="/clients")
         dialled: list[str] = []
         page.on("request", lambda one: dialled.append(one.url) if one.url.endswith("/call") else None)
         # Of the list: the strip above it shows the number of whoever calls at this moment.

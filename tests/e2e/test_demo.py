@@ -12,7 +12,7 @@ import pytest
 from playwright.async_api import expect
 
 from hub.demo.sample import PASSWORD
-from tests.testbed.chromium import new_person, running_chromium, sign_in
+from tests.testbed.chromium import new_person, running_chromium, sign_in_by_form
 from tests.testbed.hub import HUB, Hub, clean_environment
 from tests.testbed.valkey import free_port
 
@@ -37,7 +37,7 @@ async def test_a_newcomer_takes_a_call_and_reads_a_mail(tmp_path: Path) -> None:
         await demo.ready()
         assert "boris@hub.example" in demo.log.read_text()
         async with running_chromium() as browser:
-            page = await sign_in(await new_person(browser), demo, "boris@hub.example", PASSWORD)
+            page = await sign_in_by_form(await new_person(browser), demo, "boris@hub.example", PASSWORD)
             await expect(page.get_by_text(re.compile("This is a demo|Это демонстрация"))).to_be_visible()
             call = page.locator("#queue-waiting .row--call [data-take]").first
             await expect(call).to_be_visible(timeout=40_000)

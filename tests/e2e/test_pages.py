@@ -13,7 +13,7 @@ from playwright.async_api import Page, expect
 from tests.e2e import desk, test_mail
 from tests.e2e.desk import ADMIN, ANNA, BORIS, make_client, the_call
 from tests.testbed import sipp
-from tests.testbed.chromium import new_person, running_chromium, shoot, sign_in
+from tests.testbed.chromium import new_person, running_chromium, shoot, sign_in, sign_in_by_form
 from tests.testbed.waiting import wait_for
 
 pytestmark = pytest.mark.browser
@@ -28,7 +28,7 @@ async def until_live(page: Page) -> None:
 async def test_a_call_waits_is_taken_by_one_of_two_and_stands_on_card_and_register(tmp_path: Path) -> None:
     async with desk.office(tmp_path) as (asterisk, hub), running_chromium() as browser:
         client_id = await make_client(hub, "ООО «Ромашка»", "+7 (495) 123-45-67")
-        pages = [await sign_in(await new_person(browser), hub, who) for who in (ANNA, BORIS)]
+        pages = [await sign_in_by_form(await new_person(browser), hub, who) for who in (ANNA, BORIS)]
         for page in pages:
             await until_live(page)
         async with (
@@ -54,8 +54,7 @@ async def test_a_call_waits_is_taken_by_one_of_two_and_stands_on_card_and_regist
         await card.goto(f"{hub.url}/clients/{client_id}")
         await expect(card.get_by_text("Incoming call").first).to_be_visible()
         await shoot(card, "card-call")
-        admin = await sign_in(await new_person(browser), hub, ADMIN)
-        await admin.goto(f"{hub.url}/calls")
+        admin = await sign_in(await new_person(browser), hub, ADMIN, to="/calls")
         await expect(admin.get_by_text("ООО «Ромашка»").first).to_be_visible()
         await shoot(admin, "register")
 
@@ -74,8 +73,7 @@ async def _one_reads(pages: list[Page]) -> bool:
 async def test_click_to_call_from_the_card_rings_and_shows_live(tmp_path: Path) -> None:
     async with desk.office(tmp_path) as (asterisk, hub), running_chromium() as browser:
         client_id = await make_client(hub, "ООО «Ромашка»", "8 495 123-45-67")
-        page = await sign_in(await new_person(browser), hub, ANNA)
-        await page.goto(f"{hub.url}/clients/{client_id}")
+        page = await sign_in(await new_person(browser), hub, ANNA, to=f"/clients/{client_id}")
         await until_live(page)
         async with sipp.phone(asterisk, "101") as manager, sipp.phone(asterisk, "trunk", talk_ms=1500):
             await page.get_by_role("button", name=re.compile("123")).first.dblclick()
@@ -91,7 +89,7 @@ async def test_a_mail_comes_to_the_open_card_and_is_answered_from_it(tmp_path: P
         status, client = await hub.api(ADMIN, "POST", "/clients", json=body)
         assert status == 201
         assert isinstance(client, dict)
-        page = await sign_in(await new_person(browser), hub, ANNA)
+        page = await sign_in_by_form(await new_person(browser), hub, ANNA)
         await page.goto(f"{hub.url}/clients/{client['id']}")
         await until_live(page)
         began = time.monotonic()

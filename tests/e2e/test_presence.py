@@ -131,8 +131,9 @@ async def test_the_wallboards_figures_follow_a_call_without_a_reload(tmp_path: P
         _, teams = await hub.api(ANNA, "GET", "/teams")
         assert isinstance(teams, dict)
         team_id = teams["items"][0]["id"]
-        wall = await sign_in(await new_person(browser, width=1920, height=1080), hub, BORIS)
-        await wall.goto(f"{hub.url}/wallboard/{team_id}?screen=true")
+        wall = await sign_in(
+            await new_person(browser, width=1920, height=1080), hub, BORIS, to=f"/wallboard/{team_id}?screen=true"
+        )
         await until_live(wall)
         await wall.evaluate("() => { window.sameWindow = true }")
         await figure(wall, "waiting", "0")

@@ -142,8 +142,7 @@ async def _paste_picture(page: Page) -> None:
 async def test_what_is_typed_survives_a_reload_a_crashed_tab_a_dead_hub_and_another_window(tmp_path: Path) -> None:
     async with office(tmp_path) as (_, hub, browser):
         person = await new_person(browser)
-        page = await sign_in(person, hub, ANNA)
-        await page.goto(f"{hub.url}/compose")
+        page = await sign_in(person, hub, ANNA, to="/compose")
         await page.locator("#c-to").fill(IRINA)
         await editor(page).click()
         await page.keyboard.type("Первые слова")
@@ -182,8 +181,7 @@ async def test_what_is_typed_survives_a_reload_a_crashed_tab_a_dead_hub_and_anot
 
 async def test_another_sender_brings_its_signature_and_a_template_goes_above_it(tmp_path: Path) -> None:
     async with office(tmp_path) as (_mail, hub, browser):
-        page = await sign_in(await new_person(browser), hub, ANNA)
-        await page.goto(f"{hub.url}/me/writing")
+        page = await sign_in(await new_person(browser), hub, ANNA, to="/me/writing")
         csrf = await page.locator("input[name=csrf]").first.get_attribute("value")
         (message,) = await listed(hub, ANNA, "/messages")
         for path, form in (
