@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,16 +57,17 @@ def writes(source: str) -> Iterator[str]:
                     yield after.strip("(").lower()
 
 
-def found() -> set[tuple[str, str]]:
+@functools.cache
+def found() -> frozenset[tuple[str, str]]:
     tables = written_tables()
     assert {"clients", "contacts", "addresses"} <= tables <= set(metadata.tables)
-    return {
+    return frozenset(
         (str(path.relative_to(ROOT)), name)
         for path in sorted(ROOT.rglob("*.py"))
         if "migrations" not in path.parts
         for name in writes(path.read_text())
         if name in tables
-    }
+    )
 
 
 def test_no_module_but_the_base_writes_the_records_of_a_registered_kind() -> None:
