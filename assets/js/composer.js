@@ -18,4 +18,5 @@ if (form && !form.dataset.started) {
   startPeople(form);
   startPhrases(form, editor, saving);
   startSending(form, saving, files);
+  if (form.dataset.typed) saving.changed(); // before this script was there
 }

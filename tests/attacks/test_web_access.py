@@ -79,6 +79,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/desk"): Rule(200, 200),
     ("GET", "/desk/call"): Rule(200, 200),
     ("GET", "/desk/team"): Rule(200, 200),
+    ("GET", "/desk/waiting"): Rule(200, 200),
     ("GET", "/presence"): Rule(200, 200),
     ("POST", "/presence"): Rule(200, 200, form="state=away"),
     ("GET", "/wallboard"): Rule(303, 303),

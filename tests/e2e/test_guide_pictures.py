@@ -44,12 +44,14 @@ SIZES = """async (names) => {
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """`open` is the path, then the links followed from it; `shows` are elements that the guide's text speaks of."""
+    """`open` is the path, then the links followed from it; `shows` are elements that the guide's text speaks of, some
+    of them once somebody turns to a place."""
 
     name: str
     who: str
     open: tuple[str, ...]
     shows: tuple[str, ...]
+    turn_to: str = ""
 
 
 PICTURES = (
@@ -60,7 +62,9 @@ PICTURES = (
     Picture(
         "read-mail", ANNA, ("/messages", "main tbody a[href^='/messages/']:not([href$='/link'])"), (".thread__subject",)
     ),
-    Picture("write-mail", ANNA, ("/compose",), ("main [name=subject]", "main [contenteditable]")),
+    Picture(
+        "write-mail", ANNA, ("/compose",), ("main [name=subject]", "main [contenteditable]"), turn_to="main textarea"
+    ),
     Picture("wallboard", ANNA, ("/wallboard/1",), ("main h1",)),
     Picture(
         "call-rules", ADMIN, ("/admin/teams/1/rules",), ("main form [name=overflow_s]", "main button[type=submit]")
@@ -87,6 +91,8 @@ async def opened(page: Page, demo: Hub, picture: Picture) -> None:
     for link in links:
         # A live list moves under a click; its link does not.
         await page.goto(demo.url + str(await page.locator(link).first.get_attribute("href")))
+    if picture.turn_to:
+        await page.locator(picture.turn_to).focus()
     for selector in picture.shows:
         # The demo plays its calls and mail by chance: a lead of a stranger may take minutes to come.
         await expect(page.locator(selector).first).to_be_visible(timeout=150_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import signal
 from collections.abc import AsyncIterator
@@ -12,7 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from hub.demo.letters import raw_letter
 from hub.demo.mail import PASSWORD, DemoMail, running_mail
@@ -49,6 +50,13 @@ def editor(page: Page) -> Locator:
     return page.locator("#c-editor")
 
 
+async def turned_to(page: Page) -> Locator:
+    """Click into the place of the text; return the editor that comes for it."""
+    await page.locator("#composer textarea[name=text]").click()
+    await expect(editor(page)).to_be_focused()
+    return editor(page)
+
+
 async def until_saved(page: Page) -> None:
     await expect(page.locator("[data-state]")).to_have_text("Saved", timeout=10_000)
 
@@ -71,7 +79,7 @@ async def test_an_answer_is_written_taken_back_and_sent_with_its_files_and_form(
         page.on("console", lambda said: errors.append(said.text) if "Content Security" in said.text else None)
         (message,) = await listed(hub, ANNA, "/messages")
         await page.goto(f"{hub.url}/messages/{message['id']}")
-        await editor(page).click()
+        await turned_to(page)
         await page.keyboard.type("Добрый день, вот счёт")
         for _ in range(2):
             await page.keyboard.press("Control+Shift+ArrowLeft")
@@ -195,9 +203,9 @@ async def test_another_sender_brings_its_signature_and_a_template_goes_above_it(
             sent_form = await page.request.post(f"{hub.url}{path}", form=form | {"csrf": csrf or ""})
             assert sent_form.ok, (path, await sent_form.text())
         await page.goto(f"{hub.url}/messages/{message['id']}")
-        await expect(editor(page).locator(".signature")).to_have_text(re.compile("Kind regards, Анна"))
+        await expect((await turned_to(page)).locator(".signature")).to_have_text(re.compile("Kind regards, Анна"))
         await page.goto(f"{hub.url}/compose")
-        await expect(editor(page).locator(".signature")).to_have_count(1)
+        await expect((await turned_to(page)).locator(".signature")).to_have_count(1)
         await page.locator("#c-from").select_option(label=f"Anna of Sales <{BOX}>")
         await page.locator("[data-templates] summary").click()
         await shoot(page, "writing-template")
@@ -212,3 +220,75 @@ async def test_another_sender_brings_its_signature_and_a_template_goes_above_it(
         await page.goto(f"{hub.url}/drafts/{draft}")
         await expect(editor(page).locator(".signature")).to_have_count(1)
         await expect(page.locator("#c-from")).to_have_value(re.compile("#"))
+
+
+async def test_words_typed_before_the_editor_is_there_stay_above_the_signature_and_are_saved(tmp_path: Path) -> None:
+    async with office(tmp_path) as (_mail, hub, browser):
+        person = await new_person(browser)
+        page = await sign_in(person, hub, ANNA)
+        await page.goto(f"{hub.url}/me/writing")
+        csrf = await page.locator("input[name=csrf]").first.get_attribute("value")
+        signature = {"language": "en", "text": "Kind regards", "csrf": csrf or ""}
+        assert (await page.request.post(f"{hub.url}/me/signature", form=signature)).ok
+        (message,) = await listed(hub, ANNA, "/messages")
+        asked, go_on = asyncio.Event(), asyncio.Event()
+
+        async def slow(route: Route) -> None:
+            asked.set()
+            await go_on.wait()
+            await route.continue_()
+
+        await page.route("**/static/composer-*.js", slow)
+        address = f"{hub.url}/messages/{message['id']}"
+        await page.goto(address)
+        place = page.locator("#composer textarea[name=text]")
+        await expect(place).to_have_value("")
+        assert not asked.is_set(), "nobody has turned to the composer yet"
+        await place.focus()
+        await page.keyboard.type("Первая\nвторая")
+        await asyncio.wait_for(asked.wait(), 10)
+        go_on.set()
+        await expect(editor(page)).to_be_focused()
+        await page.keyboard.type(" строка")
+        await expect(editor(page)).to_have_text(re.compile(r"^Первая\s*вторая строка\s*Kind regards"))
+        await until_saved(page)
+
+        # Words that Hub never got are offered at once, without a turn to the place.
+        await page.goto(f"{hub.url}/clients")
+        kept = {
+            "to": IRINA,
+            "cc": "",
+            "bcc": "",
+            "subject": "Счёт",
+            "text": "",
+            "version": "0",
+            "html": "<p>Не дошло</p>",
+        }
+        await page.goto(address)
+        kept["version"] = await page.locator("input[name=version]").input_value()
+        kinds = [
+            await page.locator(f"#composer input[name={name}]").input_value() for name in ("kind", "answers", "client")
+        ]
+        await page.evaluate(
+            "([name, words]) => localStorage.setItem(name, words)", [f"draft:{':'.join(kinds)}", json.dumps(kept)]
+        )
+        await page.goto(address)
+        await expect(editor(page)).to_have_text("Не дошло")
+        await expect(page.locator("#c-subject")).to_have_value("Счёт")
+
+
+async def test_a_composer_that_cannot_be_loaded_says_so_and_keeps_the_words(tmp_path: Path) -> None:
+    async with office(tmp_path) as (mail, hub, browser):
+        page = await sign_in(await new_person(browser), hub, ANNA)
+        await page.route("**/static/composer-*.js", lambda route: route.abort())
+        await page.goto(f"{hub.url}/compose")
+        await page.locator("#c-to").fill(IRINA)
+        place = page.locator("#composer textarea[name=text]")
+        await place.fill("Слова")
+        await page.locator("[data-send]").click()
+        await expect(page.locator("#toasts")).to_contain_text("Hub does not answer")
+        await expect(place).to_have_value("Слова")
+        await page.unroute("**/static/composer-*.js")
+        await page.locator("[data-send]").click()
+        await expect(page.get_by_text("On its way to")).to_be_visible()
+        assert "Слова" in (await sent(mail, 1)).text

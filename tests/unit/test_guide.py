@@ -29,6 +29,7 @@ NO_SCREENS = {
         "/compose/people",
         "/desk/call",
         "/desk/team",
+        "/desk/waiting",
         "/messages/found",
         "/messages/{id}/body",
         "/messages/{id}/part",

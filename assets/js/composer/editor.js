@@ -3,6 +3,7 @@
 import DOMPurify from "dompurify";
 import Squire from "squire-rte";
 import { field, said } from "./asking.js";
+import { signatureOf } from "./signature.js";
 
 const CLEAN = {
   ALLOWED_TAGS: "a b strong i em u s del code pre p div br ul ol li blockquote h1 h2 h3 h4 img table thead tbody tr td th hr sub sup span".split(" "),
@@ -23,6 +24,7 @@ export function startEditor(form) {
   root.setAttribute("aria-label", area.getAttribute("aria-label"));
   root.dataset.placeholder = area.placeholder;
   area.before(root);
+  const caret = document.activeElement === area ? area.selectionEnd : null;
   area.hidden = true;
   area.required = false;
   const tools = form.querySelector("[data-tools]");
@@ -30,8 +32,10 @@ export function startEditor(form) {
   const squire = new Squire(root, { blockTag: "P", addLinks: true, sanitizeToDOMFragment: clean });
   const html = field(form, "html").value;
   const signature = signatureOf(form);
-  squire.setHTML(html || (signature && !field(form, "draft").value ? `<p><br></p>${signed(signature)}` : fromText(area.value)));
+  const text = fromText(area.value.endsWith(area.defaultValue) && signature ? area.value.slice(0, -area.defaultValue.length || undefined) : area.value);
+  squire.setHTML(html || (signature && !field(form, "draft").value ? (text || "<p><br></p>") + signed(signature) : text));
   squire.moveCursorToStart();
+  if (caret !== null) writeOn(squire, root, area.value.slice(0, caret).split("\n"));
   const heard = [];
   const change = () => {
     show(tools, squire);
@@ -148,9 +152,14 @@ function fromText(text) {
   return box.innerHTML;
 }
 
-export function signatureOf(form) {
-  const sender = form.querySelector("[data-sender]");
-  return (sender?.selectedOptions?.[0] ?? sender)?.dataset.signature ?? "";
+// Who was already typing goes on where the caret stood, after these lines.
+function writeOn(squire, root, lines) {
+  squire.focus();
+  const place = root.children[lines.length - 1]?.firstChild;
+  if (place?.nodeType !== Node.TEXT_NODE) return;
+  const range = document.createRange();
+  range.setStart(place, Math.min(lines.at(-1).length, place.length));
+  squire.setSelection(range);
 }
 
 const signed = (html) => `<div class="signature">${html}</div>`;

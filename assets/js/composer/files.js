@@ -16,6 +16,7 @@ export function startFiles(form, editor, saving) {
     add([...picker.files], false);
     picker.value = "";
   });
+  if (picker.files.length) add([...picker.files], false); // chosen before this script was there
   form.addEventListener("composer:pictures", ({ detail }) => add(detail, true));
   form.addEventListener("dragover", (event) => {
     if (![...event.dataTransfer.types].includes("Files")) return;

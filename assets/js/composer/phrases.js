@@ -1,6 +1,6 @@
 // Who signs, and texts that are kept: another sender brings its own signature, a template is filled for the letter.
 import { field, said, toast } from "./asking.js";
-import { signatureOf } from "./editor.js";
+import { signatureOf } from "./signature.js";
 
 export function startPhrases(form, editor, saving) {
   const sender = form.querySelector("[data-sender]");

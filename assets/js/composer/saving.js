@@ -1,12 +1,13 @@
 // Saving by itself: a second after typing stops, when the page is left, and on this computer until Hub has it. One save
 // at a time; a save on a version that is not the newest changes nothing, says so, and keeps what was typed.
 import { field, post, said, state } from "./asking.js";
+import { keptName } from "./kept.js";
 
 const AFTER_MS = 1000;
 const AGAIN_MS = 5000;
 
 export function startSaving(form, editor) {
-  const key = () => `draft:${field(form, "draft").value || [field(form, "kind").value, field(form, "answers").value, field(form, "client").value].join(":")}`;
+  const key = () => keptName(form);
   let timer = 0;
   let dirty = false;
   let running = null;

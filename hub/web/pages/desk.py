@@ -39,6 +39,14 @@ async def desk(ctx: RequestContext) -> web.StreamResponse:
     return render.page(ctx, "desk.html", context, feed=feed)
 
 
+async def waiting(ctx: RequestContext) -> web.StreamResponse:
+    """What waits, alone: the strip of every other page."""
+    async with ctx.db.read() as conn:
+        items = await queue.listed(conn, ctx.actor, state="waiting", limit=SHOWN)
+        teams = {team.id: team.name for team in await directory.my_teams(conn, ctx.actor)}
+    return render.page(ctx, "desk/waiting.html", {"waiting": items, "teams": teams, "now": ctx.now})
+
+
 async def current_call(ctx: RequestContext) -> web.StreamResponse:
     async with ctx.db.read() as conn:
         phone = await _phone(conn, ctx)
@@ -100,6 +108,7 @@ async def _lost(ctx: RequestContext, item_id: int, lost: Conflict) -> web.Stream
 
 ROUTES = (
     Route("GET", "/desk", desk),
+    Route("GET", "/desk/waiting", waiting),
     Route("GET", "/desk/call", current_call),
     Route("POST", "/queue/{id}/take", take),
     Route("POST", "/queue/{id}/release", release),
