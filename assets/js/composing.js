@@ -16,6 +16,12 @@ export function startComposing() {
   form.addEventListener("input", () => {
     if (!form.dataset.started) form.dataset.typed = "yes";
   });
+  form.addEventListener("click", async ({ target }) => {
+    const tool = target.closest("[data-tool]");
+    if (!tool || form.dataset.started) return;
+    await load();
+    if (form.dataset.started) tool.click();
+  });
   form.addEventListener("submit", async (event) => {
     if (form.dataset.started) return;
     const { submitter } = event;
