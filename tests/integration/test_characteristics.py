@@ -243,3 +243,68 @@ async def test_a_bulk_edit_sets_a_characteristic_and_its_undo_takes_it_back(db: 
     assert await answer(db, boss, other) == {"k_number": "3"}
     async with db.read() as conn:
         assert await operations.counts(conn, number) == {"reversed": 1, "kept": 1}
+
+
+SORTED: dict[str, tuple[Any, ...]] = {
+    "text": ("Ёж", "ель", "Сосна"),
+    "number": ("-2.5", "0", "10"),
+    "integer": (-3, 0, 12),
+    "yes_no": (False, True, True),
+    "date": ("2025-12-31", "2026-01-01", "2026-11-30"),
+    "moment": ("2026-11-30T09:00:00Z", "2026-11-30T10:00:00Z", "2026-12-01T00:00:00Z"),
+    "choice": ("large", "small", "small"),
+    "email": ("ann@b.example", "bob@b.example", "eve@b.example"),
+    "phone": ("+74951234567", "+74951234568", "+79161234567"),
+}
+
+
+async def test_a_list_is_walked_by_a_characteristic_both_ways_with_empty_values_last(db: Database) -> None:
+    ann = await actor(db, "ann")
+    for type_ in SORTED:
+        await define(db, ann, type_)
+    for n in (2, 0, None, 1, None):  # as they are made is none of the orders
+        values = {} if n is None else {f"k_{type_}": several[n] for type_, several in SORTED.items()}
+        await make(db, ann, f"Клиент {n}", **values)
+    first, middle, last, *empty = 2, 4, 1, 3, 5
+
+    async def walk(word: str, limit: int) -> tuple[list[int], list[int]]:
+        async with db.read() as conn:
+            forth: list[int] = []
+            back: list[int] = []
+            page = await records.page(conn, ann, CLIENTS, sort=word, limit=limit)
+            while True:
+                forth += [row.id for row in page.items]
+                if page.next is None:
+                    break
+                page = await records.page(conn, ann, CLIENTS, sort=word, limit=limit, cursor=page.next)
+            while True:
+                back += [row.id for row in reversed(page.items)]
+                if page.previous is None:
+                    return forth, back
+                page = await records.page(conn, ann, CLIENTS, sort=word, limit=limit, cursor=page.previous)
+
+    for type_, values in SORTED.items():
+        filled = [first, middle, last]
+        back = filled[::-1]
+        if values[1] == values[2]:  # equal values go by id
+            filled, back = [first, last, middle], [middle, last, first]
+        for word, wanted in ((f"c.k_{type_}", filled + empty), (f"-c.k_{type_}", back + empty[::-1])):
+            for limit in (2, 3, 50):
+                forth, backward = await walk(word, limit)
+                assert forth == wanted, (word, limit)
+                assert set(backward) == set(wanted), (word, limit)
+
+
+async def test_what_says_no_order_or_is_switched_off_sorts_nothing(db: Database) -> None:
+    ann = await actor(db, "ann")
+    for type_ in (*characteristics.UNSORTED, "text"):
+        await define(db, ann, type_)
+    async with db.begin() as conn:
+        (text,) = [one for one in await characteristics.definitions(conn, ["client"]) if one.type == "text"]
+        off = DefinitionInput(active=False)
+        await characteristic_definitions.update(conn, text.id, off, edit=Edit(ann, "api", utc_now()))
+    async with db.read() as conn:
+        for word in (*(f"c.k_{type_}" for type_ in characteristics.UNSORTED), "-c.k_text", "c.none", "c."):
+            with pytest.raises(Invalid) as caught:
+                await records.page(conn, ann, CLIENTS, sort=word)
+            assert caught.value.problems["sort"].code == "unknown_field"

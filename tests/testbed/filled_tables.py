@@ -1,8 +1,9 @@
 """Tables that the planner of PostgreSQL takes for tables of 100,000 rows, filled by one statement each.
 
-The values follow from the columns: a foreign key leads to a row of its table, a CHECK of words gives
-one of those, every tenth value of what may be empty is. Every fifth row is really there: the statistics are then set
-to the whole number, with which a scan of the table looks cheaper than it would be, never dearer.
+The values follow from the columns: a foreign key leads to a row of its table, a CHECK of words gives one of those, a
+value of a characteristic is of one of twenty fields, every tenth value of what may be empty is. Every fifth row is
+really there: the statistics are then set to the whole number, with which a scan of the table looks cheaper than it
+would be, never dearer.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def _value(column: sa.Column[Any], n: sa.ColumnElement[int]) -> sa.ColumnElement
 
 def _filled(column: sa.Column[Any], n: sa.ColumnElement[int]) -> sa.ColumnElement[Any]:
     if column.primary_key:
-        return n
+        return sa.literal(0) if column.name == "n" else 1 + n % 20 if column.name == "field_id" else n
     if column.foreign_keys:
         target = next(iter(column.foreign_keys)).column.table.name
         return 1 + (n * 7919) % FEW.get(target, WRITTEN)
@@ -64,6 +65,8 @@ def _filled(column: sa.Column[Any], n: sa.ColumnElement[int]) -> sa.ColumnElemen
         return sa.case(*((n % len(words) == place, word) for place, word in enumerate(words)))
     if isinstance(kind, Moment):
         return sa.literal(T0, sa.DateTime(timezone=True)) + (n * 7919) % ROWS * sa.text("interval '1 minute'")
+    if isinstance(kind, sa.Date):
+        return sa.literal(T0.date(), kind) + sa.cast((n * 7919) % 1000, sa.Integer)
     if isinstance(kind, sa.JSON):
         return sa.literal({}, kind)
     if isinstance(kind, sa.Boolean):

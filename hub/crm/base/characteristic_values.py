@@ -60,6 +60,10 @@ class FieldValues:
     field_id: int
     compared: sa.Column[Any]
 
+    def is_of(self, record_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+        """The first value of a record, for whose id this stands."""
+        return sa.and_(self.table.c.record_id == record_id, self.table.c.field_id == self.field_id, self.table.c.n == 0)
+
     def owners(self, condition: Callable[[sa.Column[Any]], sa.ColumnElement[bool]]) -> sa.Select[tuple[int]]:
         """Return the ids of the records that have a value for which the condition holds."""
         record_id: sa.Column[Any] = self.table.c.record_id

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.base import checks, registry
+from hub.crm.base import checks, keyset, registry
 from hub.crm.base.characteristic_types import CharacteristicType
 from hub.crm.base.characteristic_values import NUMBER_PLACES, TEXT_CHARS, FieldValues, values_table
 from hub.crm.base.collections import JoinedField
@@ -37,6 +37,7 @@ from hub.crm.base.fields import (
     YesNo,
 )
 from hub.crm.base.history import Edit
+from hub.crm.base.keyset import Sort
 from hub.crm.base.labels import FieldError, Invalid, Problem, _
 from hub.crm.base.schema import record_columns
 from hub.store.schema import Json, metadata
@@ -95,6 +96,10 @@ class Definition:
         return self.type in ("choice", "many_choice")
 
 
+UNSORTED: tuple[Type, ...] = ("long_text", "many_choice", "person")
+"""No index, several values, and an id say no order."""
+
+
 class _YesNo(YesNo):
     """Yes and no in a column of numbers."""
 
@@ -129,6 +134,8 @@ class Characteristic(JoinedField):
         label = definition.text("en")
         super().__init__(item, label, source=source, name=PREFIX + definition.key, required=definition.required)
         self.definition = definition
+        self.values = source
+        self.sortable = definition.type not in UNSORTED
         self.is_many = definition.type == "many_choice"
 
     @property
@@ -186,6 +193,17 @@ def field_of(entity: Entity[Any, Any], definition: Definition) -> Characteristic
 async def fields(conn: AsyncConnection, entity: Entity[Any, Any]) -> list[Characteristic]:
     """Return the characteristics of a kind that are switched on, as fields, in their order."""
     return [field_of(entity, one) for one in await definitions(conn, [entity.kind]) if one.active]
+
+
+async def read_sort(conn: AsyncConnection, entity: Entity[Any, Any], word: str) -> Sort:
+    """Return the order of a word such as "-changed_at" or "c.floor". Raises Invalid for an unknown one."""
+    name = word.removeprefix("-")
+    if not entity.has_characteristics or not name.startswith(PREFIX):
+        return keyset.read_sort(entity, word)
+    found = next((one for one in await fields(conn, entity) if one.name == name and one.sortable), None)
+    if found is None:
+        raise keyset.unsortable(name)
+    return Sort(word, found.values.compared, entity.id, word.startswith("-"), found.values)
 
 
 async def every_field(conn: AsyncConnection) -> dict[str, list[Characteristic]]:

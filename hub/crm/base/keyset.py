@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +18,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub.crm.base.characteristic_values import FieldValues
 from hub.crm.base.entity import Entity, order_column, sortable
 from hub.crm.base.labels import Invalid, Problem, _
 from hub.errors import Refused
@@ -37,12 +38,28 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """An order of a list: by one column, then by id, both in one direction."""
+    """An order of a list: by one column, then by id, both in one direction.
+
+    `values`: the column is of a characteristic, in a table of its own, whose index leads from field and value to ids.
+    """
 
     word: str
     column: sa.Column[Any]
     id: sa.Column[Any]
     is_descending: bool
+    values: FieldValues | None = None
+
+    @property
+    def key(self) -> str:
+        """The name of the value in a row."""
+        return self.column.key if self.values is None else "sorted_by"
+
+    def filled(self, query: sa.Select[Any]) -> sa.Select[Any]:
+        """Narrow a query to the rows of the first phase, which then have the value."""
+        if self.values is not None:
+            joined = sa.join(self.id.table, self.values.table, self.values.is_of(self.id))
+            query = query.select_from(joined).add_columns(self.column.label(self.key))
+        return query if self.is_filled is None else query.where(self.is_filled)
 
     @property
     def is_filled(self) -> sa.ColumnElement[bool] | None:
@@ -54,15 +71,17 @@ class Sort:
     @property
     def is_empty(self) -> sa.ColumnElement[bool]:
         """The rows of the second phase."""
+        if self.values is not None:
+            return ~sa.exists().where(self.values.is_of(self.id), self.column.is_not(None)).correlate(self.id.table)
         return self.column.is_(None) if self.column.nullable else self.column == ""
 
     @property
     def back(self) -> Sort:
         """The same order, walked towards the first row."""
-        return Sort(self.word, self.column, self.id, not self.is_descending)
+        return replace(self, is_descending=not self.is_descending)
 
     def ordered(self, *, by_id_only: bool = False) -> list[sa.ColumnElement[Any]]:
-        columns = [self.id] if by_id_only or self.column is self.id else [self.column, self.id]
+        columns = [self.id] if by_id_only or self.column is self.id else [self.column, self._id_beside]
         return [column.desc() if self.is_descending else column.asc() for column in columns]
 
     def behind(self, value: Any, row_id: int) -> sa.ColumnElement[bool]:
@@ -70,8 +89,13 @@ class Sort:
         if self.column is self.id:
             return self.behind_id(row_id)
         place = sa.tuple_(sa.literal(value, self.column.type), sa.literal(row_id, self.id.type))
-        here = sa.tuple_(self.column, self.id)
+        here = sa.tuple_(self.column, self._id_beside)
         return here < place if self.is_descending else here > place
+
+    @property
+    def _id_beside(self) -> sa.Column[Any]:
+        """The id in the table of the column."""
+        return self.id if self.values is None else self.values.table.c.record_id
 
     def behind_id(self, row_id: int) -> sa.ColumnElement[bool]:
         return self.id < row_id if self.is_descending else self.id > row_id
@@ -82,8 +106,13 @@ def read_sort(entity: Entity[Any, Any], word: str) -> Sort:
     word = word or entity.order or "-id"
     name = word.removeprefix("-")
     if name not in sortable(entity):
-        raise Invalid({"sort": Problem("unknown_field", _("Cannot sort by %(name)s"), {"name": name[:60]})})
+        raise unsortable(name)
     return Sort(word, order_column(entity, name), entity.id, word.startswith("-"))
+
+
+def unsortable(name: str) -> Invalid:
+    """The error of a name that a list cannot be sorted by."""
+    return Invalid({"sort": Problem("unknown_field", _("Cannot sort by %(name)s"), {"name": name[:60]})})
 
 
 async def read_page(
@@ -110,7 +139,7 @@ async def _behind(
     """Return the rows behind a place (None: from the first on): the filled ones, then the empty ones."""
     rows: list[sa.RowMapping] = []
     if place is None or not place.is_empty:
-        filled = query if sort.is_filled is None else query.where(sort.is_filled)
+        filled = sort.filled(query)
         if place is not None:
             filled = filled.where(sort.behind(place.value, place.row_id))
         rows += (await conn.execute(filled.order_by(*sort.ordered()).limit(most))).mappings()
@@ -132,7 +161,7 @@ async def _before(
         empty = query.where(sort.is_empty, back.behind_id(place.row_id))
         rows += (await conn.execute(empty.order_by(*back.ordered(by_id_only=True)).limit(most))).mappings()
     if len(rows) < most:
-        filled = query if sort.is_filled is None else query.where(sort.is_filled)
+        filled = sort.filled(query)
         if not place.is_empty:
             filled = filled.where(back.behind(place.value, place.row_id))
         rows += (await conn.execute(filled.order_by(*back.ordered()).limit(most - len(rows)))).mappings()
@@ -151,7 +180,7 @@ class Place:
 
 def write_cursor(sort: Sort, row: sa.RowMapping, *, is_backward: bool = False) -> str:
     """Write the place beside a row, behind it or before it: opaque to the asker."""
-    value = row[sort.column.key]
+    value = row.get(sort.key)
     is_empty = sort.is_filled is not None and (value is None if sort.column.nullable else value == "")
     parts = [sort.word, is_backward, is_empty, None if is_empty else value, row[sort.id.key]]
     return base64.urlsafe_b64encode(msgspec.json.encode(parts)).decode().rstrip("=")

@@ -71,7 +71,7 @@ async def page(
     `only`: the collections to load, all by default; the others stay empty.
     """
     query = listed(actor, entity, where, archived=archived)
-    order = keyset.read_sort(entity, sort)
+    order = await characteristics.read_sort(conn, entity, sort)
     key = entity.walked_by.get(order.column)
     if key is not None and key.table in query.get_final_froms():
         query, order = query.add_columns(key), replace(order, column=key, id=key)
