@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -74,3 +76,39 @@ async def test_the_pages_of_many_leads_and_calls_are_read_by_an_index(db: Databa
         plan = [one[3] for one in await conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
     assert any("ix_leads_last" in step for step in plan), plan
     assert not any("TEMP B-TREE" in step for step in plan), plan
+
+
+async def test_a_saved_view_of_leads_keeps_its_tab_and_is_counted_by_it(site: Site) -> None:
+    olga = await site.person("olga")
+    (sales,) = olga.team_ids
+    states = ("open", "open", "closed", "converted", "closed", "closed")
+    async with site.db.begin() as conn:
+        await conn.execute(sa.insert(table), [row(n, sales, state=state) for n, state in enumerate(states)])
+    api, browser = await site.api("olga"), await site.browser("olga")
+    views: dict[str, int] = {}
+    for state in ("closed", "any", ""):
+        query = f"state={state}" if state else ""
+        form = {"name": f"Вид {state}", "shared": "me", "pinned": "on"}
+        async with browser.post(f"/leads/views?{query}", data=form, allow_redirects=False) as answer:
+            assert answer.status == 303
+            views[state] = int(answer.headers["Location"].partition("view=")[2])
+    wanted = {"closed": 3, "any": 6, "": 2}
+    for state, number in views.items():
+        listed = await got(api, "leads", view=str(number))
+        assert len(listed["items"]) == wanted[state]
+        assert (await got(api, "leads/count", view=str(number)))["count"] == wanted[state]
+    async with browser.get("/views/pinned") as answer:
+        counted = re.findall(r'nav__text">Вид ?(\w*)</span><span class="nav__number num">(\d+)<', await answer.text())
+    assert {name: int(number) for name, number in counted} == wanted
+    # Another tab of an open view: what the view says of the state goes, the rest of it stays.
+    async with browser.get(f"/leads?view={views['closed']}") as answer:
+        text = await answer.text()
+    tabs = re.findall(r'<a[^>]* href="([^"]+)"([^>]*)>(?:Open leads|Became clients|Closed|All leads)<', text)
+    assert ["aria-current" in rest for _, rest in tabs] == [False, False, True, False]
+    for (href, _), number in zip(tabs, (2, 1, 3, 6), strict=True):
+        async with browser.get(html.unescape(href)) as answer:
+            text = await answer.text()
+        assert text.count('id="lead-') == number
+        assert "Save the view" in text
+    where = json.dumps({"field": "state", "op": "is", "value": ["converted"]})
+    assert len((await got(api, "leads", where=where))["items"]) == 1, "a condition on the state stands for the tab"

@@ -81,6 +81,16 @@ async def test_a_characteristic_is_a_column_and_a_filter_under_its_own_label(sit
     text = await page(browser, address)
     assert "Настрой: <b>Хороший</b>" in text
     assert f'/clients/{client["id"]}"' in text
+    await made(api, {"name": "Берёза", "characteristics": {"floor": 9}})
+    order = [one["name"] for one in (await got(api, "clients", sort="-c.floor"))["items"]]
+    assert order == ["Берёза", "Ромашка", "Сосна"]
+    text = await page(browser, "/clients?columns=c.floor,c.mood&sort=-c.floor")
+    assert re.findall(r'aria-sort="(\w+)"', text) == ["descending"]
+    assert "sort=c.floor" in html.unescape(text)
+    location = await sent(browser, "/clients/views?sort=-c.floor", name="По этажам", shared="me")
+    text = await page(browser, location)
+    assert text.index("Берёза") < text.index("Ромашка") < text.index("Сосна")
+    assert [one["sort"] for one in (await got(api, "views"))["items"]] == ["-c.floor"]
 
 
 async def test_a_list_is_saved_opened_changed_renamed_and_deleted(site: Site) -> None:
@@ -164,3 +174,43 @@ async def test_pinned_views_stand_in_the_menu_with_a_number_in_their_order(site:
     await sent(browser, f"/clients/views/{second['id']}/move", by="-1")
     assert re.findall(r'nav__text">([^<]+)<', await page(browser, "/views/pinned")) == ["Бета", "Альфа"]
     assert "Альфа" not in await page(await site.browser("pavel"), "/views/pinned")
+
+
+async def test_the_form_of_a_view_over_a_newer_version_comes_back_as_typed_and_is_saved_when_sent_again(
+    site: Site,
+) -> None:
+    browser, api = await site.browser("olga"), await site.api("olga")
+    _, view = await post(api, "views", json={"kind": "client", "name": "Ёлка"})
+    path = f"/clients/views/{view['id']}"
+
+    def version(text: str) -> str:
+        found = re.search(r'name="version" value="([0-9]+)"', text)
+        assert found
+        return found[1]
+
+    first = second = version(await page(browser, path))
+    await sent(browser, path, version=first, name="Сосна", shared="me")
+    text = await sent(browser, path, 409, version=second, name="Дуб", shared="me")
+    assert 'value="Дуб"' in text
+    assert "Someone else changed this first" in text
+    assert [one["name"] for one in (await got(api, "views"))["items"]] == ["Сосна"]
+    await sent(browser, path, version=version(text), name="Дуб", shared="me")
+    assert [one["name"] for one in (await got(api, "views"))["items"]] == ["Дуб"]
+    # The list that is saved over the view says which version it showed.
+    asked = urlencode({"sort": "-name", "changed_view": view["id"]})
+    await sent(browser, f"{path}/list?{asked}", 409, version=second)
+    assert (await got(api, f"views/{view['id']}"))["sort"] == ""
+    await sent(browser, f"{path}/list?{asked}", version=version(await page(browser, f"/clients?{asked}")))
+    assert (await got(api, f"views/{view['id']}"))["sort"] == "-name"
+
+
+async def test_a_view_keeps_what_the_kinds_own_parameters_said_of_the_list(site: Site) -> None:
+    browser, api = await site.browser("olga"), await site.api("olga")
+    client = await made(api, {"name": "Ёлка"})
+    for name, of in (("Иван", client["id"]), ("Пётр", None)):
+        status, _ = await post(api, "contacts", json={"name": name} | ({"client": of} if of else {}))
+        assert status == 201
+    await sent(browser, f"/contacts/views?client={client['id']}", name="Ёлки", pinned="on")
+    (view,) = (await got(api, "views", kind="contact"))["items"]
+    assert [one["name"] for one in (await got(api, "contacts", view=str(view["id"])))["items"]] == ["Иван"]
+    assert re.findall(r'nav__number num">([^<]+)<', await page(browser, "/views/pinned")) == ["1"]

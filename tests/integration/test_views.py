@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
@@ -101,3 +103,37 @@ async def test_what_cannot_be_asked_or_shared_is_refused_by_its_field(db: Databa
         assert list(caught.value.details["fields"]) == [field], given
     assert await seen(db, ann) == ["Ёлки"]
     await save(db, eve, name="Ёлки")
+
+
+async def test_two_who_save_one_name_at_once_are_told_at_the_field_as_if_one_came_later(db: Database) -> None:
+    ann = await actor(db, "ann")
+
+    async def save_at_once(name: str) -> str:
+        try:
+            return (await save(db, ann, name=name)).name
+        except Invalid as error:
+            return error.problems["name"].code
+
+    names = [f"Ёлки {n}" for n in range(5)]
+    for name in names:
+        found = await asyncio.gather(*(save_at_once(name) for _ in range(4)))
+        assert sorted(found) == sorted([name, "taken", "taken", "taken"])
+    assert await seen(db, ann) == names
+
+
+async def test_who_left_a_team_neither_sees_nor_changes_what_they_shared_with_it(db: Database) -> None:
+    boss, ann = await actor(db, "boss", role="admin"), await actor(db, "ann")
+    (team,) = ann.team_ids
+    shared = await save(db, ann, name="Наши", shared_with="team", team=team, pinned=True)
+    mine = await save(db, ann, name="Мои")
+    gone = replace(ann, team_ids=frozenset())
+    assert await seen(db, gone) == ["Мои"]
+    for given in ({"name": "Чьи"}, {"shared_with": "me"}):
+        with pytest.raises(NotFound):
+            await change(db, gone, shared, **given)
+    with pytest.raises(NotFound):
+        async with db.begin() as conn:
+            await views.delete(conn, gone, shared.id, edit=Edit(gone, "page", utc_now()))
+    assert (await change(db, gone, mine, name="Свои")).name == "Свои"
+    assert (await change(db, boss, shared, name="Командные")).name == "Командные"
+    assert await seen(db, ann) == ["Командные", "Свои"]

@@ -435,6 +435,7 @@ STEPS = (
 PAGES: dict[str, dict[str, Any]] = {
     "mailboxes/list.html": {"boxes": ACCOUNTS, "is_own": False},
     "mailboxes/form.html": {
+        "version": "0123456789abcdef",
         "account": ACCOUNT,
         "values": {"address": "sales@hub.test", "team": "1", "oauth": "google"},
         "personal": False,
@@ -458,6 +459,7 @@ PAGES: dict[str, dict[str, Any]] = {
         "names": {1: "sales", 2: "support"},
     },
     "admin/rules.html": {
+        "version": "0123456789abcdef",
         "team_id": 1,
         "team_name": "sales",
         "others": [(2, "support")],
@@ -607,6 +609,7 @@ PAGES: dict[str, dict[str, Any]] = {
         "query": Filters(),
     },
     "mail/template.html": {
+        "version": "0123456789abcdef",
         "template": Template(1, 1, "sales", "Счёт", "ru", "s", "<p>x</p>", NOW),
         "values": {"name": "Счёт", "text": "{{client.name}}"},
         "teams": [("1", "sales")],
@@ -765,6 +768,7 @@ PAGES: dict[str, dict[str, Any]] = {
     },
     "error.html": {"status": 404, "code": "page_missing", "number": ""},
     "error_fragment.html": {"status": 409, "code": "already_claimed"},
+    "desk/waiting.html": {"waiting": SAMPLE["items"], "teams": {}},
     "desk/row.html": {"item": SAMPLE["items"][0], "teams": {}},
     "desk/current_call.html": {"call": None, "panel": SAMPLE["panel"], "parked": SAMPLE["calls"][:1]},
     "desk/taken.html": {"item_id": 7, "owner": "Анна Иванова", "ago_s": 2},

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import sqlalchemy as sa
@@ -24,11 +25,11 @@ from hub.crm.base.conditions import query, tree
 from hub.crm.base.entity import Entity
 from hub.crm.base.field import fold
 from hub.crm.base.history import Edit
-from hub.crm.base.keyset import read_sort
 from hub.crm.base.labels import Invalid, Problem, _
 from hub.errors import Conflict, Forbidden, NotFound
 from hub.store.changes import publish
 from hub.store.schema import Json, id_column, link, metadata, moment
+from hub.store.unique import looked_for
 from hub.store.upsert import insert
 
 Sharing = Literal["me", "team", "all"]
@@ -113,9 +114,16 @@ _COLUMNS = [views.c[name] for name in View.__slots__]
 
 
 def visible(person: Person) -> sa.ColumnElement[bool]:
-    """Views that a person sees: their own, those of their teams, those of all."""
-    of_teams = sa.and_(views.c.shared_with == "team", views.c.team_id.in_(sorted(person.team_ids)))
-    return sa.or_(views.c.owner_id == person.user_id, views.c.shared_with == "all", of_teams)
+    """Views that a person sees: their own, those of their teams, those of all.
+
+    One that was shared with a team is the team's: who made it and left the team sees it no more.
+    """
+    is_of_team = views.c.shared_with == "team"
+    of_teams = sa.and_(is_of_team, views.c.team_id.in_(sorted(person.team_ids)))
+    mine = views.c.owner_id == person.user_id
+    if not person.is_admin:
+        mine = sa.and_(mine, ~is_of_team)
+    return sa.or_(mine, views.c.shared_with == "all", of_teams)
 
 
 async def load(conn: AsyncConnection, person: Person, kind: str = "", *, pinned: bool = False) -> list[View]:
@@ -161,8 +169,8 @@ async def create(
     }
     row |= {"owner_id": person.user_id, "version": 1, "created_at": edit.now, "changed_at": edit.now}
     row |= _row(given, None)
-    await _check_name(conn, row["owner_id"], entity.kind, row["name_folded"], None)
-    made = (await conn.execute(views.insert().values(row).returning(*_COLUMNS))).mappings().one()
+    async with looked_for(conn, partial(_check_name, conn, person.user_id, entity.kind, row["name_folded"], None)):
+        made = (await conn.execute(views.insert().values(row).returning(*_COLUMNS))).mappings().one()
     view = View(**made)
     await _told(conn, view, "view.created", edit)
     return view
@@ -185,11 +193,11 @@ async def update(
         raise Conflict("record_changed", "someone else changed this view first", current=answer(view))
     await _check(conn, entity, person, given, edit=edit, zone=zone, view=view)
     row = _row(given, view)
-    if "name_folded" in row:
-        await _check_name(conn, view.owner_id, view.kind, row["name_folded"], view_id)
     row |= {"version": view.version + 1, "changed_at": edit.now}
     mine = sa.update(views).where(views.c.id == view_id, views.c.version == view.version).values(row)
-    made = (await conn.execute(mine.returning(*_COLUMNS))).mappings().first()
+    name = str(row.get("name_folded", fold(view.name)[:100]))
+    async with looked_for(conn, partial(_check_name, conn, view.owner_id, view.kind, name, view_id)):
+        made = (await conn.execute(mine.returning(*_COLUMNS))).mappings().first()
     if made is None:
         raise Conflict("record_changed", "someone else changed this view first", current=answer(view))
     changed = View(**made)
@@ -287,7 +295,7 @@ async def _check(
     if isinstance(given.where, dict):
         await query.where(conn, person, entity, tree.parse(given.where), now=edit.now, zone=zone)
     if given.sort is not UNSET and given.sort:
-        read_sort(entity, given.sort)
+        await characteristics.read_sort(conn, entity, given.sort)
 
 
 async def _may_share_with(conn: AsyncConnection, person: Person, team_id: int) -> bool:

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.base import characteristics, checks, history, publishing, reading, registry
@@ -28,6 +27,7 @@ from hub.crm.base.labels import FieldError, Invalid, Problem
 from hub.crm.base.permissions import Action, Asker, permitted, require, scope
 from hub.crm.base.registry import Writers
 from hub.errors import Conflict, Forbidden
+from hub.store.unique import looked_for
 
 RowT = TypeVar("RowT")
 InputT = TypeVar("InputT", bound=msgspec.Struct)
@@ -73,12 +73,12 @@ async def create(
         raise Invalid(lacking)
     await checks.references(conn, entity.by_name, values, edit)
     await checks.choices(conn, entity.by_name, values, {})
-    await checks.unique(conn, entity, values, record_id=None)
     extra = await characteristics.given_values(conn, entity, given, edit=edit, record_id=None)
     stored = _stored(entity, values) | {"version": 1, "created_at": edit.now, "changed_at": edit.now}
     stored |= dict(columns or {})
-    made = await _write(conn, sa.insert(entity.table).values(**stored).returning(*entity.table.c))
-    assert made is not None
+    async with looked_for(conn, functools.partial(checks.unique, conn, entity, values, record_id=None)):
+        written = await conn.execute(sa.insert(entity.table).values(**stored).returning(*entity.table.c))
+        made: Mapping[Any, Any] = written.mappings().one()
     await _replace_collections(conn, entity, made["id"], values, edit)
     await characteristics.store(conn, entity, extra.fields, {made["id"]: extra.values})
     await _require_created(conn, entity, made, edit)
@@ -118,11 +118,11 @@ async def update(
         return await _typed(conn, entity, before.row, before)
     await checks.references(conn, entity.by_name, changed, edit)
     await checks.choices(conn, entity.by_name, changed, before.values)
-    await checks.unique(conn, entity, changed, record_id=record_id)
     stored = _stored(entity, changed) | dict(columns or {})
     assigned = {column.key for column in (entity.owner, entity.team) if column is not None} & set(stored)
     actions: list[Action] = ["edit", "assign"] if assigned else ["edit"]
-    after = await _write_version(conn, entity, before, stored, actions, edit)
+    async with looked_for(conn, functools.partial(checks.unique, conn, entity, changed, record_id=record_id)):
+        after = await _write_version(conn, entity, before, stored, actions, edit)
     await _replace_collections(conn, entity, record_id, changed, edit)
     await characteristics.store(conn, entity, extra.fields, {record_id: extra.values})
     fields = entity.by_name
@@ -311,19 +311,9 @@ async def _write_version(
         .values(**stored, version=version + 1, changed_at=edit.now)
         .returning(*table.c)
     )
-    if (row := await _write(conn, statement)) is None:
+    if (row := (await conn.execute(statement)).mappings().first()) is None:
         raise _forbidden(entity, actions[-1])
     return row
-
-
-async def _write(conn: AsyncConnection, statement: Any) -> Mapping[Any, Any] | None:
-    """Run a writing statement. Raises Conflict where another transaction took a unique value first."""
-    try:
-        async with conn.begin_nested():
-            row: Mapping[Any, Any] | None = (await conn.execute(statement)).mappings().first()
-            return row
-    except IntegrityError:
-        raise Conflict("taken", "someone else has just taken a value that must be unique") from None
 
 
 async def _require_created(

@@ -32,6 +32,7 @@ from hub.settings import Secret
 from hub.store.changes import publish
 from hub.store.encryption import Vault
 from hub.store.engine import hint_after_commit
+from hub.store.unique import looked_for
 
 TOPIC = "mailboxes"
 """Hinted when a mailbox was added, changed, paused or is to be tried again."""
@@ -190,9 +191,13 @@ async def add(
         "created_at": now,
     }
     taken = sa.select(mailboxes.c.id).where(mailboxes.c.address == written.address)
-    if (await conn.execute(taken)).first() is not None:
-        raise Conflict("mailbox_exists", f"{written.address} is a mailbox of Hub already")
-    mailbox_id = int((await conn.execute(mailboxes.insert().values(**row).returning(mailboxes.c.id))).scalar_one())
+
+    async def look() -> None:
+        if (await conn.execute(taken)).first() is not None:
+            raise Conflict("mailbox_exists", f"{written.address} is a mailbox of Hub already", field="address")
+
+    async with looked_for(conn, look):
+        mailbox_id = int((await conn.execute(mailboxes.insert().values(**row).returning(mailboxes.c.id))).scalar_one())
     await _keep_passwords(conn, vault, mailbox_id, written, now)
     await _changed(conn, actor, "mailbox.added", mailbox_id, now, {"address": written.address, "personal": personal})
     return mailbox_id

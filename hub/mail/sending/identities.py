@@ -24,6 +24,7 @@ from hub.errors import Conflict, NotFound, Refused
 from hub.mail.models import mailboxes
 from hub.mail.sending.models import drafts, identities, signatures
 from hub.mail.sending.phrases import OF_THE_WRITER, Facts, check, fill
+from hub.store.unique import looked_for
 from hub.store.upsert import insert
 
 Language = Literal["ru", "en"]
@@ -125,18 +126,21 @@ async def add(
     if not clean:
         raise Refused("name_missing", "a sender needs a name", field="name")
     there = sa.select(identities).where(identities.c.user_id == whose, identities.c.mailbox_id == mailbox_id)
-    rows = (await conn.execute(there)).all()
-    if len(rows) >= AT_MOST:
-        raise Refused("too_many", f"at most {AT_MOST} senders for a mailbox", field="name")
-    if any(row.name == clean and row.address == alias for row in rows):
-        raise Conflict("identity_there", "this sender is there already", field="name")
-    if is_default:
-        await conn.execute(
-            sa.update(identities).where(identities.c.id.in_([r.id for r in rows])).values(is_default=False)
-        )
+
+    async def look() -> None:
+        rows = (await conn.execute(there)).all()
+        if len(rows) >= AT_MOST:
+            raise Refused("too_many", f"at most {AT_MOST} senders for a mailbox", field="name")
+        if any(row.name == clean and row.address == alias for row in rows):
+            raise Conflict("identity_there", "this sender is there already", field="name")
+
     values = {"user_id": whose, "mailbox_id": mailbox_id, "name": clean, "address": alias, "is_default": is_default}
-    adding = identities.insert().values(**values).returning(identities.c.id)
-    identity_id = int((await conn.execute(adding)).scalar_one())
+    async with looked_for(conn, look):
+        if is_default:
+            of_box = (identities.c.user_id == whose, identities.c.mailbox_id == mailbox_id)
+            await conn.execute(sa.update(identities).where(*of_box).values(is_default=False))
+        adding = identities.insert().values(**values).returning(identities.c.id)
+        identity_id = int((await conn.execute(adding)).scalar_one())
     details = {"mailbox": box.address, "address": alias}
     await record(
         conn,
@@ -209,9 +213,13 @@ async def sign(
     here = [
         signatures.c[name].is_(None) if value is None else signatures.c[name] == value for name, value in place.items()
     ]
-    await conn.execute(signatures.delete().where(*here))
-    if html.strip():
-        await conn.execute(insert(conn, signatures).values(**place, html=html, renewed_at=now))
+
+    async def forget() -> None:
+        await conn.execute(signatures.delete().where(*here))
+
+    async with looked_for(conn, forget):
+        if html.strip():
+            await conn.execute(insert(conn, signatures).values(**place, html=html, renewed_at=now))
     if is_of_mailbox:
         await record(conn, "signature.set", at=now, user_id=actor.user_id, object_kind="mailbox", object_id=mailbox_id)
 

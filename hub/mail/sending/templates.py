@@ -27,6 +27,7 @@ from hub.mail.models import mailboxes
 from hub.mail.reading.sanitize import html_to_text, safe_html
 from hub.mail.sending.models import mail_templates
 from hub.mail.sending.phrases import Facts, check, fill
+from hub.store.unique import looked_for
 
 Language = Literal["ru", "en"]
 MAX_CHARS = 200_000
@@ -131,17 +132,20 @@ async def save(
         mail_templates.c.team_id.is_(None) if team_id is None else mail_templates.c.team_id == team_id,
         mail_templates.c.id != (template_id or 0),
     )
-    if (await conn.execute(same)).first() is not None:
-        raise Conflict("template_there", "there is a template of this name in this language already", field="name")
+
+    async def look() -> None:
+        if (await conn.execute(same)).first() is not None:
+            raise Conflict("template_there", "there is a template of this name in this language already", field="name")
+
     values: dict[str, Any] = {"team_id": team_id, "name": clean, "language": language, "subject": one_line}
     values |= {"html": html, "renewed_at": now}
-    if template_id is None:
-        adding = mail_templates.insert().values(**values, created_by=actor.user_id).returning(mail_templates.c.id)
-        template_id = int((await conn.execute(adding)).scalar_one())
-        action = "template.made"
-    else:
-        await conn.execute(sa.update(mail_templates).where(mail_templates.c.id == template_id).values(**values))
-        action = "template.changed"
+    action = "template.made" if template_id is None else "template.changed"
+    async with looked_for(conn, look):
+        if template_id is None:
+            adding = mail_templates.insert().values(**values, created_by=actor.user_id).returning(mail_templates.c.id)
+            template_id = int((await conn.execute(adding)).scalar_one())
+        else:
+            await conn.execute(sa.update(mail_templates).where(mail_templates.c.id == template_id).values(**values))
     await _record(conn, actor, action, template_id, now=now)
     return template_id
 

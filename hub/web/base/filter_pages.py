@@ -49,7 +49,7 @@ class FilterPages:
         query: Any = ctx.query(self.query)
         async with ctx.db.read() as conn:
             wanted = await asked(conn, ctx, self.web.entity, query)
-            parts = filters.parts_of(wanted.tree)
+            parts = conditions.parts_of(wanted.tree)
             place = query.place if query.place is not None and 0 <= query.place < len(parts) else None
             leaf = filters.leaf_of(parts[place]) if place is not None else None
             fields = await every_field(conn, ctx, self.web.entity)

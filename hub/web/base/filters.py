@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm.base.collections import item_of
 from hub.crm.base.conditions.operators import operators_of
 from hub.crm.base.conditions.problems import InvalidCondition
-from hub.crm.base.conditions.tree import EVERYTHING, All, Leaf, Not, Tree
+from hub.crm.base.conditions.tree import All, Leaf, Not, Tree, parts_of
 from hub.crm.base.field import Field
 from hub.crm.base.labels import Invalid, Problem
 from hub.web.base.list_fields import Choices, names_of, read_choices, record_options
@@ -88,13 +88,6 @@ class FilterForm:
     """Of records that are found by typing: the name of each chosen id."""
     place: int | None
     problem: Problem | None = None
-
-
-def parts_of(tree: Tree) -> tuple[Tree, ...]:
-    """Return the parts that must all hold."""
-    if isinstance(tree, All):
-        return tree.parts
-    return () if tree == EVERYTHING else (tree,)
 
 
 def without(tree: Tree, place: int) -> Tree:

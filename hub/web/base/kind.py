@@ -102,9 +102,9 @@ class WebKind:
     """Return the values of `more_types` of records, a dict for each."""
     query: type[RecordQuery] = RecordQuery
     narrow: Callable[[RequestContext, Any], sa.ColumnElement[bool] | None] | None = None
-    """The condition of what the kind's own `query` has beyond the common one."""
-    narrow_tree: Callable[[Any], Tree] | None = None
-    """The same as a condition tree: what a bulk operation of all that the list shows asks, however many those are."""
+    """The condition of what the kind's own `query` has beyond the common one, where a tree cannot say it."""
+    narrow_tree: Callable[[Any, Tree], Tree] | None = None
+    """The condition of the kind's own `query` as a tree, beside the one that is asked: views and bulk edits keep it."""
     refine: Callable[[RequestContext, Any, sa.ColumnElement[bool] | None], sa.ColumnElement[bool]] | None = None
     """Return a further condition of a list from its condition so far, which has no search in it, as to show one of
     several copies of a message."""
@@ -140,9 +140,11 @@ class WebKind:
 
     def shown_tree(self, query: Any, tree: Tree) -> Tree | None:
         """Return the condition of all that a list shows, beside its search; None where a tree cannot say it."""
-        if self.narrow is not None and self.narrow_tree is None:
-            return None
-        return tree if self.narrow_tree is None else conditions.both(tree, self.narrow_tree(query))
+        return None if self.narrow is not None else self.kept_tree(query, tree)
+
+    def kept_tree(self, query: Any, tree: Tree) -> Tree:
+        """Return the condition that a view keeps of a list, with what the kind's own parameters say."""
+        return tree if self.narrow_tree is None else conditions.both(tree, self.narrow_tree(query, tree))
 
     def write(self) -> Writers:
         """Return the functions that write this kind, all four."""
@@ -155,6 +157,7 @@ class WebKind:
         read = reading(ctx)
         if tree is None:
             tree = (await asked(conn, ctx, self.entity, query)).tree
+        tree = self.kept_tree(query, tree)
         where = await asking.where(conn, ctx.actor, self.entity, tree, now=ctx.now, zone=read.zone, region=read.region)
         found = [] if where is None else [where]
         if self.narrow is not None and (own := self.narrow(ctx, query)) is not None:

@@ -16,10 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.access import Actor
 from hub.crm.base import permissions, records, views
+from hub.crm.base.characteristics import Characteristic
 from hub.crm.base.conditions import tree as conditions
 from hub.crm.base.conditions.operators import operators_of
 from hub.crm.base.conditions.problems import InvalidCondition
-from hub.crm.base.conditions.tree import EVERYTHING, Tree, every_leaf
+from hub.crm.base.conditions.tree import EVERYTHING, All, Tree, every_leaf, top_leaves
 from hub.crm.base.entity import Entity, sortable
 from hub.crm.base.field import Field
 from hub.crm.base.labels import Problem
@@ -150,12 +151,24 @@ class RecordList:
     def is_changed(self) -> bool:
         """Whether the list is another than its view, or than the kind's own."""
         query = self.query
-        return bool(query.where or query.sort or query.columns) or query.changed_view is not None
+        says = query.where or query.sort or query.columns or query.changed_view
+        return bool(says) or self.web.kept_tree(query, EVERYTHING) != self.web.kept_tree(self.web.query(), EVERYTHING)
 
     @property
     def filterable(self) -> list[Field]:
         """The fields that a filter can be about, in the order in which they are offered."""
         return [field for field in self.fields.values() if field.filterable and operators_of(field)]
+
+    def said(self, name: str) -> str:
+        """Return the one value that the condition asks of a field, empty where it asks for none or for several."""
+        leaf = next((leaf for leaf in top_leaves(self.asked.tree) if leaf.field == name and leaf.op == "is"), None)
+        return str(leaf.value[0]) if leaf is not None and len(leaf.value) == 1 else ""
+
+    def tab(self, name: str, value: str) -> str:
+        """Return the address of the list with a parameter in place of what its condition asks of that field."""
+        kept = tuple(leaf for leaf in conditions.parts_of(self.asked.tree) if getattr(leaf, "field", "") != name)
+        tree = conditions.both(All(kept), EVERYTHING)
+        return self.address.with_changes(**{"where": conditions.dumps(tree) if kept else "", name: value})
 
     def without(self, place: int) -> str:
         """Return the address of the list without one of its filters."""
@@ -215,9 +228,10 @@ async def read_list(conn: AsyncConnection, ctx: RequestContext, web: WebKind) ->
 def _columns(entity: Entity[Any, Any], address: ListAddress, shown: Sequence[Field], sort: str) -> tuple[Column, ...]:
     """Return the heads of the columns, with the address that sorts by each."""
     now, can_sort = sort or entity.order, sortable(entity)
+    characteristics = {field.name for field in shown if isinstance(field, Characteristic) and field.sortable}
     found = []
     for field in shown:
-        if field.name not in can_sort:
+        if field.name not in can_sort and field.name not in characteristics:
             found.append(Column(field))
             continue
         is_now = now.removeprefix("-") == field.name

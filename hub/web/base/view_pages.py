@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web as http
+from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm import directory
 from hub.crm.base import views
 from hub.crm.base.conditions import tree as conditions
+from hub.crm.base.conditions.tree import Tree
 from hub.crm.base.history import Edit
-from hub.crm.base.labels import Invalid, Problem
+from hub.crm.base.labels import Invalid, Problem, _
 from hub.crm.base.views import View, ViewInput
-from hub.errors import NotFound
+from hub.errors import Conflict, NotFound
 from hub.web import render
 from hub.web.base import columns
 from hub.web.base.kind import Asked, WebKind, asked, reading
@@ -29,15 +31,21 @@ from hub.web.request_context import RequestContext
 from hub.web.routes import Route
 
 MOST_COLUMNS = 100
+CHANGED = Problem(
+    "record_changed",
+    _("Someone else changed this first. What you see is what you typed: save again to keep it."),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ViewForm:
-    """The form of a view. `shared` is "me", "all" or "team-5"; `teams` are those to share it with."""
+    """The form of a view. `shared` is "me", "all" or "team-5"; `teams` are those to share it with; `version` is the one
+    that was read."""
 
     name: str = ""
     shared: str = "me"
     pinned: bool = False
+    version: int | None = None
     teams: tuple[tuple[int, str], ...] = ()
     problems: Mapping[str, Problem] = field(default_factory=dict)
 
@@ -118,7 +126,8 @@ class ViewPages:
         try:
             async with ctx.db.begin() as conn:
                 wanted, address = await self._list(conn, ctx)
-                given = _input(form, wanted)
+                where = self.web.kept_tree(ctx.query(self.web.query), wanted.tree)
+                given = _input(form, wanted, where)
                 made = await views.create(conn, self.entity, ctx.actor, given, edit=_edit(ctx), zone=reading(ctx).zone)
         except Invalid as error:
             return await self._refused(ctx, form, error, view=None)
@@ -128,7 +137,7 @@ class ViewPages:
         async with ctx.db.read() as conn:
             view = await self._view(conn, ctx)
             shared = f"team-{view.team_id}" if view.shared_with == "team" else view.shared_with
-            form = ViewForm(view.name, shared, view.pinned, await teams_of(conn, ctx))
+            form = ViewForm(view.name, shared, view.pinned, view.version, await teams_of(conn, ctx))
         return self._shown(ctx, form, view=view, action=f"{self.web.path}/views/{view.id}")
 
     async def change(self, ctx: RequestContext) -> http.StreamResponse:
@@ -142,11 +151,12 @@ class ViewPages:
                     self.entity,
                     ctx.actor,
                     view.id,
-                    _input(form, None),
+                    _input(form),
                     edit=_edit(ctx),
                     zone=reading(ctx).zone,
+                    version=form.version,
                 )
-        except Invalid as error:
+        except (Invalid, Conflict) as error:
             return await self._refused(ctx, form, error, view=view)
         return render.redirect(ctx, f"{self.web.path}?view={view.id}")
 
@@ -155,8 +165,12 @@ class ViewPages:
         async with ctx.db.begin() as conn:
             view = await self._view(conn, ctx)
             wanted, _address = await self._list(conn, ctx)
-            given = ViewInput(where=conditions.to_json(wanted.tree), columns=list(wanted.columns), sort=wanted.sort)
-            await views.update(conn, self.entity, ctx.actor, view.id, given, edit=_edit(ctx), zone=reading(ctx).zone)
+            where = conditions.to_json(self.web.kept_tree(ctx.query(self.web.query), wanted.tree))
+            given = ViewInput(where=where, columns=list(wanted.columns), sort=wanted.sort)
+            zone, version = reading(ctx).zone, ctx.form.number("version")
+            await views.update(
+                conn, self.entity, ctx.actor, view.id, given, edit=_edit(ctx), zone=zone, version=version
+            )
         return render.redirect(ctx, f"{self.web.path}?view={view.id}")
 
     async def move(self, ctx: RequestContext) -> http.StreamResponse:
@@ -184,11 +198,14 @@ class ViewPages:
         return wanted, list_address(self.web, query, wanted)
 
     async def _refused(
-        self, ctx: RequestContext, form: ViewForm, error: Invalid, *, view: View | None
+        self, ctx: RequestContext, form: ViewForm, error: Invalid | Conflict, *, view: View | None
     ) -> http.StreamResponse:
+        """Show the form again as it was typed; over a newer version it says so, and is saved when it is sent again."""
         async with ctx.db.read() as conn:
             teams = await teams_of(conn, ctx)
-        again = ViewForm(form.name, form.shared, form.pinned, teams, error.problems)
+            version = form.version if view is None else (await self._view(conn, ctx)).version
+        problems = error.problems if isinstance(error, Invalid) else {"version": CHANGED}
+        again = ViewForm(form.name, form.shared, form.pinned, version, teams, problems)
         status = 200 if ctx.is_fragment else error.status
         return self._shown(ctx, again, view=view, action=ctx.request.path_qs, status=status)
 
@@ -202,26 +219,23 @@ class ViewPages:
 
 def _read_form(ctx: RequestContext) -> ViewForm:
     name = ctx.form.fields.get("name", "")[:200]
-    return ViewForm(name, ctx.form.text("shared", max_chars=30) or "me", ctx.form.text("pinned") == "on")
+    shared, is_pinned = ctx.form.text("shared", max_chars=30) or "me", ctx.form.text("pinned") == "on"
+    return ViewForm(name, shared, is_pinned, ctx.form.number("version"))
 
 
-def _input(form: ViewForm, wanted: Asked | None) -> ViewInput:
-    """Return the input of a view; `wanted` is what its list shows, None: as it was."""
+def _input(form: ViewForm, wanted: Asked | None = None, where: Tree | None = None) -> ViewInput:
+    """Return the input of a view; `wanted` and `where` are what its list shows, None: as it was."""
     team = form.shared.removeprefix("team-")
     is_of_team = form.shared.startswith("team-") and team.isascii() and team.isdigit() and len(team) < 19
     sharing: Any = "team" if is_of_team else "all" if form.shared == "all" else "me"
-    given = ViewInput(name=form.name, shared_with=sharing, team=int(team) if is_of_team else None, pinned=form.pinned)
-    if wanted is None:
-        return given
-    where = conditions.to_json(wanted.tree)
     return ViewInput(
-        name=given.name,
-        shared_with=given.shared_with,
-        team=given.team,
-        pinned=given.pinned,
-        where=where,
-        columns=list(wanted.columns),
-        sort=wanted.sort,
+        name=form.name,
+        shared_with=sharing,
+        team=int(team) if is_of_team else None,
+        pinned=form.pinned,
+        where=UNSET if where is None else conditions.to_json(where),
+        columns=UNSET if wanted is None else list(wanted.columns),
+        sort=UNSET if wanted is None else wanted.sort,
     )
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.base.conditions.tree import EVERYTHING, Leaf, Tree
 from hub.crm.clients.addresses import AddressValue
 from hub.crm.contacts import CONTACTS, ContactRecord
-from hub.crm.models import contacts
 from hub.web.api.endpoint import Id
 from hub.web.api.shapes import Shape, one_of
 from hub.web.base.kind import RecordQuery, WebKind
@@ -46,11 +44,7 @@ async def _addresses(
     return [{"addresses": kinded(phone=row.phones, email=row.emails)} for row in rows]
 
 
-def _narrow(_ctx: RequestContext, query: ContactQuery) -> sa.ColumnElement[bool]:
-    return sa.true() if query.client is None else contacts.c.client_id == query.client
-
-
-def _narrow_tree(query: ContactQuery) -> Tree:
+def _narrow_tree(query: ContactQuery, _tree: Tree) -> Tree:
     return EVERYTHING if query.client is None else Leaf("client", "is", [query.client])
 
 
@@ -59,7 +53,6 @@ WEB = WebKind(
     more_types=(("addresses", list[KindedAddress]),),
     more=_addresses,
     query=ContactQuery,
-    narrow=_narrow,
     narrow_tree=_narrow_tree,
     icon="contact",
     subtitle="position",

@@ -6,17 +6,15 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
-import sqlalchemy as sa
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm import leads
 from hub.crm.base import permissions, records
-from hub.crm.base.conditions.tree import EVERYTHING, Leaf, Tree
+from hub.crm.base.conditions.tree import EVERYTHING, Leaf, Tree, top_leaves
 from hub.crm.base.history import Way
 from hub.crm.clients import CLIENTS, ClientKind
 from hub.crm.leads import LEADS, Lead
-from hub.crm.models import leads as table
 from hub.errors import Refused
 from hub.store import changes
 from hub.web import render
@@ -31,7 +29,8 @@ from hub.web.routes import Route
 
 
 class LeadQuery(RecordQuery, frozen=True, kw_only=True):
-    state: Literal["open", "converted", "closed", "any"] = "open"
+    state: Literal["open", "converted", "closed", "any"] | None = None
+    """Without it open ones are listed, unless a view or a condition says of what state."""
 
 
 class Conversion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,12 +40,10 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     kind: Literal["organisation", "person"] = "person"
 
 
-def _narrow(_ctx: RequestContext, query: LeadQuery) -> sa.ColumnElement[bool] | None:
-    return None if query.state == "any" else table.c.state == query.state
-
-
-def _narrow_tree(query: LeadQuery) -> Tree:
-    return EVERYTHING if query.state == "any" else Leaf("state", "is", [query.state])
+def _narrow_tree(query: LeadQuery, tree: Tree) -> Tree:
+    is_said = query.view or query.changed_view or any(leaf.field == "state" for leaf in top_leaves(tree))
+    state = query.state or ("any" if is_said else "open")
+    return EVERYTHING if state == "any" else Leaf("state", "is", [state])
 
 
 async def _owners(_conn: AsyncConnection, _ctx: RequestContext, rows: Sequence[Lead]) -> list[dict[str, Any]]:
@@ -114,7 +111,6 @@ async def convert_call(conn: AsyncConnection, ctx: RequestContext, body: Convers
 WEB = WebKind(
     entity=LEADS,
     query=LeadQuery,
-    narrow=_narrow,
     narrow_tree=_narrow_tree,
     detail=_detail,
     more_types=(("owner", Ref | None),),

@@ -40,7 +40,7 @@ async def desk(ctx: RequestContext) -> web.StreamResponse:
 
 
 async def waiting(ctx: RequestContext) -> web.StreamResponse:
-    """What waits, alone: the strip of every other page."""
+    """The rows that wait, alone: the strip of every other page."""
     async with ctx.db.read() as conn:
         items = await queue.listed(conn, ctx.actor, state="waiting", limit=SHOWN)
         teams = {team.id: team.name for team in await directory.my_teams(conn, ctx.actor)}

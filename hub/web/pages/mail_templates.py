@@ -19,6 +19,7 @@ from hub.mail.reading.sanitize import html_to_text, text_to_html
 from hub.mail.sending import identities, phrases, templates
 from hub.mail.sending.templates import Language
 from hub.web import render
+from hub.web.form_version import form_version, refuse_older
 from hub.web.i18n import N_
 from hub.web.request_context import RequestContext
 from hub.web.routes import Route
@@ -66,8 +67,15 @@ async def new(ctx: RequestContext) -> web.StreamResponse:
 async def edit(ctx: RequestContext) -> web.StreamResponse:
     async with ctx.db.read() as conn:
         row = await templates.find(conn, ctx.actor, ctx.id())
-    values = {"name": row.name, "language": row.language, "team": str(row.team_id or ""), "subject": row.subject}
-    return await _form(ctx, row, values | {"text": await asyncio.to_thread(html_to_text, row.html)})
+    return await _form(ctx, row, _values(row) | {"text": await asyncio.to_thread(html_to_text, row.html)})
+
+
+def _values(row: templates.Template) -> dict[str, str]:
+    return {"name": row.name, "language": row.language, "team": str(row.team_id or ""), "subject": row.subject}
+
+
+def _shown(row: templates.Template) -> dict[str, str]:
+    return _values(row) | {"html": row.html}
 
 
 async def make(ctx: RequestContext) -> web.StreamResponse:
@@ -88,9 +96,11 @@ async def _save(ctx: RequestContext, template_id: int | None) -> web.StreamRespo
         html = form.text("html", max_chars=templates.MAX_CHARS) or text_to_html(text)
         html = await asyncio.to_thread(templates.cleaned, html)
         async with ctx.db.begin() as conn:
+            if template_id is not None:
+                before = await templates.find(conn, ctx.actor, template_id)
+                refuse_older(form, _shown(before))
             if template_id is not None and not form.text("html", max_chars=templates.MAX_CHARS):
                 # A text that nobody touched keeps the markup it has.
-                before = await templates.find(conn, ctx.actor, template_id)
                 html = before.html if html_to_text(before.html).split() == text.split() else html
             await templates.save(
                 conn,
@@ -123,6 +133,7 @@ async def _form(
         teams = await directory.my_teams(conn, ctx.actor)
     context: dict[str, Any] = {
         "template": row,
+        "version": form_version(_shown(row)) if row is not None else "",
         "values": values,
         "teams": [(str(team.id), team.name) for team in teams],
         "fields": FIELDS,

@@ -26,6 +26,7 @@ from hub.store import changes
 from hub.store.encryption import Vault
 from hub.store.leases import holder_name
 from hub.web import render
+from hub.web.form_version import form_version, refuse_older
 from hub.web.mailbox_forms import form_values, read_form, typed
 from hub.web.request_context import RequestContext
 from hub.web.routes import Route
@@ -117,6 +118,7 @@ async def save(ctx: RequestContext) -> web.StreamResponse:
     try:
         written = read_form(ctx.form)
         async with ctx.db.begin() as conn:
+            refuse_older(ctx.form, _values(await accounts.find(conn, ctx.actor, ctx.id())))
             await accounts.change(conn, _vault(ctx), ctx.actor, ctx.id(), written, now=ctx.now)
     except HubError as error:
         if error.status == 404:
@@ -164,6 +166,7 @@ async def _form(
 ) -> web.StreamResponse:
     context = {
         "account": account,
+        "version": form_version(_values(account)) if account is not None else "",
         "values": values,
         "personal": personal or (account is not None and account.owner_id is not None),
         "teams": [(team.id, team.name) for team in await directory.my_teams(conn, ctx.actor)],

@@ -15,8 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm import blocking, directory, rules
 from hub.crm.hours import DAYS, openness, read_zone
-from hub.errors import HubError, NotFound, Refused
+from hub.errors import Conflict, HubError, NotFound, Refused
 from hub.web import render, team_rules
+from hub.web.form_version import form_version, refuse_older
 from hub.web.i18n import N_
 from hub.web.paging import PAGE, cut
 from hub.web.request_context import RequestContext, read_cursor
@@ -62,18 +63,22 @@ def _openness(ctx: RequestContext, written: rules.TeamRules) -> Any:
 async def edit(ctx: RequestContext) -> web.StreamResponse:
     query = ctx.query(TrialQuery)
     async with ctx.db.read() as conn:
-        written = await rules.load(conn, ctx.id())
-        return await _rules_page(conn, ctx, team_rules.form_values(written), query=query)
+        return await _rules_page(conn, ctx, await _stored(conn, ctx), query=query)
+
+
+async def _stored(conn: AsyncConnection, ctx: RequestContext) -> Mapping[str, str]:
+    return team_rules.form_values(await rules.load(conn, ctx.id()))
 
 
 async def save(ctx: RequestContext) -> web.StreamResponse:
     try:
         written = team_rules.read_form(ctx.form)
         async with ctx.db.begin() as conn:
+            refuse_older(ctx.form, await _stored(conn, ctx))
             await team_rules.store(conn, ctx.actor, ctx.id(), written, now=ctx.now)
     except NotFound:
         raise
-    except Refused as error:
+    except (Refused, Conflict) as error:
         async with ctx.db.read() as conn:
             return await _rules_page(conn, ctx, ctx.form.fields, error=error)
     return web.Response(status=303, headers={"Location": f"/admin/teams/{ctx.id()}/rules?saved=1"})
@@ -110,6 +115,7 @@ async def _rules_page(
         "team_name": name,
         "others": [(team.id, team.name) for team in others],
         "values": values,
+        "version": form_version(await _stored(conn, ctx)),
         "days": list(zip(DAYS, DAY_NAMES, strict=True)),
         "zones": sorted(zone for zone in available_timezones() if "/" in zone),
         "query": query,

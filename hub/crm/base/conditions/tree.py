@@ -143,9 +143,19 @@ def every_leaf(tree: Tree) -> list[Leaf]:
             return [tree]
 
 
+def parts_of(tree: Tree) -> tuple[Tree, ...]:
+    """Return the parts that all hold where the tree does: the filters of a list."""
+    return tree.parts if isinstance(tree, All) else (tree,)
+
+
+def top_leaves(tree: Tree) -> list[Leaf]:
+    """Return those parts that are about one field."""
+    return [part for part in parts_of(tree) if isinstance(part, Leaf)]
+
+
 def both(first: Tree, second: Tree) -> Tree:
     """Return the tree that holds where both hold, e.g. a saved view and the filters of the URL."""
-    parts = [part for tree in (first, second) for part in (tree.parts if isinstance(tree, All) else (tree,))]
+    parts = [*parts_of(first), *parts_of(second)]
     return parts[0] if len(parts) == 1 else All(tuple(parts))
 
 
