@@ -311,6 +311,14 @@ def can_receive(actor: Actor, change: Change, of_client: Principals | None = Non
     return change.user_id is None and change.client_id is None and change.kind in ("pbx", "mailbox")
 
 
+def received_ids(actor: Actor, change: Change) -> list[int]:
+    """Return those records of a change that the actor may see: a batch is told to whoever may see one of it."""
+    groups, entity = change.data.get("groups"), registry.kinds().get(change.kind)
+    if groups is None or entity is None or actor.is_admin:
+        return change.ids
+    return sorted(one for group in groups if may_receive(actor, entity, group) for one in group["ids"])
+
+
 def _may_see_card(actor: Actor, of_client: Principals | None) -> bool:
     told = {} if of_client is None else of_client.as_told()
     return may_receive(actor, registry.kind("client"), told)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.access import load_actor
+from hub.clock import utc_now
+from hub.crm.access import Actor, load_actor
+from hub.crm.base import merge_values, operations
+from hub.crm.base.history import Edit
 from hub.crm.base.operation_runs import OperationRuns
 from hub.crm.operation_kinds import WORKS
 from tests.factories import got, made, post
@@ -40,6 +45,36 @@ async def problems(api: aiohttp.ClientSession, method: str, path: str, body: Any
     status, answer = await send(api, method, path, body)
     assert status == 422, answer
     return {name: one["code"] for name, one in answer["error"]["details"]["fields"].items()}
+
+
+async def test_a_merge_touches_and_names_only_records_that_its_person_sees(site: Site) -> None:
+    _, api = await boss(site)
+    body = {"kind": "client", "key": "tags", "type": "many_choice", "label": {"ru": "Метки"}}
+    _, field = await post(api, "characteristics", json=body | {"choices": [{"en": "a"}, {"en": "b"}]})
+    name = f"dictionaries/{field['dictionary']}"
+    key = {one["key"]: one["id"] for one in (await got(api, name))["items"]}["a"]
+    keeper = await site.person("keeper")
+    mine, hidden = [
+        (await made(api, {"name": title, "manager": owner, "characteristics": {"tags": ["a"]}}))["id"]
+        for title, owner in (("Моя", keeper.user_id), ("Чужая", None))
+    ]
+    sees_own = replace(keeper, granted={("client", "see"): "own", ("client", "edit"): "own"})
+    edit = Edit(sees_own, "api", utc_now())
+    async with site.db.begin() as conn:
+        (number,) = await merge_values.begin(conn, field["dictionary"], key, "b", edit=edit)
+
+    async def load(_conn: AsyncConnection, _user_id: int) -> Actor:
+        return sees_own
+
+    runs = OperationRuns(site.db, WORKS, load)
+    while await runs.step():
+        pass
+    async with site.db.read() as conn:
+        found = await operations.results(conn, number)
+        operation = await operations.get(conn, None, number)
+    assert [(one.record_id, one.outcome) for one in found.items] == [(mine, "updated")]
+    assert operation.total == 1
+    assert (await got(api, f"clients/{hidden}"))["characteristics"]["tags"] == ["a"]
 
 
 async def test_a_renamed_value_shows_everywhere_and_nothing_is_rewritten(site: Site) -> None:

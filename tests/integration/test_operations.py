@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +27,8 @@ from hub.crm.operation_kinds import WORKS
 from hub.errors import Conflict, Forbidden, NotFound
 from hub.store.changes import Position, read_after
 from hub.store.engine import Database
+from hub.web.api.events import encode
+from hub.web.live import LiveChange
 from hub.web.pages.live import topics_of
 from tests.faults.test_operation_faults import add_clients
 from tests.integration.test_queue import actor
@@ -93,7 +96,7 @@ async def test_a_batch_is_one_change_for_everyone_who_may_see_one_of_its_records
         told = [change for change in await read_after(conn, Position(0, 0)) if change.kind == "client"]
     assert [change.ids for change in told] == [[1, 2]]
     assert [access.can_receive(one, told[0]) for one in (old, new, other, boss)] == [True, True, False, True]
-    assert set(topics_of(told[0])) == {"clients", "client:1", "client:2"}
+    assert set(topics_of(told[0], told[0].ids)) == {"clients", "client:1", "client:2"}
     async with db.begin() as conn:
         operation = await operations.get(conn, boss, number)
         await operations.undo(conn, operation, WORKS["bulk_edit"], edit=edit_by(boss))
@@ -101,6 +104,26 @@ async def test_a_batch_is_one_change_for_everyone_who_may_see_one_of_its_records
     async with db.read() as conn:
         told = [change for change in await read_after(conn, Position(0, 0)) if change.kind == "client"]
     assert [change.ids for change in told] == [[1, 2], [1, 2]], "the undo publishes its batch too"
+
+
+async def test_of_a_batch_each_reader_is_told_only_of_the_records_that_they_may_see(db: Database) -> None:
+    await add_clients(db, 3)
+    boss = await actor(db, "boss", role="admin")
+    see_own: Grants = {("client", "see"): "own"}
+    ann, bob = [replace(await actor(db, name), granted=see_own) for name in ("ann", "bob")]
+    async with db.begin() as conn:
+        await conn.execute(sa.update(clients).where(clients.c.id < 3).values(owner_id=ann.user_id))
+        await conn.execute(sa.update(clients).where(clients.c.id == 3).values(owner_id=bob.user_id))
+    await bulk(db, boss, {"note": "весна"}, ids=[1, 2, 3])
+    await finish(db)
+    async with db.read() as conn:
+        (told,) = [change for change in await read_after(conn, Position(0, 0)) if change.kind == "client"]
+    for reader, ids in ((ann, [1, 2]), (bob, [3]), (boss, [1, 2, 3])):
+        assert access.received_ids(reader, told) == ids
+        assert topics_of(told, access.received_ids(reader, told)) == ["clients", *(f"client:{one}" for one in ids)]
+        event = encode(LiveChange(told, None), reader).decode()
+        data = json.loads(event.partition("data: ")[2].splitlines()[0])
+        assert (data["id"], data["data"]) == (ids[0], {"ids": ids})
 
 
 async def test_each_record_is_written_by_the_rights_of_the_person(db: Database) -> None:

@@ -60,16 +60,22 @@ async def begin(
     await characteristic_definitions.update(conn, old.id, DefinitionInput(label=renamed, required=False), edit=edit)
     if old.required:
         await characteristic_definitions.update(conn, made.id, DefinitionInput(required=True), edit=edit)
-    total = await count_up_to(conn, _having(entity, old.id), COUNTED)
+    total = await count_up_to(conn, _having(entity, old.id, edit.actor), COUNTED)
     params = {"from": old.key, "from_id": old.id, "into": made.key}
     params |= {"region": reading.region, "zone": str(reading.zone)}
     number = await operations.begin(conn, KIND, entity.kind, params=params, total=total, edit=edit)
     return number, await characteristic_definitions.get(conn, made.id)
 
 
-def _having(entity: Entity[Any, Any], field_id: int) -> sa.Select[Any]:
-    values = values_table(entity.table)
-    return sa.select(values.c.record_id).where(values.c.field_id == field_id).distinct()
+def _having(entity: Entity[Any, Any], field_id: int, person: permissions.Asker | None) -> sa.Select[Any]:
+    """Select the ids of the records that a person may see and that have a value: a result tells of its record."""
+    column = values_table(entity.table).c
+    return sa.select(column.record_id).where(column.field_id == field_id, _seen(entity, person)).distinct()
+
+
+def _seen(entity: Entity[Any, Any], person: permissions.Asker | None) -> sa.ColumnElement[bool]:
+    visible = sa.select(entity.id).where(permissions.permitted(person, entity, "see"))
+    return values_table(entity.table).c.record_id.in_(visible)
 
 
 async def _copy_options(
@@ -80,7 +86,8 @@ async def _copy_options(
         labels = [dict(one.label) for one in (await load(conn, [old.dictionary]))[old.dictionary]]
     else:
         column = values_table(entity.table).c
-        texts = sa.select(column.text).where(column.field_id == old.id, column.text.is_not(None)).distinct().limit(1000)
+        texts = sa.select(column.text).where(column.field_id == old.id, column.text.is_not(None))
+        texts = texts.where(_seen(entity, edit.actor)).distinct().limit(1000)
         by_fold = {fold(text)[:200]: text[:200] for text in (await conn.execute(texts)).scalars() if fold(text)}
         labels = [{"ru": text, "en": text} for _folded, text in sorted(by_fold.items())]
     await characteristic_definitions.add_options(conn, made, labels, edit=edit)
@@ -95,7 +102,7 @@ class ChangeType:
         self, conn: AsyncConnection, operation: Operation, person: permissions.Asker | None, *, limit: int
     ) -> Sequence[int]:
         entity = registry.kind(operation.object_kind)
-        found = _having(entity, operation.params["from_id"])
+        found = _having(entity, operation.params["from_id"], person)
         column = values_table(entity.table).c.record_id
         found = found.where(column > operation.position).order_by(column).limit(limit)
         return list((await conn.execute(found)).scalars())

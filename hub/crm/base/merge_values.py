@@ -1,8 +1,8 @@
 """Merge two values of a dictionary: every record of a kind that holds the one gets the other, as an operation.
 
 The merged value is switched off at once, so that no record gets it meanwhile; its row stays, for history and undo
-name it. Each record is written by its kind's own rules and the person's rights. Invariant: a record holds a merged
-value no more, or the operation names it with the reason.
+name it. Each record is written by its kind's own rules and the person's rights; one that they may not see keeps its
+value. Invariant: a record that they see holds a merged value no more, or the operation names it with the reason.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ async def begin(conn: AsyncConnection, dictionary: str, value_id: int, into: str
     kinds = {entity.kind: entity for entity, _field in await dictionary_uses.holders(conn, dictionary)}
     begun = []
     for entity in kinds.values():
-        total = await count_up_to(conn, await _holding(conn, entity, dictionary, value.key), COUNTED)
+        held = await _holding(conn, entity, dictionary, value.key, person=edit.actor)
+        total = await count_up_to(conn, held, COUNTED)
         begun.append(await operations.begin(conn, KIND, entity.kind, params=params, total=total, edit=edit))
     return begun
 
@@ -55,11 +56,13 @@ async def _fields(conn: AsyncConnection, entity: Entity[Any, Any], dictionary: s
     return [field for of, field in await dictionary_uses.holders(conn, dictionary) if of.kind == entity.kind]
 
 
-async def _holding(conn: AsyncConnection, entity: Entity[Any, Any], dictionary: str, key: str) -> sa.Select[Any]:
-    """Select the ids of the kind's records that hold a key in any of its fields."""
+async def _holding(
+    conn: AsyncConnection, entity: Entity[Any, Any], dictionary: str, key: str, *, person: permissions.Asker | None
+) -> sa.Select[Any]:
+    """Select the ids of the kind's records that a person may see and that hold a key in any of its fields."""
     fields = await _fields(conn, entity, dictionary)
     held = sa.or_(sa.false(), *(entity.id.in_(dictionary_uses.holding(entity, field, key)) for field in fields))
-    return sa.select(entity.id).where(held)
+    return sa.select(entity.id).where(held, permissions.permitted(person, entity, "see"))
 
 
 class MergeValues:
@@ -71,7 +74,7 @@ class MergeValues:
         self, conn: AsyncConnection, operation: Operation, person: permissions.Asker | None, *, limit: int
     ) -> Sequence[int]:
         entity, params = registry.kind(operation.object_kind), operation.params
-        found = await _holding(conn, entity, params["dictionary"], params["from"])
+        found = await _holding(conn, entity, params["dictionary"], params["from"], person=person)
         found = found.where(entity.id > operation.position).order_by(entity.id).limit(limit)
         return list((await conn.execute(found)).scalars())
 

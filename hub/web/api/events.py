@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from hub.clock import rfc3339
+from hub.crm import access
 from hub.crm.access import Actor
 from hub.web import authentication, sse
 from hub.web.api.endpoint import Endpoint, Query
@@ -21,20 +22,22 @@ class EventQuery(Query, frozen=True, kw_only=True, rename={"from_": "from"}):
     from_: str | None = None
 
 
-def encode(told: LiveChange, _actor: Actor) -> bytes:
-    change = told.change
-    if "api" not in told.drawn:
+def encode(told: LiveChange, actor: Actor) -> bytes:
+    """Encode a change as this reader may know it: of a batch the ids of what they may see, and no principals."""
+    change, ids = told.change, access.received_ids(actor, told.change)
+    drawn: object = ("api", *ids)
+    if drawn not in told.drawn:
         data = {
             "kind": change.kind,
-            "id": change.object_id,
+            "id": ids[0] if ids else change.object_id,
             "at": rfc3339(change.at),
             "team": change.team_id,
             "user": change.user_id,
             "client": change.client_id,
-            "data": change.data,
+            "data": {"ids": ids} if "ids" in change.data else change.data,
         }
-        told.drawn["api"] = sse.event(change.kind, change.position, data)
-    return told.drawn["api"]
+        told.drawn[drawn] = sse.event(change.kind, change.position, data)
+    return told.drawn[drawn]
 
 
 async def events(ctx: RequestContext, _query: Any) -> web.StreamResponse:

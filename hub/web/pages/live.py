@@ -6,12 +6,13 @@ topic and asked for by whichever page shows it. Invariant: what is drawn is draw
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
 
 from hub.clock import utc_now
-from hub.crm import presence
+from hub.crm import access, presence
 from hub.crm.access import Actor
 from hub.crm.base import registry
 from hub.store.changes import Change
@@ -22,8 +23,8 @@ from hub.web.request_context import RequestContext
 from hub.web.routes import Route
 
 
-def topics_of(change: Change) -> list[str]:
-    """The names under which pages listen for a change."""
+def topics_of(change: Change, ids: Sequence[int]) -> list[str]:
+    """The names under which pages listen for a change; `ids` are those of its records that the reader may see."""
     match change.kind:
         case "queue_item":
             return ["queue", f"queue:{change.object_id}"]
@@ -48,7 +49,7 @@ def topics_of(change: Change) -> list[str]:
         case "operation":
             return ["operations", f"operation:{change.object_id}"]
     if (entity := registry.kinds().get(change.kind)) is not None:
-        return [entity.plural, *(f"{change.kind}:{record_id}" for record_id in change.ids)]
+        return [entity.plural, *(f"{change.kind}:{record_id}" for record_id in ids)]
     return []
 
 
@@ -64,10 +65,10 @@ async def live(ctx: RequestContext) -> web.StreamResponse:
     await presence.touch(ctx.db, ctx.actor.user_id, now=ctx.now)
 
     def encode(told: LiveChange, actor: Actor) -> bytes | None:
-        topics = topics_of(told.change)
+        topics = topics_of(told.change, access.received_ids(actor, told.change))
         if not topics:
             return None
-        key = ("page", ctx.language, told.item is not None and told.item.owner_id == actor.user_id)
+        key = ("page", ctx.language, told.item is not None and told.item.owner_id == actor.user_id, *topics)
         if key not in told.drawn:
             data: dict[str, Any] = {"topics": topics, "html": []}
             if trace := told.change.data.get("trace"):
