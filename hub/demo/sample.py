@@ -12,8 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from hub.crm import clients, people
+from hub.crm.base.history import Edit
 from hub.crm.clients import ClientKind
+from hub.crm.clients.rules import update_record
+from hub.crm.clients.table import CLIENTS as entity
 from hub.demo import fields, rules
+from hub.demo.requisites import of_company
 from hub.store.engine import Database
 from hub.telephony.intake.intake import CallIntake
 from hub.telephony.tracking.calls import Call, CallEnded, Channel, Effect, Leg, LegResult, Outcome
@@ -226,6 +230,8 @@ async def seed(db: Database, intake: CallIntake, *, now: datetime) -> None:
             await clients.add_address(conn, None, client_id, kind="phone", raw=company.phone, now=now)
             await clients.add_address(conn, None, client_id, kind="email", raw=company.email, now=now)
             if company.kind == "organisation":
+                requisites = entity.read(of_company(client_id, company.phone), is_new=False)
+                await update_record(conn, client_id, requisites, edit=Edit(None, "hub", now))
                 domain = company.email.partition("@")[2]
                 await clients.add_address(conn, None, client_id, kind="domain", raw=domain, now=now)
             for person in company.contacts:

@@ -20,7 +20,7 @@ from jinja2.bccache import Bucket
 
 from hub.crm import choices as crm_choices
 from hub.crm.audit import details
-from hub.crm.base import registry
+from hub.crm.base import permissions, registry
 from hub.crm.base.choices import Choices
 from hub.crm.base.reasons import Reason
 from hub.mail import choices as mail_choices
@@ -60,6 +60,11 @@ def kind_path(kind: str) -> str:
     return f"/{registry.kind(kind).plural}"
 
 
+def kind_seen(kind: str, actor: permissions.Asker) -> bool:
+    """Tell whether somebody may see records of a kind at all: else a name that is open to them leads nowhere."""
+    return permissions.scope(actor, kind, "see") != "none"
+
+
 def says_names(kind: str) -> bool:
     """Tell whether the names of a kind's delivered records are marked for translation."""
     return registry.kind(kind).names_are_marked
@@ -81,7 +86,9 @@ def make_environment(folder: Path, language: str, assets: Assets, *, zone: tzinf
     env.install_gettext_callables(  # type: ignore[attr-defined]  # the extension adds it
         words.gettext, words.ngettext, newstyle=True
     )
-    env.filters.update(words.filters(), waveform=waveform.path, kind_path=kind_path, says_names=says_names)
+    env.filters.update(
+        words.filters(), waveform=waveform.path, kind_path=kind_path, kind_seen=kind_seen, says_names=says_names
+    )
 
     def error_text(code: str, status: int = 400) -> str:
         return words.gettext(error_texts.of_error(code, status))

@@ -242,3 +242,18 @@ async def test_nobody_gives_more_than_they_have(site: Site) -> None:
         assert status == 403, (method, path, refused)
     assert (await sent(vera, "POST", f"users/{made['id']}/reset-link", {}))[0] == 200
     assert (await sent(vera, "DELETE", f"users/{made['id']}"))[0] == 200
+
+
+async def test_the_name_of_a_role_is_a_link_only_for_whoever_may_see_roles(site: Site) -> None:
+    olga = await site.person("olga")
+    await site.person("boss", role="admin")
+    for name, is_link in (("olga", False), ("boss", True)):
+        browser = await site.browser(name)
+        async with browser.get(f"/users/{olga.user_id}") as answer:
+            text = await answer.text()
+        found = re.findall(r'href="(/roles/\d+)"', text)
+        assert bool(found) == is_link
+        assert "Manager" in text
+        for path in found:
+            async with browser.get(path) as answer:
+                assert answer.status == 200
