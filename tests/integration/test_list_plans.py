@@ -128,7 +128,7 @@ async def test_no_list_reads_a_whole_table_in_any_order_that_it_offers(db: Datab
     tables = [*dict.fromkeys(entity.table for entity in kinds.values()), addresses, team_members]
     filled = [table.name for table in tables]
     wrong: dict[str, list[str]] = {}
-    words = {entity.kind: [*sortable(entity)] for entity in kinds.values()}
+    words = {entity.kind: [*map(str, sortable(entity))] for entity in kinds.values()}
     async with db.begin() as conn:
         for entity in kinds.values():
             if entity.has_characteristics:
