@@ -22,7 +22,11 @@ from hub.crm.base import characteristic_definitions, characteristics, keyset, re
 from hub.crm.base.characteristic_definitions import DefinitionInput
 from hub.crm.base.characteristic_values import values_table
 from hub.crm.base.characteristics import Type
+from hub.crm.base.conditions import query
+from hub.crm.base.conditions.operators import operators_of
+from hub.crm.base.conditions.tree import Leaf
 from hub.crm.base.entity import Entity, sortable
+from hub.crm.base.field import Field
 from hub.crm.base.history import Edit
 from hub.crm.base.keyset import Sort
 from hub.crm.base.permissions import ACTIONS, Scope
@@ -121,6 +125,57 @@ async def define(conn: AsyncConnection, entity: Entity[Any, Any]) -> list[str]:
         given = DefinitionInput(key=one, type=one, label={"en": one})
         await characteristic_definitions.create(conn, entity, given, edit=now)
     return [characteristics.PREFIX + one for one in types]
+
+
+CARRIED = ("is", "starts_with", "between")
+"""The operators whose records an index leads to; the others walk the order of the list."""
+ASKED_FOR: dict[str, Any] = {
+    "text": "v555", "email": "v555@hub.test", "phone": "+74951234567", "integer": 555, "number": "555",
+    "date": "2026-01-02", "moment": "2026-01-02T00:00:00Z", "link": 3, "person": 3, "team": 3,
+}  # fmt: skip
+
+
+def filters_of(entity: Entity[Any, Any], defined: Sequence[Field]) -> Iterator[Leaf]:
+    """Return a filter for each field and operator that an index can carry."""
+    begins = {next(iter(index.columns)) for index in entity.table.indexes}
+    for field in (*entity.fields, *defined):
+        item: Field = getattr(field, "item", field)
+        is_carried = field in defined or not field.columns or field.order_column in begins
+        if not field.filterable or not is_carried or item.type not in ASKED_FOR:
+            continue
+        value = ASKED_FOR[item.type]
+        for op in operators_of(field):
+            if op in CARRIED:
+                yield Leaf(field.name, op, {"is": [value], "between": [value, value]}.get(op, value))
+
+
+async def test_no_filter_that_an_index_can_carry_reads_a_whole_table(db: Database) -> None:
+    kinds = registry.kinds()
+    tables = [*dict.fromkeys(entity.table for entity in kinds.values()), addresses, team_members]
+    asked = 0
+    wrong: dict[str, list[str]] = {}
+    async with db.begin() as conn:
+        for entity in kinds.values():
+            if entity.has_characteristics:
+                await define(conn, entity)
+                tables.append(values_table(entity.table))
+        if conn.dialect.name == "postgresql":
+            await fill(conn, tables)
+    filled = [table.name for table in tables]
+    async with db.read() as conn:
+        for entity in kinds.values():
+            defined = await characteristics.fields(conn, entity) if entity.has_characteristics else []
+            for leaf in filters_of(entity, defined):
+                for who, actor in PEOPLE.items():
+                    where = await query.where(conn, actor, entity, leaf, now=T0)
+                    with asked_of(conn) as found:
+                        await records.page(conn, actor, entity, where=where)
+                    asked += 1
+                    for statement in found:
+                        if scans := await whole_tables(conn, statement, filled):
+                            wrong[f"{entity.plural}, {leaf.field} {leaf.op}, {who}: {statement[0]}"] = scans
+    assert asked > 100
+    assert not wrong, "\n".join(f"{where}\n    {found}" for where, found in wrong.items())
 
 
 async def test_no_list_reads_a_whole_table_in_any_order_that_it_offers(db: Database) -> None:
