@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, get_args
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,8 +20,8 @@ from hub.clock import utc_now
 from hub.crm.access import Actor
 from hub.crm.base import characteristic_definitions, characteristics, keyset, records, registry
 from hub.crm.base.characteristic_definitions import DefinitionInput
+from hub.crm.base.characteristic_types import CharacteristicType
 from hub.crm.base.characteristic_values import values_table
-from hub.crm.base.characteristics import Type
 from hub.crm.base.conditions import query
 from hub.crm.base.conditions.operators import operators_of
 from hub.crm.base.conditions.tree import Leaf
@@ -120,7 +120,7 @@ async def read_pages(conn: AsyncConnection, actor: Actor, entity: Entity[Any, An
 async def define(conn: AsyncConnection, entity: Entity[Any, Any]) -> list[str]:
     """Give a kind a characteristic of each type that lists are sorted by; return their names, as an order has them."""
     now = Edit(None, "api", utc_now())
-    types: list[Type] = [one for one in get_args(Type) if one not in characteristics.UNSORTED]
+    types = [one.value for one in CharacteristicType if one not in characteristics.UNSORTED]
     for one in types:
         given = DefinitionInput(key=one, type=one, label={"en": one})
         await characteristic_definitions.create(conn, entity, given, edit=now)

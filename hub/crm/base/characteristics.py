@@ -96,7 +96,7 @@ class Definition:
         return self.type in ("choice", "many_choice")
 
 
-UNSORTED: tuple[Type, ...] = ("long_text", "many_choice", "person")
+UNSORTED: tuple[str, ...] = ("long_text", "many_choice", "person")
 """No index, several values, and an id say no order."""
 
 
