@@ -65,15 +65,6 @@ def _phone(number: phonenumbers.PhoneNumber) -> Phone:
     return Phone(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164), extension)
 
 
-def show_phone(value: str) -> str:
-    """Write an E.164 value the way people read it; anything else comes back unchanged."""
-    try:
-        number = phonenumbers.parse(value, None)
-    except phonenumbers.NumberParseException:
-        return value
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
-
-
 def parse_email(raw: str) -> str | None:
     """Return an address in its normal form, or None where there is no `@` with something on both sides."""
     local, at, domain = raw.strip().strip("<>").rpartition("@")

@@ -245,13 +245,6 @@ async def mailboxes_of(conn: AsyncConnection, actor: Actor) -> list[MailboxRow]:
     return await _mailboxes(conn, mine)
 
 
-async def mailboxes_seen(conn: AsyncConnection, actor: Actor) -> list[MailboxRow]:
-    """Return the mailboxes the actor may look into."""
-    return await _mailboxes(
-        conn, access.mailbox_open(actor, team_id=mailboxes.c.team_id, owner_id=mailboxes.c.owner_id)
-    )
-
-
 async def _mailboxes(conn: AsyncConnection, which: sa.ColumnElement[bool]) -> list[MailboxRow]:
     rows = (await conn.execute(sa.select(mailboxes).where(which).order_by(mailboxes.c.address))).mappings()
     return [MailboxRow(**{name: row[name] for name in MailboxRow.__slots__}) for row in rows]

@@ -67,12 +67,6 @@ async def release(conn: AsyncConnection, kind: str, name: str, holder: str, fenc
     await conn.execute(held.values(until=database_time(conn, -timedelta(days=1))))
 
 
-async def still_holds(conn: AsyncConnection, kind: str, name: str, fence: int) -> bool:
-    """Tell whether this fence is the last one that was given out: a stale holder is refused by it."""
-    same = sa.and_(leases.c.kind == kind, leases.c.name == name, leases.c.fence == fence)
-    return (await conn.execute(sa.select(sa.literal(1)).where(same))).first() is not None
-
-
 def _is_mine(kind: str, name: str, holder: str, fence: int) -> sa.ColumnElement[bool]:
     return sa.and_(leases.c.kind == kind, leases.c.name == name, leases.c.holder == holder, leases.c.fence == fence)
 

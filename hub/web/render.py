@@ -16,7 +16,6 @@ from aiohttp import web
 
 from hub import resources
 from hub.clock import utc_now
-from hub.crm.access import Actor
 from hub.errors import HubError, NotFound
 from hub.store.changes import Position
 from hub.web import security
@@ -80,11 +79,6 @@ def _help_of(request: web.Request) -> str:
     """Return the name of the page of the user guide that belongs to the screen that was asked for."""
     resource = request.match_info.route.resource
     return screens.page_of(resource.canonical if resource else "")
-
-
-def render_fragment(pages: Pages, language: str, name: str, context: Mapping[str, Any], *, actor: Actor) -> str:
-    """Draw a piece that is pushed to pages that are open."""
-    return pages.text(language, name, {"actor": actor, "now": utc_now(), "lang": language, **context})
 
 
 def redirect(ctx: RequestContext, path: str) -> web.Response:

@@ -273,18 +273,6 @@ async def test_an_extension_is_each_pbxs_own(site: Site) -> None:
     assert [(d["pbx"], d["user"]["name"]) for d in rows] == [("branch", "Boris"), ("office", "Anna")]
 
 
-async def test_free_to_take_leaves_out_who_has_no_phone_that_can_be_reached(site: Site) -> None:
-    await pbx_is(site.db, "up")
-    people = {name: await site.person(name, extension=ext) for name, ext in (("anna", "101"), ("boris", "102"))}
-    people["vera"] = await site.person("vera")
-    for one in people.values():
-        await here(site.db, one)
-    await phone_is(site.db, "PJSIP/102", "unavailable")
-    async with site.db.read() as conn:
-        free = await presence.free_to_take(conn, [one.user_id for one in people.values()], utc_now())
-    assert free == {people["anna"].user_id}
-
-
 # Into the database
 
 

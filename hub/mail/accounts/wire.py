@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -168,9 +167,3 @@ async def why_untrusted(server: MailServer, kind: Kind, error: ssl.SSLCertVerifi
     if seen.not_after < datetime.now(UTC):
         dates = f"expired on {seen.not_after:%Y-%m-%d}"
     return f'{text} ({dates}). To accept exactly this one: tls_exception = "{seen.fingerprint}"'
-
-
-async def resolved(host: str, port: int) -> list[tuple[socket.AddressFamily, str]]:
-    """All addresses of a host, for `hub doctor`."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [(family, str(address[0])) for family, _, _, _, address in found]

@@ -121,11 +121,6 @@ async def of_people(conn: AsyncConnection, user_ids: Iterable[int], now: datetim
     return {one.id: one for one in await _colleagues(conn, query, now=now)}
 
 
-async def free_to_take(conn: AsyncConnection, user_ids: Iterable[int], now: datetime) -> set[int]:
-    """Return who of these people can take a call now: what whoever sends calls to people asks."""
-    return {one.id for one in (await of_people(conn, user_ids, now)).values() if one.can_take}
-
-
 async def _colleagues(conn: AsyncConnection, query: sa.Select[Any], *, now: datetime) -> list[Colleague]:
     rows = (await conn.execute(query.order_by(users.c.name, users.c.id).limit(MAX_PEOPLE))).all()
     ids = [row.id for row in rows]

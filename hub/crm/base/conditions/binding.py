@@ -66,12 +66,6 @@ def bind(tree: Tree, scope: Scope, asker: Asker) -> Bound:
     return _bind(tree, scope, asker, left)
 
 
-def names_field(scope: Scope, name: str) -> Field | None:
-    """Return a field that may be asked about by this name, one hop included; None where there is none."""
-    found = _find(scope, name)
-    return found[0] if found else None
-
-
 def _bind(tree: Tree, scope: Scope, asker: Asker, left: list[int]) -> Bound:
     match tree:
         case All(parts):
