@@ -84,7 +84,7 @@ class Group:
 
 
 MAIL = (
-    Entry("messages", "/messages", N_("All mail"), "mail", page="messages"),
+    Entry("messages", "/messages", N_("Messages"), "mail", page="messages"),
     Entry("drafts", "/drafts", N_("Drafts"), "pencil", writes, "messages"),
     Entry("outbox", "/outbox", N_("Outbox"), "send", page="outbox"),
 )
