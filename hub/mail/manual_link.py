@@ -1,6 +1,6 @@
 """A person says whose message, or whose whole thread, it is. Nothing overwrites that later.
 
-Invariant: the messages' rows, their places on cards and the audit row change together.
+Invariant: the messages' rows, their places on cards, their history and the audit row change together.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm import clients, contacts, queue
 from hub.crm.access import Actor
 from hub.crm.audit import record
-from hub.crm.base import records
+from hub.crm.base import history, records
+from hub.crm.base.history import Edit, Way
 from hub.crm.base.permissions import permitted
 from hub.errors import Refused
 from hub.mail import register
@@ -30,6 +31,7 @@ async def link(
     client_id: int | None,
     contact_id: int | None,
     whole_thread: bool = False,
+    way: Way = "hub",
     now: datetime,
 ) -> int:
     """Put a message (or what the actor may see of its thread) on a client's card, or off every card; return how many.
@@ -53,7 +55,10 @@ async def link(
         await queue.set_client(conn, "message", message.thread_id, client_id=client_id, now=now)
     changed = 0
     for row in (await conn.execute(sa.select(messages).where(which))).mappings().all():
-        changed += await put(conn, row, Link(client_id, contact_id, "manual", "exact"), manual=True, now=now)
+        if await put(conn, row, Link(client_id, contact_id, "manual", "exact"), manual=True, now=now):
+            changed += 1
+            changes = {"client": [row["client_id"], client_id], "contact": [row["contact_id"], contact_id]}
+            await history.write(conn, "message", row["id"], version=0, changes=changes, edit=Edit(actor, way, now))
     await record(
         conn,
         "message.linked",

@@ -197,6 +197,18 @@ async def test_the_right_to_listen_opens_no_call_that_the_role_hides(site: Site,
         assert answer.status == (200 if is_seen else 404)
 
 
+async def test_a_link_by_hand_stands_in_the_history_for_whoever_sees_the_record(site: Site) -> None:
+    found = await office(site, "team")
+    api, me = await site.api("me"), site.actors["me"].user_id
+    for path, ids in (("calls", found.calls), ("messages", found.messages)):
+        one = f"{path}/{ids['team']}"
+        assert (await post(api, f"{one}/link", json={"client": found.card}))[0] == 200
+        (edit,) = (await got(api, f"{one}/history"))["items"]
+        assert (edit["by"]["id"], edit["way"]) == (me, "api")
+        assert edit["changes"] == {"client": [None, found.card], "contact": [None, None]}
+        await got(api, f"{path}/{ids['foreign']}/history", 404)
+
+
 async def test_a_person_moved_to_a_narrower_role_sees_less_at_once(site: Site) -> None:
     found = await office(site, "team")
     api = await site.api("me")

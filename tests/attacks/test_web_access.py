@@ -230,6 +230,7 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/pbx"): Rule(200, 200),
     ("POST", "/calls"): Rule(202, 202, json='{"to": "+74951234567"}'),
     ("GET", "/calls/{id}"): Rule(404, 200, of="call"),
+    ("GET", "/calls/{id}/history"): Rule(404, 200, of="call"),
     ("POST", "/calls/{id}/take"): Rule(404, 202, of="call"),
     ("POST", "/calls/{id}/hangup"): Rule(404, 202, of="call"),
     ("GET", "/recordings/{id}"): Rule(404, 200, of="recording"),
@@ -254,6 +255,7 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/call-intents/{id}"): Rule(404, 200, of="intent"),
     ("POST", "/messages"): Rule(404, 202, json=MAIL),
     ("GET", "/messages/{id}"): Rule(404, 200, of="message"),
+    ("GET", "/messages/{id}/history"): Rule(404, 200, of="message"),
     ("POST", "/messages/{id}/link"): Rule(404, 200, of="message", json="{}"),
     ("POST", "/messages/{id}/cancel"): Rule(404, 403, of="message"),
     ("GET", "/drafts"): Rule(200, 200),
@@ -391,7 +393,8 @@ def of_kind(kind: str, path: str, *, moment: str, is_editable: bool) -> None:
         RULES[("POST", f"{path}/views/{{id}}{piece}")] = Rule(404, 404, of="view", form="name=y")
     RULES[("GET", f"{path}/views/{{id}}")] = Rule(404, 404, of="view")
     if not is_editable:
-        API_RULES.setdefault(("GET", f"{path}/{{id}}"), rule("see"))
+        for piece in ("", "/history"):
+            API_RULES.setdefault(("GET", f"{path}/{{id}}{piece}"), rule("see"))
         return
     bulk = 403 if scope_in(grants, kind, "bulk") == "none" else 200
     RULES[("GET", f"{path}/bulk")] = Rule(bulk, bulk)

@@ -80,7 +80,7 @@ def row(kind: str, record_id: int, *, version: int, changes: Changes, edit: Edit
 async def write(
     conn: AsyncConnection, kind: str, record_id: int, *, version: int, changes: Changes, edit: Edit
 ) -> None:
-    """Add the row of one edit; `version` is the record's after it."""
+    """Add the row of one edit; `version` is the record's after it, 0 of a kind that has none, as calls."""
     await write_all(conn, [row(kind, record_id, version=version, changes=changes, edit=edit)])
 
 

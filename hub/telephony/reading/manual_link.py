@@ -1,6 +1,6 @@
 """A person says whose call it is. Nothing overwrites that later: intake, relinking and merging leave it alone.
 
-Invariant: the call's row, its place on a card and the audit row change together.
+Invariant: the call's row, its place on a card, its history and the audit row change together.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm import clients, contacts, timeline
 from hub.crm.access import Actor
 from hub.crm.audit import record
-from hub.crm.base import records
+from hub.crm.base import history, records
+from hub.crm.base.history import Edit, Way
 from hub.errors import Refused
 from hub.store.changes import publish
 from hub.telephony.models import call_legs, calls
@@ -30,6 +31,7 @@ async def link(
     *,
     client_id: int | None,
     contact_id: int | None,
+    way: Way = "hub",
     now: datetime,
 ) -> None:
     """Put a call on a client's card by hand, or (neither named) take it off every card. Raises NotFound, Refused."""
@@ -61,5 +63,7 @@ async def link(
         object_id=call_id,
         details={"client": client_id, "contact": contact_id, "before": call.client_id},
     )
+    changes = {"client": [call.client_id, client_id], "contact": [call.contact_id, contact_id]}
+    await history.write(conn, "call", call_id, version=0, changes=changes, edit=Edit(actor, way, now))
     shown = {"team_id": row.team_id, "user_id": row.answered_user_id, "client_id": client_id}
     await publish(conn, "call", call_id, at=now, **shown, data={"state": row.state})

@@ -90,7 +90,8 @@ async def hang_up(conn: AsyncConnection, ctx: RequestContext, _body: Nothing) ->
 
 async def link(conn: AsyncConnection, ctx: RequestContext, body: LinkTo) -> shapes.Call:
     call_id = ctx.id()
-    await manual_link.link(conn, ctx.actor, call_id, client_id=body.client, contact_id=body.contact, now=ctx.now)
+    whose: dict[str, Any] = {"client_id": body.client, "contact_id": body.contact}
+    await manual_link.link(conn, ctx.actor, call_id, **whose, way="api", now=ctx.now)
     return shapes.call(await register.find(conn, ctx.actor, call_id))
 
 

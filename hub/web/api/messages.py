@@ -129,7 +129,7 @@ class LinkTo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 async def link(conn: AsyncConnection, ctx: RequestContext, body: LinkTo) -> shapes.Message:
     message_id = ctx.id()
     whose: dict[str, Any] = {"client_id": body.client, "contact_id": body.contact, "whole_thread": body.thread}
-    await manual_link.link(conn, ctx.actor, message_id, **whose, now=ctx.now)
+    await manual_link.link(conn, ctx.actor, message_id, **whose, way="api", now=ctx.now)
     return shapes.message(await register.find(conn, ctx.actor, message_id))
 
 

@@ -57,13 +57,6 @@ class RecordCalls:
                 content_types=tuple(export.CONTENT_TYPES.values()),
             ),
             Endpoint(method="GET", path=f"{path}/{{id}}", summary=f"One {one}", reads=self.one, answer=record),
-        )
-        if not entity.is_editable:
-            return reads
-        new, change = schema.new_type(entity), schema.change_type(entity)
-        sent = dict[str, Any]
-        return (
-            *reads,
             Endpoint(
                 method="GET",
                 path=f"{path}/{{id}}/history",
@@ -72,6 +65,13 @@ class RecordCalls:
                 query=Page,
                 answer=schema.Edits,
             ),
+        )
+        if not entity.is_editable:
+            return reads
+        new, change = schema.new_type(entity), schema.change_type(entity)
+        sent = dict[str, Any]
+        return (
+            *reads,
             Endpoint(
                 method="POST",
                 path=path,

@@ -51,7 +51,7 @@ async def link(ctx: RequestContext) -> web.StreamResponse:
     }
     async with ctx.db.begin() as conn:
         await manual_link.link(
-            conn, ctx.actor, message_id, **whose, whole_thread=bool(form.text("thread")), now=ctx.now
+            conn, ctx.actor, message_id, **whose, whole_thread=bool(form.text("thread")), way="page", now=ctx.now
         )
         try:
             await register.find(conn, ctx.actor, message_id)
