@@ -262,3 +262,14 @@ async def test_the_search_of_clients_shows_what_it_finds_among_messages(site: Si
         page = await answer.text()
     assert page.count("<mark>Договор</mark>") == 5
     assert "/messages?q=" in page
+
+
+async def test_an_empty_list_fills_by_itself(site: Site) -> None:
+    """What comes into an empty list appears without a reload, as into any other; no sooner than after three seconds."""
+    browser = await site.browser("olga")
+    for rows in (0, 1):
+        async with browser.get("/messages") as answer:
+            text = await answer.text()
+        assert '<div id="records"' in text and 'data-live="messages" data-gap="3000"' in text
+        assert text.count('<tr id="message-') == rows
+        await talk.message(site.db, site.blobs)
