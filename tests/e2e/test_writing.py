@@ -51,8 +51,12 @@ def editor(page: Page) -> Locator:
 
 
 async def turned_to(page: Page) -> Locator:
-    """Click into the place of the text; return the editor that comes for it."""
-    await page.locator("#composer textarea[name=text]").click()
+    """Click where the text stands, on whatever is there by then; return the editor that comes for it."""
+    place = page.locator("#composer textarea[name=text]")
+    await place.scroll_into_view_if_needed()
+    box = await place.bounding_box()
+    assert box is not None
+    await page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     await expect(editor(page)).to_be_focused()
     return editor(page)
 

@@ -11,6 +11,7 @@ from hub.clock import utc_now
 from hub.crm import claim_expiry, people, queue
 from hub.crm.access import Actor, load_actor
 from hub.crm.models import queue_items
+from hub.crm.queue import claims
 from hub.errors import Conflict
 from hub.store.engine import Database
 from hub.telephony.control import control
@@ -66,7 +67,7 @@ def forget_to_say_how_long(asterisk: Asterisk) -> None:
 async def test_a_call_whose_phone_rings_longer_than_the_lease_stays_with_who_took_it(
     db: Database, monkeypatch: pytest.MonkeyPatch, is_told: bool
 ) -> None:
-    monkeypatch.setattr(queue, "CALL_LEASE", CLAIM_LASTS)
+    monkeypatch.setattr(claims, "CALL_LEASE", CLAIM_LASTS)
     monkeypatch.setattr(queue, "RING_MARGIN", timedelta(seconds=1))
     async with running_asterisk(ring_s=60) as asterisk:
         if not is_told:

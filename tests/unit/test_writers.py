@@ -23,7 +23,7 @@ ALLOWED = {
     ("crm/people/rules.py", "team_members"): "accounts made by a command",
     ("crm/roles/table.py", "role_grants"): "the store of the field of grants",
     ("crm/leads/rules.py", "leads"): "the calls and mails that open, join and end a lead",
-    ("crm/queue.py", "leads"): "whoever holds the item of a lead holds the lead",
+    ("crm/queue/claims.py", "leads"): "whoever holds the item of a lead holds the lead",
     ("crm/clients/addresses.py", "addresses"): "the store of the fields of addresses",
 }
 

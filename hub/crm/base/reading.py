@@ -72,6 +72,8 @@ async def page(
     """
     query = listed(actor, entity, where, archived=archived)
     order = await characteristics.read_sort(conn, entity, sort)
+    if permitted(actor, entity, "see") is sa.false():
+        return Page([], None)
     key = entity.walked_by.get(order.column)
     if key is not None and key.table in query.get_final_froms():
         query, order = query.add_columns(key), replace(order, column=key, id=key)
