@@ -265,7 +265,7 @@ async def test_the_search_of_clients_shows_what_it_finds_among_messages(site: Si
 
 
 async def test_an_empty_list_fills_by_itself(site: Site) -> None:
-    """What comes into an empty list appears without a reload, as into any other; no sooner than after three seconds."""
+    """An empty list shows a new message without a reload, as any other list does, after three seconds or more."""
     browser = await site.browser("olga")
     for rows in (0, 1):
         async with browser.get("/messages") as answer:

@@ -15,7 +15,7 @@ DEADLY = b"deadly"
 
 
 def prepare_or_die(log: Path, root: Path, raws: list[bytes]) -> list[Prepared]:
-    """What a worker does, but that a deadly message kills it, as a bug in C code would.
+    """Do the work of a parser, but let a deadly message kill the process, as a bug in C code would.
 
     `log` tells of how many messages it had in hand.
     """

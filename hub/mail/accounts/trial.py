@@ -40,7 +40,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of it. `folders` are those that can be read, with their use where the server tells it.
+    """The results of a trial. `folders` are those that can be read, with their use where the server tells it.
 
     `sent` is the name of the folder of sent mail, "" where there is none.
     """
