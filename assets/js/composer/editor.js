@@ -28,6 +28,7 @@ export function startEditor(form) {
   area.hidden = true;
   area.required = false;
   const tools = form.querySelector("[data-tools]");
+  tools.setAttribute("aria-controls", root.id);
   tools.hidden = false;
   const squire = new Squire(root, { blockTag: "P", addLinks: true, sanitizeToDOMFragment: clean });
   const html = field(form, "html").value;
