@@ -16,6 +16,7 @@ from hub.store.blobs import BlobStore
 from hub.store.bus import Bus, LocalBus, RedisBus
 from hub.store.engine import Database, open_database
 from tests.testbed.compiled_statements import use_kept_statements
+from tests.testbed.either_database import OPTION, leave_one_database
 from tests.testbed.migrated import migrate, run_aside, sqlite_file
 from tests.testbed.postgres import Postgres, running_postgres
 from tests.testbed.reused_database import ReusedDatabase
@@ -25,7 +26,16 @@ PEERS = ("asterisk", "dovecot", "browser")
 LONGEST = ("test_guide_pictures", "test_bulk_edit", "test_openapi_contract", "test_add_a_kind")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(OPTION, action="store_true", help="run on both databases what may run on either")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    leave_one_database(config, items)
+    _put_in_order(items)
+
+
+def _put_in_order(items: list[pytest.Item]) -> None:
     """Have workers take a file that waits for peers, then a few that compute, and so on; the longest files first.
 
     Side by side such files would wait for each other's processor time, and alone they leave it idle.

@@ -26,6 +26,8 @@ from hub.telephony.service import PbxService
 from tests.testbed.site import Site, running_site
 from tests.testbed.waiting import wait_for
 
+pytestmark = pytest.mark.either_database
+
 NAMES = {
     "markup": '"><img src=x onerror=alert(1)>',
     "template": "{{ 7 * 191 }}{% raw %}",

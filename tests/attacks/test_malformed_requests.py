@@ -16,6 +16,8 @@ from hub.store.engine import Database
 from hub.web.security import put_headers
 from tests.testbed.site import Site, running_site
 
+pytestmark = pytest.mark.either_database
+
 PUBLIC_URL = "https://hub.example.com"
 MARK = "s3cr3t-of-a-stranger"
 

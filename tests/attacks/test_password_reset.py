@@ -20,6 +20,8 @@ from hub.web.sign_in_limits import BY_NETWORK
 from tests.attacks.test_sign_in import PASSWORD, QUICK, TRIES, tried
 from tests.testbed.site import Site, running_site
 
+pytestmark = pytest.mark.either_database
+
 NEW = "another horse, another battery"
 SETTINGS = Settings(hub=HubSection(language="en"), web=WebSection(trusted_proxies=("127.0.0.1",)))
 

@@ -28,6 +28,8 @@ from tests.testbed import talk
 from tests.testbed.events import listening
 from tests.testbed.site import Site, running_site
 
+pytestmark = pytest.mark.either_database
+
 SECRET, SECRET_PERSON, NUMBER = "Тайников", "Скрытнева", "89035550011"
 OWN_ONLY = RoleInput(
     name="Own clients",

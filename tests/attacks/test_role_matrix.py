@@ -32,6 +32,8 @@ from hub.web.server import ROUTES
 from tests.testbed import talk
 from tests.testbed.site import Site, running_site
 
+pytestmark = pytest.mark.either_database
+
 Relation = Literal["own", "team", "foreign"]
 REACHES: dict[Scope, tuple[Relation, ...]] = {
     "none": (),

@@ -22,6 +22,8 @@ from tests.testbed.site import Site, running_site
 from tests.testbed.talk import waiting_call
 from tests.testbed.waiting import wait_for
 
+pytestmark = pytest.mark.either_database
+
 OFFICE, BRANCH = "the word of the office, long enough", "the word of the branch, long enough"
 PLAIN = "hub:open:-:0:-:0:fallback:no:end"
 

@@ -25,6 +25,8 @@ from tests.testbed.site import Site, running_site
 from tests.testbed.valkey import running_valkey
 from tests.testbed.waiting import wait_for
 
+pytestmark = pytest.mark.either_database
+
 PASSWORD = "correct horse battery"
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
 QUICK_OTHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("another password")

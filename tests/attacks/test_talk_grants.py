@@ -34,6 +34,8 @@ from tests.testbed.audio_files import recorded, settings_for
 from tests.testbed.events import listening
 from tests.testbed.site import Site, running_site
 
+pytestmark = pytest.mark.either_database
+
 Relation = Literal["own", "team", "foreign", "on_card", "personal"]
 SEEN: dict[Scope, set[Relation]] = {
     "none": {"on_card"},

@@ -35,6 +35,8 @@ from tests.testbed import talk
 from tests.testbed.audio_files import recorded, settings_for
 from tests.testbed.site import Site, running_site
 
+pytestmark = pytest.mark.either_database
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:

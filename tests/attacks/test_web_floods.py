@@ -25,6 +25,8 @@ from tests.testbed.site import Site, running_site
 from tests.testbed.waiting import wait_for
 from tests.testbed.wire import ask, measured_stall, read_answer
 
+pytestmark = pytest.mark.either_database
+
 # A quarter of a MB that unpacks to 64 MB; several members make it as large as wanted.
 BOMB = gzip.compress(bytes(64 * 1024 * 1024))
 DEFLATED = zlib.compress(bytes(64 * 1024 * 1024))

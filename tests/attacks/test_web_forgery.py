@@ -13,6 +13,8 @@ from hub.store.blobs import BlobStore
 from hub.store.engine import Database
 from tests.testbed.site import Site, running_site
 
+pytestmark = pytest.mark.either_database
+
 
 @pytest.fixture
 async def site(db: Database, blobs: BlobStore) -> AsyncIterator[Site]:

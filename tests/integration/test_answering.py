@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from hub.clock import utc_now
@@ -17,6 +18,8 @@ from hub.store.engine import Database
 from tests.factories import got
 from tests.testbed import talk
 from tests.testbed.site import Site
+
+pytestmark = pytest.mark.either_database
 
 
 async def _thread(site: Site) -> int:

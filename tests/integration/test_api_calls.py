@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from hub.telephony.models import call_intents
 from tests.factories import got, made, post
 from tests.testbed import talk
 from tests.testbed.site import Site
+
+pytestmark = pytest.mark.either_database
 
 
 async def intents(site: Site) -> list[Any]:

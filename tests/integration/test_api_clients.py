@@ -14,6 +14,8 @@ from hub.web.api.routes import ENDPOINTS
 from tests.factories import got, made
 from tests.testbed.site import Site
 
+pytestmark = pytest.mark.either_database
+
 
 async def test_a_client_is_made_with_contacts_and_found_however_its_number_is_written(site: Site) -> None:
     api = await site.api("olga")

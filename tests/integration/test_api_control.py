@@ -24,6 +24,8 @@ from tests.factories import got
 from tests.testbed import talk
 from tests.testbed.site import SETTINGS, Site, running_site
 
+pytestmark = pytest.mark.either_database
+
 OUTBOUND = Call(
     pbx="office",
     boot="b1",

@@ -10,6 +10,8 @@ from tests.factories import got, made, post
 from tests.testbed import talk
 from tests.testbed.site import Site
 
+pytestmark = pytest.mark.either_database
+
 
 async def test_a_message_has_the_contracts_shape(site: Site) -> None:
     api = await site.api("olga")

@@ -6,6 +6,7 @@ import json
 import re
 from datetime import timedelta
 
+import pytest
 import sqlalchemy as sa
 
 from hub.crm.audit import record
@@ -17,6 +18,8 @@ from hub.crm.models import audit, users
 from hub.web.audit_words import act_of
 from tests.factories import T0, got
 from tests.testbed.site import Site
+
+pytestmark = pytest.mark.either_database
 
 
 async def test_an_administrator_finds_acts_by_person_word_and_time(site: Site) -> None:

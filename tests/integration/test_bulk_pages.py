@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import aiohttp
+import pytest
 
 from hub.clock import utc_now
 from hub.crm.access import load_actor
@@ -14,6 +15,8 @@ from tests.factories import got, made
 from tests.integration.test_lists import contains, page, where
 from tests.integration.test_saved_views import sent
 from tests.testbed.site import Site
+
+pytestmark = pytest.mark.either_database
 
 
 async def finish(site: Site) -> None:

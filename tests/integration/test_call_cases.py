@@ -23,6 +23,8 @@ from tests.unit.ami_script import BOOT, START, read_stream, replay
 from tests.unit.test_callers import RULES, case
 from tests.unit.told import INTERNAL
 
+pytestmark = pytest.mark.either_database
+
 AMI = Path(__file__).parents[1] / "data" / "ami"
 NUMBER = "+74951234567"
 

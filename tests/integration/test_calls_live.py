@@ -25,7 +25,7 @@ from tests.testbed.sipp import caller, phone
 from tests.testbed.waiting import wait_for
 from tests.testbed.within import dialog_of, hold, refer
 
-pytestmark = [pytest.mark.asterisk, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.asterisk, pytest.mark.timeout(120), pytest.mark.either_database]
 
 STRANGER = "84951234567"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
@@ -15,6 +16,8 @@ from tests.integration.test_kind_fields import HOSTILE
 from tests.integration.test_lists_of_values import boss, finish, problems, send
 from tests.integration.test_record_pages import page, posted
 from tests.testbed.site import Site
+
+pytestmark = pytest.mark.either_database
 
 
 async def test_the_301st_field_comes_in_under_a_second_without_ddl(site: Site) -> None:

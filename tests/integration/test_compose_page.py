@@ -16,6 +16,8 @@ from tests.factories import got, made, post
 from tests.testbed import talk
 from tests.testbed.site import Site, running_site
 
+pytestmark = pytest.mark.either_database
+
 FORM = {"mailbox": "sales@hub.test", "to": "ivan@romashka.example", "subject": "Счёт", "text": "Да"}
 
 

@@ -11,6 +11,8 @@ from hub.errors import Forbidden
 from hub.web import security
 from tests.testbed.site import Site
 
+pytestmark = pytest.mark.either_database
+
 COLD_BYTES = 150 * 1000
 
 

@@ -24,6 +24,8 @@ from hub.telephony.reading import parked, register
 from tests.integration.test_pbx_service import Office
 from tests.testbed.waiting import wait_for
 
+pytestmark = pytest.mark.either_database
+
 RULES = DialRules(region="RU")
 
 

@@ -23,7 +23,7 @@ from tests.testbed.asterisk import Asterisk, free_udp_port, running_asterisk
 from tests.testbed.sipp import SippCall, caller, phone
 from tests.testbed.waiting import wait_for
 
-pytestmark = pytest.mark.asterisk
+pytestmark = [pytest.mark.asterisk, pytest.mark.either_database]
 FAILED = b"UserEvent: HubClaimFailed"
 
 

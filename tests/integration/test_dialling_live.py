@@ -27,7 +27,7 @@ from tests.testbed.asterisk import Asterisk, running_asterisk
 from tests.testbed.sipp import SippCall, phone
 from tests.testbed.waiting import wait_for
 
-pytestmark = pytest.mark.asterisk
+pytestmark = [pytest.mark.asterisk, pytest.mark.either_database]
 ROUTES = "exten => _[+0-9]!,1,Dial(PJSIP/${FILTER(0-9,${EXTEN})}@trunk,60)"
 
 

@@ -18,6 +18,8 @@ from tests.factories import made
 from tests.integration.test_lists import contains, where
 from tests.testbed.site import Site
 
+pytestmark = pytest.mark.either_database
+
 FORMULA = '=HYPERLINK("http://evil.example";"x")'
 
 

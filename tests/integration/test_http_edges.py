@@ -13,6 +13,8 @@ from tests.testbed import talk
 from tests.testbed.site import Site
 from tests.testbed.wire import ask
 
+pytestmark = pytest.mark.either_database
+
 WILD_TIMES = (
     "0000-01-01T00:00:00Z",
     "0001-01-01T00:00:00+14:00",

@@ -21,6 +21,8 @@ from tests.factories import got, made
 from tests.integration.test_record_pages import page, posted
 from tests.testbed.site import SETTINGS, Site, running_site
 
+pytestmark = pytest.mark.either_database
+
 EDIT = Edit(None, "api", utc_now())
 HOSTILE = "<script>alert(1)</script>{{7*7}}"
 

@@ -19,6 +19,8 @@ from tests.testbed.hub import running_hub
 from tests.testbed.site import Site
 from tests.testbed.wire import ask
 
+pytestmark = pytest.mark.either_database
+
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> Any:

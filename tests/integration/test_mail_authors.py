@@ -16,6 +16,8 @@ from hub.mail.models import mailboxes
 from hub.mail.register import MessageRow
 from tests.factories import T0, Box, known_client, mail
 
+pytestmark = pytest.mark.either_database
+
 SALES = "sales@hub.test"
 GROUP = (
     f"List-ID: <sales.hub.test>\r\nPrecedence: list\r\nMailing-list: list {SALES}; contact sales+owners@hub.test\r\n"

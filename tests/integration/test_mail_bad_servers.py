@@ -23,7 +23,7 @@ from tests.integration.test_mail_in import Office, running_office
 from tests.integration.test_mail_in_faults import gaps, numbered
 from tests.testbed.waiting import wait_for
 
-pytestmark = pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
+pytestmark = [pytest.mark.parametrize("db_url", ["sqlite"], indirect=True), pytest.mark.either_database]
 """What a server says has nothing to do with where Hub stores it."""
 
 

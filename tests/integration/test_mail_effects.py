@@ -27,6 +27,8 @@ from tests.factories import Box, leads_of, mail
 from tests.integration.test_outbox import IVAN, SALES, T0, Office, office  # noqa: F401 - a fixture
 from tests.unit.test_bounces import dsn
 
+pytestmark = pytest.mark.either_database
+
 BORIS = Address("", "boris@romashka.example")
 
 

@@ -34,6 +34,8 @@ from tests.testbed.dovecot import Dovecot, running_dovecot
 from tests.testbed.proxy import running_proxy
 from tests.testbed.waiting import wait_for, wait_for_next_second
 
+pytestmark = pytest.mark.either_database
+
 BOX = "sales@hub.test"
 
 

@@ -14,6 +14,8 @@ from tests.integration.test_mail_in import BOX, Office, running_office
 from tests.testbed.dovecot import running_dovecot
 from tests.testbed.waiting import wait_for
 
+pytestmark = pytest.mark.either_database
+
 
 def numbered(n: int) -> bytes:
     return mail(message_id=f"<{n}@romashka.test>", subject=f"s{n}")

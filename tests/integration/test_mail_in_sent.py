@@ -23,6 +23,8 @@ from tests.integration.test_mail_in import BOX, Office, Peer, peer, running_offi
 from tests.testbed.valkey import free_port
 from tests.testbed.waiting import wait_for
 
+pytestmark = pytest.mark.either_database
+
 AT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
 

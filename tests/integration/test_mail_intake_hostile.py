@@ -23,6 +23,8 @@ from hub.store.engine import Database
 from tests.factories import T0, Box, mail
 from tests.testbed.fatal_work import die, never_return
 
+pytestmark = pytest.mark.either_database
+
 SMALL_BYTES = 8 * 1024
 NUL_WORD = "=?utf-8?B?" + base64.b64encode(b"a\0b").decode() + "?="
 LONE = "=?utf-7?Q?+2AA-?="

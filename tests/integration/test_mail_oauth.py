@@ -27,6 +27,8 @@ from tests.fakes.oauth_server import FakeProvider, fake_provider
 from tests.integration.test_mail_keeper import Office
 from tests.testbed.waiting import wait_for
 
+pytestmark = pytest.mark.either_database
+
 
 @pytest.fixture
 async def provider() -> AsyncIterator[FakeProvider]:

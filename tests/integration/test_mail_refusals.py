@@ -14,6 +14,8 @@ from tests.factories import mail
 from tests.fakes.imap_server import fake_imap
 from tests.integration.test_mail_in import running_office
 
+pytestmark = pytest.mark.either_database
+
 
 @pytest.mark.parametrize(
     "answer",

@@ -15,6 +15,8 @@ from tests.factories import got
 from tests.testbed import talk
 from tests.testbed.site import Site
 
+pytestmark = pytest.mark.either_database
+
 
 async def post(api: object, path: str, status: int = 200, **body: object) -> dict[str, object]:
     async with api.post(path, json=body) as answer:  # type: ignore[attr-defined]

@@ -16,6 +16,8 @@ from tests.factories import got
 from tests.testbed import talk
 from tests.testbed.site import Site
 
+pytestmark = pytest.mark.either_database
+
 
 @pytest.mark.parametrize(
     ("state", "error", "trouble"),

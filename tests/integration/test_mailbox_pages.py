@@ -25,6 +25,8 @@ from tests.fakes.oauth_server import FakeProvider, fake_provider
 from tests.testbed.site import Site, running_site
 from tests.testbed.smtp import running_peer
 
+pytestmark = pytest.mark.either_database
+
 
 @pytest.fixture
 async def provider() -> AsyncIterator[FakeProvider]:

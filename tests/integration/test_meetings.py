@@ -7,6 +7,8 @@ import pytest
 from hub.mail.register import MessageRow
 from tests.factories import Box, mail
 
+pytestmark = pytest.mark.either_database
+
 CLIENT = "irina@romashka.test"
 
 

@@ -15,6 +15,8 @@ from hub.store.engine import Database
 from tests.testbed import talk
 from tests.testbed.site import running_site
 
+pytestmark = pytest.mark.either_database
+
 
 async def placed(db: Database, blobs: BlobStore) -> int:
     """A message that lies in INBOX of its mailbox."""

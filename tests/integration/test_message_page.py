@@ -7,6 +7,7 @@ import zipfile
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from hub.clock import utc_now
@@ -17,6 +18,8 @@ from hub.store.engine import Database
 from tests.factories import got
 from tests.testbed import talk
 from tests.testbed.site import Site
+
+pytestmark = pytest.mark.either_database
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 30
 REMOTE = safe_html('<p>x<img src="https://t.example/p.png"></p>', cid_url=lambda _: None, allow_remote=False)

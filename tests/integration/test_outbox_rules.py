@@ -26,6 +26,8 @@ from hub.settings import Secret
 from tests.integration.test_outbox import IVAN, SALES, T0, Office, office  # noqa: F401 - a fixture
 from tests.testbed.smtp import CUT, running_peer
 
+pytestmark = pytest.mark.either_database
+
 
 async def health(office: Office) -> tuple[str, str]:  # noqa: F811
     async with office.db.read() as conn:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import pytest
+
 from hub.clock import utc_now
 from hub.mail.intake.reply_tag import genuine
 from hub.mail.reading.headers import Address
@@ -15,6 +17,8 @@ from hub.settings import HubSection, Settings
 from hub.store.encryption import reply_key
 from tests.testbed import talk
 from tests.testbed.site import Site
+
+pytestmark = pytest.mark.either_database
 
 
 def test_every_process_has_the_same_key_and_nobody_else_reads_it(tmp_path: Path) -> None:

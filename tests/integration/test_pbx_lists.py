@@ -17,6 +17,8 @@ from tests.fakes.ami_server import Action, ami_server, packet
 from tests.integration.test_callbacks import Company
 from tests.testbed.waiting import wait_for
 
+pytestmark = pytest.mark.either_database
+
 CALLER = {
     "Channel": "PJSIP/trunk-00000001", "Uniqueid": "10.1", "Linkedid": "10.1", "Context": "from-trunk",
     "Exten": "74950000100", "CallerIDNum": "84951234567", "ChannelStateDesc": "Up",

@@ -25,6 +25,8 @@ from tests.integration.test_pbx_service import Office
 from tests.testbed.audio_files import rule
 from tests.testbed.waiting import wait_for
 
+pytestmark = pytest.mark.either_database
+
 
 @pytest.fixture
 async def office(db: Database, tmp_path: Path) -> AsyncIterator[Office]:

@@ -23,6 +23,8 @@ from hub.telephony.models import call_intents, calls, pbx_states
 from hub.telephony.service import PbxService
 from tests.testbed.waiting import wait_for
 
+pytestmark = pytest.mark.either_database
+
 
 class Office:
     """A team of one manager on a scripted PBX, with Hub's service running; `restart` is another process of Hub."""

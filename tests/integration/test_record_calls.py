@@ -14,6 +14,8 @@ from tests.factories import ROMASHKA, got, made
 from tests.testbed import talk
 from tests.testbed.site import Site
 
+pytestmark = pytest.mark.either_database
+
 HOSTILE = '<script>alert(1)</script> \' OR 1=1 -- {{7*7}} =HYPERLINK("x")'
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import aiohttp
+import pytest
 
 from tests.factories import got, made
 from tests.testbed.site import Site
+
+pytestmark = pytest.mark.either_database
 
 
 async def posted(browser: aiohttp.ClientSession, path: str, **fields: Any) -> tuple[int, str, str]:

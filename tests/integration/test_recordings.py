@@ -28,6 +28,8 @@ from tests.testbed import talk
 from tests.testbed.audio_files import PATH, announce, keeper, recorded, riff, rule, settings_for, wav
 from tests.testbed.site import Site, running_site
 
+pytestmark = pytest.mark.either_database
+
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:

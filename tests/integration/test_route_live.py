@@ -31,7 +31,7 @@ from tests.testbed.site import Site, running_site
 from tests.testbed.valkey import free_port
 from tests.testbed.waiting import wait_for
 
-pytestmark = pytest.mark.asterisk
+pytestmark = [pytest.mark.asterisk, pytest.mark.either_database]
 CLIENT, STRANGER = "84951234567", "89161234567"
 
 

@@ -20,6 +20,8 @@ from hub.telephony.models import device_states, pbx_states
 from tests.factories import got
 from tests.testbed.site import Site, running_site
 
+pytestmark = pytest.mark.either_database
+
 NUMBER = "+7 495 123-45-67"
 SETTINGS = Settings(
     hub=HubSection(language="en"),

@@ -16,6 +16,8 @@ from hub.mail.models import folders, locations, mailboxes, messages
 from tests.factories import T0, Box, mail
 from tests.fakes.imap_server import FakeImapServer, fake_imap
 
+pytestmark = pytest.mark.either_database
+
 OWN = frozenset({"sales@hub.test", "info@hub.test"})
 
 

@@ -21,6 +21,8 @@ from tests.testbed import talk
 from tests.testbed.clamd import MARK, running_clamd
 from tests.testbed.site import SETTINGS, Site, running_site
 
+pytestmark = pytest.mark.either_database
+
 
 @pytest.fixture
 def sick(tmp_path: Path) -> Path:

@@ -32,6 +32,8 @@ from tests.factories import calls_of
 from tests.testbed.site import SETTINGS, running_site
 from tests.testbed.waiting import wait_for
 
+pytestmark = pytest.mark.either_database
+
 
 def settings(name: str, pbx: ScriptedPbx, team: str, region: str) -> Pbx:
     where: dict[str, Any] = {"host": "127.0.0.1", "port": pbx.port, "username": "hub", "secret": Secret(pbx.SECRET)}

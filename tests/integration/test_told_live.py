@@ -22,7 +22,7 @@ from tests.testbed.sipp import caller, phone
 from tests.testbed.waiting import wait_for
 from tests.testbed.within import hold
 
-pytestmark = pytest.mark.asterisk
+pytestmark = [pytest.mark.asterisk, pytest.mark.either_database]
 
 
 @asynccontextmanager

@@ -15,6 +15,8 @@ from hub.web.sign_in_limits import LIMITS, MAY_WAIT
 from tests.testbed.events import listening
 from tests.testbed.site import Site, running_site
 
+pytestmark = pytest.mark.either_database
+
 PASSWORD = "correct horse battery"
 
 

@@ -32,6 +32,8 @@ from tests.testbed.postgres import Postgres
 from tests.testbed.site import SETTINGS, Site, running_site
 from tests.testbed.waiting import wait_for
 
+pytestmark = pytest.mark.either_database
+
 
 async def test_the_counters_are_prometheus_text(site: Site) -> None:
     await talk.waiting_call(site.db)
