@@ -200,7 +200,7 @@ async def test_files_are_shown_as_what_they_are(site: Site) -> None:
             ("смета.txt", "text/plain", "Итого: <b>5</b>".encode("koi8-r")),
         ),
     )
-    async with running_chromium() as browser, page_of(site, browser, "olga", width=390) as page:
+    async with running_chromium(whole=True) as browser, page_of(site, browser, "olga", width=390) as page:
         await page.goto(f"{site.url}/messages/{message}")
         picture = page.locator(".file__picture img")
         await expect(picture).to_have_js_property("naturalWidth", 64)

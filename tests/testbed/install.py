@@ -6,18 +6,17 @@ peer would fail. What cannot be installed is named with the reason; the tests th
 
 from __future__ import annotations
 
-import shutil
 import sys
 
 from tests.testbed.asterisk import ensure_root
+from tests.testbed.chromium import HEADLESS, WHOLE, ensure_browser
 from tests.testbed.packages import ensure_packages
 
 PACKAGES = ("sip-tester", "dovecot-imapd", "postfix")
 
 
 def main() -> None:
-    wanted = [*PACKAGES, *([] if shutil.which("chromium") else ["chromium"])]
-    reasons = [ensure_packages(wanted)]
+    reasons = [ensure_packages(PACKAGES), ensure_browser(HEADLESS), ensure_browser(WHOLE)]
     root = ensure_root()
     reasons.append(root if isinstance(root, str) else None)
     for reason in filter(None, reasons):
