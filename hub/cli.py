@@ -22,7 +22,6 @@ from hub.commands import accounts, tokens
 from hub.errors import ConfigError, HubError, Unavailable
 from hub.opening import ROLES, opened, unreachable
 from hub.settings import load
-from hub.store.encryption import Vault
 from hub.store.engine import open_database
 from hub.store.migrate import upgrade
 
@@ -205,13 +204,9 @@ async def _search_rebuild(arguments: argparse.Namespace) -> int:
 
 
 async def _keys_rotate(arguments: argparse.Namespace) -> int:
-    from hub.mail.accounts import secrets as mail_secrets
+    from hub.commands.keys import rotate
 
-    settings = load(arguments.config)
-    async with opened(settings) as parts:
-        count = await mail_secrets.rotate(parts.db, vault := Vault.of(settings))
-    sys.stdout.write(f"{count} secrets are sealed with a new key, which is in {vault.path}\n")
-    return 0
+    return await rotate(arguments)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from hub.clock import rfc3339, utc_now
 from hub.commands.words import AddCommand, print_table, read_duration, read_id
-from hub.crm import accounts, password_resets, people, phones, privileges, sessions
+from hub.crm import accounts, password_resets, people, phones, privileges, sessions, two_factor
 from hub.crm.base.history import Edit
 from hub.crm.browsers import browser_name
 from hub.errors import Refused
@@ -43,6 +43,7 @@ def add_parsers(user: argparse.ArgumentParser, command: AddCommand) -> None:
     for word, run, text in (
         ("disable", _disable, "keep a person out at once: sessions, streams and tokens end, their queue items go back"),
         ("enable", _enable, "let a disabled person in again"),
+        ("reset-two-factor", _reset_two_factor, "let a person who lost phone and recovery codes in by the password"),
     ):
         command(words, word, run, text).add_argument("email")
     listed = command(words, "sessions", _sessions, "list where a person is signed in, or end it")
@@ -137,6 +138,13 @@ async def _enable(arguments: argparse.Namespace) -> int:
     async with opened(load(arguments.config)) as parts, parts.db.begin() as conn:
         user_id = await privileges.user_id_of(conn, arguments.email)
         await accounts.enable(conn, user_id, edit=Edit(None, "command", utc_now()))
+    return 0
+
+
+async def _reset_two_factor(arguments: argparse.Namespace) -> int:
+    async with opened(load(arguments.config)) as parts, parts.db.begin() as conn:
+        user_id = await privileges.user_id_of(conn, arguments.email)
+        await two_factor.reset(conn, user_id, by=None, now=utc_now())
     return 0
 
 

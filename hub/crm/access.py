@@ -56,6 +56,8 @@ class Actor:
     """None: what the preset of `role` grants."""
     pages: frozenset[str] | None = None
     """The parts of the menu that the role has; None: those of the preset of `role`."""
+    must_enrol: bool = False
+    """Whether the role asks for a second step of the sign-in that the person has not set up yet."""
 
     @property
     def grants(self) -> Grants:
@@ -90,7 +92,7 @@ class Actor:
 _ID = sa.bindparam("user_id", type_=sa.BigInteger)
 _ROLE = sa.bindparam("role_id", type_=sa.BigInteger)
 _PERSON = (
-    sa.select(users, roles.c.name.label("role_name"))
+    sa.select(users, roles.c.name.label("role_name"), roles.c.requires_two_factor)
     .outerjoin(roles, roles.c.id == users.c.role_id)
     .where(users.c.id == _ID, users.c.disabled_at.is_(None))
 )
@@ -134,6 +136,7 @@ async def load_actor(conn: AsyncConnection, user_id: int) -> Actor | None:
         role_name=user.role_name or "",
         granted=granted,
         pages=pages,
+        must_enrol=bool(user.requires_two_factor) and user.two_factor_at is None,
     )
 
 

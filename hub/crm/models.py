@@ -28,11 +28,13 @@ roles = sa.Table(
     *record_columns(),
     sa.Column("key", sa.String(20), unique=True),
     sa.Column("name", sa.String(100), nullable=False, unique=True),
+    sa.Column("requires_two_factor", sa.Boolean(), nullable=False, server_default=sa.false()),
     folded("name_folded", 100),
     *record_indexes(),
     sa.Index(None, "name_folded", "id"),
 )
-"""`key` is that of a preset: admin, head, manager, observer."""
+"""`key` is that of a preset: admin, head, manager, observer. `requires_two_factor`: whoever has the role signs in
+by two steps."""
 
 role_grants = sa.Table(
     "role_grants",
@@ -70,6 +72,7 @@ users = sa.Table(
     sa.Column("password_hash", sa.String(200), nullable=False),
     sa.Column("extension", sa.String(10), unique=True),
     sa.Column("language", sa.String(5)),
+    moment("two_factor_at"),
     folded("name_folded", 200),
     *record_indexes(),
     sa.Index(None, "name_folded", "id"),
@@ -160,6 +163,27 @@ sessions = sa.Table(
     moment("revoked_at"),
     sa.Column("user_agent", sa.String(300), nullable=False, server_default=""),
     sa.Column("address", sa.String(45), nullable=False, server_default=""),
+)
+
+totp_secrets = sa.Table(
+    "totp_secrets",
+    metadata,
+    sa.Column("user_id", BigId, sa.ForeignKey("users.id"), primary_key=True),
+    sa.Column("key_id", sa.String(16), nullable=False),
+    sa.Column("sealed", sa.LargeBinary(), nullable=False),
+    moment("created_at", nullable=False),
+    sa.Column("last_step", sa.BigInteger()),
+)
+"""The sealed secret of a person's authenticator app; it counts where `users.two_factor_at` is set. `last_step`: of
+the newest code that was accepted."""
+
+recovery_codes = sa.Table(
+    "recovery_codes",
+    metadata,
+    id_column(),
+    link("user_id", "users", nullable=False),
+    sa.Column("code_hash", sa.String(64), nullable=False),
+    moment("used_at"),
 )
 
 known_devices = sa.Table(

@@ -27,8 +27,14 @@ SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 LIVE: web.AppKey[LiveFeed] = web.AppKey("live", LiveFeed)
 REQUEST_CONTEXT: web.RequestKey[RequestContext] = web.RequestKey("request_context", RequestContext)
 LANGUAGES = ("ru", "en")
+ENROLMENT = "/me/two-factor"
+"""Where a person sets up the second step of the sign-in."""
 CSRF_HEADER = "X-CSRF-Token"
 CSRF_FIELD = "csrf"
+
+
+class EnrolmentMissing(NotSignedIn):
+    """Signed in by a password alone, and the role asks for a second step: it is set up first."""
 
 
 def session_cookie(services: Services) -> str:
@@ -73,6 +79,8 @@ async def authenticate(route: Route, request: web.Request) -> RequestContext:
         actor = session.actor if session else None
         if session is not None:
             request.app[USES].session(session.id, now)
+            if session.actor.must_enrol and route.who != "anyone" and not route.is_for_enrolment:
+                raise EnrolmentMissing("two_factor_missing", "set up the second step of the sign-in first")
     language = language_of(request, services, actor)
     head = request.app[LIVE].head
     ctx = RequestContext(request, services, now, language, actor, session, Form({}), token_id, head)
@@ -99,6 +107,8 @@ async def know_person(request: web.Request) -> None:
     try:
         session = await find_session(request, services)
     except Unavailable:
+        return
+    if session is not None and session.actor.must_enrol:
         return
     actor = session.actor if session else None
     language, head = language_of(request, services, actor), request.app[LIVE].head

@@ -74,8 +74,11 @@ class EventStream:
         return access.can_receive(self.actor, told.change, told.of_client)
 
     def take_rights(self, actor: Actor | None) -> None:
-        """Go on by the rights that the person has now: what is shown is asked for anew; without a person, end."""
-        if actor is None:
+        """Go on by the rights that the person has now: what is shown is asked for anew; without a person, end.
+
+        A page ends as well where the person must set up a second step first; an API token needs none.
+        """
+        if actor is None or (actor.must_enrol and self.session_id is not None):
             self.close()
         elif actor != self.actor:
             self.actor = actor

@@ -103,6 +103,7 @@ SETTINGS = (
     Entry("operations", "/operations", N_("Operations"), "rotate-cw", edits_many),
     Entry("writing", "/me/writing", N_("Signatures and senders"), "pencil"),
     Entry("sign_ins", "/me/sign-ins", N_("Sessions and tokens"), "key-round"),
+    Entry("two_factor", "/me/two-factor", N_("Two-step sign-in"), "lock"),
 )
 GROUPS = (
     Group("", (Entry("desk", "/desk", N_("Desk"), "inbox", page="desk", on_phone=True, short=N_("My desk")),)),

@@ -29,6 +29,8 @@ class Route:
     handler: Handler
     who: Who = "signed_in"
     by: Literal["cookie", "token", "nothing"] = "cookie"
+    is_for_enrolment: bool = False
+    """Open to a signed-in person who must set up a second step of the sign-in before anything else."""
 
     @property
     def is_safe(self) -> bool:

@@ -21,7 +21,7 @@ from hub.store.attempts import open_attempts
 from hub.web import auth, compression, health, pbx, recording_stream, render, security
 from hub.web.api import endpoint
 from hub.web.api.routes import API_ROUTES
-from hub.web.authentication import LIVE, SERVICES, authenticated, know_person
+from hub.web.authentication import ENROLMENT, LIVE, SERVICES, EnrolmentMissing, authenticated, know_person
 from hub.web.errors import REQUEST_ID, Bug, Compressed, error_of_status, json_error, with_headers, wrong_method
 from hub.web.last_uses import USES, LastUses
 from hub.web.live import LiveFeed
@@ -163,14 +163,13 @@ async def _answer(request: web.Request, error: HubError) -> web.StreamResponse:
     if request.path.startswith(endpoint.PREFIX + "/") or request.path in health.PATHS:
         return json_error(error)
     if isinstance(error, NotSignedIn) and request.path != "/live":
-        return _to_sign_in(request)
+        return _to_sign_in(request, ENROLMENT if isinstance(error, EnrolmentMissing) else "/login")
     await know_person(request)
     return with_headers(render.error_page(request, error), error)
 
 
-def _to_sign_in(request: web.Request) -> web.Response:
-    """Send a person whose session is over to the sign-in page, and back to where they were after it."""
-    target = "/login"
+def _to_sign_in(request: web.Request, target: str) -> web.Response:
+    """Send a person whose session is over, or not whole yet, to a page, and back to where they were after it."""
     if request.method in ("GET", "HEAD") and request.path != "/" and "HX-Request" not in request.headers:
         target += f"?next={quote(request.path_qs, safe='')}"
     if "HX-Request" in request.headers:

@@ -1,4 +1,5 @@
-"""How often a password may be tried: by account and network, by account alone, by network alone, by known device.
+"""How often a password may be tried: by account and network, by account alone, by network alone, by known device; and
+how often a code of the second step, by person and password.
 
 A stranger's wrong passwords hold up the stranger's network only; many networks together slow an account down for
 every browser that it was never signed in with, and for no other. Whatever is counted is counted by the same form of
@@ -26,6 +27,10 @@ BY_ACCOUNT = Limit("account", 100, timedelta(hours=1))
 """More than two networks reach in an hour: one stranger alone cannot fill it."""
 BY_DEVICE = Limit("device", 10, timedelta(minutes=5))
 
+BY_CODE = Limit("code", 10, timedelta(minutes=15))
+BY_CODE_IN_A_DAY = Limit("code-day", 50, timedelta(days=1))
+"""With three codes that fit at any moment, whoever knows the password guesses one in a year by a chance of 5 %."""
+
 AT_ONCE = 2
 MAY_WAIT = 30
 KEPT_FOR_KNOWN = 10
@@ -49,7 +54,9 @@ class SignInLimits:
             counts = [(BY_NETWORK, network)]
             if account:
                 counts += [(BY_ACCOUNT_AND_NETWORK, f"{account} {network}"), (BY_ACCOUNT, account)]
-        one = Try(tuple(counts))
+        return await self._take(Try(tuple(counts)))
+
+    async def _take(self, one: Try) -> Try:
         if (wait_s := await self.attempts.take(one)) > 0:
             raise TooMany("too_many_tries", "too many tries", retry_after_s=ceil(wait_s))
         return one
@@ -58,8 +65,16 @@ class SignInLimits:
         """A try was right: it does not count, and what went before it from there is forgotten."""
         await self.attempts.give_back(one)
         for limit, key in one.counts:
-            if limit in (BY_ACCOUNT_AND_NETWORK, BY_DEVICE):
+            if limit in (BY_ACCOUNT_AND_NETWORK, BY_DEVICE, BY_CODE):
                 await self.attempts.forget(limit, key)
+
+    async def count_code(self, user_id: int, password: str) -> Try:
+        """Count a try of a code before it is made; a new password begins anew. Raises TooMany, Unavailable.
+
+        `password` is a digest of the password's hash. Forgive it as any other try.
+        """
+        key = f"{user_id} {password}"
+        return await self._take(Try(((BY_CODE, key), (BY_CODE_IN_A_DAY, key))))
 
     @contextlib.asynccontextmanager
     async def turn(self, *, known: bool) -> AsyncIterator[None]:

@@ -6,15 +6,16 @@ import asyncio
 import sys
 from pathlib import Path
 
-from hub.mail.accounts import secrets
+from hub.commands.keys import SEALED
 from hub.store.encryption import Vault
 from hub.store.engine import open_database
+from hub.store.key_rotation import rotate
 
 
 async def main(url: str, keys: str) -> None:
     db = open_database(url)
     try:
-        await secrets.rotate(db, Vault(Path(keys)))
+        await rotate(db, Vault(Path(keys)), SEALED)
     finally:
         await db.close()
 

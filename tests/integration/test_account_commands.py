@@ -13,6 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from hub.clock import utc_now
+from hub.crm import totp
 from tests.testbed.events import listening
 from tests.testbed.hub import PASSWORD, Hub, run_command, running_hub
 from tests.testbed.waiting import wait_for
@@ -64,6 +66,27 @@ async def status_of(hub: Hub, token: str) -> int:
     headers = {"Authorization": f"Bearer {token}"}
     async with aiohttp.ClientSession() as http, http.get(f"{hub.url}/api/v1/teams", headers=headers) as answer:
         return answer.status
+
+
+async def test_a_second_step_is_reset_by_a_command(hub: Hub) -> None:
+    async with await browser(hub) as page:
+        async with page.get("/me/two-factor") as answer:
+            csrf = re.search(r'name="csrf" value="([^"]+)"', await answer.text())
+        assert csrf
+        form = {"csrf": csrf[1], "password": PASSWORD}
+        async with page.post("/me/two-factor/begin", data=form) as answer:
+            secret = re.search(r'<code class="qr-key">(\w+)</code>', await answer.text())
+        assert secret
+        code = totp.code_at(totp.read(secret[1]), totp.step_at(utc_now()))
+        async with page.post("/me/two-factor/confirm", data={"csrf": csrf[1], "code": code}) as answer:
+            assert answer.status == 200
+    async with await browser(hub) as page:
+        assert not await is_in(page)
+    await said(hub, "user", "reset-two-factor", ANNA)
+    async with await browser(hub) as page:
+        assert await is_in(page)
+    assert [action for action, _ in audit(hub, "user.two_factor%")] == ["user.two_factor_on", "user.two_factor_reset"]
+    assert "no user" in await said(hub, "user", "reset-two-factor", "nobody@hub.test", code=1)
 
 
 async def test_disabling_ends_sessions_tokens_and_streams_at_once_and_returns_what_is_held(hub: Hub) -> None:

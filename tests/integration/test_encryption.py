@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from hub.clock import utc_now
+from hub.commands.keys import SEALED
 from hub.crm import people
 from hub.errors import Unavailable
 from hub.mail.accounts import secrets
@@ -17,6 +18,7 @@ from hub.mail.models import mail_secrets, mailboxes
 from hub.settings import Secret
 from hub.store.encryption import Sealed, Vault
 from hub.store.engine import Database
+from hub.store.key_rotation import rotate
 from tests.faults.driver import runs
 
 PASSWORD = "пароль, который не должен лежать открытым"
@@ -91,8 +93,8 @@ async def test_a_rotation_seals_everything_anew_while_others_write(db: Database,
             async with db.begin() as conn:
                 await secrets.keep(conn, vault, mailbox_id, "imap", f"{PASSWORD} {n}", now=utc_now())
 
-    await asyncio.gather(rewrite(), secrets.rotate(db, vault), secrets.rotate(db, vault))
-    await secrets.rotate(db, vault)
+    await asyncio.gather(rewrite(), rotate(db, vault, SEALED), rotate(db, vault, SEALED))
+    await rotate(db, vault, SEALED)
     assert list(vault.ring().keys) == [vault.ring().newest] and old not in vault.ring().keys
     await all_open(db, vault, ids)
 
@@ -104,7 +106,7 @@ async def test_a_rotation_does_not_begin_where_a_secret_cannot_be_opened(db: Dat
     async with db.begin() as conn:
         await conn.execute(sa.update(mail_secrets).where(mail_secrets.c.id == 1).values(key_id="0000dead"))
     with pytest.raises(Unavailable, match="0000dead"):
-        await secrets.rotate(db, vault)
+        await rotate(db, vault, SEALED)
     assert vault.path.read_text() == before
 
 

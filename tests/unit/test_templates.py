@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import jinja2
 import pytest
+from markupsafe import Markup
 
 from hub.crm.access import Actor
 from hub.crm.audit.table import AUDIT, AuditRow
@@ -48,6 +49,7 @@ from hub.crm.rules import TeamRules
 from hub.crm.sessions import OpenSession
 from hub.crm.teams.table import TeamRecord
 from hub.crm.tokens import Token
+from hub.crm.two_factor import TwoFactor
 from hub.errors import Conflict as Conflict409
 from hub.errors import Refused
 from hub.mail.accounts.accounts import Account, AccountSettings, Side
@@ -299,9 +301,11 @@ def _card(web: WebKind, row: Any) -> Card:
     return Card(web, row, names, frozenset({"see", "edit", "delete"}), web.entity.fields, values)
 
 
-PERSON = _card(USER_WEB, UserRecord(5, 2, NOW, NOW, None, "Анна <Иванова>", "anna@hub.test", 3, "101", "ru", (1,)))
+PERSON = _card(USER_WEB, UserRecord(5, 2, NOW, NOW, None, "Анна <Иванова>", "anna@hub.test", 3, "101", "ru", NOW, (1,)))
 TEAM = TeamRecord(1, 1, NOW, NOW, None, "sales")
-ROLE = RoleRecord(3, 1, NOW, NOW, None, None, "Стажёр", (Grant("client", "see", "own"),), ("telephony",), ("desk",))
+ROLE = RoleRecord(
+    3, 1, NOW, NOW, None, None, "Стажёр", (Grant("client", "see", "own"),), ("telephony",), ("desk",), True
+)
 VIEW = View(3, "client", "Мои <b>", {}, (), "", "team", 5, 1, True, 0, 1, NOW, NOW)
 LIST = RecordList(
     web=CLIENT_WEB,
@@ -700,6 +704,21 @@ PAGES: dict[str, dict[str, Any]] = {
         "writing": WRITING,
     },
     "account/password_reset.html": {"link": ResetLink(1, 2, "anna@hub.example", "Анна"), "token": "t", "error": None},
+    "account/second_step.html": {"error": "wrong"},
+    "account/two_factor.html": {
+        "state": TwoFactor(NOW, is_required=False, codes_left=2),
+        "error": Refused("wrong_password", ""),
+        "secret": "",
+        "qr": "",
+        "codes": ["0123-4567-89ab-cdef"],
+    },
+    "account/enrolment.html": {
+        "state": TwoFactor(None, is_required=True, codes_left=0),
+        "error": None,
+        "secret": "ABCDEFGH",
+        "qr": Markup("<svg></svg>"),
+        "codes": [],
+    },
     "account/sign_ins.html": {
         "sessions": [
             (OpenSession(one, NOW, NOW, NOW, "192.0.2.7", ""), name) for one, name in ((1, "Firefox"), (2, ""))

@@ -44,6 +44,7 @@ class AuditDetail(Choices):
     KEY = "key", _("Key")
     KIND = "kind", _("Kind")
     LABEL = "label", _("Title")
+    LEFT = "left", _("Recovery codes left")
     MAILBOX = "mailbox", _("Mailbox")
     MANAGER = "manager", _("Manager")
     MESSAGE = "message", _("Message")
@@ -76,6 +77,7 @@ class AuditDetail(Choices):
     SERVICE_LEVEL_S = "service_level_s", _("Service level, seconds")
     SHA256 = "sha256", "SHA-256"
     SHARED_WITH = "shared_with", _("Shared with")
+    STEP = "step", _("Step")
     TARGET = "target", _("To whom")
     TIME_ZONE = "time_zone", _("Time zone")
     TOTAL = "total", _("Records in all")
@@ -90,6 +92,7 @@ class AuditDetail(Choices):
 _LAST = {"fallback": _("the PBX decides"), "callback": _("a call-back is offered"), "voicemail": _("voicemail")}
 _WORDS: dict[str, dict[str, str]] = {
     "way": {"link": _("by a link"), "command": _("by a command")},
+    "step": {"code": _("second step")},
     "file": {"gone": _("deleted"), "left": _("left there")},
     "shared_with": {"me": _("nobody"), "team": _("the team"), "all": _("everybody")},
     "kind": {

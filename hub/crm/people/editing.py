@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm import accounts, password_resets
+from hub.crm import accounts, password_resets, two_factor
 from hub.crm.access import Actor
 from hub.crm.audit import record
 from hub.crm.base import records
@@ -20,7 +20,7 @@ from hub.crm.base.registry import Writers
 from hub.crm.people.table import USERS, UserInput, UserRecord
 from hub.crm.roles import rights
 from hub.crm.roles import rules as roles
-from hub.errors import Forbidden
+from hub.errors import Forbidden, Refused
 
 NO_PASSWORD = "!"  # noqa: S105  (no hash at all: it fits no password until a link sets one)
 
@@ -101,6 +101,15 @@ async def reset_link(conn: AsyncConnection, user_id: int, *, edit: Edit) -> str:
         raise Forbidden("forbidden", "you may not make a link for this person")
     by = edit.actor.user_id if edit.actor else None
     return await password_resets.make(conn, user_id, by=by, now=edit.now)
+
+
+async def reset_two_factor(conn: AsyncConnection, user_id: int, *, edit: Edit) -> None:
+    """Take the second step of the sign-in from somebody else. Raises NotFound, Forbidden, Refused for oneself."""
+    await require_over(conn, user_id, edit)
+    by = edit.actor.user_id if edit.actor else None
+    if by == user_id:
+        raise Refused("two_factor_own", "switch off your own second step in your settings, by your password")
+    await two_factor.reset(conn, user_id, by=by, now=edit.now)
 
 
 async def _audit(

@@ -7,6 +7,7 @@ that somebody has is not archived.
 from __future__ import annotations
 
 import sqlalchemy as sa
+from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub import sanitize
@@ -33,8 +34,15 @@ async def create(conn: AsyncConnection, given: RoleInput, *, edit: Edit) -> Role
 async def update(
     conn: AsyncConnection, record_id: int, given: RoleInput, *, edit: Edit, version: int | None = None
 ) -> RoleRecord:
-    """Change a role; it holds from each person's next request on. Raises Forbidden for the administrator's."""
-    await _require_changeable(conn, record_id, edit)
+    """Change a role; it holds from each person's next request on.
+
+    Of the administrator's role only the second step of the sign-in can be changed. Raises Forbidden otherwise.
+    """
+    before = await records.get(conn, edit.actor, ROLES, record_id)
+    if _changed(given, before) <= {"requires_two_factor"}:
+        await _require_covered(conn, record_id, edit)
+    else:
+        await _require_changeable(conn, record_id, edit)
     changed = await records.update(conn, ROLES, record_id, given, edit=edit, version=version)
     await _require_covered(conn, record_id, edit)
     await _audit(conn, "role.changed", record_id, edit)
@@ -80,6 +88,12 @@ async def id_of(conn: AsyncConnection, word: str) -> int:
 async def is_admin(conn: AsyncConnection, role_id: int) -> bool:
     """Tell whether a role is the administrator's."""
     return (await conn.execute(sa.select(roles.c.key).where(roles.c.id == role_id))).scalar() == "admin"
+
+
+def _changed(given: RoleInput, before: RoleRecord) -> set[str]:
+    """Return the fields that an input would change."""
+    sent = {name: getattr(given, name) for name in given.__struct_fields__}
+    return {name for name, value in sent.items() if value is not UNSET and value != getattr(before, name)}
 
 
 async def _require_changeable(conn: AsyncConnection, role_id: int, edit: Edit) -> None:

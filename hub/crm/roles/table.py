@@ -15,7 +15,7 @@ from hub.crm.base import registry
 from hub.crm.base.collections import Collection, Pairs
 from hub.crm.base.entity import Entity
 from hub.crm.base.field import Field, Reading
-from hub.crm.base.fields import Choice, Moment, Option, Text
+from hub.crm.base.fields import Choice, Moment, Option, Text, YesNo
 from hub.crm.base.labels import FieldError, _
 from hub.crm.base.permissions import ACTIONS, EVERY_KIND, SCOPES, Action, Scope
 from hub.crm.models import role_grants, role_pages, role_rights, roles
@@ -140,6 +140,7 @@ class RoleRecord:
     grants: tuple[Grant, ...]
     rights: tuple[str, ...]
     pages: tuple[str, ...]
+    requires_two_factor: bool
 
 
 class RoleInput(Struct, kw_only=True, frozen=True):
@@ -147,6 +148,7 @@ class RoleInput(Struct, kw_only=True, frozen=True):
     grants: tuple[Grant, ...] | UnsetType = UNSET
     rights: tuple[str, ...] | UnsetType = UNSET
     pages: tuple[str, ...] | UnsetType = UNSET
+    requires_two_factor: bool | UnsetType = UNSET
 
 
 ROLES = Entity(
@@ -184,6 +186,12 @@ ROLES = Entity(
             _("Parts of the menu"),
             store=Pairs(role_pages.c.role_id, role_pages.c.page),
             name="pages",
+        ),
+        YesNo(
+            roles.c.requires_two_factor,
+            _("Two-step sign-in required"),
+            sortable=False,
+            help=_("Whoever has the role sets up an authenticator app right after signing in."),
         ),
         Moment(roles.c.created_at, _("Created"), read_only=True),
     ),

@@ -1,4 +1,5 @@
-"""People on the web: what one may do and why, rights beside the role, the link for a new password, deactivation.
+"""People on the web: what one may do and why, rights beside the role, the link for a new password, the
+second step of the sign-in, deactivation.
 
 Decides no rights: `crm.people` and `crm.roles` do. Invariant: the token of a link is shown once, to whoever made it,
 and stands in no address.
@@ -80,6 +81,13 @@ async def switch(ctx: RequestContext) -> web.StreamResponse:
     return render.redirect(ctx, f"{WEB.path}/{user_id}")
 
 
+async def reset_two_factor(ctx: RequestContext) -> web.StreamResponse:
+    """Take the second step of the sign-in from a person, by the form of their card."""
+    async with ctx.db.begin() as conn:
+        await editing.reset_two_factor(conn, ctx.id(), edit=_edit(ctx, is_page=True))
+    return render.redirect(ctx, f"{WEB.path}/{ctx.id()}")
+
+
 async def leave(ctx: RequestContext) -> web.StreamResponse:
     """Deactivate a person by the form of their card."""
     heir = ctx.form.number("hand_over_to")
@@ -140,6 +148,12 @@ class Left(Shape, frozen=True, kw_only=True):
     operations: list[int]
 
 
+class Done(Shape, frozen=True, kw_only=True):
+    """The person whose account was changed."""
+
+    id: int
+
+
 class Link(Shape, frozen=True, kw_only=True):
     """A link by which the person sets a new password, once, within a day."""
 
@@ -174,7 +188,13 @@ async def linked(conn: AsyncConnection, ctx: RequestContext, _body: Any) -> Link
     return Link(link=_address(ctx, await editing.reset_link(conn, ctx.id(), edit=_edit(ctx))))
 
 
+async def without_two_factor(conn: AsyncConnection, ctx: RequestContext, _body: Any) -> Done:
+    await editing.reset_two_factor(conn, ctx.id(), edit=_edit(ctx))
+    return Done(id=ctx.id())
+
+
 ROUTES = (
+    Route("POST", "/users/{id}/two-factor/reset", reset_two_factor, "admin"),
     Route("POST", "/users/{id}/reset-link", make_link),
     Route("POST", "/users/{id}/privileges", switch, "admin"),
     Route("POST", "/users/{id}/deactivate", leave),
@@ -201,5 +221,13 @@ ENDPOINTS = (
         summary="Make a link by which a person sets a new password",
         writes=linked,
         answer=Link,
+    ),
+    Endpoint(
+        method="POST",
+        path="/users/{id}/two-factor/reset",
+        summary="Take the second step of the sign-in from a person who lost phone and recovery codes",
+        writes=without_two_factor,
+        answer=Done,
+        who="admin",
     ),
 )

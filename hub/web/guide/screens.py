@@ -39,6 +39,7 @@ SCREENS = {
     "/templates/{id}": "templates",
     "/me/writing": "signatures",
     "/me/sign-ins": "sessions",
+    "/me/two-factor": "two-step-sign-in",
     "/me/mailbox": "own-mailbox",
     "/me/mailbox/new": "own-mailbox",
     "/mailboxes": "add-a-mailbox",

@@ -1,4 +1,5 @@
-"""The page behind a link of `hub user reset-link`: a new password, once, and then one is signed in.
+"""The page behind a link of `hub user reset-link`: a new password, once, and then one is signed in (or asked
+for the second step).
 
 `crm.password_resets` decides whether the link works. Invariants: the token leaves this page only in its own form: not
 as a Referer, not into a log; opening the page changes nothing, so that a program which looks at links uses none up.
@@ -12,12 +13,11 @@ from hub.crm import accounts, password_resets, people
 from hub.crm.password_resets import ResetLink
 from hub.errors import Gone, HubError, NotFound, Refused, TooMany
 from hub.web import render
-from hub.web.auth import begin_session
-from hub.web.authentication import device_cookie
 from hub.web.client_address import network_of
 from hub.web.request_context import RequestContext
 from hub.web.routes import SECRET_PIECE, Route
 from hub.web.sign_in_limits import LIMITS
+from hub.web.signing_in import pass_password
 
 
 async def show(ctx: RequestContext) -> web.StreamResponse:
@@ -52,8 +52,7 @@ async def save(ctx: RequestContext) -> web.StreamResponse:
         return _page(ctx, None, "", error)
     except (Refused, TooMany) as error:
         return _page(ctx, link, token, error)
-    device = ctx.request.cookies.get(device_cookie(ctx.services), "")
-    return await begin_session(ctx, link.user_id, hashed, device=device, next_path="")
+    return await pass_password(ctx, link.user_id, hashed, next_path="")
 
 
 async def _hashed(ctx: RequestContext) -> str:

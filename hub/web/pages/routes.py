@@ -28,8 +28,10 @@ from hub.web.pages import (
     presence,
     recordings,
     rules,
+    second_step,
     sign_ins,
     styleguide,
+    two_factor,
 )
 from hub.web.routes import Route
 
@@ -56,7 +58,9 @@ PAGE_ROUTES: tuple[Route, ...] = (
     *live.ROUTES,
     *presence.ROUTES,
     *password_reset.ROUTES,
+    *second_step.ROUTES,
     *sign_ins.ROUTES,
+    *two_factor.ROUTES,
     *dictionaries.ROUTES,
     *characteristics.ROUTES,
     *operations.ROUTES,
