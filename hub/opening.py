@@ -18,6 +18,7 @@ from hub.crm import people
 from hub.crm.addresses import parse_email, parse_phone
 from hub.crm.linking import Linker
 from hub.errors import ConfigError, Unavailable
+from hub.mail.mailbox_kind import MAILBOXES
 from hub.mail.models import mailboxes
 from hub.settings import Settings
 from hub.store.blobs import BlobStore
@@ -104,6 +105,7 @@ async def _seed(db: Database, settings: Settings) -> None:
                 await people.ensure_team(conn, team.team, now=now)
         for box in settings.mailbox:
             team_id = await people.ensure_team(conn, box.team, now=now)
-            values = {"name": box.name, "team_id": team_id, "owner_id": None, "source": "file", "settings": None}
+            values = {"team_id": team_id, "owner_id": None, "source": "file", "settings": None}
+            values |= MAILBOXES.field("name").store(box.name) | {"sign_in": box.oauth or "password"}
             statement = insert(conn, mailboxes).values(address=box.address.lower(), created_at=now, **values)
             await conn.execute(statement.on_conflict_do_update(index_elements=["address"], set_=values))

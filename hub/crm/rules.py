@@ -60,6 +60,16 @@ async def find_team(conn: AsyncConnection, team_id: int) -> str:
     return str(name)
 
 
+async def lock(conn: AsyncConnection, team_id: int) -> None:
+    """Keep others from writing a team's rules until this transaction ends. Raises NotFound.
+
+    The team is locked: its rules have no row before somebody says any.
+    """
+    query = sa.select(teams.c.id).where(teams.c.id == team_id)
+    if (await conn.execute(query.with_for_update(key_share=True))).first() is None:
+        raise NotFound("team_missing", "no such team")
+
+
 async def load(conn: AsyncConnection, team_id: int) -> TeamRules:
     """Return the rules of a team: those of `TeamRules()` where nobody has said any."""
     return (await load_all(conn, [team_id])).get(team_id, TeamRules())

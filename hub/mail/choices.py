@@ -58,6 +58,21 @@ class MailboxState(Choices):
     AUTH_REFUSED = "auth_refused", _("sign-in refused"), "circle-alert", "bad"
 
 
+class SignIn(Choices):
+    """How Hub signs in to a mailbox: by a password, or by a provider's tokens."""
+
+    PASSWORD = "password", _("by a password"), "key-round"
+    GOOGLE = "google", "Google", "key-round"
+    MICROSOFT = "microsoft", "Microsoft", "key-round"
+
+
+class MailboxSource(Choices):
+    """The place of a mailbox's settings."""
+
+    FILE = "file", _("in the configuration file")
+    PAGE = "page", _("on a page of Hub")
+
+
 class OutboxStand(Choices):
     """The state of a message in the outbox as a person sees it; those that need a person come first."""
 

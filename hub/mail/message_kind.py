@@ -5,12 +5,13 @@ Queries beyond the base are in `register`. Invariant: a list never carries the b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.access import TALK_ACTIONS
 from hub.crm.base import registry
@@ -22,6 +23,7 @@ from hub.crm.base.labels import FieldError, _
 from hub.mail import measures, search
 from hub.mail.choices import AutoKind, MailDirection, MessageState
 from hub.mail.filters import may
+from hub.mail.mailbox_kind import MAILBOXES
 from hub.mail.models import attachments, mailboxes, messages
 
 
@@ -79,8 +81,6 @@ class ListedMessage:
     link_confidence: str | None
     link_manual: bool
     candidates: list[dict[str, Any]]
-    mailbox: tuple[str, ...] = ()
-    """The address of the mailbox: one, as a collection has it."""
     team: tuple[int, ...] = ()
     files: tuple[str, ...] = ()
     """The names of the files that are not part of the text."""
@@ -90,9 +90,23 @@ class ListedMessage:
         return measures.is_unread(self)
 
 
-def _of_mailbox(column: sa.Column[Any]) -> Pairs:
-    joined = sa.select(messages.c.id, column.label("value")).join_from(messages, mailboxes)
-    return _pairs(joined.subquery("of_mailbox"))
+class OfMailbox:
+    """The store of a column of the mailbox that a message lies in: one value, as a collection has it."""
+
+    def __init__(self, column: sa.Column[Any]) -> None:
+        self.column = column
+
+    async def load(self, conn: AsyncConnection, ids: Sequence[int]) -> Mapping[int, tuple[Any, ...]]:
+        value = sa.select(self.column).where(mailboxes.c.id == messages.c.mailbox_id).scalar_subquery()
+        found = await conn.execute(sa.select(messages.c.id, value).where(messages.c.id.in_(ids)))
+        return {message_id: (value,) for message_id, value in found}
+
+    async def replace(self, conn: AsyncConnection, record_id: int, values: tuple[Any, ...], *, now: datetime) -> None:
+        raise NotImplementedError("nobody edits messages")
+
+    def owners(self, condition: Any) -> sa.Select[tuple[int]]:
+        of_such = sa.select(mailboxes.c.id).where(condition(self.column))
+        return sa.select(messages.c.id).where(messages.c.mailbox_id.in_(of_such))
 
 
 def _pairs(found: Any) -> Pairs:
@@ -123,16 +137,8 @@ MESSAGES: Entity[ListedMessage, Any] = Entity(
         People(messages.c.cc, _("Cc"), filterable=False, sortable=False),
         Link(messages.c.client_id, _("Client"), to="client", shown=True),
         Link(messages.c.contact_id, _("Contact"), to="contact"),
-        Collection(
-            Text(mailboxes.c.address, _("Mailbox"), folded=mailboxes.c.address),
-            _("Mailbox"),
-            name="mailbox",
-            store=_of_mailbox(mailboxes.c.address),
-            shown=True,
-        ),
-        Collection(
-            Team(mailboxes.c.team_id, _("Team")), _("Team"), store=_of_mailbox(mailboxes.c.team_id), name="team"
-        ),
+        Link(messages.c.mailbox_id, _("Mailbox"), to=MAILBOXES.kind, shown=True),
+        Collection(Team(mailboxes.c.team_id, _("Team")), _("Team"), store=OfMailbox(mailboxes.c.team_id), name="team"),
         Person(messages.c.author_id, _("Written by"), name="author"),
         Choice(messages.c.auto, _("Sender type"), options=AutoKind.options(), sortable=False),
         Collection(

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from hub.mail.choices import ScanState, SendState
-from hub.store.schema import BigId, Json, id_column, link, metadata, moment
+from hub.crm.base.schema import record_columns, record_indexes
+from hub.mail.choices import MailboxSource, ScanState, SendState
+from hub.store.schema import BigId, Json, folded, id_column, link, metadata, moment
 
 mailboxes = sa.Table(
     "mailboxes",
     metadata,
-    id_column(),
+    *record_columns(archived=""),
     sa.Column("address", sa.String(254), nullable=False, unique=True),
     sa.Column("name", sa.String(200), nullable=False, server_default=""),
+    folded("name_folded", 200),
     link("team_id", "teams", nullable=False),
     link("owner_id", "users"),
     sa.Column("source", sa.String(4), nullable=False, server_default="file"),
     sa.Column("settings", Json),
+    sa.Column("sign_in", sa.String(9), nullable=False, server_default="password"),
     sa.Column("is_enabled", sa.Boolean(), nullable=False, server_default=sa.true()),
     sa.Column("sends_per_min", sa.Integer()),
     sa.Column("send_state", sa.String(15), nullable=False, server_default="ok"),
@@ -35,15 +38,17 @@ mailboxes = sa.Table(
     moment("seen_at"),
     moment("last_mail_at"),
     moment("first_synced_at"),
-    moment("created_at", nullable=False),
-    sa.CheckConstraint("source IN ('file', 'page')", name="source"),
+    sa.CheckConstraint(MailboxSource.check("source"), name="source"),
     sa.CheckConstraint(SendState.check("send_state"), name="send_state"),
+    *record_indexes(),
+    sa.Index("ix_mailboxes_name_folded", "name_folded", "id"),
+    sa.Index("ix_mailboxes_seen_at", "seen_at", "id"),
 )
-"""`team_id` gets what strangers write; a mailbox with an `owner_id` is that person's own. `source`: where its settings
-stand, in the configuration file or (`settings`) here; secrets stand in neither. `state` is the reading side's,
-`send_state` the outbox's. `refused_with` marks the settings that a server refused, so that they are not tried again and
-again. `retry_at`: when the next connection is tried. `problems`: what is wrong with folders, as
-`{"folder", "kind", "said"}` each."""
+"""`version` counts changes of what a person set up, not of how the mailbox is. `team_id` gets what strangers write; a
+mailbox with an `owner_id` is that person's own. `source`: where its settings stand, in the configuration file or
+(`settings`) here; secrets stand in neither. `state` is the reading side's, `send_state` the outbox's. `refused_with`
+marks the settings that a server refused, so that they are not tried again and again. `retry_at`: when the next
+connection is tried. `problems`: what is wrong with folders, as `{"folder", "kind", "said"}` each."""
 
 mail_secrets = sa.Table(
     "mail_secrets",

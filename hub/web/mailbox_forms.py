@@ -11,7 +11,7 @@ from typing import Any, cast
 import msgspec
 
 from hub.errors import Refused
-from hub.mail.accounts.accounts import AccountSettings, Side, Written
+from hub.mail.accounts.account import AccountSettings, Side, Written
 from hub.settings import Secret
 from hub.web.request_context import Form
 

@@ -28,6 +28,7 @@ from hub.mail.models import messages
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
 from hub.web.authentication import SERVICES
+from hub.web.base.pages import RecordPages
 from hub.web.crm.routes import KINDS
 from hub.web.server import ROUTES
 from tests.factories import got
@@ -204,7 +205,6 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/operations/{id}/resume"): Rule(404, 404),
     ("POST", "/operations/{id}/undo"): Rule(404, 404),
     # … and the setting up of mailboxes, but for a person's own, which needs a privilege
-    ("GET", "/mailboxes"): Rule(403, 403),
     ("GET", "/mailboxes/new"): Rule(403, 403),
     ("POST", "/mailboxes"): Rule(403, 403),
     ("POST", "/mailboxes/find"): Rule(403, 403, form="address=a%40hub.test"),
@@ -214,6 +214,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/me/mailbox"): Rule(403, 403, form=BOX),
     ("GET", "/mailboxes/{id}/settings"): Rule(404, 404),
     ("POST", "/mailboxes/{id}/settings"): Rule(404, 404, form=BOX),
+    ("GET", "/mailboxes/{id}/history"): Rule(404, 404),
     ("POST", "/mailboxes/{id}/test"): Rule(404, 404),
     ("POST", "/mailboxes/{id}/switch"): Rule(404, 404),
     ("POST", "/mailboxes/{id}/again"): Rule(404, 404),
@@ -335,9 +336,9 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("DELETE", "/characteristics/{id}"): Rule(403, 403),
     ("POST", "/characteristics/{id}/change-type"): Rule(403, 403, json='{"type": "text"}'),
     ("GET", "/match"): Rule(400, 400),
-    ("GET", "/mailboxes"): Rule(200, 200),
     ("POST", "/mailboxes"): Rule(403, 403, json=BOX_JSON),
     ("GET", "/mailboxes/{id}"): Rule(404, 404),
+    ("GET", "/mailboxes/{id}/history"): Rule(404, 404),
     ("POST", "/mailboxes/{id}"): Rule(404, 404, json='{"enabled": false}'),
     ("POST", "/mailboxes/{id}/test"): Rule(404, 404),
     ("GET", "/sessions"): Rule(200, 200),
@@ -448,6 +449,9 @@ for web in KINDS:
     if web.who == "admin":
         for rules in (RULES, API_RULES):
             rules.update({one: Rule(403, 403) for one in rules if f"{one[1]}/".startswith(f"{web.path}/")})
+    if web.pages_who == "admin":
+        of_base = ((one.method, one.path) for one in RecordPages(web).routes() if not one.path.endswith("/names"))
+        RULES.update({one: Rule(403, 403) for one in of_base})
 EVERY = {**RULES, **{(method, f"/api/v1{path}"): rule for (method, path), rule in API_RULES.items()}}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import aiohttp
@@ -83,3 +84,26 @@ async def test_the_form_of_a_mailbox_is_not_saved_over_a_newer_one_unseen(site: 
             assert answer.status == status, text
     assert 'value="Второй"' in text
     assert "save again to keep it" in text
+
+
+async def test_of_two_who_save_a_teams_call_rules_in_the_same_instant_one_is_told(site: Site) -> None:
+    boss = await site.person("boss", role="admin")
+    browser, api = await site.browser("boss"), await site.api("boss")
+    (team,) = boss.team_ids
+    path = f"/admin/teams/{team}/rules"
+    version = await form_of(browser, path)
+
+    async def save(seconds: int) -> int:
+        form = version | {"open": "always", "overflow_s": str(seconds)}
+        async with browser.post(path, data=form, allow_redirects=False) as answer:
+            return answer.status
+
+    assert sorted(await asyncio.gather(*(save(10 + place) for place in range(6)))) == [303] + [409] * 5
+
+    async def change(**sent: int) -> int:
+        async with api.post(f"teams/{team}/rules", json=sent) as answer:
+            return answer.status
+
+    assert await asyncio.gather(change(service_level_s=45), change(after_call_s=15)) == [200, 200]
+    told = await got(api, f"teams/{team}/rules")
+    assert (told["service_level_s"], told["after_call_s"]) == (45, 15)

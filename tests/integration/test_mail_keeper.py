@@ -22,11 +22,13 @@ import sqlalchemy as sa
 from hub.clock import utc_now
 from hub.crm import people
 from hub.crm.access import Actor, load_actor
+from hub.crm.base import records
 from hub.crm.linking import Linker
 from hub.errors import Conflict, Forbidden, NotFound, Refused
 from hub.mail.accounts import accounts, secrets
-from hub.mail.accounts.accounts import AccountSettings, Side, Written
+from hub.mail.accounts.account import AccountSettings, Side, Written
 from hub.mail.accounts.keeper import MailKeeper
+from hub.mail.mailbox_kind import MAILBOXES, set_up_by
 from hub.mail.models import mailboxes
 from hub.mail.reading.workers import ParserPool
 from hub.settings import HubSection, Secret, Settings
@@ -307,8 +309,9 @@ async def test_who_may_add_and_see_which_mailbox(office: Office) -> None:
             async with office.db.begin() as conn:
                 await accounts.add(conn, office.vault, office.admin, written, personal=False, now=utc_now())
         async with office.db.read() as conn:
-            assert [one.id for one in await accounts.listed(conn, olga)] == [mine]
-            assert [one.id for one in await accounts.listed(conn, office.admin)] == [mine]
+            for actor in (olga, office.admin):
+                page = await records.page(conn, actor, MAILBOXES, where=set_up_by(actor))
+                assert [one.id for one in page.items] == [mine]
             assert (await accounts.find(conn, olga, mine)).settings.may_private is False  # type: ignore[union-attr]
             with pytest.raises(NotFound):
                 await accounts.find(conn, pavel, mine)

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from hub.clock import utc_now
 from hub.errors import HubError, Refused, Unavailable
 from hub.mail.accounts import accounts, oauth, secrets
+from hub.mail.accounts.account import Written
 from hub.mail.accounts.boxes import all_boxes
 from hub.mail.accounts.oauth import Client, Tokens, TokenSource
 from hub.mail.imap.connection import connected
@@ -50,7 +51,7 @@ async def box_of(office: Office, imap: Any, provider: FakeProvider, *, lasts: ti
     side = msgspec.structs.replace(written.settings.imap, auth="oauth", tls="tls")
     settings = msgspec.structs.replace(written.settings, imap=side, smtp=side, oauth="google")
     async with office.db.begin() as conn:
-        new = accounts.Written(written.address, "x", office.team, settings)
+        new = Written(written.address, "x", office.team, settings)
         mailbox_id = await accounts.add(conn, office.vault, office.admin, new, personal=False, now=utc_now())
         provider.refresh_tokens.add("refresh-0")
         tokens = Tokens(Secret("access-old"), Secret("refresh-0"), utc_now() + lasts)

@@ -52,13 +52,14 @@ from hub.crm.tokens import Token
 from hub.crm.two_factor import TwoFactor
 from hub.errors import Conflict as Conflict409
 from hub.errors import Refused
-from hub.mail.accounts.accounts import Account, AccountSettings, Side
+from hub.mail.accounts.account import Account, AccountSettings, Side
 from hub.mail.accounts.trial import Step
 from hub.mail.accounts.trial import Trial as MailTrial
 from hub.mail.answering import Writer
 from hub.mail.choices import OutboxStand
 from hub.mail.files.attachments import Preview
 from hub.mail.health import WAITING, Backlog, FolderHealth, Health, Trouble
+from hub.mail.mailbox_kind import MAILBOXES
 from hub.mail.message_kind import MESSAGES
 from hub.mail.originals import Original
 from hub.mail.query import parse
@@ -96,6 +97,7 @@ from hub.web.crm.calls import CallQuery
 from hub.web.crm.clients import WEB as CLIENT_WEB
 from hub.web.crm.leads import WEB as LEAD_WEB
 from hub.web.crm.leads import LeadQuery
+from hub.web.crm.mailboxes import WEB as MAILBOX_WEB
 from hub.web.crm.messages import WEB as MESSAGE_WEB
 from hub.web.crm.messages import MessageQuery, why_found
 from hub.web.crm.roles import WEB as ROLE_WEB
@@ -407,6 +409,7 @@ PHONE = {"panel": replace(SAMPLE["panel"], told=_intent("blind", "unknown")), "p
 _SIDE = Side(host="imap.hub.test", port=993, username="sales", tls_exception="sha256:" + "0" * 64)
 ACCOUNT = Account(
     id=3,
+    version=2,
     address="sales@hub.test",
     name="Sales",
     team_id=1,
@@ -414,6 +417,7 @@ ACCOUNT = Account(
     owner_id=None,
     owner_name="",
     source="page",
+    sign_in="google",
     is_enabled=True,
     settings=AccountSettings(imap=_SIDE, smtp=_SIDE, oauth="google", folders=("Архив",)),
     state="auth_refused",
@@ -422,7 +426,9 @@ ACCOUNT = Account(
     send_state="auth_refused",
     send_error="535 no",
     seen_at=NOW,
+    last_mail_at=NOW,
     first_synced_at=NOW,
+    created_at=NOW,
 )
 ACCOUNTS = [
     ACCOUNT,
@@ -437,9 +443,19 @@ STEPS = (
     Step("smtp", False, 300, "535 no", code="smtp_refused"),
 )
 PAGES: dict[str, dict[str, Any]] = {
-    "mailboxes/list.html": {"boxes": ACCOUNTS, "is_own": False},
+    "mailboxes/list.html": {
+        "list": replace(
+            LIST,
+            web=MAILBOX_WEB,
+            query=RecordQuery(q="бел"),
+            rows=ACCOUNTS,
+            values=Values(MAILBOXES, {}, {}),
+            columns=tuple(Column(field) for field in MAILBOXES.fields if not field.hidden),
+        ),
+    },
+    "mailboxes/own.html": {"boxes": ACCOUNTS},
     "mailboxes/form.html": {
-        "version": "0123456789abcdef",
+        "version": 2,
         "account": ACCOUNT,
         "values": {"address": "sales@hub.test", "team": "1", "oauth": "google"},
         "personal": False,

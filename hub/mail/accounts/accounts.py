@@ -1,16 +1,17 @@
 """Mailboxes that stand in the database: what a person wrote on a page, typed, and who may change it.
 
 Decides who may add and change which mailbox; connecting is others'. Invariants: a secret goes into `mail_secrets` and
-comes out for the line only; whatever changes has an audit row and hints the keeper; a host that somebody without the
-administrator's role named is never in a private network.
+comes out for the line only; whatever changes has an audit row, a row of the history, and hints the keeper; of two
+writers the later, if it names an older version, is refused; a host that somebody without the administrator's role named
+is never in a private network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -21,14 +22,16 @@ from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.addresses import parse_email
 from hub.crm.audit import record
+from hub.crm.base import history
+from hub.crm.base.history import Edit, Way
 from hub.crm.models import team_members, teams, users
 from hub.errors import Conflict, Forbidden, NotFound, Refused
 from hub.hosts import read_host
-from hub.mail.accounts import secrets
-from hub.mail.imap.refusals import Advice, advice
+from hub.mail.accounts import account_versions, secrets
+from hub.mail.accounts.account import Account, AccountSettings, Side, Written, read_settings
+from hub.mail.mailbox_kind import MAILBOXES, ListedMailbox, set_up_by
 from hub.mail.models import folders as folder_rows
 from hub.mail.models import mailboxes
-from hub.settings import Secret
 from hub.store.changes import publish
 from hub.store.encryption import Vault
 from hub.store.engine import hint_after_commit
@@ -37,73 +40,7 @@ from hub.store.unique import looked_for
 TOPIC = "mailboxes"
 """Hinted when a mailbox was added, changed, paused or is to be tried again."""
 
-Tls = Literal["tls", "starttls", "none"]
-Auth = Literal["auto", "plain", "login", "scram", "oauth"]
-Oauth = Literal["", "google", "microsoft"]
 MOST_FOLDERS = 200
-
-
-class Side(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How one of a mailbox's servers is reached; the password stands elsewhere."""
-
-    host: Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
-    port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
-    tls: Tls = "tls"
-    username: Annotated[str, msgspec.Meta(max_length=300)] = ""
-    auth: Auth = "auto"
-    tls_exception: Annotated[str, msgspec.Meta(pattern=r"^(sha256:([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2})?$")] = ""
-
-
-class AccountSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What `mailboxes.settings` holds. `folders` empty: all that the server has."""
-
-    imap: Side
-    smtp: Side
-    oauth: Oauth = ""
-    folders: tuple[Annotated[str, msgspec.Meta(max_length=500)], ...] = ()
-    history_days: Annotated[int, msgspec.Meta(ge=0, le=36500)] = 0
-    may_private: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What a person wrote of a mailbox. A password that is None stays as it is."""
-
-    address: str
-    name: str
-    team_id: int | None
-    settings: AccountSettings
-    imap_password: Secret | None = None
-    smtp_password: Secret | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A mailbox as its page shows it. `settings` is None where the configuration file has them."""
-
-    id: int
-    address: str
-    name: str
-    team_id: int
-    team_name: str
-    owner_id: int | None
-    owner_name: str
-    source: Literal["file", "page"]
-    is_enabled: bool
-    settings: AccountSettings | None
-    state: str
-    error: str
-    error_at: datetime | None
-    send_state: str
-    send_error: str
-    seen_at: datetime | None
-    first_synced_at: datetime | None
-    secret_kinds: frozenset[str] = field(default_factory=frozenset)
-
-    @property
-    def advice(self) -> Advice:
-        """What to do about a refused sign-in at this provider."""
-        return advice(self.error) if self.state == "auth_refused" else ""
 
 
 def may_own(actor: Actor) -> bool:
@@ -111,18 +48,33 @@ def may_own(actor: Actor) -> bool:
     return actor.has("own_mailbox")
 
 
-def _visible(actor: Actor) -> sa.ColumnElement[bool]:
-    return sa.true() if actor.is_admin else mailboxes.c.owner_id == actor.user_id
-
-
-async def listed(conn: AsyncConnection, actor: Actor) -> list[Account]:
-    """Return the mailboxes that the actor may set up: an administrator all, everybody else their own."""
-    return await _accounts(conn, _visible(actor))
+async def detailed(conn: AsyncConnection, rows: Sequence[ListedMailbox]) -> list[Account]:
+    """Return mailboxes that were read through `records` with their settings and the names of teams and owners."""
+    found = {one.id: one for one in await _accounts(conn, mailboxes.c.id.in_([row.id for row in rows]))}
+    return [found[row.id] for row in rows if row.id in found]
 
 
 async def find(conn: AsyncConnection, actor: Actor, mailbox_id: int) -> Account:
     """Raises NotFound, also for one that is not the actor's."""
-    found = await _accounts(conn, sa.and_(_visible(actor), mailboxes.c.id == mailbox_id))
+    return await _one(conn, actor, mailbox_id)
+
+
+async def lock(
+    conn: AsyncConnection, actor: Actor, mailbox_id: int, *, version: int | None = None, mine: Written | None = None
+) -> Account:
+    """Return a mailbox and keep others from writing it. Raises NotFound; Conflict where `version` is an older one.
+
+    `mine` is what the actor wants to write: the conflict names each field that differs.
+    """
+    account = await _one(conn, actor, mailbox_id, is_locked=True)
+    if version is not None and version != account.version:
+        await account_versions.refuse(conn, account, version, mine)
+    return account
+
+
+async def _one(conn: AsyncConnection, actor: Actor, mailbox_id: int, *, is_locked: bool = False) -> Account:
+    which = sa.and_(set_up_by(actor), mailboxes.c.id == mailbox_id)
+    found = await _accounts(conn, which, is_locked=is_locked)
     if not found:
         raise NotFound("mailbox_missing", "there is no such mailbox")
     return found[0]
@@ -133,14 +85,17 @@ async def own(conn: AsyncConnection, actor: Actor) -> list[Account]:
     return await _accounts(conn, mailboxes.c.owner_id == actor.user_id)
 
 
-async def _accounts(conn: AsyncConnection, which: sa.ColumnElement[bool]) -> list[Account]:
+async def _accounts(conn: AsyncConnection, which: sa.ColumnElement[bool], *, is_locked: bool = False) -> list[Account]:
     columns = (mailboxes, teams.c.name.label("team_name"), users.c.name.label("owner_name"))
     query = sa.select(*columns).join(teams, teams.c.id == mailboxes.c.team_id)
     query = query.outerjoin(users, users.c.id == mailboxes.c.owner_id).where(which).order_by(mailboxes.c.address)
-    rows = (await conn.execute(query.limit(1000))).all()
+    query = query.limit(1000)
+    rows = (await conn.execute(query.with_for_update(of=mailboxes, key_share=True) if is_locked else query)).all()
+    held = await secrets.kinds_of_many(conn, [row.id for row in rows])
     return [
         Account(
             id=row.id,
+            version=row.version,
             address=row.address,
             name=row.name,
             team_id=row.team_id,
@@ -148,6 +103,7 @@ async def _accounts(conn: AsyncConnection, which: sa.ColumnElement[bool]) -> lis
             owner_id=row.owner_id,
             owner_name=row.owner_name or "",
             source=row.source,
+            sign_in=row.sign_in,
             is_enabled=row.is_enabled,
             settings=read_settings(row.settings) if row.source == "page" else None,
             state=row.state,
@@ -156,23 +112,24 @@ async def _accounts(conn: AsyncConnection, which: sa.ColumnElement[bool]) -> lis
             send_state=row.send_state,
             send_error=row.send_error,
             seen_at=row.seen_at,
+            last_mail_at=row.last_mail_at,
             first_synced_at=row.first_synced_at,
-            secret_kinds=await secrets.kinds_of(conn, row.id),
+            created_at=row.created_at,
+            secret_kinds=held.get(row.id, frozenset()),
         )
         for row in rows
     ]
 
 
-def read_settings(raw: Any) -> AccountSettings:
-    """Read what a row holds. Raises Refused where a hand other than Hub's wrote it."""
-    try:
-        return msgspec.convert(raw, AccountSettings)
-    except msgspec.ValidationError as error:
-        raise Refused("mailbox_settings", f"the mailbox's settings in the database are wrong: {error}") from None
-
-
 async def add(
-    conn: AsyncConnection, vault: Vault, actor: Actor, written: Written, *, personal: bool, now: datetime
+    conn: AsyncConnection,
+    vault: Vault,
+    actor: Actor,
+    written: Written,
+    *,
+    personal: bool,
+    now: datetime,
+    way: Way = "page",
 ) -> int:
     """Add a mailbox, a personal one for the actor where `personal`. Raises Refused, Forbidden, Conflict."""
     if personal and not may_own(actor):
@@ -181,13 +138,10 @@ async def add(
         access.require_admin(actor)
     written = checked(actor, written)
     team_id = await _team_of(conn, actor, written.team_id, personal=personal)
-    row = {
+    row = _row_of(written, team_id) | {
         "address": written.address,
-        "name": written.name,
-        "team_id": team_id,
         "owner_id": actor.user_id if personal else None,
         "source": "page",
-        "settings": msgspec.to_builtins(written.settings),
         "created_at": now,
     }
     taken = sa.select(mailboxes.c.id).where(mailboxes.c.address == written.address)
@@ -199,36 +153,59 @@ async def add(
     async with looked_for(conn, look):
         mailbox_id = int((await conn.execute(mailboxes.insert().values(**row).returning(mailboxes.c.id))).scalar_one())
     await _keep_passwords(conn, vault, mailbox_id, written, now)
+    edit = Edit(actor, way, now)
+    await history.write(conn, MAILBOXES.kind, mailbox_id, version=1, changes={}, edit=edit)
     await _changed(conn, actor, "mailbox.added", mailbox_id, now, {"address": written.address, "personal": personal})
     return mailbox_id
 
 
+def _row_of(written: Written, team_id: int) -> dict[str, Any]:
+    """Return the columns of what a person wrote."""
+    return {
+        **MAILBOXES.field("name").store(written.name),
+        "team_id": team_id,
+        "settings": msgspec.to_builtins(written.settings),
+        "sign_in": written.settings.oauth or "password",
+    }
+
+
 async def change(
-    conn: AsyncConnection, vault: Vault, actor: Actor, mailbox_id: int, written: Written, *, now: datetime
+    conn: AsyncConnection,
+    vault: Vault,
+    actor: Actor,
+    mailbox_id: int,
+    written: Written,
+    *,
+    now: datetime,
+    way: Way = "page",
+    version: int | None = None,
 ) -> None:
-    """Write a mailbox's settings anew; its address stays. Raises NotFound, Refused."""
-    before = await find(conn, actor, mailbox_id)
+    """Write a mailbox's settings anew; its address stays. Raises NotFound, Refused, Conflict for an older version."""
+    written = checked(actor, written)
+    before = await lock(conn, actor, mailbox_id, version=version, mine=written)
     if before.settings is None:
         raise Refused("mailbox_of_file", f"{before.address} stands in the configuration file; change it there")
-    written = checked(actor, written)
     if written.address != before.address:
         raise Refused("mailbox_address", "a mailbox keeps its address; add another mailbox instead", field="address")
     is_personal = before.owner_id is not None
     team_id = before.team_id if is_personal else await _team_of(conn, actor, written.team_id, personal=False)
-    values = {"name": written.name, "team_id": team_id, "settings": msgspec.to_builtins(written.settings)}
-    await conn.execute(sa.update(mailboxes).where(mailboxes.c.id == mailbox_id).values(**values, **_fresh()))
+    written = replace(written, team_id=team_id)
+    values, told = _row_of(written, team_id) | _fresh(), account_versions.told_of(written)
+    await account_versions.write(conn, before, values, told, Edit(actor, way, now))
     await _forget_for_other_ways(conn, mailbox_id, before.settings, written)
     await _keep_passwords(conn, vault, mailbox_id, written, now)
     await choose_folders(conn, mailbox_id, written.settings.folders)
-    said = {"hosts": [written.settings.imap.host, written.settings.smtp.host], "passwords": _which(written)}
+    said = {"hosts": [written.settings.imap.host, written.settings.smtp.host], "passwords": written.passwords}
     await _changed(conn, actor, "mailbox.changed", mailbox_id, now, said)
 
 
-async def enable(conn: AsyncConnection, actor: Actor, mailbox_id: int, is_enabled: bool, *, now: datetime) -> None:
+async def enable(
+    conn: AsyncConnection, actor: Actor, mailbox_id: int, is_enabled: bool, *, now: datetime, way: Way = "page"
+) -> None:
     """Pause a mailbox, or let it work again; what it holds stays. Raises NotFound."""
-    await find(conn, actor, mailbox_id)
+    before = await lock(conn, actor, mailbox_id)
     values: dict[str, Any] = {"is_enabled": is_enabled} | (_fresh() if is_enabled else {})
-    await conn.execute(sa.update(mailboxes).where(mailboxes.c.id == mailbox_id).values(**values))
+    await account_versions.write(conn, before, values, {"enabled": is_enabled}, Edit(actor, way, now))
     await _changed(conn, actor, "mailbox.resumed" if is_enabled else "mailbox.paused", mailbox_id, now, {})
 
 
@@ -328,11 +305,6 @@ async def _forget_for_other_ways(
 
 def _way(side: Side) -> tuple[str, int, str, str]:
     return side.host, side.port, side.tls, side.tls_exception
-
-
-def _which(written: Written) -> list[str]:
-    pairs = (("imap", written.imap_password), ("smtp", written.smtp_password))
-    return [name for name, secret in pairs if secret is not None]
 
 
 async def _keep_passwords(

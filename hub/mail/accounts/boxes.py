@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from hub.errors import HubError
 from hub.hosts import Reach
 from hub.mail.accounts import secrets
-from hub.mail.accounts.accounts import AccountSettings, Side, read_settings
+from hub.mail.accounts.account import AccountSettings, Side, read_settings
 from hub.mail.accounts.oauth import Client, TokenSource
 from hub.mail.accounts.wire import LiveServer
 from hub.mail.models import mail_secrets, mailboxes

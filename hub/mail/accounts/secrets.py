@@ -6,7 +6,7 @@ secret of one mailbox does not open as another's.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -54,8 +54,16 @@ async def read(conn: AsyncConnection, vault: Vault, mailbox_id: int) -> dict[str
 
 async def kinds_of(conn: AsyncConnection, mailbox_id: int) -> frozenset[str]:
     """Return which secrets a mailbox has, without opening them."""
-    found = await conn.execute(sa.select(mail_secrets.c.kind).where(mail_secrets.c.mailbox_id == mailbox_id))
-    return frozenset(found.scalars())
+    return (await kinds_of_many(conn, [mailbox_id])).get(mailbox_id, frozenset())
+
+
+async def kinds_of_many(conn: AsyncConnection, ids: Sequence[int]) -> dict[int, frozenset[str]]:
+    """The same of several mailboxes, by their ids, in one statement."""
+    query = sa.select(mail_secrets.c.mailbox_id, mail_secrets.c.kind).where(mail_secrets.c.mailbox_id.in_(ids))
+    found: dict[int, frozenset[str]] = {}
+    for mailbox_id, kind in await conn.execute(query):
+        found[mailbox_id] = found.get(mailbox_id, frozenset()) | {kind}
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Mailboxes over the API: list, add, change, test. Secrets go in and never come out."""
+"""Mailboxes over the API: one, add, change, test; their list is the base's. Secrets go in and never come out."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.clock import rfc3339
 from hub.errors import Refused
 from hub.mail.accounts import accounts, secrets
-from hub.mail.accounts.accounts import Account, AccountSettings, Oauth, Side, Written
+from hub.mail.accounts.account import Account, AccountSettings, Oauth, Side, Written
 from hub.mail.choices import MailboxState, SendState
 from hub.mail.imap.refusals import Advice
 from hub.settings import Secret
 from hub.store.encryption import Vault
-from hub.web.api.endpoint import Endpoint, Id, Nothing, Query
-from hub.web.api.shapes import Cursor, Moment, Ref, Shape, one_of
+from hub.web.api.endpoint import Endpoint, Id, Nothing
+from hub.web.api.shapes import Moment, Ref, Shape, one_of
 from hub.web.pages.mailboxes import try_typed
 from hub.web.request_context import RequestContext
 
@@ -38,6 +38,7 @@ class MailboxAccount(Shape, frozen=True, kw_only=True):
     """A mailbox. `settings` is null where the configuration file has them; passwords are never shown."""
 
     id: int
+    version: int
     address: str
     name: str
     team: Ref
@@ -52,11 +53,6 @@ class MailboxAccount(Shape, frozen=True, kw_only=True):
     seen_at: Moment | None
     settings: MailboxSettings | None
     secrets: list[str]
-
-
-class MailboxAccounts(Shape, frozen=True, kw_only=True):
-    items: list[MailboxAccount]
-    next: Cursor | None
 
 
 class NewMailbox(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,8 +72,10 @@ class NewMailbox(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class MailboxChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A field that is not named stays as it is. `try_again`: have a refused sign-in tried now."""
+    """A field that is not named stays as it is. `version`: the one that was read; an older one is refused.
+    `try_again`: have a refused sign-in tried now."""
 
+    version: Annotated[int, msgspec.Meta(ge=1, lt=2**31)] | None = None
     name: Text | None = None
     team: Id | None = None
     imap: Side | None = None
@@ -113,7 +111,7 @@ def _vault(ctx: RequestContext) -> Vault:
     return Vault.of(ctx.services.settings)
 
 
-def _account(one: Account) -> MailboxAccount:
+def account(one: Account) -> MailboxAccount:
     settings = None
     if one.settings is not None:
         of = one.settings
@@ -122,6 +120,7 @@ def _account(one: Account) -> MailboxAccount:
         )
     return MailboxAccount(
         id=one.id,
+        version=one.version,
         address=one.address,
         name=one.name,
         team=Ref(id=one.team_id, name=one.team_name),
@@ -139,12 +138,8 @@ def _account(one: Account) -> MailboxAccount:
     )
 
 
-async def listed(conn: AsyncConnection, ctx: RequestContext, _query: Query) -> MailboxAccounts:
-    return MailboxAccounts(items=[_account(one) for one in await accounts.listed(conn, ctx.actor)], next=None)
-
-
-async def one(conn: AsyncConnection, ctx: RequestContext, _query: Query) -> MailboxAccount:
-    return _account(await accounts.find(conn, ctx.actor, ctx.id()))
+async def found(conn: AsyncConnection, ctx: RequestContext, _query: Any) -> MailboxAccount:
+    return account(await accounts.find(conn, ctx.actor, ctx.id()))
 
 
 async def add(conn: AsyncConnection, ctx: RequestContext, body: NewMailbox) -> MailboxAccount:
@@ -154,12 +149,12 @@ async def add(conn: AsyncConnection, ctx: RequestContext, body: NewMailbox) -> M
     passwords = (_secret(body.password), _secret(body.smtp_password))
     written = Written(body.address, body.name, body.team, settings, *passwords)
     vault = _vault(ctx)
-    mailbox_id = await accounts.add(conn, vault, ctx.actor, written, personal=body.personal, now=ctx.now)
-    return _account(await accounts.find(conn, ctx.actor, mailbox_id))
+    mailbox_id = await accounts.add(conn, vault, ctx.actor, written, personal=body.personal, now=ctx.now, way="api")
+    return account(await accounts.find(conn, ctx.actor, mailbox_id))
 
 
 async def change(conn: AsyncConnection, ctx: RequestContext, body: MailboxChange) -> MailboxAccount:
-    before = await accounts.find(conn, ctx.actor, ctx.id())
+    before = await accounts.lock(conn, ctx.actor, ctx.id())
     named = {
         name: value
         for name in ("imap", "smtp", "oauth", "folders", "history_days")
@@ -177,12 +172,15 @@ async def change(conn: AsyncConnection, ctx: RequestContext, body: MailboxChange
             _secret(body.password),
             _secret(body.smtp_password),
         )
-        await accounts.change(conn, _vault(ctx), ctx.actor, before.id, written, now=ctx.now)
+        vault = _vault(ctx)
+        await accounts.change(conn, vault, ctx.actor, before.id, written, now=ctx.now, way="api", version=body.version)
+    else:
+        await accounts.lock(conn, ctx.actor, before.id, version=body.version)
     if body.enabled is not None and body.enabled != before.is_enabled:
-        await accounts.enable(conn, ctx.actor, before.id, body.enabled, now=ctx.now)
+        await accounts.enable(conn, ctx.actor, before.id, body.enabled, now=ctx.now, way="api")
     if body.try_again:
         await accounts.try_again(conn, ctx.actor, before.id, now=ctx.now)
-    return _account(await accounts.find(conn, ctx.actor, before.id))
+    return account(await accounts.find(conn, ctx.actor, before.id))
 
 
 def _secret(text: str | None) -> Secret | None:
@@ -214,13 +212,6 @@ async def test(_conn: AsyncConnection, _ctx: RequestContext, body: Any) -> Mailb
 
 ENDPOINTS = (
     Endpoint(
-        method="GET",
-        path="/mailboxes",
-        summary="Mailboxes that one may set up: an administrator all, everybody else their own",
-        reads=listed,
-        answer=MailboxAccounts,
-    ),
-    Endpoint(
         method="POST",
         path="/mailboxes",
         summary="Add a mailbox",
@@ -229,7 +220,6 @@ ENDPOINTS = (
         answer=MailboxAccount,
         status=201,
     ),
-    Endpoint(method="GET", path="/mailboxes/{id}", summary="A mailbox's settings", reads=one, answer=MailboxAccount),
     Endpoint(
         method="POST",
         path="/mailboxes/{id}",

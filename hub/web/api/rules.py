@@ -111,6 +111,7 @@ async def team(conn: AsyncConnection, ctx: RequestContext, _query: Query) -> Tea
 
 
 async def change_team(conn: AsyncConnection, ctx: RequestContext, body: Any) -> TeamRules:
+    await rules.lock(conn, ctx.id())
     before = await rules.load(conn, ctx.id())
     said = {name: value for name in rules.NAMES if (value := getattr(body, name)) is not msgspec.UNSET}
     await team_rules.store(conn, ctx.actor, ctx.id(), msgspec.structs.replace(before, **said), now=ctx.now)

@@ -124,6 +124,8 @@ class WebKind:
     """Fields that the kind draws itself, by name: in the form by a template, on the kind's own card by that."""
     who: Who = "signed_in"
     """The people who may open the pages and calls at all; `permitted` decides which records they see."""
+    pages_who: Who | None = None
+    """The same for its pages alone, but for the names by which the fields of other kinds find a record."""
     icon: str = "list"
     subtitle: str = ""
     """The field that stands in the second line of a row, under the name."""

@@ -13,13 +13,14 @@ from hub.web.api.endpoint import Endpoint
 from hub.web.base.endpoints import RecordCalls
 from hub.web.base.kind import WebKind
 from hub.web.base.pages import RecordPages
-from hub.web.crm import audit, calls, client_card, clients, contacts, leads, messages, roles, teams, users
+from hub.web.crm import audit, calls, client_card, clients, contacts, leads, mailboxes, messages, roles, teams, users
 from hub.web.routes import Route
 
 OWN = {
     web.entity.kind: web
     for web in (
-        clients.WEB, contacts.WEB, calls.WEB, messages.WEB, leads.WEB, audit.WEB, roles.WEB, teams.WEB, users.WEB,
+        clients.WEB, contacts.WEB, calls.WEB, messages.WEB, mailboxes.WEB, leads.WEB, audit.WEB, roles.WEB,
+        teams.WEB, users.WEB,
     )
 }  # fmt: skip
 KINDS: tuple[WebKind, ...] = tuple(OWN.get(word) or WebKind(entity=entity) for word, entity in registry.kinds().items())
@@ -36,13 +37,18 @@ def pages() -> tuple[Route, ...]:
         *users.ROUTES,
         *leads.ROUTES,
         *messages.ROUTES,
-        *(replace(one, who=web.who) for web in KINDS for one in RecordPages(web, CARDS.get(web.entity.kind)).routes()),
+        *mailboxes.ROUTES,
+        *(
+            replace(one, who=web.who if one.path.endswith("/names") else web.pages_who or web.who)
+            for web in KINDS
+            for one in RecordPages(web, CARDS.get(web.entity.kind)).routes()
+        ),
     )
 
 
 def endpoints() -> tuple[Endpoint, ...]:
     """Return the calls of every kind; one that a kind writes by hand stands in the place of the base's."""
-    own = {(one.method, one.path): one for one in (clients.CREATE, calls.ONE, messages.ONE)}
+    own = {(one.method, one.path): one for one in (clients.CREATE, calls.ONE, messages.ONE, *mailboxes.ENDPOINTS)}
     of_base = (
         own.get((one.method, one.path)) or replace(one, who=web.who)
         for web in KINDS

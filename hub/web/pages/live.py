@@ -40,8 +40,10 @@ def topics_of(change: Change, ids: Sequence[int]) -> list[str]:
             return [f"thread:{change.object_id}"]
         case "timeline":
             return [f"client:{change.client_id}"]
-        case "pbx" | "mailbox":
+        case "pbx":
             return [change.kind]
+        case "mailbox":
+            return ["mailbox", "mailboxes"]
         case "presence":
             return ["presence", f"presence:{change.object_id}"]
         case "device":

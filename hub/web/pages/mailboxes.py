@@ -1,4 +1,4 @@
-"""Setting up mailboxes: the administrator's list, a person's own, the form, the trial, and signing in with a provider.
+"""Setting up mailboxes: a person's own, the form, the trial, and signing in with a provider.
 
 Invariants: whoever sets up a mailbox is an administrator or its owner; a test uses what is typed, and stores nothing;
 what comes back from a provider is believed only by the browser session that went there.
@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm import directory
 from hub.errors import Forbidden, HubError, Refused
 from hub.mail.accounts import accounts, oauth, secrets
-from hub.mail.accounts.accounts import Account, Written
+from hub.mail.accounts.account import Account, Written
 from hub.mail.accounts.boxes import mailbox_of, reach_of
 from hub.mail.accounts.discovery import Discovery
 from hub.mail.accounts.oauth import Client, Journey, TokenSource
@@ -26,7 +26,6 @@ from hub.store import changes
 from hub.store.encryption import Vault
 from hub.store.leases import holder_name
 from hub.web import render
-from hub.web.form_version import form_version, refuse_older
 from hub.web.mailbox_forms import form_values, read_form, typed
 from hub.web.request_context import RequestContext
 from hub.web.routes import Route
@@ -51,20 +50,13 @@ def _vault(ctx: RequestContext) -> Vault:
     return Vault.of(ctx.services.settings)
 
 
-async def listed(ctx: RequestContext) -> web.StreamResponse:
-    async with ctx.db.read() as conn:
-        feed = await changes.head(conn)
-        boxes = await accounts.listed(conn, ctx.actor)
-    return render.page(ctx, "mailboxes/list.html", {"boxes": boxes, "is_own": False}, feed=feed)
-
-
 async def own(ctx: RequestContext) -> web.StreamResponse:
     async with ctx.db.read() as conn:
         feed = await changes.head(conn)
         boxes = await accounts.own(conn, ctx.actor)
     if not boxes and not accounts.may_own(ctx.actor):
         raise Forbidden("privilege_missing", "an administrator has to allow you a mailbox of your own first")
-    return render.page(ctx, "mailboxes/list.html", {"boxes": boxes, "is_own": True}, feed=feed)
+    return render.page(ctx, "mailboxes/own.html", {"boxes": boxes}, feed=feed)
 
 
 async def new(ctx: RequestContext) -> web.StreamResponse:
@@ -118,8 +110,8 @@ async def save(ctx: RequestContext) -> web.StreamResponse:
     try:
         written = read_form(ctx.form)
         async with ctx.db.begin() as conn:
-            refuse_older(ctx.form, _values(await accounts.find(conn, ctx.actor, ctx.id())))
-            await accounts.change(conn, _vault(ctx), ctx.actor, ctx.id(), written, now=ctx.now)
+            version = ctx.form.number("version")
+            await accounts.change(conn, _vault(ctx), ctx.actor, ctx.id(), written, now=ctx.now, version=version)
     except HubError as error:
         if error.status == 404:
             raise
@@ -166,7 +158,7 @@ async def _form(
 ) -> web.StreamResponse:
     context = {
         "account": account,
-        "version": form_version(_values(account)) if account is not None else "",
+        "version": account.version if account is not None else "",
         "values": values,
         "personal": personal or (account is not None and account.owner_id is not None),
         "teams": [(team.id, team.name) for team in await directory.my_teams(conn, ctx.actor)],
@@ -303,7 +295,6 @@ async def came_back(ctx: RequestContext) -> web.StreamResponse:
 
 
 ROUTES = (
-    Route("GET", "/mailboxes", listed, "admin"),
     Route("GET", "/mailboxes/new", new, "admin"),
     Route("POST", "/mailboxes", add, "admin"),
     Route("POST", "/mailboxes/find", find),

@@ -74,6 +74,7 @@ async def save(ctx: RequestContext) -> web.StreamResponse:
     try:
         written = team_rules.read_form(ctx.form)
         async with ctx.db.begin() as conn:
+            await rules.lock(conn, ctx.id())
             refuse_older(ctx.form, await _stored(conn, ctx))
             await team_rules.store(conn, ctx.actor, ctx.id(), written, now=ctx.now)
     except NotFound:
