@@ -694,6 +694,7 @@ PAGES: dict[str, dict[str, Any]] = {
             columns=tuple(Column(field) for field in MESSAGES.fields),
         ),
         "found": FOUND,
+        "writable": {MAIL.mailbox_id},
         "not_understood": ("до:завтра",),
         "client_name": "<Ромашка>",
         "given": [("mailbox", "Mailbox", "<b>sales@hub.test")],
@@ -707,6 +708,7 @@ PAGES: dict[str, dict[str, Any]] = {
         ],
         "found": [Found(4, "person", "Татьяна Белова", "+79037001112", None, NOW)],
         "q": "бел",
+        "may_create": True,
     },
     "messages/found.html": {"messages": [MAIL], "found": FOUND, "q": "счёт", "is_more": True},
     "message.html": {

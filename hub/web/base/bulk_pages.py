@@ -23,7 +23,7 @@ from hub.web import render
 from hub.web.base import forms
 from hub.web.base.kind import RecordQuery, WebKind, asked, reading
 from hub.web.base.kind_fields import fields_of
-from hub.web.base.list_page import list_address
+from hub.web.base.list_page import edited_at_once, list_address
 from hub.web.request_context import RequestContext, parse_id
 from hub.web.routes import Route
 
@@ -115,9 +115,7 @@ class BulkPages:
         entity, query = self.web.entity, ctx.query(self.query)
         async with ctx.db.read() as conn:
             fields = await fields_of(conn, ctx, entity)
-            offered = [
-                field for field in fields if not (field.hidden or field.read_only or field.column is entity.name)
-            ]
+            offered = edited_at_once(entity, fields)
             if not offered:
                 raise Invalid({"field": Problem("unknown_field", _("These records have no field to edit at once"))})
             chosen = name if name in {field.name for field in offered} else offered[0].name

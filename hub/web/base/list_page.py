@@ -7,7 +7,7 @@ and says why at the filter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -84,6 +84,11 @@ def list_address(web: WebKind, query: RecordQuery, asked: Asked) -> ListAddress:
     return ListAddress(web.path, params, changed | {"changed_view": str(asked.view.id)})
 
 
+def edited_at_once(entity: Entity[Any, Any], fields: Iterable[Field]) -> list[Field]:
+    """Return the fields that a bulk edit may set: no record is called as another."""
+    return [field for field in fields if not (field.hidden or field.read_only or field.column is entity.name)]
+
+
 @dataclass(frozen=True, slots=True)
 class RecordList:
     """A page of a list with everything that its template shows."""
@@ -127,7 +132,8 @@ class RecordList:
     @property
     def may_edit_many(self) -> bool:
         """Whether the reader may edit many of these records at once."""
-        return not self.query.archived and self._may("bulk", "edit")
+        has_field = bool(edited_at_once(self.web.entity, self.fields.values()))
+        return has_field and not self.query.archived and self._may("bulk", "edit")
 
     @property
     def may_archive_many(self) -> bool:

@@ -165,6 +165,7 @@ async def _facts(conn: AsyncConnection, ctx: RequestContext, rows: Sequence[Mess
     choices = {"direction": MailDirection, "state": MessageState, "auto": AutoKind}
     return {
         "found": why_found(asked, rows, texts),
+        "writable": {one.id for one in await register.mailboxes_of(conn, ctx.actor)},
         "not_understood": asked.not_understood,
         "client_name": client.get(query.client or 0),
         "given": await given(conn, ctx, query, LABELS, choices),

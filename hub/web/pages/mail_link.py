@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from hub.crm import clients
-from hub.crm.base import records
+from hub.crm.base import permissions, records
 from hub.errors import NotFound
 from hub.mail import manual_link, originals, register
 from hub.store import changes
@@ -37,9 +37,9 @@ async def choice(ctx: RequestContext) -> web.StreamResponse:
         names = await records.names(conn, ctx.actor, "client", known)
         found = await clients.search(conn, ctx.actor, asked, region=region, limit=OFFERED) if asked else []
     offered = [one for one in message.candidates if one.get("client_id") in names]
-    return render.page(
-        ctx, "messages/link.html", {"message": message, "offered": offered, "found": found, "q": asked}, feed=feed
-    )
+    context = {"message": message, "offered": offered, "found": found, "q": asked}
+    context["may_create"] = permissions.scope(ctx.actor, "client", "create") != "none"
+    return render.page(ctx, "messages/link.html", context, feed=feed)
 
 
 async def link(ctx: RequestContext) -> web.StreamResponse:

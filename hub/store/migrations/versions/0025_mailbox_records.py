@@ -10,8 +10,8 @@ from alembic import op
 from hub.store.migrations.steps import folded
 from hub.store.schema import Json, Moment
 
-revision = "0024"
-down_revision = "0023"
+revision = "0025"
+down_revision = "0024"
 branch_labels = None
 depends_on = None
 
