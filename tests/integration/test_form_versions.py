@@ -84,6 +84,7 @@ async def test_the_form_of_a_mailbox_is_not_saved_over_a_newer_one_unseen(site: 
             assert answer.status == status, text
     assert 'value="Второй"' in text
     assert "save again to keep it" in text
+    assert "Changed by: Boss" in text and "<dd>Первый</dd>" in text
 
 
 async def test_of_two_who_save_a_teams_call_rules_in_the_same_instant_one_is_told(site: Site) -> None:

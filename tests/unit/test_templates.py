@@ -463,6 +463,7 @@ PAGES: dict[str, dict[str, Any]] = {
         "providers": [("google", "Google"), ("microsoft", "Microsoft")],
         "folders": ["Архив"],
         "error": None,
+        "theirs": [("Имя", "<Продажи>")],
         "said": "signed_in",
         "found": "",
     },

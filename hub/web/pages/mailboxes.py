@@ -6,7 +6,7 @@ what comes back from a provider is believed only by the browser session that wen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,11 +21,14 @@ from hub.mail.accounts.boxes import mailbox_of, reach_of
 from hub.mail.accounts.discovery import Discovery
 from hub.mail.accounts.oauth import Client, Journey, TokenSource
 from hub.mail.accounts.trial import try_mailbox
+from hub.mail.choices import SignIn
+from hub.mail.mailbox_kind import MAILBOXES
 from hub.settings import Secret
 from hub.store import changes
 from hub.store.encryption import Vault
 from hub.store.leases import holder_name
 from hub.web import render
+from hub.web.i18n import translator
 from hub.web.mailbox_forms import form_values, read_form, typed
 from hub.web.request_context import RequestContext
 from hub.web.routes import Route
@@ -145,6 +148,21 @@ async def find(ctx: RequestContext) -> web.StreamResponse:
         return await _form(conn, ctx, values, personal=personal, error=error, found=source)
 
 
+def _theirs(ctx: RequestContext, error: HubError | None, teams: Sequence[tuple[int, str]]) -> list[tuple[str, str]]:
+    """Return what somebody else has written meanwhile: the label and the value of each field that differs."""
+    words, named = translator(ctx.language), dict(teams)
+    found = []
+    for name, one in (error.details.get("fields", {}) if error is not None else {}).items():
+        theirs = one["theirs"]
+        if name == "team":
+            theirs = named.get(theirs)
+        elif name == "sign_in":
+            theirs = words.gettext(SignIn.label_of(theirs))
+        if name != "password":
+            found.append((words.gettext(MAILBOXES.field(name).label), theirs or "—"))
+    return found
+
+
 async def _form(
     conn: AsyncConnection,
     ctx: RequestContext,
@@ -156,12 +174,14 @@ async def _form(
     said: str = "",
     found: str = "",
 ) -> web.StreamResponse:
+    teams = [(team.id, team.name) for team in await directory.my_teams(conn, ctx.actor)]
     context = {
         "account": account,
         "version": account.version if account is not None else "",
         "values": values,
         "personal": personal or (account is not None and account.owner_id is not None),
-        "teams": [(team.id, team.name) for team in await directory.my_teams(conn, ctx.actor)],
+        "teams": teams,
+        "theirs": _theirs(ctx, error, teams),
         "providers": [(one.name, one.title) for one in oauth.registered(ctx.services.settings.oauth)],
         "folders": sorted(name.removeprefix("folder:") for name in values if name.startswith("folder:")),
         "error": error,
