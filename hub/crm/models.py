@@ -365,6 +365,7 @@ timeline_entries = sa.Table(
     sa.Column("data", Json, nullable=False),
     sa.UniqueConstraint("kind", "ref_id", name="uq_timeline_entries_thing"),
     sa.Index("ix_timeline_entries_client", "client_id", "at", "id"),
+    sa.Index("ix_timeline_entries_kind", "client_id", "kind", "at", "id"),
 )
 
 audit = sa.Table(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -23,6 +23,7 @@ from hub.store.changes import publish
 from hub.store.upsert import insert_for
 
 EntryKind = Literal["call", "message"]
+RECENT = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +98,50 @@ async def page(
     *,
     before: tuple[datetime, int] | None = None,
     limit: int = 30,
+    kind: EntryKind | None = None,
     but: sa.ColumnElement[bool] | None = None,
 ) -> list[Entry]:
-    """Return a page of a client's entries that the actor may see, newest first.
+    """Return a page of a client's entries that the actor may see, newest first; `kind` alone where it is given.
 
     `before` is (at, id) of the last of the page before; `but` are entries to leave out, for who knows the things
     behind them.
     """
     table = timeline_entries.c
-    query = sa.select(timeline_entries).where(table.client_id == client_id)
-    query = query.where(access.timeline_visible(actor, kind=table.kind, client_id=table.client_id))
+    query = sa.select(timeline_entries).where(_of_client(actor, client_id))
+    if kind is not None:
+        query = query.where(table.kind == kind)
     if but is not None:
         query = query.where(~but)
     if before is not None:
         query = query.where(sa.tuple_(table.at, table.id) < sa.tuple_(sa.literal(before[0], table.at.type), before[1]))
     rows = await conn.execute(query.order_by(table.at.desc(), table.id.desc()).limit(limit))
     return [Entry(**{name: row[name] for name in Entry.__slots__}) for row in rows.mappings()]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The figures in the head of a client's card: the last call, the last message, and the calls of late."""
+
+    last_call_at: datetime | None
+    last_message_at: datetime | None
+    calls: int
+
+
+async def figures(conn: AsyncConnection, actor: Actor | None, client_id: int, *, now: datetime) -> Figures:
+    """Return a client's figures, of the entries that the actor may see; `calls` are those of the last 30 days."""
+    table, seen = timeline_entries.c, _of_client(actor, client_id)
+
+    def last(kind: EntryKind) -> sa.ScalarSelect[Any]:
+        newest = sa.select(table.at).where(seen, table.kind == kind).order_by(table.at.desc(), table.id.desc())
+        return newest.limit(1).scalar_subquery()
+
+    recent = sa.select(sa.func.count()).where(seen, table.kind == "call", table.at >= now - RECENT)
+    row = (await conn.execute(sa.select(last("call"), last("message"), recent.scalar_subquery()))).one()
+    return Figures(*row)
+
+
+def _of_client(actor: Actor | None, client_id: int) -> sa.ColumnElement[bool]:
+    table = timeline_entries.c
+    return sa.and_(
+        table.client_id == client_id, access.timeline_visible(actor, kind=table.kind, client_id=table.client_id)
+    )

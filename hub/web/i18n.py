@@ -69,6 +69,19 @@ class Translator:
         text = self._date(day, "EEEE, d MMMM", "d MMMM y", today)
         return text[:1].upper() + text[1:]
 
+    def near_day(self, at: datetime | str, *, now: datetime | None = None) -> str:
+        """A day in few letters, within a sentence: today, yesterday, 28 Nov, 28 Nov 2025."""
+        day, today = self._local(at).date(), self._local(now or utc_now()).date()
+        if day == today:
+            return self.gettext(N_("today"))
+        if day == today - timedelta(days=1):
+            return self.gettext(N_("yesterday"))
+        return self._date(day, "d MMM", "d MMM y", today)
+
+    def month(self, at: datetime | str) -> str:
+        """A month within a sentence: March 2024, «марта 2024»."""
+        return dates.format_date(self._local(at).date(), "MMMM y", locale=self.locale)
+
     def moment(self, at: datetime | str, *, now: datetime | None = None) -> str:
         """The shortest text for a moment: the time today, the day and time before, the date of another year."""
         local, today = self._local(at), self._local(now or utc_now()).date()
@@ -168,6 +181,8 @@ class Translator:
             "moment": self.moment,
             "full_moment": self.full_moment,
             "duration": self.length,
+            "near_day": self.near_day,
+            "month": self.month,
             "roughly": self.roughly,
             "local_day": self.local_day,
             "local_minute": self.local_minute,

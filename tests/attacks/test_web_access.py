@@ -222,6 +222,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/oauth/callback"): Rule(400, 400),
     # cards are open to every manager
     ("GET", "/clients/{id}/timeline"): Rule(200, 200, of="client"),
+    ("GET", "/clients/{id}/waiting"): Rule(200, 200, of="client"),
     ("POST", "/call"): Rule(200, 200, form="to=%2B74951234567&request_id=12345678"),
     # … but a mailbox is its team's
     ("GET", "/compose"): Rule(404, 200),

@@ -26,6 +26,7 @@ NO_SCREENS = {
         "/call-intents/{id}",
         "/calls/{id}/colleagues",
         "/clients/{id}/timeline",
+        "/clients/{id}/waiting",
         "/compose/people",
         "/desk/call",
         "/desk/team",

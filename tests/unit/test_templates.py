@@ -48,6 +48,7 @@ from hub.crm.roles.table import ACTION_LABELS, RIGHT_OPTIONS, ROLES, SCOPE_LABEL
 from hub.crm.rules import TeamRules
 from hub.crm.sessions import OpenSession
 from hub.crm.teams.table import TeamRecord
+from hub.crm.timeline import Figures
 from hub.crm.tokens import Token
 from hub.crm.two_factor import TwoFactor
 from hub.errors import Conflict as Conflict409
@@ -263,7 +264,8 @@ CLIENT = ClientRecord(
 CLIENT_NAMES = {("user", 5): "Анна Иванова", ("team", 1): "sales"}
 CLIENT_VALUES = {field.name: CLIENTS.value(CLIENT, field) for field in CLIENTS.fields}
 RECORD = Card(CLIENT_WEB, CLIENT, CLIENT_NAMES, frozenset({"see", "edit", "delete"}), CLIENTS.fields, CLIENT_VALUES)
-CARD |= {"card": RECORD}
+CARD |= {"card": RECORD, "figures": Figures(NOW, NOW - timedelta(days=3), 7), "only": "", "tab": ""}
+CARD |= {"items": SAMPLE["items"], "teams": {1: "sales"}}
 EDITS = Edits(
     [
         ShownEdit(
@@ -661,7 +663,14 @@ PAGES: dict[str, dict[str, Any]] = {
         "going": [(replace(DRAFT, id=9, message_id=4), NOW + timedelta(days=1))],
         "next_cursor": "x",
     },
-    "client/timeline.html": {"client_id": 1, "entries": SAMPLE["entries"], "recordings": {}, "next_cursor": None},
+    "client/waiting.html": {"client_id": 1, "items": SAMPLE["items"], "teams": {}},
+    "client/timeline.html": {
+        "client_id": 1,
+        "only": "",
+        "entries": SAMPLE["entries"],
+        "recordings": {},
+        "next_cursor": None,
+    },
     "client/sent.html": {
         "back": "/clients/1",
         "message": MAIL,

@@ -18,7 +18,18 @@ from hub.crm.queue.claims import (
     take_back,
 )
 from hub.crm.queue.entry import annotate, close, enqueue, follow, lock, move, reopen, set_client
-from hub.crm.queue.items import Item, ItemId, Kind, State, count_waiting, find, find_by_thing, listed, of_things
+from hub.crm.queue.items import (
+    Item,
+    ItemId,
+    Kind,
+    State,
+    count_waiting,
+    find,
+    find_by_thing,
+    listed,
+    of_client,
+    of_things,
+)
 
 __all__ = [
     "CALL_LEASE",
@@ -45,6 +56,7 @@ __all__ = [
     "listed",
     "lock",
     "move",
+    "of_client",
     "of_things",
     "release",
     "reopen",

@@ -149,6 +149,18 @@ async def listed(
     return [read_item(row, row["owner_name"]) for row in (await conn.execute(query)).mappings()]
 
 
+async def of_client(conn: AsyncConnection, actor: Actor, client_id: int, *, limit: int = 5) -> list[Item]:
+    """Return what waits for an answer to a client, or is in somebody's hands, of the teams of the actor."""
+    query = (
+        sa.select(*shown_columns(actor), users.c.name.label("owner_name"))
+        .outerjoin(users, users.c.id == queue_items.c.owner_id)
+        .where(queue_items.c.client_id == client_id, queue_items.c.state != "done", access.queue_visible(actor))
+        .order_by(queue_items.c.queued_at, queue_items.c.id)
+        .limit(limit)
+    )
+    return [read_item(row, row["owner_name"]) for row in (await conn.execute(query)).mappings()]
+
+
 async def count_waiting(conn: AsyncConnection, actor: Actor, *, at_most: int = 1000) -> int:
     """Count what waits in the actor's teams, never further than `at_most`."""
     some = sa.select(queue_items.c.id).where(
