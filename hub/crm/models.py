@@ -73,6 +73,7 @@ users = sa.Table(
     sa.Column("extension", sa.String(10), unique=True),
     sa.Column("language", sa.String(5)),
     moment("two_factor_at"),
+    moment("invited_until"),
     folded("name_folded", 200),
     *record_indexes(),
     sa.Index(None, "name_folded", "id"),

@@ -80,6 +80,8 @@ ERRORS = {
     "no_such_field": N_("There is no such field:"),
     "template_there": N_("There is a template of this name in this language already."),
     "identity_there": N_("This name is there already."),
+    "joined": N_("This person has set a password already: make a link for a new one."),
+    "not_invited": N_("There is no invitation to withdraw."),
     "wrong_code": N_("The code is wrong or was used already. Wait for the next one in the app."),
     "wrong_password": N_("The password is wrong."),
     "two_factor_on": N_("Two-step sign-in is on already."),

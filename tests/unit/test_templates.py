@@ -305,7 +305,10 @@ def _card(web: WebKind, row: Any) -> Card:
     return Card(web, row, names, frozenset({"see", "edit", "delete"}), web.entity.fields, values)
 
 
-PERSON = _card(USER_WEB, UserRecord(5, 2, NOW, NOW, None, "Анна <Иванова>", "anna@hub.test", 3, "101", "ru", NOW, (1,)))
+PERSON = _card(
+    USER_WEB,
+    UserRecord(5, 2, NOW, NOW, None, "Анна <Иванова>", "anna@hub.test", 3, "101", "ru", NOW, None, (1,)),
+)
 TEAM = TeamRecord(1, 1, NOW, NOW, None, "sales")
 ROLE = RoleRecord(
     3, 1, NOW, NOW, None, None, "Стажёр", (Grant("client", "see", "own"),), ("telephony",), ("desk",), True
@@ -556,6 +559,7 @@ PAGES: dict[str, dict[str, Any]] = {
         "right_labels": {option.value: option.label for option in RIGHT_OPTIONS},
         "heirs": [PERSON.row],
         "link": "https://hub.example/reset/x",
+        "has_password": False,
     },
     "lead.html": {"card": _card(LEAD_WEB, _lead(1)), "may_end": True},
     "team.html": {"card": _card(TEAM_WEB, TEAM), "people": [PERSON.row]},

@@ -17,6 +17,7 @@ ROOT = Path(hub.__file__).parent
 STATEMENTS = frozenset({"insert", "update", "delete"})
 ALLOWED = {
     ("crm/accounts.py", "users"): "passwords and sign-in, which are no fields",
+    ("crm/password_resets.py", "users"): "until when an invitation works",
     ("crm/two_factor.py", "users"): "the second step of the sign-in, which is no edit of the record",
     ("crm/directory.py", "users"): "a person's own language, from their own page",
     ("crm/people/rules.py", "teams"): "teams that the configuration names",

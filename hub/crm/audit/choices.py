@@ -63,6 +63,8 @@ class AuditVerb(Choices):
     EXPORTED = "exported", _("exported")
     FAILED = "failed", _("not let in")
     FOUND_INFECTED = "found_infected", _("found infected")
+    INVITATION_WITHDRAWN = "invitation_withdrawn", _("invitation withdrawn")
+    INVITED = "invited", _("invited")
     JOINED = "joined", _("joined by a supervisor")
     LINKED = "linked", _("linked to a client")
     LISTENED = "listened", _("listened to")

@@ -20,15 +20,13 @@ from hub.crm.base.registry import Writers
 from hub.crm.people.table import USERS, UserInput, UserRecord
 from hub.crm.roles import rights
 from hub.crm.roles import rules as roles
-from hub.errors import Forbidden, Refused
-
-NO_PASSWORD = "!"  # noqa: S105  (no hash at all: it fits no password until a link sets one)
+from hub.errors import Conflict, Forbidden, Refused
 
 
 async def create(conn: AsyncConnection, given: UserInput, *, edit: Edit) -> UserRecord:
-    """Make a person without a password; a link for a new one lets them in. Raises Forbidden, Invalid."""
+    """Make a person without a password; an invitation lets them in. Raises Forbidden, Invalid."""
     await _require_within(conn, given, (), edit)
-    columns = {"password_hash": NO_PASSWORD, "role": "manager"} | await _role(conn, given)
+    columns = {"password_hash": password_resets.NO_PASSWORD, "role": "manager"} | await _role(conn, given)
     made = await records.create(conn, USERS, given, edit=edit, columns=columns)
     await _audit(conn, "user.created", made.id, edit)
     return made
@@ -96,17 +94,42 @@ async def _role(conn: AsyncConnection, given: UserInput) -> dict[str, Any]:
 
 async def reset_link(conn: AsyncConnection, user_id: int, *, edit: Edit) -> str:
     """Return the token of a new link by which a person sets a password. Raises NotFound, Forbidden."""
+    await _require_edit(conn, user_id, edit)
+    return await password_resets.make(conn, user_id, by=_by(edit), now=edit.now)
+
+
+async def invite(conn: AsyncConnection, user_id: int, *, edit: Edit) -> str:
+    """Return the token of a new invitation; the one before stops working.
+
+    Raises NotFound, Forbidden, Conflict where the person has set a password already.
+    """
+    await _require_edit(conn, user_id, edit)
+    if await password_resets.has_password(conn, user_id):
+        raise Conflict("joined", "this person has set a password already")
+    lasts = password_resets.INVITATION_LASTS
+    return await password_resets.make(conn, user_id, lasts=lasts, by=_by(edit), now=edit.now)
+
+
+async def withdraw_invitation(conn: AsyncConnection, user_id: int, *, edit: Edit) -> None:
+    """Withdraw a person's invitation. Raises NotFound, Forbidden, Conflict where there is none."""
+    await _require_edit(conn, user_id, edit)
+    await password_resets.withdraw(conn, user_id, by=_by(edit), now=edit.now)
+
+
+async def _require_edit(conn: AsyncConnection, user_id: int, edit: Edit) -> None:
     await require_over(conn, user_id, edit)
     if "edit" not in await records.possible(conn, edit.actor, USERS, user_id):
         raise Forbidden("forbidden", "you may not make a link for this person")
-    by = edit.actor.user_id if edit.actor else None
-    return await password_resets.make(conn, user_id, by=by, now=edit.now)
+
+
+def _by(edit: Edit) -> int | None:
+    return edit.actor.user_id if edit.actor else None
 
 
 async def reset_two_factor(conn: AsyncConnection, user_id: int, *, edit: Edit) -> None:
     """Take the second step of the sign-in from somebody else. Raises NotFound, Forbidden, Refused for oneself."""
     await require_over(conn, user_id, edit)
-    by = edit.actor.user_id if edit.actor else None
+    by = _by(edit)
     if by == user_id:
         raise Refused("two_factor_own", "switch off your own second step in your settings, by your password")
     await two_factor.reset(conn, user_id, by=by, now=edit.now)
@@ -115,5 +138,5 @@ async def reset_two_factor(conn: AsyncConnection, user_id: int, *, edit: Edit) -
 async def _audit(
     conn: AsyncConnection, action: str, user_id: int, edit: Edit, details: dict[str, Any] | None = None
 ) -> None:
-    by = edit.actor.user_id if edit.actor else None
+    by = _by(edit)
     await record(conn, action, at=edit.now, user_id=by, object_kind="user", object_id=user_id, details=details)

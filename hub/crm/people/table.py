@@ -34,6 +34,7 @@ class UserRecord:
     extension: str | None
     language: str | None
     two_factor_at: datetime | None
+    invited_until: datetime | None
     teams: tuple[int, ...]
 
 
@@ -77,6 +78,7 @@ USERS = Entity(
         Collection(Team(team_members.c.team_id, _("Team")), _("Teams"), store=MEMBERSHIP, name="teams", shown=True),
         Extension(users.c.extension, _("Extension"), shown=True),
         Choice(users.c.language, _("Language"), options=LANGUAGES, sortable=False),
+        Moment(users.c.invited_until, _("Invited until"), read_only=True, sortable=False, shown=True),
         Moment(users.c.two_factor_at, _("Two-step sign-in since"), read_only=True, sortable=False),
         Moment(users.c.created_at, _("Created"), read_only=True),
     ),

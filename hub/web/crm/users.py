@@ -1,5 +1,5 @@
-"""People on the web: what one may do and why, rights beside the role, the link for a new password, the
-second step of the sign-in, deactivation.
+"""People on the web: what one may do and why, rights beside the role, invitations, the link for a new
+password, the second step of the sign-in, deactivation.
 
 Decides no rights: `crm.people` and `crm.roles` do. Invariant: the token of a link is shown once, to whoever made it,
 and stands in no address.
@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm import privileges
+from hub.crm import password_resets, privileges
 from hub.crm.base import records, registry
 from hub.crm.base.permissions import ACTIONS, SCOPES
 from hub.crm.base.records import Edit
@@ -48,6 +48,7 @@ async def _facts(conn: AsyncConnection, ctx: RequestContext) -> dict[str, Any]:
         "right_labels": {option.value: option.label for option in RIGHT_OPTIONS},
         "heirs": others.items if card.can_archive else [],
         "link": "",
+        "has_password": await password_resets.has_password(conn, ctx.id()),
     }
 
 
@@ -64,6 +65,21 @@ async def make_link(ctx: RequestContext) -> web.StreamResponse:
         link = _address(ctx, await editing.reset_link(conn, ctx.id(), edit=_edit(ctx, is_page=True)))
         facts = await _facts(conn, ctx)
     return render.page(ctx, "user.html", facts | {"link": link})
+
+
+async def invite(ctx: RequestContext) -> web.StreamResponse:
+    """Show a new invitation, once."""
+    async with ctx.db.begin() as conn:
+        link = _address(ctx, await editing.invite(conn, ctx.id(), edit=_edit(ctx, is_page=True)))
+        facts = await _facts(conn, ctx)
+    return render.page(ctx, "user.html", facts | {"link": link})
+
+
+async def withdraw(ctx: RequestContext) -> web.StreamResponse:
+    """Withdraw the invitation of a person."""
+    async with ctx.db.begin() as conn:
+        await editing.withdraw_invitation(conn, ctx.id(), edit=_edit(ctx, is_page=True))
+    return render.redirect(ctx, f"{WEB.path}/{ctx.id()}")
 
 
 async def switch(ctx: RequestContext) -> web.StreamResponse:
@@ -155,7 +171,7 @@ class Done(Shape, frozen=True, kw_only=True):
 
 
 class Link(Shape, frozen=True, kw_only=True):
-    """A link by which the person sets a new password, once, within a day."""
+    """A link by which the person sets a new password, once: within a day, an invitation's within a week."""
 
     link: str
 
@@ -193,7 +209,18 @@ async def without_two_factor(conn: AsyncConnection, ctx: RequestContext, _body: 
     return Done(id=ctx.id())
 
 
+async def invited(conn: AsyncConnection, ctx: RequestContext, _body: Any) -> Link:
+    return Link(link=_address(ctx, await editing.invite(conn, ctx.id(), edit=_edit(ctx))))
+
+
+async def withdrawn(conn: AsyncConnection, ctx: RequestContext, _body: Any) -> Done:
+    await editing.withdraw_invitation(conn, ctx.id(), edit=_edit(ctx))
+    return Done(id=ctx.id())
+
+
 ROUTES = (
+    Route("POST", "/users/{id}/invite", invite),
+    Route("POST", "/users/{id}/invitation/withdraw", withdraw),
     Route("POST", "/users/{id}/two-factor/reset", reset_two_factor, "admin"),
     Route("POST", "/users/{id}/reset-link", make_link),
     Route("POST", "/users/{id}/privileges", switch, "admin"),
@@ -221,6 +248,20 @@ ENDPOINTS = (
         summary="Make a link by which a person sets a new password",
         writes=linked,
         answer=Link,
+    ),
+    Endpoint(
+        method="POST",
+        path="/users/{id}/invite",
+        summary="Make a link by which a person who has no password yet joins; earlier ones stop working",
+        writes=invited,
+        answer=Link,
+    ),
+    Endpoint(
+        method="POST",
+        path="/users/{id}/invitation/withdraw",
+        summary="Withdraw the invitation of a person",
+        writes=withdrawn,
+        answer=Done,
     ),
     Endpoint(
         method="POST",
