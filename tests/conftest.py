@@ -23,7 +23,7 @@ from tests.testbed.reused_database import ReusedDatabase
 from tests.testbed.valkey import Valkey, running_valkey
 
 PEERS = ("asterisk", "dovecot", "browser")
-LONGEST = ("test_guide_pictures", "test_bulk_edit", "test_openapi_contract", "test_add_a_kind")
+LONGEST = ("test_accessibility", "test_guide_pictures", "test_bulk_edit", "test_openapi_contract", "test_add_a_kind")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
