@@ -97,7 +97,7 @@ SETTINGS = (
     Entry("mailboxes", "/mailboxes", N_("Mailboxes"), "at-sign", admin),
     Entry("mailboxes", "/me/mailbox", N_("My mailbox"), "at-sign", own_mailbox),
     Entry("audit", "/audit", N_("Audit log"), "list", admin),
-    Entry("templates", "/templates", N_("Templates"), "file-text"),
+    Entry("templates", "/templates", N_("Templates"), "file-text", sees("template")),
     Entry("dictionaries", "/dictionaries", N_("Lists of values"), "list", keeps_lists),
     Entry("characteristics", "/characteristics", N_("Characteristics"), "file-text", keeps_lists),
     Entry("operations", "/operations", N_("Operations"), "rotate-cw", edits_many),

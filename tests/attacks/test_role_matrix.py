@@ -111,6 +111,9 @@ class Records:
         if entity.through is not None:
             behind = await self.id_of(registry.target(entity, entity.through), relation)
             return await self._make(entity, {self._name(entity, entity.through): behind})
+        if entity.team is not None:
+            given = {self._name(entity, entity.team): min(owner.team_ids)}
+            return None if relation == "own" else await self._make(entity, given)
         return await self._make(entity, {}) if relation == "foreign" else None
 
     async def _talk(self, kind: str, relation: Relation) -> int:
@@ -132,6 +135,8 @@ class Records:
     async def sample(self, entity: Entity[Any, Any], given: dict[str, Any]) -> dict[str, Any]:
         """Return what a new record needs, over `given`."""
         self.made += 1
+        if entity.owner is None and entity.team is not None and entity.team is not entity.id:
+            given = {self._name(entity, entity.team): min(self.cast.me.team_ids)} | given
         values: dict[str, Any] = {}
         for field in entity.required_of_new:
             if field.name in given or isinstance(field, Collection):

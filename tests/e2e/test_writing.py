@@ -201,7 +201,7 @@ async def test_another_sender_brings_its_signature_and_a_template_goes_above_it(
             ("/me/senders", {"mailbox": "1", "name": "Anna of Sales"}),
             (
                 "/templates",
-                {"name": "Price", "language": "en", "subject": "Prices", "text": "Here are our prices", "team": "1"},
+                {"name": "Price", "language": "en", "subject": "Prices", "html": "Here are our prices", "team": "1"},
             ),
         ):
             sent_form = await page.request.post(f"{hub.url}{path}", form=form | {"csrf": csrf or ""})

@@ -28,20 +28,20 @@ def hidden(text: str) -> dict[str, str]:
 async def test_the_form_of_a_template_is_not_saved_over_a_newer_one_unseen(site: Site) -> None:
     await site.person("boss", role="admin")
     browser, api = await site.browser("boss"), await site.api("boss")
-    new = {"name": "Цены", "language": "ru", "subject": "", "text": "Наши цены"}
+    new = {"name": "Цены", "language": "ru", "subject": "", "html": "Наши цены"}
     async with browser.post("/templates", data=new, allow_redirects=False) as answer:
         assert answer.status == 303
     (template,) = (await got(api, "templates"))["items"]
     path = f"/templates/{template['id']}"
-    version = await form_of(browser, path)
-    async with browser.post(path, data=new | version | {"text": "Первый"}, allow_redirects=False) as answer:
+    version = await form_of(browser, f"{path}/edit")
+    async with browser.post(path, data=new | version | {"html": "Первый"}, allow_redirects=False) as answer:
         assert answer.status == 303
-    async with browser.post(path, data=new | version | {"text": "Второй"}, allow_redirects=False) as answer:
+    async with browser.post(path, data=new | version | {"html": "Второй"}, allow_redirects=False) as answer:
         text = await answer.text()
         assert answer.status == 409
-    assert "Второй" in text
-    assert "save again to keep it" in text
-    async with browser.post(path, data=new | hidden(text) | {"text": "Второй"}, allow_redirects=False) as answer:
+    assert "Второй" in text and "Первый" in text and "Наши цены" in text
+    assert "save again to keep them" in text
+    async with browser.post(path, data=new | hidden(text) | {"html": "Второй"}, allow_redirects=False) as answer:
         assert answer.status == 303
     async with browser.get(path) as answer:
         assert "Второй" in await answer.text()

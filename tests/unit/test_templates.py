@@ -72,7 +72,7 @@ from hub.mail.sending.cancelling import Waiting
 from hub.mail.sending.composer import Writing, later_choices
 from hub.mail.sending.drafts import Draft, DraftFile, Start
 from hub.mail.sending.identities import Identity, Signature
-from hub.mail.sending.templates import Template
+from hub.mail.sending.template_kind import TEMPLATES, Template
 from hub.mail.undeliverable import Undeliverable
 from hub.telephony.control import intents
 from hub.telephony.health import PbxState
@@ -99,6 +99,8 @@ from hub.web.crm.clients import WEB as CLIENT_WEB
 from hub.web.crm.leads import WEB as LEAD_WEB
 from hub.web.crm.leads import LeadQuery
 from hub.web.crm.mailboxes import WEB as MAILBOX_WEB
+from hub.web.crm.mail_templates import FIELDS, TemplateQuery
+from hub.web.crm.mail_templates import WEB as TEMPLATE_WEB
 from hub.web.crm.messages import WEB as MESSAGE_WEB
 from hub.web.crm.messages import MessageQuery, why_found
 from hub.web.crm.roles import WEB as ROLE_WEB
@@ -112,7 +114,6 @@ from hub.web.jinja_env import make_environment
 from hub.web.message_view import Attendee, Event, File, MessageView, event_of, linked
 from hub.web.pages.characteristics import TYPE_LABELS
 from hub.web.pages.dictionaries import UsePlace
-from hub.web.pages.mail_templates import FIELDS
 from hub.web.pages.rules import BlockedQuery, TrialQuery
 from hub.web.team_rules import Trial, form_values
 
@@ -313,6 +314,7 @@ TEAM = TeamRecord(1, 1, NOW, NOW, None, "sales")
 ROLE = RoleRecord(
     3, 1, NOW, NOW, None, None, "Стажёр", (Grant("client", "see", "own"),), ("telephony",), ("desk",), True
 )
+TEMPLATE = Template(1, 1, NOW, NOW, None, None, "Счёт", "ru", "Счёт для {{client.name}}", "<p>x</p>", 5)
 VIEW = View(3, "client", "Мои <b>", {}, (), "", "team", 5, 1, True, 0, 1, NOW, NOW)
 LIST = RecordList(
     web=CLIENT_WEB,
@@ -630,19 +632,21 @@ PAGES: dict[str, dict[str, Any]] = {
         "kinds": OPERATION_KINDS,
         "entity": CLIENTS,
     },
-    "mail/templates.html": {
-        "templates": [Template(1, None, None, "Счёт", "ru", "Счёт для {{client.name}}", "<p>x</p>", NOW)],
-        "snippets": {1: "x"},
-        "query": Filters(),
+    "templates.html": {
+        "list": replace(
+            LIST,
+            web=TEMPLATE_WEB,
+            query=TemplateQuery(language="ru"),
+            rows=[TEMPLATE, replace(TEMPLATE, id=2, team_id=1)],
+            values=Values(TEMPLATES, {("team", 1): "sales"}, {}),
+            columns=tuple(Column(field) for field in TEMPLATES.fields if field.shown),
+        ),
+        "snippets": {1: "<x>", 2: ""},
     },
-    "mail/template.html": {
-        "version": "0123456789abcdef",
-        "template": Template(1, 1, "sales", "Счёт", "ru", "s", "<p>x</p>", NOW),
-        "values": {"name": "Счёт", "text": "{{client.name}}"},
-        "teams": [("1", "sales")],
-        "fields": FIELDS,
-        "may_change": True,
-        "error": Refused("no_such_field", "no", name="{{x}}"),
+    "template.html": {"card": _card(TEMPLATE_WEB, TEMPLATE), "text": "Цены <b>"},
+    "template/body_field.html": {
+        "one": FormField(TEMPLATES.field("html"), "lines", "{{client.name}}"),
+        "facts": {"placeholders": FIELDS},
     },
     "mail/writing.html": {
         "senders": [

@@ -57,6 +57,7 @@ _MANAGER: dict[Action, Scope] = {"see": "team", "create": "own", "edit": "own", 
 _TALK: dict[Action, Scope] = {"see": "team", "edit": "team"}
 _TALK_SEEN: dict[Action, Scope] = {"see": "team"}
 _TO_EXPORT: dict[Action, Scope] = {"export": "team"}
+_TEXTS: dict[Action, Scope] = {"create": "team", "edit": "team", "delete": "team"}
 _WORK = frozenset[Right]({"telephony", "read_mail", "send_mail"})
 _WORK_PAGES = ("desk", "clients", "contacts", "calls", "messages", "leads", "outbox", "team")
 
@@ -92,6 +93,7 @@ PRESETS: tuple[Preset, ...] = (
                 **dict.fromkeys(("client", "contact"), _CARDS | _OF_OWN),
                 "call": _TALK,
                 "message": _TALK | _TO_EXPORT,
+                "template": _TEXTS,
             }
         ),
         _WORK,
@@ -100,7 +102,14 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         "observer",
         _("Observer"),
-        _granted({EVERY_KIND: _SEEN, **_reading("all"), "call": _TALK_SEEN, "message": _TALK_SEEN | _TO_EXPORT}),
+        _granted(
+            {
+                EVERY_KIND: _SEEN,
+                **_reading("all"),
+                **dict.fromkeys(("call", "template"), _TALK_SEEN),
+                "message": _TALK_SEEN | _TO_EXPORT,
+            }
+        ),
         frozenset({"read_mail"}),
         ("clients", "contacts", "calls", "messages", "leads", "team", "reports"),
     ),

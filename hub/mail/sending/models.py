@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from hub.store.schema import Json, id_column, link, metadata, moment
+from hub.crm.base.schema import record_indexes
+from hub.store.schema import Json, folded, id_column, link, metadata, moment
 
 _OF_TEAM = sa.text("team_id IS NOT NULL AND archived_at IS NULL")
 _OF_ALL = sa.text("team_id IS NULL AND archived_at IS NULL")
@@ -67,14 +68,20 @@ mail_templates = sa.Table(
     "mail_templates",
     metadata,
     id_column(),
+    sa.Column("version", sa.Integer(), nullable=False, server_default="1"),
+    moment("created_at"),
+    moment("changed_at"),
+    moment("archived_at"),
     link("team_id", "teams"),
     sa.Column("name", sa.String(200), nullable=False),
+    folded("name_folded", 200),
     sa.Column("language", sa.String(2), nullable=False),
     sa.Column("subject", sa.String(1000), nullable=False, server_default=""),
     sa.Column("html", sa.Text(), nullable=False),
     link("created_by", "users", index=False),
     moment("renewed_at", nullable=False),
-    moment("archived_at"),
+    *record_indexes(),
+    sa.Index("ix_mail_templates_name_folded", "name_folded", "id"),
     sa.Index(
         "uq_mail_templates_of_team",
         "team_id",
@@ -93,7 +100,7 @@ mail_templates = sa.Table(
         postgresql_where=_OF_ALL,
     ),
 )
-"""Texts with fields of the client; without a team they are everybody's."""
+"""Texts with fields of the client; without a team they are everybody's. `renewed_at` is kept for the version before."""
 
 signatures = sa.Table(
     "signatures",

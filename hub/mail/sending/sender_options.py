@@ -96,4 +96,4 @@ async def templates_for(conn: AsyncConnection, writer: Writer, boxes: Sequence[M
     """Return (id, name) of the templates of everybody and of the mailboxes' teams."""
     teams = {box.team_id for box in boxes}
     team_id = next(iter(teams)) if len(teams) == 1 else None
-    return templates.names_of(await templates.listed(conn, writer.actor, team_id=team_id))
+    return await templates.offered(conn, writer.actor, team_id=team_id)

@@ -1,51 +1,40 @@
-"""Templates of letters: kept texts of a team or of everybody, with fields that are filled for one letter.
+"""Rules of templates: kept texts of a team or of everybody, with fields that are filled for one letter.
 
-Decides who may see and change which. Invariants: a manager sees those of everybody and of their own teams and changes
-only the latter; the HTML is safe before it is stored; an archived template is found by nobody but its old letters.
+Who may see and change which is in `template_kind`. Invariants: the HTML is safe before it is stored, whichever way it
+comes; a team has one living template of a name and language; a letter is begun with living templates only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import functools
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub import sanitize
 from hub.crm import access
 from hub.crm.access import Actor
 from hub.crm.audit import record
-from hub.crm.base.permissions import permitted
+from hub.crm.base import records, registry
+from hub.crm.base.history import Edit
+from hub.crm.base.labels import Invalid, Problem, _
+from hub.crm.base.permissions import Action, permitted, scope
+from hub.crm.base.registry import Writers
 from hub.crm.clients.table import CLIENTS
 from hub.crm.contacts.table import CONTACTS
 from hub.crm.models import clients, contacts, teams
-from hub.errors import Conflict, Forbidden, NotFound, Refused
+from hub.errors import Forbidden, Refused
 from hub.mail.models import mailboxes
 from hub.mail.reading.sanitize import html_to_text, safe_html
 from hub.mail.sending.models import mail_templates
-from hub.mail.sending.phrases import Facts, check, fill
+from hub.mail.sending.phrases import Facts, fill
+from hub.mail.sending.template_kind import MAX_CHARS, TEMPLATES, Template, TemplateInput
 from hub.store.unique import looked_for
 
-Language = Literal["ru", "en"]
-MAX_CHARS = 200_000
 AT_MOST = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """A template as lists and its form show it. `team_id` None: everybody's. `html` has its fields unfilled."""
-
-    id: int
-    team_id: int | None
-    team_name: str | None
-    name: str
-    language: Language
-    subject: str
-    html: str
-    renewed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,110 +46,145 @@ class Filled:
     text: str
 
 
-def _query(actor: Actor) -> sa.Select[Any]:
-    mine = sa.or_(mail_templates.c.team_id.is_(None), access.of_my_teams(actor, mail_templates.c.team_id))
-    return (
-        sa.select(mail_templates, teams.c.name.label("team_name"))
-        .outerjoin(teams, teams.c.id == mail_templates.c.team_id)
-        .where(mail_templates.c.archived_at.is_(None), mine)
-    )
+async def create(conn: AsyncConnection, given: TemplateInput, *, edit: Edit) -> Template:
+    """Make a template. Raises Invalid, also where one of this name and language is there, and Forbidden."""
+    names = _names_of(given)
+    _require_team(edit, "create", names[0])
+    given = await _safe(given)
+    columns = {"created_by": edit.actor.user_id if edit.actor else None, "renewed_at": edit.now}
+    async with looked_for(conn, functools.partial(_refuse_twin, conn, names, 0)):
+        made = await records.create(conn, TEMPLATES, given, edit=edit, columns=columns)
+    await _record(conn, "template.made", made.id, edit)
+    return made
 
 
-def _template(row: sa.RowMapping) -> Template:
-    return Template(**{name: row[name] for name in Template.__slots__})
+async def update(
+    conn: AsyncConnection, record_id: int, given: TemplateInput, *, edit: Edit, version: int | None = None
+) -> Template:
+    """Change a template. Raises as `records.update`, and Forbidden for a team that the actor may not write for.
 
-
-async def listed(
-    conn: AsyncConnection, actor: Actor, *, team_id: int | None = None, language: str | None = None
-) -> list[Template]:
-    """Return the templates the actor may use, by name. `team_id` leaves those of that team and of everybody."""
-    query = _query(actor).order_by(mail_templates.c.name, mail_templates.c.id).limit(AT_MOST)
-    if team_id is not None:
-        query = query.where(sa.or_(mail_templates.c.team_id.is_(None), mail_templates.c.team_id == team_id))
-    if language is not None:
-        query = query.where(mail_templates.c.language == language)
-    return [_template(row) for row in (await conn.execute(query)).mappings()]
-
-
-async def find(conn: AsyncConnection, actor: Actor, template_id: int) -> Template:
-    """Return a template the actor may use. Raises NotFound."""
-    row = (await conn.execute(_query(actor).where(mail_templates.c.id == template_id))).mappings().first()
-    if row is None:
-        raise NotFound("template_missing", "no such template")
-    return _template(row)
-
-
-def may_change(actor: Actor, team_id: int | None) -> bool:
-    """Tell whether the actor may write templates of this team; None is everybody's, an administrator's to write."""
-    return actor.is_admin or (actor.has("send_mail") and team_id is not None and team_id in actor.team_ids)
-
-
-async def save(
-    conn: AsyncConnection,
-    actor: Actor,
-    template_id: int | None,
-    *,
-    team_id: int | None,
-    name: str,
-    language: Language,
-    subject: str,
-    html: str,
-    now: datetime,
-) -> int:
-    """Make a template (`template_id` None) or change one; return its id.
-
-    `html` must be safe already (`cleaned`). Raises Refused for what is wrong with it, Forbidden for another team's,
-    Conflict where a template of this name and language is there.
+    The text of a form that nobody touched keeps the markup that it has.
     """
-    before = await find(conn, actor, template_id) if template_id is not None else None
-    if not may_change(actor, team_id) or (before is not None and not may_change(actor, before.team_id)):
-        raise Forbidden("forbidden", "this template is not yours to change")
-    if team_id is not None and (await conn.execute(sa.select(teams.c.id).where(teams.c.id == team_id))).first() is None:
-        raise NotFound("team_missing", "no such team", field="team")
-    clean = sanitize.shown(name, max_chars=200)
-    if not clean:
-        raise Refused("name_missing", "a template needs a name", field="name")
-    one_line = sanitize.one_line(" ".join(subject.split()), field="subject", max_bytes=2000)
-    check(one_line, field="subject")
-    check(html, field="text")
+    before = await records.get(conn, edit.actor, TEMPLATES, record_id)
+    await records.require_on(conn, TEMPLATES, record_id, ["edit"], edit.actor)
+    names = _names_of(given, before)
+    _require_team(edit, "edit", names[0])
+    given = await _safe(given)
+    if edit.way == "page" and isinstance(given.html, str) and _words(given.html) == _words(before.html):
+        given = msgspec.structs.replace(given, html=msgspec.UNSET)
+    columns = {"renewed_at": edit.now}
+    async with looked_for(conn, functools.partial(_refuse_twin, conn, names, record_id)):
+        after = await records.update(conn, TEMPLATES, record_id, given, edit=edit, version=version, columns=columns)
+    if after.version != before.version:
+        await _record(conn, "template.changed", record_id, edit)
+    return after
+
+
+async def archive(conn: AsyncConnection, record_id: int, *, edit: Edit, version: int | None = None) -> Template:
+    """Take a template out of use. Raises NotFound, Forbidden, Conflict."""
+    before = await records.get(conn, edit.actor, TEMPLATES, record_id)
+    after = await records.archive(conn, TEMPLATES, record_id, edit=edit, version=version)
+    if after.version != before.version:
+        await _record(conn, "template.archived", record_id, edit)
+    return after
+
+
+async def restore(conn: AsyncConnection, record_id: int, *, edit: Edit, version: int | None = None) -> Template:
+    """Bring a template back. Raises as `archive`, and Invalid where another has its name by now."""
+    before = await records.get(conn, edit.actor, TEMPLATES, record_id)
+    async with looked_for(conn, functools.partial(_refuse_twin, conn, _names_of(TemplateInput(), before), record_id)):
+        after = await records.restore(conn, TEMPLATES, record_id, edit=edit, version=version)
+    if after.version != before.version:
+        await _record(conn, "template.restored", record_id, edit)
+    return after
+
+
+registry.register(TEMPLATES, Writers(create, update, archive, restore))
+
+
+async def _safe(given: TemplateInput) -> TemplateInput:
+    """Return the input with HTML that may be stored and sent. Raises Invalid where nothing of it is left."""
+    if not isinstance(given.html, str) or not given.html.strip():
+        return given
+    html = await asyncio.to_thread(cleaned, given.html)
     if not html.strip():
-        raise Refused("empty_message", "a template needs a text", field="text")
+        raise Invalid({"html": Problem("required", _("Fill in this field"))})
+    return msgspec.structs.replace(given, html=html)
+
+
+def _words(html: str) -> list[str]:
+    return html_to_text(html).split()
+
+
+_Names = tuple[int | None, str, str]
+"""What no two living templates have alike: team, name, language."""
+
+
+def _names_of(given: TemplateInput, before: Template | None = None) -> _Names:
+    unset = msgspec.UNSET
+    team = given.team if given.team is not unset else before.team_id if before else None
+    name = given.name if given.name is not unset else before.name if before else ""
+    language = given.language if given.language is not unset else before.language if before else "ru"
+    return team, name, language
+
+
+async def _refuse_twin(conn: AsyncConnection, names: _Names, record_id: int) -> None:
+    team_id, name, language = names
     same = sa.select(mail_templates.c.id).where(
         mail_templates.c.archived_at.is_(None),
-        mail_templates.c.name == clean,
+        mail_templates.c.name == name,
         mail_templates.c.language == language,
         mail_templates.c.team_id.is_(None) if team_id is None else mail_templates.c.team_id == team_id,
-        mail_templates.c.id != (template_id or 0),
+        mail_templates.c.id != record_id,
     )
-
-    async def look() -> None:
-        if (await conn.execute(same)).first() is not None:
-            raise Conflict("template_there", "there is a template of this name in this language already", field="name")
-
-    values: dict[str, Any] = {"team_id": team_id, "name": clean, "language": language, "subject": one_line}
-    values |= {"html": html, "renewed_at": now}
-    action = "template.made" if template_id is None else "template.changed"
-    async with looked_for(conn, look):
-        if template_id is None:
-            adding = mail_templates.insert().values(**values, created_by=actor.user_id).returning(mail_templates.c.id)
-            template_id = int((await conn.execute(adding)).scalar_one())
-        else:
-            await conn.execute(sa.update(mail_templates).where(mail_templates.c.id == template_id).values(**values))
-    await _record(conn, actor, action, template_id, now=now)
-    return template_id
+    if (await conn.execute(same)).first() is not None:
+        problem = Problem("taken", _("There is a template of this name in this language already."))
+        raise Invalid({"name": problem})
 
 
-async def archive(conn: AsyncConnection, actor: Actor, template_id: int, *, now: datetime) -> None:
-    """Take a template out of use. Raises NotFound, Forbidden."""
-    template = await find(conn, actor, template_id)
-    if not may_change(actor, template.team_id):
-        raise Forbidden("forbidden", "this template is not yours to change")
-    await conn.execute(sa.update(mail_templates).where(mail_templates.c.id == template_id).values(archived_at=now))
-    await _record(conn, actor, "template.archived", template_id, now=now)
+def _require_team(edit: Edit, action: Action, team_id: int | None) -> None:
+    """Raise Forbidden where the actor may not write templates of this team (None: everybody's); a form is told at the
+    field."""
+    reach = scope(edit.actor, TEMPLATES.kind, action)
+    if edit.actor is None or reach == "all" or (reach != "none" and team_id in edit.actor.team_ids):
+        return
+    if edit.way == "page" and reach != "none":
+        raise Invalid({"team": Problem("not_permitted", _("Choose one of your teams"))})
+    raise Forbidden("not_permitted", f"you do not have permission to {action} this", kind="template", action=action)
 
 
-async def _record(conn: AsyncConnection, actor: Actor, action: str, template_id: int, *, now: datetime) -> None:
-    await record(conn, action, at=now, user_id=actor.user_id, object_kind="template", object_id=template_id)
+async def _record(conn: AsyncConnection, action: str, template_id: int, edit: Edit) -> None:
+    user_id = edit.actor.user_id if edit.actor else None
+    await record(conn, action, at=edit.now, user_id=user_id, object_kind="template", object_id=template_id)
+
+
+async def offered(conn: AsyncConnection, actor: Actor, *, team_id: int | None = None) -> list[tuple[int, str]]:
+    """Return (id, name) of the living templates to begin a letter with; the team stands beside a name that is there
+    twice. `team_id` leaves those of that team and of everybody."""
+    columns = (mail_templates.c.id, mail_templates.c.name, teams.c.name.label("team_name"))
+    query = (
+        sa.select(*columns)
+        .outerjoin_from(mail_templates, teams, teams.c.id == mail_templates.c.team_id)
+        .where(mail_templates.c.archived_at.is_(None), permitted(actor, TEMPLATES, "see"))
+        .order_by(mail_templates.c.name_folded, mail_templates.c.id)
+        .limit(AT_MOST)
+    )
+    if team_id is not None:
+        query = query.where(sa.or_(mail_templates.c.team_id.is_(None), mail_templates.c.team_id == team_id))
+    found = (await conn.execute(query)).all()
+    names = [one.name for one in found]
+    return [
+        (one.id, f"{one.name} · {one.team_name}" if names.count(one.name) > 1 and one.team_name else one.name)
+        for one in found
+    ]
+
+
+async def living(conn: AsyncConnection, actor: Actor, template_id: int) -> Template:
+    """Return a template to begin a letter with. Raises NotFound."""
+    found = await records.get(conn, actor, TEMPLATES, template_id)
+    if found.archived_at is not None:
+        raise records.missing(TEMPLATES)
+    return found
 
 
 def cleaned(html: str) -> str:
@@ -218,9 +242,3 @@ def filled(template: Template, facts: Facts) -> Filled:
     """Return a template filled for one letter."""
     html = fill(template.html, facts, is_html=True)
     return Filled(fill(template.subject, facts, is_html=False), html, html_to_text(html))
-
-
-def names_of(found: Sequence[Template]) -> list[tuple[int, str]]:
-    """Return (id, name) for a choice; the team stands beside a name that is there twice."""
-    names = [one.name for one in found]
-    return [(t.id, f"{t.name} · {t.team_name}" if names.count(t.name) > 1 and t.team_name else t.name) for t in found]

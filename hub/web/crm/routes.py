@@ -13,20 +13,40 @@ from hub.web.api.endpoint import Endpoint
 from hub.web.base.endpoints import RecordCalls
 from hub.web.base.kind import WebKind
 from hub.web.base.pages import RecordPages
-from hub.web.crm import audit, calls, client_card, clients, contacts, leads, mailboxes, messages, roles, teams, users
+from hub.web.crm import (
+    audit,
+    calls,
+    client_card,
+    clients,
+    contacts,
+    leads,
+    mail_templates,
+    mailboxes,
+    messages,
+    roles,
+    teams,
+    users,
+)
 from hub.web.routes import Route
 
 OWN = {
     web.entity.kind: web
     for web in (
         clients.WEB, contacts.WEB, calls.WEB, messages.WEB, mailboxes.WEB, leads.WEB, audit.WEB, roles.WEB,
-        teams.WEB, users.WEB,
+        teams.WEB, users.WEB, mail_templates.WEB,
     )
 }  # fmt: skip
 KINDS: tuple[WebKind, ...] = tuple(OWN.get(word) or WebKind(entity=entity) for word, entity in registry.kinds().items())
 
 
-CARDS = {"client": client_card.card, "lead": leads.card, "role": roles.card, "team": teams.card, "user": users.card}
+CARDS = {
+    "client": client_card.card,
+    "lead": leads.card,
+    "role": roles.card,
+    "team": teams.card,
+    "template": mail_templates.card,
+    "user": users.card,
+}
 """Cards that a kind writes by hand."""
 
 
@@ -37,6 +57,7 @@ def pages() -> tuple[Route, ...]:
         *users.ROUTES,
         *leads.ROUTES,
         *messages.ROUTES,
+        *mail_templates.ROUTES,
         *mailboxes.ROUTES,
         *(
             replace(one, who=web.who if one.path.endswith("/names") else web.pages_who or web.who)
@@ -48,10 +69,11 @@ def pages() -> tuple[Route, ...]:
 
 def endpoints() -> tuple[Endpoint, ...]:
     """Return the calls of every kind; one that a kind writes by hand stands in the place of the base's."""
-    own = {(one.method, one.path): one for one in (clients.CREATE, calls.ONE, messages.ONE, *mailboxes.ENDPOINTS)}
+    by_hand = (clients.CREATE, calls.ONE, messages.ONE, *mailboxes.ENDPOINTS, *mail_templates.OWN)
+    own = {(one.method, one.path): one for one in by_hand}
     of_base = (
         own.get((one.method, one.path)) or replace(one, who=web.who)
         for web in KINDS
         for one in RecordCalls(web).endpoints()
     )
-    return (*of_base, *users.ENDPOINTS, *leads.ENDPOINTS)
+    return (*mail_templates.ENDPOINTS, *of_base, *users.ENDPOINTS, *leads.ENDPOINTS)
