@@ -294,11 +294,13 @@ def can_receive(actor: Actor, change: Change, of_client: Principals | None = Non
     if actor.is_admin:
         return True
     entity = registry.kinds().get(change.kind)
-    if entity is not None and entity.rule is None:
+    if entity is not None and change.kind not in ("call", "message"):
         # A change that the base tells names the principals of before and after; any other names them once.
         owners, teams = change.data.get("owners", ()), change.data.get("teams", ())
-        told = {"owners": [*owners, change.user_id], "teams": [*teams, change.team_id]}
-        return may_receive(actor, entity, told)
+        told = {"owners": {*owners, change.user_id} - {None}, "teams": {*teams, change.team_id} - {None}}
+        # What has no team, of a kind whose own rule says who sees it, is everybody's, as a template.
+        is_open = entity.rule is not None and not any(told.values()) and scope(actor, change.kind, "see") != "none"
+        return is_open or may_receive(actor, entity, told)
     if "message" in (change.kind, change.data.get("entry_kind")) and not actor.has("read_mail"):
         return False
     if change.client_id is not None and _may_see_card(actor, of_client):

@@ -85,6 +85,15 @@ class OutboxStand(Choices):
     CANCELLED = "cancelled", _("Taken back"), "x"
 
 
+class DraftKind(Choices):
+    """What is being written."""
+
+    NEW = "new", _("New message"), "file"
+    REPLY = "reply", _("Reply"), "reply"
+    REPLY_ALL = "reply_all", _("Reply to all"), "reply"
+    FORWARD = "forward", _("Forwarded message"), "forward"
+
+
 class SendFailure(Choices):
     """Why a server did not take a message, in a word (`sending.verdicts`)."""
 

@@ -107,6 +107,9 @@ thread_ids = sa.Table(
 )
 
 _unreadable = sa.text("parse_state = 'failed'")
+IN_OUTBOX = "state NOT IN ('sent', 'undone') OR copy_state = 'failed' OR bounced"
+"""What of the outbox is not settled, or was called off."""
+_in_outbox = sa.text(IN_OUTBOX)
 _gone = sa.text("deleted_at IS NOT NULL")
 _has_event = sa.text("event_uid IS NOT NULL")
 _of_gmail = sa.text("gm_msgid IS NOT NULL")
@@ -272,6 +275,7 @@ outbox = sa.Table(
     sa.Column("copy_tries", sa.Integer(), nullable=False, server_default="0"),
     moment("copy_after"),
     sa.Column("copy_error", sa.String(300), nullable=False, server_default=""),
+    sa.Column("bounced", sa.Boolean(), nullable=False, server_default=sa.false()),
     sa.Index("ix_outbox_due", "state", "not_before"),
     sa.Index("ix_outbox_line", "mailbox_id", "state", "not_before"),
     sa.CheckConstraint(
@@ -279,6 +283,8 @@ outbox = sa.Table(
     ),
     sa.CheckConstraint("copy_state IN ('none', 'wanted', 'done', 'failed')", name="copy"),
     sa.Index("ix_outbox_copies", "mailbox_id", "copy_state"),
+    sa.Index("ix_outbox_open", "id", sqlite_where=_in_outbox, postgresql_where=_in_outbox),
+    sa.Index("ix_outbox_open_not_before", "not_before", "id", sqlite_where=_in_outbox, postgresql_where=_in_outbox),
 )
 
 outbox_recipients = sa.Table(

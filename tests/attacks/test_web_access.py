@@ -132,7 +132,6 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/messages/{id}/send-again"): Rule(404, 409, of="message"),
     ("POST", "/messages/{id}/accept-as-sent"): Rule(404, 409, of="message"),
     ("POST", "/messages/{id}/flags"): Rule(404, 204, of="message", form="seen=1"),
-    ("GET", "/outbox"): Rule(200, 200),
     ("GET", "/outbox/stuck"): Rule(200, 200),
     ("POST", "/outbox/{id}/send-again"): Rule(404, 409, of="message"),
     ("POST", "/outbox/{id}/accept-as-sent"): Rule(404, 409, of="message"),
@@ -294,7 +293,8 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/threads/{id}"): Rule(404, 200, of="thread"),
     ("POST", "/threads/{id}/answering"): Rule(404, 200, of="thread"),
     ("POST", "/threads/{id}/answering/end"): Rule(404, 200, of="thread"),
-    ("GET", "/outbox"): Rule(200, 200),
+    ("GET", "/outbox/{id}"): Rule(404, 404, of="message"),  # it came in
+    ("GET", "/outbox/{id}/history"): Rule(404, 200, of="message"),
     ("POST", "/messages/{id}/send-again"): Rule(404, 409, of="message"),
     ("POST", "/messages/{id}/accept-as-sent"): Rule(404, 409, of="message"),
     ("GET", "/queue"): Rule(200, 200),

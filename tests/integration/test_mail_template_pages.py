@@ -19,6 +19,7 @@ from hub.mail.sending.phrases import Facts
 from hub.mail.sending.template_kind import TEMPLATES, TemplateInput
 from tests.factories import got
 from tests.testbed import talk
+from tests.testbed.events import listening
 from tests.testbed.site import Site
 
 pytestmark = pytest.mark.either_database
@@ -116,6 +117,18 @@ async def test_templates_are_listed_by_name_language_and_team_and_exported(site:
     ]
     async with boss.get("templates/export", params={"format": "csv", "columns": "name,team"}) as answer:
         assert answer.status == 200 and "Ёлки" in await answer.text()
+
+
+async def test_an_open_list_hears_of_the_templates_that_it_shows(site: Site) -> None:
+    await site.person("olga")
+    await site.person("stranger", team="support")
+    await site.person("boss", role="admin", team=None)
+    olga, boss = await site.api("olga"), await site.api("boss")
+    team = min(site.actors["olga"].team_ids)
+    async with listening(await site.api("stranger"), "events") as events:
+        await post(olga, "templates", 201, name="theirs", team=team, text="x")
+        everybodys = await post(boss, "templates", 201, name="everybody's", text="x")
+        assert (await events.until("template")).data["id"] == everybodys["id"]
 
 
 async def test_markup_that_comes_by_a_bulk_edit_is_made_safe(site: Site) -> None:

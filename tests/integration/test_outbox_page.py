@@ -55,6 +55,11 @@ async def page(browser: aiohttp.ClientSession, path: str = "/outbox") -> str:
         return await answer.text()
 
 
+def shown_as(message_id: int) -> str:
+    """Return what a page has where it shows this message."""
+    return f'href="/messages/{message_id}"'
+
+
 async def act(browser: aiohttp.ClientSession, path: str) -> int:
     async with browser.post(path, allow_redirects=False) as answer:
         return answer.status
@@ -81,14 +86,14 @@ async def test_each_message_says_how_it_stands_and_offers_what_can_be_done(site:
         assert f'action="/outbox/{message_id}/{deed}"' in shown, deed
     assert "Hub was stopped while it was sending." in shown and "no such address" in shown and "gone" not in shown
     only = await page(anna, "/outbox?state=refused")
-    assert f"outbox-{refused}" in only and f"outbox-{waits}" not in only
+    assert shown_as(refused) in only and shown_as(waits) not in only
     assert await act(anna, f"/outbox/{waits}/cancel") == 303
     assert await act(anna, f"/outbox/{unknown}/accept-as-sent") == 303
     assert await act(anna, f"/outbox/{deferred}/send-again") == 303
     assert await act(anna, f"/outbox/{waits}/cancel") == 409
     shown = await page(anna)
-    assert f"outbox-{waits}" not in shown and f"outbox-{unknown}" not in shown
-    assert f"outbox-{waits}" in await page(anna, "/outbox?state=cancelled")
+    assert shown_as(waits) not in shown and shown_as(unknown) not in shown
+    assert shown_as(waits) in await page(anna, "/outbox?state=cancelled")
 
 
 @pytest.mark.usefixtures("mailbox")
@@ -97,16 +102,16 @@ async def test_a_manager_sees_the_teams_and_nobody_elses_and_the_desk_counts_one
     await site.person("eve", team="support")
     await site.person("boris")
     anna, boris, eve, olga = [await site.browser(name) for name in ("anna", "boris", "eve", "olga")]
-    assert f"outbox-{stuck}" in await page(anna) and f"outbox-{stuck}" in await page(boris)
-    assert f"outbox-{stuck}" not in await page(eve)
+    assert shown_as(stuck) in await page(anna) and shown_as(stuck) in await page(boris)
+    assert shown_as(stuck) not in await page(eve)
     assert "1 mail of yours" in await page(anna, "/outbox/stuck")
     assert "of yours" not in await page(boris, "/outbox/stuck")
-    assert f"outbox-{stuck}" not in await page(boris, "/outbox?mine=true")
+    assert shown_as(stuck) not in await page(boris, "/outbox?mine=true")
     assert await act(eve, f"/outbox/{stuck}/send-again") == 404
     async with site.db.begin() as conn:
         await conn.execute(sa.update(mailboxes).values(owner_id=site.actors["anna"].user_id))
-    assert f"outbox-{stuck}" not in await page(boris), "a person's own mailbox is their own"
-    assert f"outbox-{stuck}" in await page(anna)
+    assert shown_as(stuck) not in await page(boris), "a person's own mailbox is their own"
+    assert shown_as(stuck) in await page(anna)
     assert olga is not None
 
 
@@ -119,7 +124,7 @@ async def test_the_rest_of_a_burst_says_when_it_goes_and_a_mailbox_what_ails_it(
         await conn.execute(sa.update(mailboxes).values(**ails))
     api = await site.api("anna")
     found = await got(api, "outbox")
-    assert found["counts"]["waiting"] == 5 and len(found["items"]) == 5
+    assert (await got(api, "outbox/count", state="waiting"))["count"] == 5 and len(found["items"]) == 5
     moments = sorted(one["goes_at"] for one in found["items"])
     assert moments[0][:16] < moments[4][:16], "the fifth waits two minutes at the least"
     first = await got(api, "outbox", limit="2")
@@ -129,6 +134,40 @@ async def test_the_rest_of_a_burst_says_when_it_goes_and_a_mailbox_what_ails_it(
     assert "refuses the sign-in" in shown and "535 5.7.8 no" in shown and "5 wait" in shown
     async with api.get("outbox", params={"cursor": "x"}) as answer:
         assert answer.status == 400
+
+
+@pytest.mark.usefixtures("mailbox")
+async def test_the_outbox_is_asked_by_state_author_recipient_and_moment_and_exported(site: Site) -> None:
+    later = utc_now() + timedelta(hours=2)
+    soon = await letter(site, "anna", "soon Ёлка", "deferred", not_before=utc_now())
+    late = await letter(site, "boris", "late", not_before=later)
+    bounced = await letter(site, "anna", "back", "sent", bounced=True)
+    uncopied = await letter(site, "anna", "uncopied", "sent", copy_state="failed")
+    await letter(site, "anna", "gone", "sent")
+    called_off = await letter(site, "anna", "called off", "cancelled")
+    api = await site.api("anna")
+
+    async def ids(**params: str) -> list[int]:
+        return [one["id"] for one in (await got(api, "outbox", **params))["items"]]
+
+    assert await ids() == [uncopied, bounced, late, soon]
+    assert await ids(sort="not_before") == [*[one for one in await ids(sort="not_before") if one != late], late]
+    assert await ids(state="cancelled") == [called_off]
+    assert await ids(where='{"field": "stand", "op": "is", "value": ["bounced", "no_copy"]}') == [uncopied, bounced]
+    boris = site.actors["boris"].user_id
+    assert await ids(where=f'{{"field": "author", "op": "is", "value": [{boris}]}}') == [late]
+    assert await ids(mine="true") == [uncopied, bounced, soon]
+    assert await ids(q="Soon") == [soon] and len(await ids(q="a@x.test")) == 4
+    assert await ids(where='{"field": "written", "op": "within", "value": "yesterday"}') == []
+    assert (await got(api, "outbox/count"))["count"] == 4
+    assert (await got(api, f"outbox/{late}"))["subject"] == "late"
+    assert (await got(api, f"outbox/{late}/history"))["items"] == []
+    stranger = await site.api((await site.person("eve", team="support")).name.lower())
+    await got(stranger, f"outbox/{late}", 404)
+    await site.person("boss", role="admin")
+    async with (await site.api("boss")).get("outbox/export", params={"format": "csv"}) as answer:
+        text = await answer.text()
+        assert answer.status == 200 and "late" in text and "called off" not in text
 
 
 @pytest.mark.usefixtures("mailbox")

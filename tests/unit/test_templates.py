@@ -72,6 +72,7 @@ from hub.mail.sending.cancelling import Waiting
 from hub.mail.sending.composer import Writing, later_choices
 from hub.mail.sending.drafts import Draft, DraftFile, Start
 from hub.mail.sending.identities import Identity, Signature
+from hub.mail.sending.outbox_kind import OUTBOX, OutboxRow
 from hub.mail.sending.template_kind import TEMPLATES, Template
 from hub.mail.undeliverable import Undeliverable
 from hub.telephony.control import intents
@@ -103,6 +104,8 @@ from hub.web.crm.mail_templates import FIELDS, TemplateQuery
 from hub.web.crm.mail_templates import WEB as TEMPLATE_WEB
 from hub.web.crm.messages import WEB as MESSAGE_WEB
 from hub.web.crm.messages import MessageQuery, why_found
+from hub.web.crm.outbox import WEB as OUTBOX_WEB
+from hub.web.crm.outbox import OutboxQuery
 from hub.web.crm.roles import WEB as ROLE_WEB
 from hub.web.crm.roles import granted, grid
 from hub.web.crm.teams import WEB as TEAM_WEB
@@ -148,6 +151,22 @@ def _standing(number: int, stand: OutboxStand) -> standing.Standing:
     reason = "held_old" if stand == "unknown" else "451 4.7.1 later" if stand == "deferred" else ""
     about = ("sales@hub.test", stand, state, "Счёт", "Анна", 1, "Ромашка", reason, 2)
     return standing.Standing(number, number, *about, NOW, NOW, "[OVERQUOTA]", recipients)
+
+
+def _outbox_row(number: int, stand: OutboxStand) -> OutboxRow:
+    one = _standing(number, stand)
+    return OutboxRow(
+        id=number,
+        message_id=number,
+        mailbox_id=1,
+        state=one.state,
+        not_before=NOW,
+        attempts=one.attempts,
+        reason=one.reason,
+        author=(5,),
+        mailbox=("sales@hub.test",),
+        standing=one,
+    )
 
 
 def _intent(kind: intents.Kind, state: intents.IntentState, reason: str = "") -> intents.Intent:
@@ -800,15 +819,20 @@ PAGES: dict[str, dict[str, Any]] = {
         ),
     },
     "outbox.html": {
-        "rows": [_standing(n, stand) for n, stand in enumerate(OutboxStand)],
+        "list": replace(
+            LIST,
+            web=OUTBOX_WEB,
+            query=OutboxQuery(),
+            rows=[_outbox_row(n, stand) for n, stand in enumerate(OutboxStand)],
+            values=Values(OUTBOX, {("user", 5): "Анна <b>"}, {}),
+            columns=tuple(Column(field) for field in OUTBOX.fields if field.shown),
+        ),
         "counts": dict.fromkeys(standing.OPEN, 1000),
         "backlogs": [
-            standing.Backlog(1, "sales@hub.test", 7, "auth_refused", "535 5.7.8 no", NOW),
-            standing.Backlog(2, "info@hub.test", 0, "down", "no answer", NOW),
+            (standing.Backlog(1, "sales@hub.test", 7, "auth_refused", "535 5.7.8 no", NOW), "{}"),
+            (standing.Backlog(2, "info@hub.test", 0, "down", "no answer", NOW), "{}"),
         ],
-        "filters": Filters(),
         "at_most": standing.AT_MOST,
-        "next_cursor": 5,
     },
     "outbox/stuck.html": {"count": 3},
     "help/page.html": {"book": GUIDE, "shown": GUIDE.pages["desk"], "question": ""},

@@ -106,7 +106,7 @@ PRESETS: tuple[Preset, ...] = (
             {
                 EVERY_KIND: _SEEN,
                 **_reading("all"),
-                **dict.fromkeys(("call", "template"), _TALK_SEEN),
+                **dict.fromkeys(("call", "outbox", "template"), _TALK_SEEN),
                 "message": _TALK_SEEN | _TO_EXPORT,
             }
         ),

@@ -138,8 +138,9 @@ async def _show_bounced(conn: AsyncConnection, original: sa.RowMapping, *, now: 
     if states & {"queued", "deferred", "unknown"}:
         await _tell(conn, original, original["state"], now=now)
         return
-    done = sa.update(outbox).where(outbox.c.id == original["outbox_id"], outbox.c.state.in_(("unknown", "deferred")))
-    await conn.execute(done.values(state="sent", reason=""))
+    row_of_it = sa.update(outbox).where(outbox.c.id == original["outbox_id"])
+    await conn.execute(row_of_it.values(bounced=True))
+    await conn.execute(row_of_it.where(outbox.c.state.in_(("unknown", "deferred"))).values(state="sent", reason=""))
     update = sa.update(messages).where(messages.c.id == original["id"]).values(state="bounced").returning(messages)
     row = (await conn.execute(update)).mappings().one()
     if row["client_id"] is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from hub.crm.base.schema import record_indexes
+from hub.mail.choices import DraftKind
 from hub.store.schema import Json, folded, id_column, link, metadata, moment
 
 _OF_TEAM = sa.text("team_id IS NOT NULL AND archived_at IS NULL")
@@ -44,7 +45,9 @@ drafts = sa.Table(
     link("message_id", "messages"),
     sa.Column("closed_version", sa.Integer()),
     sa.Column("closed_owned", sa.Boolean(), nullable=False, server_default=sa.false()),
-    sa.CheckConstraint("kind IN ('new', 'reply', 'reply_all', 'forward')", name="kind"),
+    sa.CheckConstraint(DraftKind.check("kind"), name="kind"),
+    sa.Index("ix_drafts_created_at", "created_at", "id"),
+    sa.Index("ix_drafts_saved_at", "saved_at", "id"),
     sqlite_autoincrement=True,  # no id comes twice: a page that was left open must not save into another draft
 )
 """What is written and not sent yet. `version` grows by each save; `to`, `cc`, `bcc` are lines as typed; `quotes`: the

@@ -157,6 +157,7 @@ async def send_again(conn: AsyncConnection, actor: Actor, message_id: int, *, no
     not_sent = ("refused", "deferred", "unknown", "cancelled", "queued")
     await mark_recipients(conn, [row.id], not_sent, {"state": "queued", "code": None, "reply": ""})
     values: dict[str, Any] = {"state": "queued", "attempts": 0, "not_before": now, "undo_until": None, "reason": ""}
+    values |= {"bounced": False}
     await conn.execute(sa.update(outbox).where(outbox.c.id == row.id).values(**values, sending_since=None))
     await _record(conn, "message.sent_again", actor, message_id, now=now)
     await show(conn, message_id, "queued", now=now)

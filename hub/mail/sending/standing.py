@@ -1,25 +1,25 @@
 """What the outbox holds that is not settled: what waits and when it goes, what is stuck and why, whose turn it is.
 
-Decides how a row is named for a person (`OutboxStand`) and who may see it: a person's own mail its author, the rest the
-mailbox's team. Writes nothing. Invariants: lists go by key and carry no bodies, and a count ends at `AT_MOST`.
+Which rows these are and who may see them is in `outbox_kind`. Writes nothing. Invariant: a count ends at `AT_MOST`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm import access
 from hub.crm.access import Actor
+from hub.crm.base.permissions import permitted
 from hub.crm.models import clients, users
 from hub.mail.choices import OutboxStand
 from hub.mail.models import mailboxes, messages, outbox, outbox_recipients
 from hub.mail.sending import verdicts
+from hub.mail.sending.outbox_kind import OUTBOX, STANDS, OutboxRow
 from hub.mail.sending.providers import wait_for_turn
 
 STUCK = (OutboxStand.UNKNOWN, OutboxStand.REFUSED, OutboxStand.BOUNCED, OutboxStand.NO_COPY)
@@ -72,69 +72,26 @@ class Backlog:
     send_error_at: datetime | None
 
 
-def _stand() -> sa.Case[Any]:
-    return sa.case(
-        (outbox.c.state.in_(("queued", "sending")), "waiting"),
-        (sa.and_(outbox.c.state == "sent", messages.c.state == "bounced"), "bounced"),
-        (sa.and_(outbox.c.state == "sent", outbox.c.copy_state == "failed"), "no_copy"),
-        else_=outbox.c.state,
-    )
-
-
-def _stands_as(stands: Sequence[OutboxStand]) -> sa.ColumnElement[bool]:
-    """The rows of these stands, in words that the indexes of state and copy_state serve."""
-    states = {"waiting": ("queued", "sending"), "bounced": (), "no_copy": ()}
-    plain = [state for stand in stands for state in states.get(stand, (stand,))]
-    some: list[sa.ColumnElement[bool]] = [outbox.c.state.in_(plain)] if plain else []
-    if "bounced" in stands:
-        some.append(sa.and_(outbox.c.state == "sent", messages.c.state == "bounced"))
-    if "no_copy" in stands:
-        some.append(sa.and_(outbox.c.state == "sent", outbox.c.copy_state == "failed", messages.c.state != "bounced"))
-    return sa.or_(*some)
-
-
-def _visible(actor: Actor, *, mine: bool) -> sa.ColumnElement[bool]:
-    own = messages.c.author_id == actor.user_id
-    if mine:
-        return own
-    if actor.is_admin:
-        return sa.true()
-    is_teams = sa.and_(access.of_my_teams(actor, mailboxes.c.team_id), mailboxes.c.owner_id.is_(None))
-    return sa.or_(own, is_teams, mailboxes.c.owner_id == actor.user_id)
-
-
-def _joined(*columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    return (
-        sa.select(*columns)
-        .select_from(outbox)
-        .join(messages, messages.c.id == outbox.c.message_id)
-        .join(mailboxes, mailboxes.c.id == outbox.c.mailbox_id)
-    )
-
-
-async def listed(
+async def detailed(
     conn: AsyncConnection,
     actor: Actor,
+    rows: Sequence[OutboxRow],
     *,
-    stands: Sequence[OutboxStand],
     now: datetime,
-    mailbox_id: int | None = None,
-    mine: bool = False,
-    before: int | None = None,
-    limit: int = 50,
     pace_of: Callable[[str], int] = lambda _mailbox: 0,
-) -> list[Standing]:
-    """Return what stands so, newest first; `before` is the `outbox_id` of the last of the page before.
+) -> list[OutboxRow]:
+    """Return these rows with what pages and answers show of them.
 
     `pace_of` tells the messages per minute of a mailbox by its address, 0 for no limit.
     """
+    ids = [row.id for row in rows]
     query = (
-        _joined(
+        sa.select(
             messages.c.id,
             outbox.c.id.label("outbox_id"),
             mailboxes.c.address.label("mailbox"),
             mailboxes.c.sends_per_min,
-            _stand().label("stand"),
+            STANDS.c.value.label("stand"),
             outbox.c.state,
             messages.c.subject,
             users.c.name.label("author_name"),
@@ -147,21 +104,19 @@ async def listed(
             outbox.c.sending_since,
             outbox.c.copy_error,
         )
+        .select_from(STANDS)
+        .join(outbox, outbox.c.id == STANDS.c.id)
+        .join(messages, messages.c.id == outbox.c.message_id)
+        .join(mailboxes, mailboxes.c.id == outbox.c.mailbox_id)
         .outerjoin(users, users.c.id == messages.c.author_id)
         .outerjoin(clients, clients.c.id == messages.c.client_id)
-        .where(_visible(actor, mine=mine), _stands_as(stands))
-        .order_by(outbox.c.id.desc())
-        .limit(limit)
+        .where(STANDS.c.id.in_(ids))
     )
-    if before is not None:
-        query = query.where(outbox.c.id < before)
-    if mailbox_id is not None:
-        query = query.where(outbox.c.mailbox_id == mailbox_id)
-    rows = (await conn.execute(query)).mappings().all()
-    people = await _recipients(conn, [row["outbox_id"] for row in rows])
-    places = await _places(conn, [row["outbox_id"] for row in rows if row["stand"] in ("waiting", "deferred")], now)
-    found = []
-    for row in rows:
+    found = (await conn.execute(query)).mappings().all()
+    people = await _recipients(conn, ids)
+    places = await _places(conn, [row["outbox_id"] for row in found if row["stand"] in ("waiting", "deferred")], now)
+    standings = {}
+    for row in found:
         goes_at = None
         if row["state"] in ("queued", "deferred"):
             pace = row["sends_per_min"] or pace_of(row["mailbox"])
@@ -169,8 +124,9 @@ async def listed(
             goes_at = max(row["not_before"], row["undo_until"] or row["not_before"], now + turn)
         plain = {name: row[name] for name in Standing.__slots__ if name not in ("goes_at", "recipients")}
         plain["stand"] = OutboxStand(row["stand"])
-        found.append(Standing(**plain, goes_at=goes_at, recipients=people.get(row["outbox_id"], ())))
-    return found
+        one = Standing(**plain, goes_at=goes_at, recipients=people.get(row["outbox_id"], ()))
+        standings[one.outbox_id] = one
+    return [replace(row, standing=standings[row.id]) for row in rows if row.id in standings]
 
 
 async def _recipients(conn: AsyncConnection, ids: list[int]) -> dict[int, tuple[StandingRecipient, ...]]:
@@ -196,17 +152,24 @@ async def _places(conn: AsyncConnection, ids: list[int], now: datetime) -> dict[
 
 
 async def counted(conn: AsyncConnection, actor: Actor, *, mine: bool = False) -> dict[OutboxStand, int]:
-    """Count what stands how, each no further than `AT_MOST`; cancelled mail is not counted."""
-    counts: dict[OutboxStand, int] = {}
+    """Count what stands how, each no further than `AT_MOST`; cancelled mail is not counted. One statement."""
+    seen = sa.select(outbox.c.id).where(permitted(actor, OUTBOX, "see"), *([_written_by(actor)] if mine else []))
+    counts = []
     for stand in OPEN:
-        some = _joined(outbox.c.id).where(_visible(actor, mine=mine), _stands_as([stand])).limit(AT_MOST)
-        counts[stand] = (await conn.execute(sa.select(sa.func.count()).select_from(some.subquery()))).scalar_one()
-    return counts
+        which = seen.where(outbox.c.id.in_(sa.select(STANDS.c.id).where(STANDS.c.value == str(stand)))).limit(AT_MOST)
+        counts.append(sa.select(sa.func.count()).select_from(which.subquery()).scalar_subquery().label(str(stand)))
+    row = (await conn.execute(sa.select(*counts))).mappings().one()
+    return {stand: row[str(stand)] for stand in OPEN}
+
+
+def _written_by(actor: Actor) -> sa.ColumnElement[bool]:
+    return outbox.c.message_id.in_(sa.select(messages.c.id).where(messages.c.author_id == actor.user_id))
 
 
 async def count_stuck(conn: AsyncConnection, actor: Actor) -> int:
     """Count the actor's own mail that goes no further without a person, no further than 100."""
-    some = _joined(outbox.c.id).where(_visible(actor, mine=True), _stands_as(STUCK)).limit(100)
+    stuck = sa.select(STANDS.c.id).where(STANDS.c.value.in_(list(map(str, STUCK))))
+    some = sa.select(outbox.c.id).where(_written_by(actor), outbox.c.id.in_(stuck)).limit(100)
     return int((await conn.execute(sa.select(sa.func.count()).select_from(some.subquery()))).scalar_one())
 
 

@@ -23,6 +23,7 @@ from hub.web.crm import (
     mail_templates,
     mailboxes,
     messages,
+    outbox,
     roles,
     teams,
     users,
@@ -33,7 +34,7 @@ OWN = {
     web.entity.kind: web
     for web in (
         clients.WEB, contacts.WEB, calls.WEB, messages.WEB, mailboxes.WEB, leads.WEB, audit.WEB, roles.WEB,
-        teams.WEB, users.WEB, mail_templates.WEB,
+        teams.WEB, users.WEB, mail_templates.WEB, outbox.WEB,
     )
 }  # fmt: skip
 KINDS: tuple[WebKind, ...] = tuple(OWN.get(word) or WebKind(entity=entity) for word, entity in registry.kinds().items())
@@ -58,6 +59,7 @@ def pages() -> tuple[Route, ...]:
         *leads.ROUTES,
         *messages.ROUTES,
         *mail_templates.ROUTES,
+        *outbox.ROUTES,
         *mailboxes.ROUTES,
         *(
             replace(one, who=web.who if one.path.endswith("/names") else web.pages_who or web.who)
@@ -69,11 +71,11 @@ def pages() -> tuple[Route, ...]:
 
 def endpoints() -> tuple[Endpoint, ...]:
     """Return the calls of every kind; one that a kind writes by hand stands in the place of the base's."""
-    by_hand = (clients.CREATE, calls.ONE, messages.ONE, *mailboxes.ENDPOINTS, *mail_templates.OWN)
+    by_hand = (clients.CREATE, calls.ONE, messages.ONE, *mailboxes.ENDPOINTS, *mail_templates.OWN, *outbox.OWN)
     own = {(one.method, one.path): one for one in by_hand}
     of_base = (
         own.get((one.method, one.path)) or replace(one, who=web.who)
         for web in KINDS
         for one in RecordCalls(web).endpoints()
     )
-    return (*mail_templates.ENDPOINTS, *of_base, *users.ENDPOINTS, *leads.ENDPOINTS)
+    return (*mail_templates.ENDPOINTS, *of_base, *users.ENDPOINTS, *leads.ENDPOINTS, *outbox.ENDPOINTS)

@@ -35,7 +35,8 @@ def topics_of(change: Change, ids: Sequence[int]) -> list[str]:
             return ["intents", f"intent:{change.object_id}", *([f"call:{call_id}"] if call_id else [])]
         case "message":
             thread = change.data.get("thread")
-            return ["messages", f"message:{change.object_id}", *([f"thread:{thread}"] if thread else [])]
+            sent = ["outbox"] if change.data.get("direction") == "out" else []
+            return ["messages", *sent, f"message:{change.object_id}", *([f"thread:{thread}"] if thread else [])]
         case "thread":
             return [f"thread:{change.object_id}"]
         case "timeline":
