@@ -294,7 +294,7 @@ def can_receive(actor: Actor, change: Change, of_client: Principals | None = Non
     if actor.is_admin:
         return True
     entity = registry.kinds().get(change.kind)
-    if entity is not None and change.kind not in ("call", "message"):
+    if entity is not None and (entity.rule is None or "teams" in change.data):
         # A change that the base tells names the principals of before and after; any other names them once.
         owners, teams = change.data.get("owners", ()), change.data.get("teams", ())
         told = {"owners": {*owners, change.user_id} - {None}, "teams": {*teams, change.team_id} - {None}}

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from hub.clock import utc_now
 from hub.crm.base.history import Edit
 from hub.mail.models import mailboxes, messages
-from hub.mail.sending import identities, templates
+from hub.mail.sending import identities, template_rules
 from hub.mail.sending.template_kind import TemplateInput
 from hub.store.blobs import BlobStore
 from hub.store.engine import Database
@@ -32,7 +32,7 @@ async def test_the_form_offers_senders_signs_and_sends_under_the_chosen_name_onl
             await identities.sign(conn, olga, mailbox_id=None, language="en", html=html, now=now)
             team = (await conn.execute(sa.select(mailboxes.c.team_id))).scalar_one()
             text = TemplateInput(name="Приветствие", language="ru", team=team, subject="Счёт", html="<p>Привет</p>")
-            await templates.create(conn, text, edit=Edit(olga, "api", now))
+            await template_rules.create(conn, text, edit=Edit(olga, "api", now))
         browser = await site.browser("olga")
         async with browser.get("/compose") as answer:
             page = await answer.text()

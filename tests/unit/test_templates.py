@@ -99,9 +99,9 @@ from hub.web.crm.calls import CallQuery
 from hub.web.crm.clients import WEB as CLIENT_WEB
 from hub.web.crm.leads import WEB as LEAD_WEB
 from hub.web.crm.leads import LeadQuery
-from hub.web.crm.mailboxes import WEB as MAILBOX_WEB
 from hub.web.crm.mail_templates import FIELDS, TemplateQuery
 from hub.web.crm.mail_templates import WEB as TEMPLATE_WEB
+from hub.web.crm.mailboxes import WEB as MAILBOX_WEB
 from hub.web.crm.messages import WEB as MESSAGE_WEB
 from hub.web.crm.messages import MessageQuery, why_found
 from hub.web.crm.outbox import WEB as OUTBOX_WEB

@@ -1,6 +1,6 @@
 """Templates of letters on the web: the card with the letter, the fields that fill themselves in, and the filling.
 
-Decides no rights. Invariant: pages and API write a template through `mail.sending.templates`, which makes it safe.
+Decides no rights. Invariant: pages and API write a template through `mail.sending.template_rules`, which makes it safe.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hub.crm.base import permissions
 from hub.crm.base.conditions.tree import All, Any_, Leaf, Tree
 from hub.crm.base.labels import Invalid, Problem, _
 from hub.mail.reading.sanitize import html_to_text, text_to_html
-from hub.mail.sending import phrases, templates
+from hub.mail.sending import phrases, template_rules, templates  # noqa: F401  # the rules register the kind
 from hub.mail.sending.identities import Language
 from hub.mail.sending.template_kind import MAX_CHARS, TEMPLATES, Template
 from hub.store import changes
