@@ -78,7 +78,6 @@ ERRORS = {
     "no_extension": N_("You have no phone extension yet. Ask your administrator for one."),
     "no_pbx": N_("There is no telephony to call through."),
     "no_such_field": N_("There is no such field:"),
-    "template_there": N_("There is a template of this name in this language already."),
     "identity_there": N_("This name is there already."),
     "joined": N_("This person has set a password already: make a link for a new one."),
     "not_invited": N_("There is no invitation to withdraw."),

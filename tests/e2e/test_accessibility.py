@@ -104,7 +104,7 @@ async def examples(page: Page) -> None:
     await submit(page, "/clients/bulk?where=", {"ids": "1", "field": "note", "note": "Prefers mornings"})
     for web in KINDS:
         await submit(page, f"{web.path}/views", {"name": "Recent", "shared": "me", "pinned": "on"})
-    await submit(page, "/templates", {"name": "Invoice", "language": "en", "subject": "Invoice", "text": "Hello"})
+    await submit(page, "/templates", {"name": "Invoice", "language": "en", "subject": "Invoice", "html": "Hello"})
     letter = {"mailbox": "sales@hub.example", "to": "maria@example.com", "subject": "Terms", "text": "Hello"}
     await submit(page, "/drafts", letter | {"request_id": "accessibility"})
 

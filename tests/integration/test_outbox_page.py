@@ -156,6 +156,9 @@ async def test_the_outbox_is_asked_by_state_author_recipient_and_moment_and_expo
     assert await ids(where='{"field": "stand", "op": "is", "value": ["bounced", "no_copy"]}') == [uncopied, bounced]
     boris = site.actors["boris"].user_id
     assert await ids(where=f'{{"field": "author", "op": "is", "value": [{boris}]}}') == [late]
+    box = (await got(api, "mailboxes"))["items"][0]["id"]
+    assert await ids(mailbox=str(box), sort="id") == [soon, late, bounced, uncopied]
+    assert await ids(where=f'{{"field": "mailbox", "op": "is", "value": [{box + 1000}]}}') == []
     assert await ids(mine="true") == [uncopied, bounced, soon]
     assert await ids(q="Soon") == [soon] and len(await ids(q="a@x.test")) == 4
     assert await ids(where='{"field": "written", "op": "within", "value": "yesterday"}') == []

@@ -164,7 +164,6 @@ def _outbox_row(number: int, stand: OutboxStand) -> OutboxRow:
         attempts=one.attempts,
         reason=one.reason,
         author=(5,),
-        mailbox=("sales@hub.test",),
         standing=one,
     )
 

@@ -43,7 +43,6 @@ class OutboxRow:
     recipients: tuple[str, ...] = ()
     author: tuple[int, ...] = ()
     client: tuple[int, ...] = ()
-    mailbox: tuple[str, ...] = ()
     team: tuple[int, ...] = ()
     written: tuple[datetime, ...] = ()
     standing: Standing | None = None
@@ -150,13 +149,7 @@ OUTBOX: Entity[OutboxRow, Any] = Entity(
             name="client",
             store=_of_message(messages.c.client_id),
         ),
-        Collection(
-            Text(mailboxes.c.address, _("Mailbox"), folded=mailboxes.c.address),
-            _("Mailbox"),
-            name="mailbox",
-            store=_of_mailbox(mailboxes.c.address),
-            shown=True,
-        ),
+        Link(outbox.c.mailbox_id, _("Mailbox"), to="mailbox", shown=True),
         Collection(
             Team(mailboxes.c.team_id, _("Team")), _("Team"), name="team", store=_of_mailbox(mailboxes.c.team_id)
         ),

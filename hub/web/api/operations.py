@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.base import bulk_archive, bulk_edit, operations, registry
+from hub.crm.base import bulk_archive, bulk_edit, operations
 from hub.crm.base.bulk_selection import MAX_IDS, Selection
 from hub.crm.base.conditions import tree
 from hub.crm.base.entity import Entity
@@ -18,6 +18,7 @@ from hub.crm.operation_kinds import WORKS
 from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Writes
 from hub.web.api.shapes import Cursor, Moment, Shape, one_of
 from hub.web.base.kind import reading
+from hub.web.crm.routes import KINDS
 from hub.web.request_context import RequestContext, read_cursor, write_cursor
 
 
@@ -154,7 +155,7 @@ ENDPOINTS = (
             answer=Begun,
             status=202,
         )
-        for entity in registry.kinds().values()
+        for entity in (web.entity for web in KINDS)
         if entity.is_editable
     ),
     Endpoint(method="GET", path="/operations", summary="Operations", reads=page, query=Page, answer=OperationList),

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
 
-import sqlalchemy as sa
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -93,15 +92,13 @@ def _shape(row: OutboxRow) -> StandingMessage:
 
 def _narrow_tree(query: OutboxQuery, tree: Tree) -> Tree:
     found: list[Tree] = [Leaf("author", "is", ["me"])] if query.mine else []
+    if query.mailbox is not None:
+        found.append(Leaf("mailbox", "is", [query.mailbox]))
     is_said = query.view or query.changed_view or any(leaf.field == "stand" for leaf in top_leaves(tree))
     if query.state is not None or not is_said:
         stands = standing.OPEN if query.state is None else (query.state,)
         found.append(Leaf("stand", "is", [str(stand) for stand in stands]))
     return All(tuple(found))
-
-
-def _narrow(_ctx: RequestContext, query: OutboxQuery) -> sa.ColumnElement[bool] | None:
-    return None if query.mailbox is None else rows.c.mailbox_id == query.mailbox
 
 
 async def _detail(conn: AsyncConnection, ctx: RequestContext, found: Sequence[OutboxRow]) -> list[OutboxRow]:
@@ -114,7 +111,7 @@ async def _facts(conn: AsyncConnection, ctx: RequestContext, _found: Sequence[Ou
     backlogs = [] if query.mine else await standing.backlogs(conn, ctx.actor)
     return {
         "counts": await standing.counted(conn, ctx.actor, mine=query.mine),
-        "backlogs": [(one, conditions.dumps(Leaf("mailbox", "is", [one.address]))) for one in backlogs],
+        "backlogs": [(one, conditions.dumps(Leaf("mailbox", "is", [one.mailbox_id]))) for one in backlogs],
         "at_most": standing.AT_MOST,
     }
 
@@ -122,7 +119,6 @@ async def _facts(conn: AsyncConnection, ctx: RequestContext, _found: Sequence[Ou
 WEB = WebKind(
     entity=OUTBOX,
     query=OutboxQuery,
-    narrow=_narrow,
     narrow_tree=_narrow_tree,
     detail=_detail,
     answer=Answer(StandingMessage, _shape),
