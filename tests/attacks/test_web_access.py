@@ -224,7 +224,6 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/compose/people"): Rule(200, 200),
     ("POST", "/compose"): Rule(404, 200, form=LETTER),
     # … and a draft its writer's alone: this one is a colleague's of olga's team
-    ("GET", "/drafts"): Rule(200, 200),
     ("POST", "/drafts"): Rule(404, 200, form=LETTER.replace("12345678", "87654321")),
     ("GET", "/drafts/{id}"): Rule(404, 404, of="draft"),
     ("POST", "/drafts/{id}"): Rule(404, 404, of="draft", form=LETTER + "&version=1"),
@@ -269,7 +268,6 @@ API_RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/messages/{id}/history"): Rule(404, 200, of="message"),
     ("POST", "/messages/{id}/link"): Rule(404, 200, of="message", json="{}"),
     ("POST", "/messages/{id}/cancel"): Rule(404, 403, of="message"),
-    ("GET", "/drafts"): Rule(200, 200),
     ("POST", "/drafts"): Rule(404, 201, json=DRAFT),
     ("GET", "/drafts/{id}"): Rule(404, 404, of="draft"),
     ("POST", "/drafts/{id}"): Rule(404, 404, of="draft", json=DRAFT.replace("}", ', "version": 1}')),

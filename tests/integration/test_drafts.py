@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from hub.clock import utc_now
 from hub.crm import clients, queue
 from hub.crm.access import Actor
+from hub.crm.base import records
 from hub.errors import Conflict, Forbidden, NotFound, Refused
 from hub.mail import register, relink
 from hub.mail.models import outbox
@@ -20,6 +21,7 @@ from hub.mail.reading.mime import ParsedMessage, parse
 from hub.mail.register import MessageFilters
 from hub.mail.sending import cancelling, drafts, submit
 from hub.mail.sending.claims import mark, next_due
+from hub.mail.sending.draft_kind import DRAFTS
 from hub.mail.sending.drafts import Content, Draft, Start
 from hub.mail.sending.recipients import read_addresses
 from hub.store.blobs import BlobStore
@@ -89,7 +91,7 @@ async def test_a_colleague_and_an_administrator_see_nothing_of_a_draft(site: Sit
     draft = await _begin(site, olga)
     for other in (petr, boss):
         async with site.db.begin() as conn:
-            assert await drafts.listed(conn, other) == []
+            assert (await records.page(conn, other, DRAFTS)).items == []
             with pytest.raises(NotFound):
                 await drafts.find(conn, other, draft.id)
             with pytest.raises(NotFound):
@@ -109,7 +111,7 @@ async def test_a_draft_is_one_message_and_goes_from_the_list_with_it(site: Site)
     assert (parsed.text, parsed.html) == ("Добрый день", "<p>Добрый <b>день</b></p>")
     assert b"secret" not in raw
     async with site.db.read() as conn:
-        assert await drafts.listed(conn, olga) == []
+        assert (await records.page(conn, olga, DRAFTS)).items == []
         with pytest.raises(Conflict):
             await drafts.find(conn, olga, draft.id)
     with pytest.raises(Conflict):
@@ -302,7 +304,7 @@ async def test_a_deleted_draft_comes_back_and_is_forgotten_after_a_week(site: Si
     draft = await _begin(site, olga)
     async with site.db.begin() as conn:
         await drafts.delete(conn, olga, draft.id, now=NOW)
-        assert await drafts.listed(conn, olga) == []
+        assert (await records.page(conn, olga, DRAFTS)).items == []
         assert (await drafts.restore(conn, olga, draft.id)).text == draft.text
         await drafts.delete(conn, olga, draft.id, now=NOW - timedelta(days=8))
     await _begin(site, olga)

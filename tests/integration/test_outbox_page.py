@@ -136,8 +136,7 @@ async def test_the_rest_of_a_burst_says_when_it_goes_and_a_mailbox_what_ails_it(
         assert answer.status == 400
 
 
-@pytest.mark.usefixtures("mailbox")
-async def test_the_outbox_is_asked_by_state_author_recipient_and_moment_and_exported(site: Site) -> None:
+async def test_the_outbox_is_asked_by_state_author_recipient_and_moment_and_exported(site: Site, mailbox: int) -> None:
     later = utc_now() + timedelta(hours=2)
     soon = await letter(site, "anna", "soon Ёлка", "deferred", not_before=utc_now())
     late = await letter(site, "boris", "late", not_before=later)
@@ -156,9 +155,8 @@ async def test_the_outbox_is_asked_by_state_author_recipient_and_moment_and_expo
     assert await ids(where='{"field": "stand", "op": "is", "value": ["bounced", "no_copy"]}') == [uncopied, bounced]
     boris = site.actors["boris"].user_id
     assert await ids(where=f'{{"field": "author", "op": "is", "value": [{boris}]}}') == [late]
-    box = (await got(api, "mailboxes"))["items"][0]["id"]
-    assert await ids(mailbox=str(box), sort="id") == [soon, late, bounced, uncopied]
-    assert await ids(where=f'{{"field": "mailbox", "op": "is", "value": [{box + 1000}]}}') == []
+    assert await ids(mailbox=str(mailbox), sort="id") == [soon, late, bounced, uncopied]
+    assert await ids(where=f'{{"field": "mailbox", "op": "is", "value": [{mailbox + 1000}]}}') == []
     assert await ids(mine="true") == [uncopied, bounced, soon]
     assert await ids(q="Soon") == [soon] and len(await ids(q="a@x.test")) == 4
     assert await ids(where='{"field": "written", "op": "within", "value": "yesterday"}') == []

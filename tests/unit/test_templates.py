@@ -70,6 +70,7 @@ from hub.mail.sender_signs import Warned
 from hub.mail.sending import standing
 from hub.mail.sending.cancelling import Waiting
 from hub.mail.sending.composer import Writing, later_choices
+from hub.mail.sending.draft_kind import DRAFTS
 from hub.mail.sending.drafts import Draft, DraftFile, Start
 from hub.mail.sending.identities import Identity, Signature
 from hub.mail.sending.outbox_kind import OUTBOX, OutboxRow
@@ -97,6 +98,7 @@ from hub.web.crm.audit import WEB as AUDIT_WEB
 from hub.web.crm.calls import WEB as CALL_WEB
 from hub.web.crm.calls import CallQuery
 from hub.web.crm.clients import WEB as CLIENT_WEB
+from hub.web.crm.drafts import WEB as DRAFT_WEB
 from hub.web.crm.leads import WEB as LEAD_WEB
 from hub.web.crm.leads import LeadQuery
 from hub.web.crm.mail_templates import FIELDS, TemplateQuery
@@ -685,9 +687,14 @@ PAGES: dict[str, dict[str, Any]] = {
     "compose/waiting.html": {"message": MAIL, "waiting": Waiting(NOW + timedelta(days=3), None)},
     "compose/deleted.html": {"draft_id": 7},
     "drafts.html": {
-        "drafts": [DRAFT, replace(DRAFT, id=8, kind="new", subject="", to="", client_name=None)],
+        "list": replace(
+            LIST,
+            web=DRAFT_WEB,
+            rows=[DRAFT, replace(DRAFT, id=8, kind="new", subject="", to="", client_name=None)],
+            values=Values(DRAFTS, CLIENT_NAMES, {}),
+            columns=tuple(Column(field) for field in DRAFTS.fields if field.shown),
+        ),
         "going": [(replace(DRAFT, id=9, message_id=4), NOW + timedelta(days=1))],
-        "next_cursor": "x",
     },
     "client/waiting.html": {"client_id": 1, "items": SAMPLE["items"], "teams": {}},
     "client/timeline.html": {

@@ -146,15 +146,10 @@ async def find(conn: AsyncConnection, actor: Actor, draft_id: int) -> Draft:
     return found[0]
 
 
-async def listed(
-    conn: AsyncConnection, actor: Actor, *, before: tuple[datetime, int] | None = None, limit: int = 50
-) -> list[Draft]:
-    """Return the actor's drafts, last saved first; `before` is (saved_at, id) of the last of the page before."""
-    query = _query(actor).where(drafts.c.message_id.is_(None))
-    if before is not None:
-        at = sa.literal(before[0], drafts.c.saved_at.type)
-        query = query.where(sa.tuple_(drafts.c.saved_at, drafts.c.id) < sa.tuple_(at, before[1]))
-    return await _read(conn, query.order_by(drafts.c.saved_at.desc(), drafts.c.id.desc()).limit(limit))
+async def detailed(conn: AsyncConnection, actor: Actor, ids: Sequence[int]) -> list[Draft]:
+    """Return the actor's own of these drafts with their texts and files, in this order."""
+    found = {one.id: one for one in await _read(conn, _query(actor).where(drafts.c.id.in_(ids)))}
+    return [found[draft_id] for draft_id in ids if draft_id in found]
 
 
 async def waiting_to_go(conn: AsyncConnection, actor: Actor) -> list[tuple[Draft, datetime]]:

@@ -1,4 +1,4 @@
-"""Drafts over the API: one's own only, saved by version, sent once.
+"""Drafts over the API: begun, saved by version, sent once. Their list and shape are in `crm/drafts`.
 
 Invariant: a save names the version it was made from; a newer one is answered with 409 `draft_newer` and which it is.
 """
@@ -19,49 +19,9 @@ from hub.mail.sending.replying import Kind
 from hub.mail.sending.submit import Frozen
 from hub.web import composing
 from hub.web.api import shapes
-from hub.web.api.endpoint import Endpoint, Id, Nothing, Page, Query, SentMoment
-from hub.web.paging import cut
-from hub.web.request_context import MAX_UPLOAD_BYTES, RequestContext, read_time_cursor, sent_moment
-
-
-class File(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of a draft; `cid` where the HTML shows it, as `<img src="cid:…">`."""
-
-    id: int
-    name: str
-    type: str
-    size: int
-    inline: bool
-    cid: str | None
-
-
-class DraftShape(msgspec.Struct, frozen=True, kw_only=True):
-    """A draft as it was saved last; `to`, `cc` and `bcc` are lines as typed."""
-
-    id: int
-    version: int
-    kind: Kind
-    mailbox: str
-    answers: int | None
-    client: int | None
-    contact: int | None
-    to: str
-    cc: str
-    bcc: str
-    subject: str
-    text: str
-    html: str
-    quotes: bool
-    identity: int | None
-    send_at: SentMoment | None
-    created_at: SentMoment
-    saved_at: SentMoment
-    attachments: list[File]
-
-
-class Drafts(msgspec.Struct, frozen=True, kw_only=True):
-    items: list[DraftShape]
-    next: str | None
+from hub.web.api.endpoint import Endpoint, Id, Nothing, SentMoment
+from hub.web.crm.drafts import DraftShape, shape
+from hub.web.request_context import MAX_UPLOAD_BYTES, RequestContext, sent_moment
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -107,41 +67,6 @@ class Send(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """`undo_s`: it may be taken back for so many seconds, and waits them out."""
 
     undo_s: float = 0
-
-
-def shape(one: drafts.Draft) -> DraftShape:
-    files = [File(id=f.id, name=f.name, type=f.type, size=f.size, inline=f.inline, cid=f.cid) for f in one.files]
-    return DraftShape(
-        id=one.id,
-        version=one.version,
-        kind=one.kind,
-        mailbox=one.mailbox_address,
-        answers=one.answers_id,
-        client=one.client_id,
-        contact=one.contact_id,
-        to=one.to,
-        cc=one.cc,
-        bcc=one.bcc,
-        subject=one.subject,
-        text=one.text,
-        html=one.html,
-        quotes=one.quotes,
-        identity=one.identity_id,
-        send_at=one.send_at,
-        created_at=one.created_at,
-        saved_at=one.saved_at,
-        attachments=files,
-    )
-
-
-async def listed(conn: AsyncConnection, ctx: RequestContext, query: Page) -> Drafts:
-    rows = await drafts.listed(conn, ctx.actor, before=read_time_cursor(query.cursor), limit=query.limit + 1)
-    page = cut(rows, lambda row: (row.saved_at, row.id), limit=query.limit)
-    return Drafts(items=[shape(one) for one in page.items], next=page.next)
-
-
-async def found(conn: AsyncConnection, ctx: RequestContext, _query: Query) -> DraftShape:
-    return shape(await drafts.find(conn, ctx.actor, ctx.id()))
 
 
 def _content(body: Written) -> Content:
@@ -239,9 +164,6 @@ async def send(conn: AsyncConnection, ctx: RequestContext, ready: Ready) -> shap
 
 ENDPOINTS = (
     Endpoint(
-        method="GET", path="/drafts", summary="One's drafts, last saved first", reads=listed, query=Page, answer=Drafts
-    ),
-    Endpoint(
         method="POST",
         path="/drafts",
         summary="Begin a draft",
@@ -250,7 +172,6 @@ ENDPOINTS = (
         answer=DraftShape,
         status=201,
     ),
-    Endpoint(method="GET", path="/drafts/{id}", summary="One draft", reads=found, answer=DraftShape),
     Endpoint(
         method="POST",
         path="/drafts/{id}",

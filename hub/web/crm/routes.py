@@ -19,6 +19,7 @@ from hub.web.crm import (
     client_card,
     clients,
     contacts,
+    drafts,
     leads,
     mail_templates,
     mailboxes,
@@ -34,7 +35,7 @@ OWN = {
     web.entity.kind: web
     for web in (
         clients.WEB, contacts.WEB, calls.WEB, messages.WEB, mailboxes.WEB, leads.WEB, audit.WEB, roles.WEB,
-        teams.WEB, users.WEB, mail_templates.WEB, outbox.WEB,
+        teams.WEB, users.WEB, mail_templates.WEB, outbox.WEB, drafts.WEB,
     )
 }  # fmt: skip
 KINDS: tuple[WebKind, ...] = tuple(OWN.get(word) or WebKind(entity=entity) for word, entity in registry.kinds().items())
@@ -71,7 +72,15 @@ def pages() -> tuple[Route, ...]:
 
 def endpoints() -> tuple[Endpoint, ...]:
     """Return the calls of every kind; one that a kind writes by hand stands in the place of the base's."""
-    by_hand = (clients.CREATE, calls.ONE, messages.ONE, *mailboxes.ENDPOINTS, *mail_templates.OWN, *outbox.OWN)
+    by_hand = (
+        clients.CREATE,
+        calls.ONE,
+        messages.ONE,
+        *mailboxes.ENDPOINTS,
+        *mail_templates.OWN,
+        *outbox.OWN,
+        drafts.ONE,
+    )
     own = {(one.method, one.path): one for one in by_hand}
     of_base = (
         own.get((one.method, one.path)) or replace(one, who=web.who)

@@ -1,4 +1,4 @@
-"""Drafts that save themselves: what a script on the composer's page talks to, and the list of one's own.
+"""Drafts that save themselves: what a script on the composer's page talks to. Their list is in `crm/drafts`.
 
 Answers JSON where a script asks, so that it can tell "newer elsewhere" from "gone"; pages otherwise. Invariant: every
 question passes through `mail.sending.drafts`, which knows only the author's own.
@@ -11,7 +11,6 @@ import re
 from dataclasses import asdict
 from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from hub.clock import rfc3339
@@ -24,24 +23,8 @@ from hub.store import changes
 from hub.web import composing, files, render
 from hub.web.api.endpoint import json_response
 from hub.web.errors import json_error
-from hub.web.paging import PAGE, cut
-from hub.web.request_context import RequestContext, read_time_cursor
+from hub.web.request_context import RequestContext
 from hub.web.routes import Route
-
-
-class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
-    cursor: str | None = None
-
-
-async def listed(ctx: RequestContext) -> web.StreamResponse:
-    before = read_time_cursor(ctx.query(ListQuery).cursor)
-    async with ctx.db.read() as conn:
-        feed = await changes.head(conn)
-        rows = await drafts.listed(conn, ctx.actor, before=before, limit=PAGE + 1)
-        going = await drafts.waiting_to_go(conn, ctx.actor)
-    page = cut(rows, lambda row: (row.saved_at, row.id))
-    context = {"drafts": page.items, "going": going, "next_cursor": page.next}
-    return render.page(ctx, "drafts.html", context, feed=feed)
 
 
 async def page(ctx: RequestContext) -> web.StreamResponse:
@@ -166,7 +149,6 @@ async def restore(ctx: RequestContext) -> web.StreamResponse:
 
 
 ROUTES = (
-    Route("GET", "/drafts", listed),
     Route("POST", "/drafts", create),
     Route("GET", "/drafts/{id}", page),
     Route("POST", "/drafts/{id}", save),
