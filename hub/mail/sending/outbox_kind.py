@@ -151,7 +151,11 @@ OUTBOX: Entity[OutboxRow, Any] = Entity(
         ),
         Link(outbox.c.mailbox_id, _("Mailbox"), to="mailbox", shown=True),
         Collection(
-            Team(mailboxes.c.team_id, _("Team")), _("Team"), name="team", store=_of_mailbox(mailboxes.c.team_id)
+            Team(mailboxes.c.team_id, _("Team")),
+            _("Team"),
+            name="team",
+            store=_of_mailbox(mailboxes.c.team_id),
+            filterable=False,
         ),
         Collection(
             Moment(messages.c.received_at, _("Written")),
