@@ -12,8 +12,8 @@ from alembic import op
 from hub.store.migrations.steps import folded
 from hub.store.schema import Moment
 
-revision = "0026"
-down_revision = "0025"
+revision = "0028"
+down_revision = "0027"
 branch_labels = None
 depends_on = None
 
