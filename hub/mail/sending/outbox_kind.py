@@ -17,7 +17,7 @@ from hub.crm.access import Actor
 from hub.crm.base import registry
 from hub.crm.base.collections import Collection, Pairs
 from hub.crm.base.entity import Entity
-from hub.crm.base.fields import Choice, Integer, Link, Moment, Person, Team, Text
+from hub.crm.base.fields import Choice, Integer, Link, Moment, Person, Text
 from hub.crm.base.labels import _
 from hub.crm.base.permissions import Action, scope
 from hub.mail.choices import OutboxStand
@@ -43,7 +43,6 @@ class OutboxRow:
     recipients: tuple[str, ...] = ()
     author: tuple[int, ...] = ()
     client: tuple[int, ...] = ()
-    team: tuple[int, ...] = ()
     written: tuple[datetime, ...] = ()
     standing: Standing | None = None
     """What pages and answers show of it (`standing.detailed`)."""
@@ -89,10 +88,6 @@ def found(text: str, _region: str) -> sa.ColumnElement[bool]:
 def _of_message(column: sa.Column[Any]) -> Pairs:
     joined = sa.select(outbox.c.id, column.label("value")).join_from(outbox, messages)
     return _pairs(joined.where(column.is_not(None)).subquery("of_message"))
-
-
-def _of_mailbox(column: sa.Column[Any]) -> Pairs:
-    return _pairs(sa.select(outbox.c.id, column.label("value")).join_from(outbox, mailboxes).subquery("of_mailbox"))
 
 
 def _pairs(rows: Any) -> Pairs:
@@ -150,13 +145,6 @@ OUTBOX: Entity[OutboxRow, Any] = Entity(
             store=_of_message(messages.c.client_id),
         ),
         Link(outbox.c.mailbox_id, _("Mailbox"), to="mailbox", shown=True),
-        Collection(
-            Team(mailboxes.c.team_id, _("Team")),
-            _("Team"),
-            name="team",
-            store=_of_mailbox(mailboxes.c.team_id),
-            filterable=False,
-        ),
         Collection(
             Moment(messages.c.received_at, _("Written")),
             _("Written"),
