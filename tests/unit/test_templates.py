@@ -582,6 +582,8 @@ PAGES: dict[str, dict[str, Any]] = {
         "heirs": [PERSON.row],
         "link": "https://hub.example/reset/x",
         "has_password": False,
+        "sessions": [(OpenSession(1, NOW, NOW, NOW, "192.0.2.7", ""), "Firefox")],
+        "tokens": [(Token(1, 2, "anna@hub.example", "1C", NOW, None, None, None), True)],
     },
     "lead.html": {"card": _card(LEAD_WEB, _lead(1)), "may_end": True},
     "team.html": {"card": _card(TEAM_WEB, TEAM), "people": [PERSON.row]},

@@ -51,7 +51,12 @@ class Done(Shape, frozen=True, kw_only=True):
 
 
 async def open_sessions(conn: AsyncConnection, ctx: RequestContext, _query: Page) -> Sessions:
-    found = await sessions.open_of(conn, ctx.actor.user_id, now=ctx.now)
+    return await sessions_of(conn, ctx, ctx.actor.user_id)
+
+
+async def sessions_of(conn: AsyncConnection, ctx: RequestContext, user_id: int) -> Sessions:
+    """Return the open sessions of a person."""
+    found = await sessions.open_of(conn, user_id, now=ctx.now)
     items = [
         SessionShape(
             id=one.id,
@@ -73,8 +78,13 @@ async def end_session(conn: AsyncConnection, ctx: RequestContext, _body: Nothing
 
 
 async def my_tokens(conn: AsyncConnection, ctx: RequestContext, query: Page) -> Tokens:
+    return await tokens_of(conn, ctx, ctx.actor.user_id, query)
+
+
+async def tokens_of(conn: AsyncConnection, ctx: RequestContext, user_id: int, query: Page) -> Tokens:
+    """Return a page of the tokens of a person that were not revoked."""
     after = read_cursor(query.cursor)[1] if query.cursor else 0
-    found = await tokens.listed(conn, user_id=ctx.actor.user_id, after=after, limit=query.limit + 1)
+    found = await tokens.listed(conn, user_id=user_id, after=after, limit=query.limit + 1)
     page = cut(found, limit=query.limit)
     items = [
         TokenShape(

@@ -27,6 +27,7 @@ from hub.web.crm import (
     outbox,
     roles,
     teams,
+    user_sign_ins,
     users,
 )
 from hub.web.routes import Route
@@ -57,6 +58,7 @@ def pages() -> tuple[Route, ...]:
     return (
         *client_card.ROUTES,
         *users.ROUTES,
+        *user_sign_ins.ROUTES,
         *leads.ROUTES,
         *messages.ROUTES,
         *mail_templates.ROUTES,
@@ -87,4 +89,11 @@ def endpoints() -> tuple[Endpoint, ...]:
         for web in KINDS
         for one in RecordCalls(web).endpoints()
     )
-    return (*mail_templates.ENDPOINTS, *of_base, *users.ENDPOINTS, *leads.ENDPOINTS, *outbox.ENDPOINTS)
+    return (
+        *mail_templates.ENDPOINTS,
+        *of_base,
+        *users.ENDPOINTS,
+        *user_sign_ins.ENDPOINTS,
+        *leads.ENDPOINTS,
+        *outbox.ENDPOINTS,
+    )

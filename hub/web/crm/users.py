@@ -27,6 +27,7 @@ from hub.web.api.endpoint import Endpoint, Id
 from hub.web.api.shapes import Ref, Shape, one_of
 from hub.web.base.kind import WebKind
 from hub.web.base.record_page import read_card
+from hub.web.crm import user_sign_ins
 from hub.web.request_context import RequestContext
 from hub.web.routes import Route
 
@@ -48,6 +49,7 @@ async def _facts(conn: AsyncConnection, ctx: RequestContext) -> dict[str, Any]:
         "right_labels": {option.value: option.label for option in RIGHT_OPTIONS},
         "heirs": others.items if card.can_archive else [],
         "link": "",
+        **await user_sign_ins.facts(conn, ctx),
         "has_password": await password_resets.has_password(conn, ctx.id()),
     }
 
