@@ -19,8 +19,6 @@ from tests.factories import got
 from tests.testbed import talk
 from tests.testbed.site import Site
 
-pytestmark = pytest.mark.either_database
-
 
 async def letter(site: Site, author: str, subject: str, state: str = "queued", **values: object) -> int:
     """Write a mail as `author` from the team's mailbox and put its outbox row into a state."""

@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 import aiohttp
-import pytest
 import sqlalchemy as sa
 
 from hub.clock import utc_now
@@ -21,8 +20,6 @@ from hub.crm.operation_kinds import WORKS
 from hub.crm.roles.presets import RIGHTS
 from tests.factories import got, post
 from tests.testbed.site import Site
-
-pytestmark = pytest.mark.either_database
 
 
 async def admin_api(site: Site) -> aiohttp.ClientSession:

@@ -33,8 +33,6 @@ from tests.testbed.events import listening
 from tests.testbed.site import Site
 from tests.testbed.waiting import wait_for
 
-pytestmark = pytest.mark.either_database
-
 SOON = timedelta(seconds=30)
 
 
