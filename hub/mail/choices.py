@@ -59,7 +59,7 @@ class MailboxState(Choices):
 
 
 class SignIn(Choices):
-    """How Hub signs in to a mailbox: by a password, or by a provider's tokens."""
+    """The ways in which Hub signs in to a mailbox: by a password, or by a provider's tokens."""
 
     PASSWORD = "password", _("by a password"), "key-round"
     GOOGLE = "google", "Google", "key-round"
@@ -86,7 +86,7 @@ class OutboxStand(Choices):
 
 
 class DraftKind(Choices):
-    """What is being written."""
+    """The kinds of drafts: a new message, a reply to the sender or to all, a forwarded message."""
 
     NEW = "new", _("New message"), "file"
     REPLY = "reply", _("Reply"), "reply"

@@ -136,7 +136,7 @@ class Health:
 
     @property
     def advice(self) -> Advice:
-        """What to do about a refused sign-in at this provider."""
+        """Advice after a refused sign-in at this provider."""
         return advice(self.error) if self.trouble in ("auth", "sign_in") else ""
 
     @property

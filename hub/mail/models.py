@@ -108,7 +108,7 @@ thread_ids = sa.Table(
 
 _unreadable = sa.text("parse_state = 'failed'")
 IN_OUTBOX = "state NOT IN ('sent', 'undone') OR copy_state = 'failed' OR bounced"
-"""What of the outbox is not settled, or was called off."""
+"""Messages of the outbox that are not settled, or were called off."""
 _in_outbox = sa.text(IN_OUTBOX)
 _gone = sa.text("deleted_at IS NOT NULL")
 _has_event = sa.text("event_uid IS NOT NULL")

@@ -28,7 +28,7 @@ LIVE: web.AppKey[LiveFeed] = web.AppKey("live", LiveFeed)
 REQUEST_CONTEXT: web.RequestKey[RequestContext] = web.RequestKey("request_context", RequestContext)
 LANGUAGES = ("ru", "en")
 ENROLMENT = "/me/two-factor"
-"""Where a person sets up the second step of the sign-in."""
+"""The page on which a person sets up the second step of the sign-in."""
 CSRF_HEADER = "X-CSRF-Token"
 CSRF_FIELD = "csrf"
 

@@ -1,5 +1,5 @@
-"""How often a password may be tried: by account and network, by account alone, by network alone, by known device; and
-how often a code of the second step, by person and password.
+"""Limits of tries of a password: by account and network, by account alone, by network alone, by known device; and of
+tries of a code of the second step, by person and password.
 
 A stranger's wrong passwords hold up the stranger's network only; many networks together slow an account down for
 every browser that it was never signed in with, and for no other. Whatever is counted is counted by the same form of

@@ -39,7 +39,7 @@ _PLACE = "second_step"
 
 
 def home_of(actor: Actor) -> str:
-    """Where a person begins their day."""
+    """Return the path of the page on which a person begins their day."""
     if actor.is_admin:
         return "/calls"
     return "/desk" if actor.has_page("desk") else menu.groups_for(actor)[0].entries[0].href

@@ -1,4 +1,4 @@
-"""What is being written: saved over the version that was seen, one's own, one message at most, and back again."""
+"""Drafts: saved over the version that was seen, one's own, one message at most, and back again."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ FEW = {"users": 50, "teams": 50, "roles": 5, "mailboxes": 50}
 """So many people, teams, roles and mailboxes have records; of any other table each row is referred to."""
 RARE = 1000
 USUAL = {("outbox", "state"): "sent", ("outbox", "copy_state"): "done"}
-"""What nearly every row has: each other word stands in one row of a thousand."""
+"""The word that nearly every row has: each other one stands in one row of a thousand."""
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 _WORDS = re.compile(r"^\(?(\w+) IN \(((?:'\w+'(?:, )?)+)\)")
 

@@ -21,7 +21,7 @@ Oauth = Literal["", "google", "microsoft"]
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How one of a mailbox's servers is reached; the password stands elsewhere."""
+    """The address and the sign-in of one of a mailbox's servers; the password stands elsewhere."""
 
     host: Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -32,7 +32,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class AccountSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What `mailboxes.settings` holds. `folders` empty: all that the server has."""
+    """The content of `mailboxes.settings`. `folders` empty: all that the server has."""
 
     imap: Side
     smtp: Side
@@ -44,7 +44,7 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a person wrote of a mailbox. A password that is None stays as it is."""
+    """The settings of a mailbox as a person wrote them. A password that is None stays as it is."""
 
     address: str
     name: str
@@ -89,7 +89,7 @@ class Account:
 
     @property
     def advice(self) -> Advice:
-        """What to do about a refused sign-in at this provider."""
+        """Advice after a refused sign-in at this provider."""
         return advice(self.error) if self.state == "auth_refused" else ""
 
 

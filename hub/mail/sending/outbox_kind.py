@@ -45,7 +45,7 @@ class OutboxRow:
     client: tuple[int, ...] = ()
     written: tuple[datetime, ...] = ()
     standing: Standing | None = None
-    """What pages and answers show of it (`standing.detailed`)."""
+    """The details that pages and answers show of it (`standing.detailed`)."""
 
 
 _STAND = sa.case(

@@ -98,7 +98,7 @@ def _words(html: str) -> list[str]:
 
 
 _Names = tuple[int | None, str, str]
-"""What no two living templates have alike: team, name, language."""
+"""Team, name and language: no two living templates share all three."""
 
 
 def _names_of(given: TemplateInput, before: Template | None = None) -> _Names:

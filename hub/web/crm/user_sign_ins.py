@@ -1,4 +1,4 @@
-"""Where a person is signed in, and their API tokens, for an administrator: on the person's card, and over the API.
+"""Sessions and API tokens of a person, seen and ended by an administrator: on the person's card, and over the API.
 
 One's own stand in `pages.sign_ins` and `api.sign_ins`. Invariant: nothing here tells a session's or a token's secret.
 """
@@ -36,7 +36,7 @@ class RevokeTokens(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Ended(Shape, frozen=True, kw_only=True):
-    """How many sessions or tokens ended."""
+    """The number of sessions or tokens that ended."""
 
     ended: int
 
