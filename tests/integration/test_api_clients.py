@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import aiohttp
@@ -204,3 +205,38 @@ async def test_requisites_are_checked_kept_found_sorted_and_answered(site: Site)
     assert {"inn", "kpp"} <= details["fields"].keys()
     async with api.patch(f"clients/{client['id']}", json={"inn": None}) as answer:
         assert (await answer.json())["inn"] is None
+
+
+async def test_a_client_has_a_status_and_is_found_below_a_region_and_an_industry(site: Site) -> None:
+    await site.person("boss", role="admin")
+    api = await site.api("boss")
+    for dictionary, key, parent in (
+        ("client_state", "t_regular", None),
+        ("region", "t_northwest", None),
+        ("region", "t_petersburg", "t_northwest"),
+        ("industry", "t_food", None),
+        ("industry", "t_cafes", "t_food"),
+    ):
+        value = {"key": key, "label": {"ru": key}} | ({"parent": parent} if parent else {})
+        async with api.post(f"dictionaries/{dictionary}", json=value) as answer:
+            assert answer.status == 201, await answer.text()
+    details = {"state": "t_regular", "region": "t_petersburg", "industry": "t_cafes", "external_id": "00-Ё17"}
+    client = await made(api, {"name": "Кафе"} | details)
+    await made(api, {"name": "Никто", "region": "t_northwest"})
+    assert {name: client[name] for name in details} == details
+    for field, op, value in (
+        ("state", "is", ["t_regular"]),
+        ("region", "is", ["t_petersburg"]),
+        ("industry", "under", ["t_food"]),
+        ("external_id", "is", ["00-е17"]),
+    ):
+        where = json.dumps({"field": field, "op": op, "value": value})
+        assert [one["name"] for one in (await got(api, "clients", where=where))["items"]] == ["Кафе"], field
+    below = json.dumps({"field": "region", "op": "under", "value": ["t_northwest"]})
+    assert len((await got(api, "clients", where=below))["items"]) == 2
+    async with api.patch(f"clients/{client['id']}", json={"state": None, "region": "nowhere"}) as answer:
+        assert list((await answer.json())["error"]["details"]["fields"]) == ["region"]
+    async with api.patch(f"clients/{client['id']}", json={"state": None}) as answer:
+        assert (await answer.json())["state"] is None
+    first = (await got(api, f"clients/{client['id']}/history"))["items"][0]
+    assert first["changes"] == {"state": ["t_regular", None]}

@@ -31,7 +31,7 @@ from hub.crm.base.reasons import CHANGED_SINCE, Reason
 from hub.crm.base.records import Count
 from hub.crm.base.views import View
 from hub.crm.blocking import Block, caller
-from hub.crm.clients import CLIENTS, ClientRecord, Found
+from hub.crm.clients import CLIENTS, Found
 from hub.crm.clients.addresses import AddressValue
 from hub.crm.contacts import CONTACTS, ContactRow
 from hub.crm.directory import DirectoryEntry, Team
@@ -277,10 +277,24 @@ OPEN_DRAFT = replace(WRITING, draft_id=7, version=3, saved_at=NOW, files=(DRAFT_
 CARD = {"client": styleguide.client(), "entries": SAMPLE["entries"], "writing": WRITING, "next_cursor": "abc"}
 CARD |= {"recordings": SAMPLE["recordings"]}
 PHONES = (AddressValue("+79037001112", "12", "8 903 700-11-12"), AddressValue("+79037001113"))
-CLIENT = ClientRecord(
-    *(1, 2, NOW, NOW, None, "person", "Татьяна <Белова>", "Строка\nи ещё одна", "fair"),
-    *("Татьяна <Белова>", "500100732259", None, None, "Москва", "", "https://example.com", 5, 1),
-    *(PHONES, (AddressValue("belova@post.example"),), ()),
+CLIENT = replace(
+    styleguide_records.client(NOW),
+    id=1,
+    version=2,
+    kind="person",
+    name="Татьяна <Белова>",
+    full_name="Татьяна <Белова>",
+    note="Строка\nи ещё одна",
+    source="fair",
+    state="fair",
+    region="fair",
+    external_id="<1>",
+    inn="500100732259",
+    legal_address="Москва",
+    owner_id=5,
+    team_id=1,
+    phones=PHONES,
+    emails=(AddressValue("belova@post.example"),),
 )
 CLIENT_NAMES = {("user", 5): "Анна Иванова", ("team", 1): "sales"}
 CLIENT_VALUES = {field.name: CLIENTS.value(CLIENT, field) for field in CLIENTS.fields}

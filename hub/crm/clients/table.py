@@ -25,7 +25,10 @@ KINDS = (
     Option("person", _("Person"), icon="user"),
 )
 SOURCES = Dictionary("client_source", _("Sources of clients"))
-dictionaries.declare(SOURCES)
+STATES = Dictionary("client_state", _("Client statuses"))
+INDUSTRIES = Dictionary("industry", _("Industries"), is_tree=True)
+REGIONS = Dictionary("region", _("Regions"), is_tree=True)
+dictionaries.declare(STATES, SOURCES, INDUSTRIES, REGIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,10 @@ class ClientRecord:
     legal_address: str
     address: str
     site: str
+    state: str | None
+    industry: str | None
+    region: str | None
+    external_id: str | None
     owner_id: int | None
     team_id: int | None
     phones: tuple[AddressValue, ...]
@@ -65,6 +72,10 @@ class ClientInput(RecordInput, kw_only=True, frozen=True):
     legal_address: str | UnsetType = UNSET
     address: str | UnsetType = UNSET
     site: str | UnsetType = UNSET
+    state: str | UnsetType | None = UNSET
+    industry: str | UnsetType | None = UNSET
+    region: str | UnsetType | None = UNSET
+    external_id: str | UnsetType | None = UNSET
     manager: int | UnsetType | None = UNSET
     team: int | UnsetType | None = UNSET
     phones: tuple[AddressValue, ...] | UnsetType = UNSET
@@ -102,9 +113,12 @@ CLIENTS = Entity(
         address_list(addresses.c.client_id, "phone", _("Phones"), name="phones", shown=True, searchable=True),
         address_list(addresses.c.client_id, "email", _("E-mails"), name="emails", shown=True, searchable=True),
         address_list(addresses.c.client_id, "domain", _("Domains"), name="domains"),
+        Choice(clients.c.state, _("Status"), dictionary=STATES.name),
         Choice(clients.c.source, _("Source"), dictionary=SOURCES.name),
         Person(clients.c.owner_id, _("Manager"), name="manager", shown=True),
         Team(clients.c.team_id, _("Team")),
+        Choice(clients.c.industry, _("Industry"), dictionary=INDUSTRIES.name),
+        Choice(clients.c.region, _("Region"), dictionary=REGIONS.name),
         Text(clients.c.full_name, _("Full legal name")),
         Inn(clients.c.inn, _("INN")),
         Kpp(clients.c.kpp, _("KPP")),
@@ -112,6 +126,11 @@ CLIENTS = Entity(
         Text(clients.c.legal_address, _("Legal address"), sortable=False),
         Text(clients.c.address, _("Actual address"), sortable=False),
         Site(clients.c.site, _("Site"), sortable=False),
+        Text(
+            clients.c.external_id,
+            _("External ID"),
+            help=_("The number of the client in another program, as in an accounting system."),
+        ),
         LongText(clients.c.note, _("Note")),
         Moment(clients.c.created_at, _("Created"), read_only=True, shown=True),
         Moment(clients.c.changed_at, _("Changed"), read_only=True),
