@@ -7,15 +7,24 @@ export function startForms() {
   document.addEventListener("change", ({ target }) => {
     if (target.matches?.("[data-filters] select, [data-filters] [type=date]")) target.form.requestSubmit();
   });
+  document.addEventListener("change", ({ target }) => suit(target.form, target.name));
   document.addEventListener("submit", ({ target }) => {
+    for (const one of target.querySelectorAll("[data-when][hidden] [name]")) one.disabled = true;
     if (target.matches("[data-filters]")) for (const one of target.elements) one.disabled = one.value === "" && one.name !== "";
   });
   addEventListener("pageshow", () => {
-    for (const one of document.querySelectorAll("[data-filters] :disabled")) one.disabled = false;
+    for (const one of document.querySelectorAll(":is([data-filters], [data-when]) :disabled")) one.disabled = false;
   });
   document.addEventListener("change", ({ target }) => {
     if (target.matches?.(".file-button input")) name(target);
   });
+}
+
+// Shows the fields that the record has with the value just chosen, as a birth date of a person, and no others.
+function suit(form, name) {
+  for (const one of form?.querySelectorAll("[data-when]") ?? []) {
+    if (one.dataset.when === name) one.hidden = !one.dataset.whenIs.split(" ").includes(form.elements[name].value);
+  }
 }
 
 function open(composer) {

@@ -244,16 +244,35 @@ clients = sa.Table(
     sa.Column("region", sa.String(60)),
     sa.Column("external_id", sa.String(100)),
     folded("external_id_folded", 100),
+    *(sa.Column(name, sa.String(100)) for name in ("last_name", "first_name", "middle_name")),
+    *(folded(f"{name}_folded", 100) for name in ("last_name", "first_name", "middle_name")),
+    sa.Column("birth_date", sa.Date()),
+    sa.Column("sex", sa.String(10)),
     link("owner_id", "users"),
     link("team_id", "teams"),
     *(sa.Index(f"ix_clients_{name}", name, "id") for name in ("full_name_folded", "inn", "kpp", "ogrn")),
     *(sa.Index(f"ix_clients_{name}", name, "id") for name in ("state", "industry", "region", "external_id_folded")),
+    *(
+        sa.Index(f"ix_clients_{name}", name, "id")
+        for name in ("last_name_folded", "first_name_folded", "middle_name_folded", "birth_date")
+    ),
     sa.Index("ix_clients_name_sort", "name_sort", "id"),
     *record_indexes(),
     sa.Index("ix_clients_source", "source", "id"),
     sa.CheckConstraint("kind IN ('organisation', 'person')", name="kind"),
 )
 """`name_folded` holds the words of the name, by which it is searched; `name_sort` its twin with punctuation."""
+
+client_bank_accounts = sa.Table(
+    "client_bank_accounts",
+    metadata,
+    id_column(),
+    link("client_id", "clients", nullable=False),
+    sa.Column("bic", sa.String(9), nullable=False),
+    sa.Column("account", sa.String(20), nullable=False),
+    sa.Column("correspondent_account", sa.String(20), nullable=False, server_default=""),
+    sa.Column("bank", sa.String(200), nullable=False, server_default=""),
+)
 
 contacts = sa.Table(
     "contacts",

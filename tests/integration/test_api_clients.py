@@ -240,3 +240,65 @@ async def test_a_client_has_a_status_and_is_found_below_a_region_and_an_industry
         assert (await answer.json())["state"] is None
     first = (await got(api, f"clients/{client['id']}/history"))["items"][0]
     assert first["changes"] == {"state": ["t_regular", None]}
+
+
+async def problems(api: aiohttp.ClientSession, path: str, body: object, method: str = "PATCH") -> dict[str, str]:
+    async with api.request(method, path, json=body) as answer:
+        assert answer.status == 422, await answer.text()
+        return {name: one["code"] for name, one in (await answer.json())["error"]["details"]["fields"].items()}
+
+
+async def test_a_persons_name_is_made_of_its_parts_and_follows_them_until_it_is_another(site: Site) -> None:
+    api = await site.api("olga")
+    parts = {"last_name": "Белова", "first_name": "Татьяна", "middle_name": "Петровна"}
+    person = await made(api, {"kind": "person", "birth_date": "1990-02-28", "sex": "female"} | parts)
+    assert person["name"] == "Белова Татьяна Петровна"
+    assert (person["birth_date"], person["sex"]) == ("1990-02-28", "female")
+    path = f"clients/{person['id']}"
+    async with api.patch(path, json={"last_name": "Орлова"}) as answer:
+        assert (await answer.json())["name"] == "Орлова Татьяна Петровна"
+    async with api.patch(path, json={"name": "Таня", "middle_name": None}) as answer:
+        assert (await answer.json())["name"] == "Таня"
+    async with api.patch(path, json={"last_name": "Белова"}) as answer:
+        assert (await answer.json())["name"] == "Таня"
+    where = json.dumps({"field": "last_name", "op": "starts_with", "value": "БЕЛ"})
+    assert [one["id"] for one in (await got(api, "clients", where=where))["items"]] == [person["id"]]
+    assert await problems(api, "clients", {"kind": "person"}, "POST") == {"name": "required"}
+    assert await problems(api, path, {"birth_date": "2999-01-01"}) == {"birth_date": "in_the_future"}
+    assert await problems(api, path, {"sex": "other"}) == {"sex": "not_a_choice"}
+
+
+async def test_what_does_not_fit_the_type_of_a_client_is_refused_and_goes_when_the_type_changes(site: Site) -> None:
+    api = await site.api("olga")
+    assert await problems(api, "clients", {"name": "Завод", "birth_date": "1990-02-28"}, "POST") == {
+        "birth_date": "not_applicable"
+    }
+    person = await made(api, {"kind": "person", "name": "Белова", "first_name": "Татьяна"})
+    path = f"clients/{person['id']}"
+    assert await problems(api, path, {"kpp": "773601001"}) == {"kpp": "not_applicable"}
+    async with api.patch(path, json={"kpp": None, "kind": "organisation"}) as answer:
+        changed = await answer.json()
+    assert (changed["kind"], changed["first_name"]) == ("organisation", None)
+    first = (await got(api, f"{path}/history"))["items"][0]
+    assert first["changes"] == {"kind": ["person", "organisation"], "first_name": ["Татьяна", None]}
+
+
+async def test_a_client_has_several_bank_accounts_and_a_wrong_one_is_named(site: Site) -> None:
+    await site.person("boss", role="admin")
+    api = await site.api("boss")
+    accounts = [
+        {"bic": "044525225", "account": "40702810200000000001", "correspondent_account": "30101810400000000225"},
+        {"bic": "044525974", "account": "40702810500000000001", "bank": "Т-Банк"},
+    ]
+    client = await made(api, {"name": "Завод", "bank_accounts": accounts})
+    assert client["bank_accounts"] == accounts
+    wrong = [{"bic": "044525225", "account": "40702810200000000009"}]
+    assert await problems(api, f"clients/{client['id']}", {"bank_accounts": wrong}) == {
+        "bank_accounts": "bad_check_digit"
+    }
+    async with api.patch(f"clients/{client['id']}", json={"bank_accounts": accounts[1:]}) as answer:
+        assert (await answer.json())["bank_accounts"] == accounts[1:]
+    first = (await got(api, f"clients/{client['id']}/history"))["items"][0]
+    assert first["changes"] == {"bank_accounts": [accounts, accounts[1:]]}
+    async with api.get("clients/export", params={"format": "csv", "columns": "bank_accounts"}) as answer:
+        assert "044525974 40702810500000000001 Т-Банк" in await answer.text()

@@ -7,9 +7,9 @@ in a fixed order, so that two of them can be compared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol, Unpack
+from typing import Any, Protocol, Unpack, runtime_checkable
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -37,6 +37,24 @@ class Store(Owners, Protocol):
 
     async def replace(self, conn: AsyncConnection, record_id: int, values: tuple[Any, ...], *, now: datetime) -> None:
         """Make these the record's values."""
+
+
+@runtime_checkable
+class JointStore(Store, Protocol):
+    """A store that one statement reads together with its siblings, as phones with e-mails."""
+
+    @property
+    def family(self) -> Hashable:
+        """The same for all siblings."""
+
+    @property
+    def part(self) -> str:
+        """The word of this one among them."""
+
+    async def load_parts(
+        self, conn: AsyncConnection, ids: Sequence[int], parts: Sequence[str]
+    ) -> Mapping[str, Mapping[int, tuple[Any, ...]]]:
+        """Return the values of these siblings, by their words."""
 
 
 class JoinedField(Field):
@@ -112,6 +130,24 @@ class Collection(JoinedField):
     def __init__(self, item: Field, label: str, *, store: Store, most: int = MOST, **options: Unpack[Options]) -> None:
         super().__init__(item, label, source=store, most=most, **options)
         self.values = store
+
+
+async def load_all(
+    conn: AsyncConnection, fields: Sequence[Collection], ids: Sequence[int]
+) -> dict[str, Mapping[int, tuple[Any, ...]]]:
+    """Return the values of these records, by field: one statement for each field or family of them."""
+    found: dict[str, Mapping[int, tuple[Any, ...]]] = {}
+    families: dict[Hashable, dict[str, tuple[str, JointStore]]] = {}
+    for field in fields:
+        if isinstance(field.values, JointStore):
+            families.setdefault(field.values.family, {})[field.values.part] = (field.name, field.values)
+        else:
+            found[field.name] = await field.values.load(conn, ids)
+    for siblings in families.values():
+        _name, store = next(iter(siblings.values()))
+        loaded = await store.load_parts(conn, ids, list(siblings))
+        found |= {name: loaded.get(part, {}) for part, (name, _store) in siblings.items()}
+    return found
 
 
 class Pairs:

@@ -145,10 +145,10 @@ class Entity(Generic[RowT, InputT]):
 
     @property
     def required_of_new(self) -> tuple[Field, ...]:
-        """Fields that a new record has to be given: a team may follow from the owner."""
-        follows = None if self.owner is None else self.team
+        """Fields that a new record has to be given: a team may follow from the owner, and what `follows`."""
+        team = None if self.owner is None else self.team
         needed = (field for field in self.input_fields if field.is_required and field.default is None)
-        return tuple(field for field in needed if follows is None or field.column is not follows)
+        return tuple(field for field in needed if not field.follows and (team is None or field.column is not team))
 
     def required_fields(self, given: Iterable[str], *, is_new: bool) -> tuple[Field, ...]:
         """Return the fields that may not be empty, where these were given."""

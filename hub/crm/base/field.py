@@ -57,6 +57,8 @@ class Options(TypedDict, total=False):
     hidden: bool
     help: str
     default: Any
+    when: tuple[str, tuple[str, ...]]
+    follows: bool
 
 
 class Field(ABC):
@@ -64,7 +66,8 @@ class Field(ABC):
 
     `shown`: a column of the list by default. `searchable`: `?q=` looks into it. `measure`: reports add it up.
     `read_only`: never in an input. `hidden`: in no list and no form, the API answers it. `default`: of a new
-    record that does not say.
+    record that does not say. `when`: the records that have the field at all, by the name of a choice and its values.
+    `follows`: a rule of the kind fills in what a new record was not given, though it is required.
     """
 
     type: ClassVar[str] = ""
@@ -88,6 +91,8 @@ class Field(ABC):
         self.hidden = options.get("hidden", False)
         self.help = options.get("help", "")
         self.default = options.get("default")
+        self.when = options.get("when")
+        self.follows = options.get("follows", False)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"

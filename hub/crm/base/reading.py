@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.clock import rfc3339
 from hub.crm.base import characteristics, keyset, registry
+from hub.crm.base.collections import load_all
 from hub.crm.base.entity import Entity, attributes
 from hub.crm.base.fields import Text, fold
 from hub.crm.base.keyset import Page
@@ -140,16 +141,14 @@ async def read_rows(
     only: Several[str] | None = None,
     known: Mapping[str, Mapping[int, Any]] | None = None,
 ) -> list[RowT]:
-    """Return rows of the table as rows of the kind, with their collections: one statement for each of those.
+    """Return rows of the table as rows of the kind, with their collections.
 
     `known` are collections that were read before, the values by record.
     """
     ids = [row["id"] for row in found]
-    several = dict(known or {})
-    for one in entity.collections:
-        if one.name not in several:
-            is_wanted = ids and (only is None or one.name in only)
-            several[one.name] = await one.values.load(conn, ids) if is_wanted else {}
+    several: dict[str, Mapping[int, Any]] = {one.name: {} for one in entity.collections} | dict(known or {})
+    wanted = [one for one in entity.collections if one.name not in (known or {}) and (only is None or one.name in only)]
+    several |= await load_all(conn, wanted, ids) if ids else {}
     typed = [field for field in entity.fields if field.name in attributes(entity.row) and field.columns]
     plain = [name for name in attributes(entity.row) if name in entity.table.c]
     rows = []

@@ -18,8 +18,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.base import characteristics, checks, history, publishing, reading, registry
-from hub.crm.base.collections import Collection
+from hub.crm.base import applicable, characteristics, checks, history, publishing, reading, registry
+from hub.crm.base.collections import Collection, load_all
 from hub.crm.base.entity import Entity, missing_values
 from hub.crm.base.field import Field
 from hub.crm.base.history import Edit
@@ -69,6 +69,7 @@ async def create(
     values = _checked(entity, given, is_new=True)
     values |= _owned_by_its_maker(entity, values, edit)
     values |= await _team_of_owner(conn, entity, values)
+    applicable.emptied(entity, values, {})
     if lacking := missing_values(entity.input_fields, values, is_new=True):
         raise Invalid(lacking)
     await checks.references(conn, entity.by_name, values, edit)
@@ -105,6 +106,7 @@ async def update(
     """
     before = await _lock(conn, entity, record_id, edit)
     values = _checked(entity, given, is_new=False)
+    values |= applicable.emptied(entity, values, before.values)
     changed = {name: value for name, value in values.items() if value != before.values[name]}
     changed |= {n: v for n, v in (await _team_of_owner(conn, entity, changed)).items() if v != before.values[n]}
     extra = await characteristics.given_values(conn, entity, given, edit=edit, record_id=record_id)
@@ -191,8 +193,8 @@ async def _lock(conn: AsyncConnection, entity: Entity[Any, Any], record_id: int,
     if row is None:
         raise reading.missing(entity)
     values = {field.name: field.load(row) for field in entity.fields if field.columns}
-    for one in entity.collections:
-        values[one.name] = (await one.values.load(conn, [record_id])).get(record_id, ())
+    for name, found in (await load_all(conn, entity.collections, [record_id])).items():
+        values[name] = found.get(record_id, ())
     return _Before(row, values)
 
 

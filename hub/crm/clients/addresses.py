@@ -73,20 +73,33 @@ class AddressItem(Field):
 
 
 class AddressStore:
-    """The addresses of one kind, of clients or of contacts."""
+    """The addresses of one kind, of clients or of contacts; one statement reads every kind."""
 
     def __init__(self, owner: sa.Column[Any], address_kind: AddressKind) -> None:
         self.owner = owner
         self.address_kind = address_kind
 
+    @property
+    def family(self) -> sa.Column[Any]:
+        return self.owner
+
+    @property
+    def part(self) -> AddressKind:
+        return self.address_kind
+
     async def load(self, conn: AsyncConnection, ids: Sequence[int]) -> Mapping[int, tuple[AddressValue, ...]]:
-        here = sa.and_(self.owner.in_(ids), addresses.c.kind == self.address_kind)
-        query = sa.select(self.owner, addresses.c.value, addresses.c.extension, addresses.c.raw).where(here)
-        found: dict[int, tuple[AddressValue, ...]] = {}
-        for owner_id, *parts in await conn.execute(query.order_by(addresses.c.id)):
-            value = AddressValue(*parts)
-            if value not in found.get(owner_id, ()):
-                found[owner_id] = (*found.get(owner_id, ()), value)
+        return (await self.load_parts(conn, ids, [self.part])).get(self.part, {})
+
+    async def load_parts(
+        self, conn: AsyncConnection, ids: Sequence[int], parts: Sequence[str]
+    ) -> Mapping[str, Mapping[int, tuple[AddressValue, ...]]]:
+        here = sa.and_(self.owner.in_(ids), addresses.c.kind.in_(parts))
+        query = sa.select(addresses.c.kind, self.owner, addresses.c.value, addresses.c.extension, addresses.c.raw)
+        found: dict[str, dict[int, tuple[AddressValue, ...]]] = {}
+        for kind, owner_id, *of_value in await conn.execute(query.where(here).order_by(addresses.c.id)):
+            value, of_kind = AddressValue(*of_value), found.setdefault(kind, {})
+            if value not in of_kind.get(owner_id, ()):
+                of_kind[owner_id] = (*of_kind.get(owner_id, ()), value)
         return found
 
     async def replace(

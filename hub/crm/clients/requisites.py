@@ -6,13 +6,14 @@ Check digits are python-stdnum's; КПП has none and is checked by its form. Pu
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from typing import ClassVar, Unpack
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from stdnum.exceptions import ValidationError
 from stdnum.ru import inn, ogrn
 
+from hub.crm.base.field import Options
 from hub.crm.base.fields import Text
 from hub.crm.base.labels import FieldError, _
 
@@ -26,9 +27,9 @@ class RegisterNumber(Text):
 
     lengths: ClassVar[tuple[int, ...]] = ()
 
-    def __init__(self, column: sa.Column[str], label: str) -> None:
+    def __init__(self, column: sa.Column[str], label: str, **options: Unpack[Options]) -> None:
         # What is too long for a register is told by its own rule.
-        super().__init__(column, label, folded=column, max_chars=100)
+        super().__init__(column, label, folded=column, max_chars=100, **options)
 
     def check(self, value: str | None) -> str | None:
         clean = super().check(value and _BETWEEN.sub("", value))

@@ -6,9 +6,11 @@ the transaction of the edit; an address is kept raw and in its normal form, and 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TypeVar
 
+import msgspec
+from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub import sanitize
@@ -19,8 +21,9 @@ from hub.crm.audit import record
 from hub.crm.base import records
 from hub.crm.base.fields import Reading
 from hub.crm.base.history import Edit, Way
-from hub.crm.base.labels import FieldError
+from hub.crm.base.labels import FieldError, Invalid, Problem, _
 from hub.crm.base.registry import Writers
+from hub.crm.clients import names
 from hub.crm.clients.addresses import AddressItem, AddressValue, addresses_of, gives_addresses
 from hub.crm.clients.table import CLIENTS, ClientInput, ClientKind, ClientRecord
 from hub.crm.contacts import rules as contacts
@@ -30,6 +33,9 @@ from hub.store.changes import publish
 
 
 async def create_record(conn: AsyncConnection, given: ClientInput, *, edit: Edit) -> ClientRecord:
+    _check_birth(given, edit)
+    if not given.name and (name := names.composed(*(getattr(given, part) or None for part in names.PARTS))):
+        given = msgspec.structs.replace(given, name=name)
     made = await records.create(conn, CLIENTS, given, edit=edit)
     await relinking.of_edit(conn, {}, addresses_of(made), edit=edit)
     return made
@@ -38,12 +44,32 @@ async def create_record(conn: AsyncConnection, given: ClientInput, *, edit: Edit
 async def update_record(
     conn: AsyncConnection, record_id: int, given: ClientInput, *, edit: Edit, version: int | None = None
 ) -> ClientRecord:
-    if not gives_addresses(given):
+    _check_birth(given, edit)
+    gives_parts = any(getattr(given, part) is not UNSET for part in names.PARTS)
+    if not gives_addresses(given) and not gives_parts:
         return await records.update(conn, CLIENTS, record_id, given, edit=edit, version=version)
     before = await records.get(conn, edit.actor, CLIENTS, record_id)
+    if gives_parts:
+        given = _named_by_parts(before, given)
     after = await records.update(conn, CLIENTS, record_id, given, edit=edit, version=version)
     await relinking.of_edit(conn, addresses_of(before), addresses_of(after), edit=edit)
     return after
+
+
+def _named_by_parts(before: ClientRecord, given: ClientInput) -> ClientInput:
+    """Let the name follow the parts of it that an edit changes, unless it was something else before or is given."""
+    held = {part: getattr(before, part) for part in names.PARTS}
+    if before.name != names.composed(**held) or given.name not in (UNSET, before.name):
+        return given
+    sent = {part: value for part in names.PARTS if (value := getattr(given, part)) is not UNSET}
+    name = names.composed(**(held | sent))
+    return msgspec.structs.replace(given, name=name) if name else given
+
+
+def _check_birth(given: ClientInput, edit: Edit) -> None:
+    """Raise Invalid for a birth date that lies ahead."""
+    if isinstance(given.birth_date, date) and given.birth_date > edit.now.date():
+        raise Invalid({"birth_date": Problem("in_the_future", _("This day has not come yet"))})
 
 
 WRITERS = Writers(create=create_record, update=update_record)

@@ -118,7 +118,7 @@ class Export:
             return f"{value.value:f} {value.currency}"
         if isinstance(value, (int, Decimal, date)):
             return value
-        return str(item.dump(value))
+        return item.form_text(value)
 
 
 def query_of(web: WebKind) -> type[Query]:

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.base import records, registry
+from hub.crm.base import applicable, records, registry
 from hub.crm.base.characteristics import Characteristic
 from hub.crm.base.collections import JoinedField, item_of
 from hub.crm.base.entity import Entity
@@ -29,7 +29,7 @@ MOST_OPTIONS = 500
 _WIDGETS = {
     "text": "text", "long_text": "lines", "email": "email", "phone": "tel", "integer": "number", "number": "text",
     "money": "text", "date": "date", "moment": "datetime-local", "yes_no": "check", "choice": "select",
-    "person": "select", "team": "select", "link": "record", "address": "lines",
+    "person": "select", "team": "select", "link": "record", "address": "lines", "bank_account": "lines",
 }  # fmt: skip
 _SEVERAL = ("choice", "person", "team")
 
@@ -46,6 +46,8 @@ class FormField:
     shown: str = ""
     """Of a record that is found by typing: its name."""
     conflict: Conflict | None = None
+    applies: bool = True
+    """Whether the record as it stands in the form has the field."""
 
     @property
     def name(self) -> str:
@@ -202,6 +204,7 @@ async def make_form(
                 _choices(item, text) or options.get(item.kind or "", ()),
                 names.get((item.kind or "", text), ""),
                 (conflicts or {}).get(field.name),
+                applicable.applies(field, texts),
             )
         )
     return RecordForm(tuple(found), version, changed_by)

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.base import history, records
+from hub.crm.base import applicable, history, records
 from hub.crm.base.characteristics import Characteristic
 from hub.crm.base.checks import several
 from hub.crm.base.field import Field
@@ -75,6 +75,7 @@ class Card:
         """The fields of the side: all but the name, which stands in the head, and those that the kind's card draws."""
         name, own = self.web.entity.name, self.web.field_templates
         shown = [field for field in self.fields if not field.hidden and field.name not in own]
+        shown = [field for field in shown if applicable.applies(field, self.values)]
         return [field for field in shown if field.column is not name]
 
     def group(self, field: Field) -> str:

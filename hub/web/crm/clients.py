@@ -15,6 +15,7 @@ from hub.crm.base.labels import Invalid, Problem, _
 from hub.crm.base.records import Edit
 from hub.crm.clients import CLIENTS, ClientRecord
 from hub.crm.clients import rules as clients
+from hub.crm.clients.names import PARTS
 from hub.crm.contacts import CONTACTS, ContactInput, ContactRecord
 from hub.crm.contacts import rules as contact_rules
 from hub.crm.models import contacts
@@ -27,7 +28,20 @@ from hub.web.base.kind import WebKind, reading
 from hub.web.crm.contacts import KindedAddress, kinded
 from hub.web.request_context import RequestContext
 
+Digits = Annotated[str, msgspec.Meta(max_length=40)]
 Texts = Annotated[list[Annotated[str, msgspec.Meta(max_length=254)]], msgspec.Meta(max_length=50)]
+
+
+class BankAccountShape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An account at a bank; its last digits are checked against the BIC."""
+
+    bic: Digits
+    account: Digits
+    correspondent_account: Digits = ""
+    bank: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+schema.add_type("bank_account", answered=BankAccountShape, sent=BankAccountShape)
 
 
 class ContactOfClient(Shape, frozen=True, kw_only=True):
@@ -80,6 +94,8 @@ async def _create_from_form(
     """Make a client and, where a person is named, a contact, all or none. Raises Invalid."""
     given = dict(texts)
     contact = given.pop("contact", "").strip()
+    if not given.get("name", "").strip() and any(given.get(part, "").strip() for part in PARTS):
+        given.pop("name", None)
     client = read_input(CLIENTS, fields, given, ctx, is_new=True)
     person = CONTACTS.read({"name": contact}, is_new=True, reading=reading(ctx)) if contact else None
     edit = Edit(ctx.actor, "page", ctx.now)
