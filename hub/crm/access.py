@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub.clock import utc_now
+from hub.crm import substitution
 from hub.crm.base import permissions, registry
 from hub.crm.base.permissions import Action, Grants, may_receive, permitted, scope
 from hub.crm.models import (
@@ -58,11 +61,20 @@ class Actor:
     """The parts of the menu that the role has; None: those of the preset of `role`."""
     must_enrol: bool = False
     """Whether the role asks for a second step of the sign-in that the person has not set up yet."""
+    substitutes: frozenset[int] = frozenset()
+    """The people whom this person substitutes now: their own records are in scope `own` too."""
+    changes_at: datetime | None = None
+    """The moment from which `substitutes` is another one."""
 
     @property
     def grants(self) -> Grants:
         """The grants of the role on records."""
         return PRESET[self.role].grants if self.granted is None or self.is_admin else self.granted
+
+    @property
+    def own_ids(self) -> frozenset[int]:
+        """The person, and those whom they substitute now."""
+        return self.substitutes | {self.user_id}
 
     @property
     def is_admin(self) -> bool:
@@ -96,7 +108,10 @@ _PERSON = (
     .outerjoin(roles, roles.c.id == users.c.role_id)
     .where(users.c.id == _ID, users.c.disabled_at.is_(None))
 )
-_TEAMS = sa.select(team_members.c.team_id).where(team_members.c.user_id == _ID)
+_TEAMS_AND_ABSENT = substitution.of_substitute(_ID).union_all(
+    sa.select(team_members.c.team_id, *(sa.null() for _ in substitution.TERM)).where(team_members.c.user_id == _ID)
+)
+"""The teams of a person, and the absences in which they substitute, in one question."""
 _RIGHTS = sa.union(
     sa.select(user_privileges.c.privilege).where(user_privileges.c.user_id == _ID),
     sa.select(role_rights.c.right).where(role_rights.c.role_id == _ROLE),
@@ -110,20 +125,27 @@ _PHONES = (
 )
 
 
-async def load_actor(conn: AsyncConnection, user_id: int) -> Actor | None:
-    """Return the actor for an enabled user, None otherwise."""
+async def load_actor(conn: AsyncConnection, user_id: int, *, now: datetime | None = None) -> Actor | None:
+    """Return the actor for an enabled user as of `now` (the present), None otherwise."""
     user = (await conn.execute(_PERSON, {"user_id": user_id})).first()
     if user is None:
         return None
     its = {"user_id": user_id, "role_id": user.role_id}
-    teams = await conn.execute(_TEAMS, {"user_id": user_id})
+    now = now or utc_now()
+    found_teams, absences = set(), []
+    for row in await conn.execute(_TEAMS_AND_ABSENT, {"user_id": user_id, "now": now}):
+        if row.substitute_id is None:
+            found_teams.add(row.id)
+        else:
+            absences.append(substitution.Absence(*row))
+    substituted, changes_at = substitution.substituted_by(user_id, absences, now=now)
     held = await conn.execute(_RIGHTS, its)
     granted = pages = None
     if user.role_id is not None:
         found = await conn.execute(_GRANTS, {"role_id": user.role_id})
         granted = {(row.kind, row.action): row.scope for row in found}
         pages = frozenset((await conn.execute(_PAGES, {"role_id": user.role_id})).scalars())
-    person = (user.id, user.name, user.email, user.role, frozenset(teams.scalars()), user.extension, user.language)
+    person = (user.id, user.name, user.email, user.role, frozenset(found_teams), user.extension, user.language)
     here = {}
     for row in await conn.execute(_PHONES, {"user_id": user_id, "extension": user.extension}):
         if row.user_id == user_id or row.pbx not in here:
@@ -137,6 +159,8 @@ async def load_actor(conn: AsyncConnection, user_id: int) -> Actor | None:
         granted=granted,
         pages=pages,
         must_enrol=bool(user.requires_two_factor) and user.two_factor_at is None,
+        substitutes=substituted,
+        changes_at=changes_at,
     )
 
 
@@ -307,7 +331,7 @@ def can_receive(actor: Actor, change: Change, of_client: Principals | None = Non
         return True
     # Calls and messages follow the role, and name team, person and client; of a personal mailbox there is no team.
     reach = scope(actor, change.kind, "see") if change.kind in ("call", "message") else "team"
-    if change.user_id == actor.user_id:
+    if change.user_id in (actor.own_ids if change.kind == "call" else {actor.user_id}):
         return reach != "none"
     if change.team_id is not None:
         return reach == "all" or (reach == "team" and change.team_id in actor.team_ids)

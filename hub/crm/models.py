@@ -74,12 +74,16 @@ users = sa.Table(
     sa.Column("language", sa.String(5)),
     moment("two_factor_at"),
     moment("invited_until"),
+    link("substitute_id", "users"),
+    moment("substitute_from"),
+    moment("substitute_until"),
     folded("name_folded", 200),
     *record_indexes(),
     sa.Index(None, "name_folded", "id"),
     sa.CheckConstraint("role IN ('admin', 'manager')", name="role"),
 )
-"""`role` says whether somebody is an administrator, as versions before roles read it; `role_id` decides the rest."""
+"""`role` says whether somebody is an administrator, as versions before roles read it; `role_id` decides the rest.
+A person is substituted between `substitute_from` and `substitute_until`; without an end, until further notice."""
 
 team_members = sa.Table(
     "team_members",

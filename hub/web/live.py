@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hub.clock import utc_now
 from hub.crm import access, endings, queue
 from hub.crm.access import Actor, Principals
 from hub.errors import NotFound, Refused, Unavailable
@@ -168,11 +169,17 @@ class LiveFeed:
         return bool(found)
 
     async def _changed_rights(self, conn: AsyncConnection, found: Sequence[Change]) -> dict[int, Actor | None]:
-        """Return those who have a stream here and whose account, teams or role these changes concern, as they are."""
+        """Return those who have a stream here and whose account, teams or role these changes concern, as they are; also
+        those who substitute others now, or no longer do, because the time for it has come.
+        """
         people = {user_id for one in found if one.kind == "user" for user_id in one.ids}
         roles = {role_id for one in found if one.kind == "role" for role_id in one.ids}
-        actors = {stream.actor.user_id: stream.actor for stream in self._streams} if people or roles else {}
-        concerned = [user_id for user_id, one in actors.items() if user_id in people or one.role_id in roles]
+        at = utc_now()
+        concerned = {
+            one.user_id
+            for one in (stream.actor for stream in self._streams)
+            if one.user_id in people or one.role_id in roles or (one.changes_at is not None and one.changes_at <= at)
+        }
         return {user_id: await access.load_actor(conn, user_id) for user_id in concerned}
 
     def _end_by(self, change: Change) -> None:

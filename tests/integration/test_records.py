@@ -37,6 +37,10 @@ class Asker:
     others: Grants = field(default_factory=lambda: {("client", "see"): "all"})
 
     @property
+    def own_ids(self) -> frozenset[int]:
+        return frozenset({self.user_id})
+
+    @property
     def grants(self) -> Grants:
         actions: Sequence[Action] = ("see", "create", "edit", "delete", "assign")
         known = {("contract", action): self.scopes.get(action, self.scopes.get("*", "none")) for action in actions}

@@ -34,6 +34,10 @@ class Asker(Protocol):
     def team_ids(self) -> frozenset[int]: ...
     @property
     def grants(self) -> Grants: ...
+    @property
+    def own_ids(self) -> frozenset[int]:
+        """The person, and those whom they substitute now: scope `own` reaches the records of all of them."""
+        ...
 
 
 def scope(asker: Asker | None, kind: str, action: Action) -> Scope:
@@ -64,10 +68,12 @@ def _within(asker: Asker | None, entity: Entity[Any, Any], reach: Scope) -> sa.C
     held: list[tuple[sa.Column[Any], Any]] = []
     """Columns of the record itself, each with the values of which it holds one."""
     elsewhere: list[sa.Select[tuple[int]]] = []
+    own_ids = sorted(asker.own_ids)
     if entity.owner is not None:
-        held.append((entity.owner, [asker.user_id]))
+        # An account is its person's alone: whoever substitutes them works with their records, not with their account.
+        held.append((entity.owner, [asker.user_id] if entity.owner is entity.id else own_ids))
     if entity.participants is not None:
-        elsewhere.append(entity.participants.owners(lambda user_id: user_id == asker.user_id))
+        elsewhere.append(entity.participants.owners(lambda user_id: user_id.in_(own_ids)))
     if reach == "team" and asker.team_ids:
         team_ids = sorted(asker.team_ids)
         if entity.team is not None:
@@ -90,6 +96,7 @@ def may_receive(asker: Asker, entity: Entity[Any, Any], told: Mapping[str, Any])
     reach = scope(asker, entity.kind, "see")
     if reach == "all" or reach == "none":
         return reach == "all"
-    if asker.user_id in told.get("owners", ()):
+    own_ids = {asker.user_id} if entity.owner is entity.id else asker.own_ids
+    if not own_ids.isdisjoint(told.get("owners", ())):
         return True
     return reach == "team" and not asker.team_ids.isdisjoint(told.get("teams", ()))

@@ -17,6 +17,7 @@ from hub.crm.audit import record
 from hub.crm.base import records
 from hub.crm.base.history import Edit
 from hub.crm.base.registry import Writers
+from hub.crm.people import substitutes
 from hub.crm.people.table import USERS, UserInput, UserRecord
 from hub.crm.roles import rights
 from hub.crm.roles import rules as roles
@@ -26,8 +27,10 @@ from hub.errors import Conflict, Forbidden, Refused
 async def create(conn: AsyncConnection, given: UserInput, *, edit: Edit) -> UserRecord:
     """Make a person without a password; an invitation lets them in. Raises Forbidden, Invalid."""
     await _require_within(conn, given, (), edit)
+    given = await substitutes.checked(conn, None, given, now=edit.now)
     columns = {"password_hash": password_resets.NO_PASSWORD, "role": "manager"} | await _role(conn, given)
     made = await records.create(conn, USERS, given, edit=edit, columns=columns)
+    await substitutes.publish_change(conn, None, made, now=edit.now)
     await _audit(conn, "user.created", made.id, edit)
     return made
 
@@ -39,11 +42,13 @@ async def update(
     before = await records.get(conn, edit.actor, USERS, record_id)
     await require_over(conn, record_id, edit)
     await _require_within(conn, given, before.teams, edit)
+    given = await substitutes.checked(conn, before, given, now=edit.now)
     is_new_role = given.role is not UNSET and given.role != before.role_id
     if is_new_role:
         await accounts.lock_admins(conn)
     columns = await _role(conn, given) if is_new_role else {}
     changed = await records.update(conn, USERS, record_id, given, edit=edit, version=version, columns=columns)
+    await substitutes.publish_change(conn, before, changed, now=edit.now)
     if is_new_role:
         if before.role_id is None or await roles.is_admin(conn, before.role_id):
             await accounts.require_an_admin(conn)

@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 from hub import sanitize
 from hub.crm.base.collections import Collection, Pairs
 from hub.crm.base.entity import Entity
-from hub.crm.base.fields import Choice, Email, Link, Moment, Option, Team, Text
+from hub.crm.base.fields import Choice, Email, Link, Moment, Option, Person, Team, Text
 from hub.crm.base.labels import FieldError, _
 from hub.crm.models import team_members, users
 from hub.errors import Refused
@@ -35,6 +35,9 @@ class UserRecord:
     language: str | None
     two_factor_at: datetime | None
     invited_until: datetime | None
+    substitute_id: int | None
+    substitute_from: datetime | None
+    substitute_until: datetime | None
     teams: tuple[int, ...]
 
 
@@ -45,6 +48,9 @@ class UserInput(Struct, kw_only=True, frozen=True):
     teams: tuple[int, ...] | UnsetType = UNSET
     extension: str | UnsetType | None = UNSET
     language: str | UnsetType | None = UNSET
+    substitute: int | UnsetType | None = UNSET
+    substitute_from: datetime | UnsetType | None = UNSET
+    substitute_until: datetime | UnsetType | None = UNSET
 
 
 class Extension(Text):
@@ -78,6 +84,18 @@ USERS = Entity(
         Collection(Team(team_members.c.team_id, _("Team")), _("Teams"), store=MEMBERSHIP, name="teams", shown=True),
         Extension(users.c.extension, _("Extension"), shown=True),
         Choice(users.c.language, _("Language"), options=LANGUAGES, sortable=False),
+        Person(
+            users.c.substitute_id,
+            _("Substitute"),
+            help=_("Works with this person's own records, and gets calls of their clients, while they are absent."),
+        ),
+        Moment(users.c.substitute_from, _("Substituted from"), sortable=False),
+        Moment(
+            users.c.substitute_until,
+            _("Substituted until"),
+            sortable=False,
+            help=_("Leave empty: until further notice."),
+        ),
         Moment(users.c.invited_until, _("Invited until"), read_only=True, sortable=False, shown=True),
         Moment(users.c.two_factor_at, _("Two-step sign-in since"), read_only=True, sortable=False),
         Moment(users.c.created_at, _("Created"), read_only=True),

@@ -98,9 +98,9 @@ class CallRow:
 def may(actor: Actor, action: Action) -> sa.ColumnElement[bool]:
     """Calls that the role reaches, and those of a client whose card the actor may see.
 
-    One's own are those that one answered, or dialled from one's phone.
+    One's own are those that one answered, or dialled from one's phone, and those answered by whom one substitutes.
     """
-    own = [calls.c.answered_user_id == actor.user_id]
+    own: list[sa.ColumnElement[bool]] = [calls.c.answered_user_id.in_(sorted(actor.own_ids))]
     own += [sa.and_(calls.c.pbx == pbx, calls.c.from_extension == phone) for pbx, phone in actor.phones if phone]
     if actor.extension is not None:
         other = [pbx for pbx, _phone in actor.phones]

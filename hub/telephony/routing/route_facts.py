@@ -13,7 +13,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm import blocking, phones, rules
+from hub.crm import blocking, phones, rules, substitution
 from hub.crm.hours import read_zone
 from hub.crm.linking import Linker
 from hub.crm.models import clients, team_rules, teams, users
@@ -83,15 +83,15 @@ async def _rules(conn: AsyncConnection, team: str) -> tuple[rules.TeamRules, str
 async def _owner(
     conn: AsyncConnection, linker: Linker, place: Place, raw: str, *, now: datetime
 ) -> tuple[str, Owner | None]:
-    """Return the name of the client whose number this is, and the manager whose client that is."""
+    """Return the name of the client whose number this is, and the account manager, or who substitutes them now."""
     best = (await linker.by_phone(conn, raw, region=place.region)).best
     if best is None or best.client_id is None:
         return "", None
-    query = (
-        sa.select(users.c.id, phones.extension_on(place.pbx).label("extension"))
-        .join(clients, clients.c.owner_id == users.c.id)
-        .where(clients.c.id == best.client_id)
-    )
+    owner_id = (await conn.execute(sa.select(clients.c.owner_id).where(clients.c.id == best.client_id))).scalar()
+    if owner_id is None:
+        return best.client_name, None
+    present = await substitution.present(conn, owner_id, now=now)
+    query = sa.select(users.c.id, phones.extension_on(place.pbx).label("extension")).where(users.c.id == present)
     row = (await conn.execute(query)).first()
     found = await presence.of_person(conn, row.id, now) if row is not None else None
     if row is None or found is None:
