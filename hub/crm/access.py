@@ -65,6 +65,8 @@ class Actor:
     """The people whom this person substitutes now: their own records are in scope `own` too."""
     changes_at: datetime | None = None
     """The moment from which `substitutes` is another one."""
+    time_zone: str | None = None
+    """The IANA name of the zone in which the person reads times; None: the company's."""
 
     @property
     def grants(self) -> Grants:
@@ -161,6 +163,7 @@ async def load_actor(conn: AsyncConnection, user_id: int, *, now: datetime | Non
         must_enrol=bool(user.requires_two_factor) and user.two_factor_at is None,
         substitutes=substituted,
         changes_at=changes_at,
+        time_zone=user.time_zone,
     )
 
 

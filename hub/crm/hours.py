@@ -7,12 +7,13 @@ midnight belongs to the day on which it begins, holiday or not. Knows no team an
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import msgspec
 
@@ -146,6 +147,12 @@ def _check_shifts(shifts: Sequence[Shift], *, place: str) -> list[list[str]]:
             text = f"{place}: a shift from {shift[0]} until {shift[1]} has no length"
             raise Refused("bad_hours", text, field="hours", place=place)
     return [list(shift) for shift in sorted(shifts)]
+
+
+@functools.cache
+def zone_names() -> tuple[str, ...]:
+    """Return the names of time zones that people choose from, in order."""
+    return tuple(sorted(name for name in available_timezones() if "/" in name and not name.startswith("Etc/")))
 
 
 def read_zone(name: str) -> tzinfo | None:

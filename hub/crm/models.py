@@ -72,6 +72,7 @@ users = sa.Table(
     sa.Column("password_hash", sa.String(200), nullable=False),
     sa.Column("extension", sa.String(10), unique=True),
     sa.Column("language", sa.String(5)),
+    sa.Column("time_zone", sa.String(40)),
     moment("two_factor_at"),
     moment("invited_until"),
     link("substitute_id", "users"),

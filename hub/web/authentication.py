@@ -18,6 +18,7 @@ from hub.crm.people import Session
 from hub.crm.tokens import Bearer
 from hub.errors import NotSignedIn, Unavailable
 from hub.web import security
+from hub.web.i18n import READER_ZONE
 from hub.web.last_uses import USES
 from hub.web.live import LiveFeed
 from hub.web.request_context import Form, RequestContext, Services, read_form
@@ -84,6 +85,7 @@ async def authenticate(route: Route, request: web.Request) -> RequestContext:
     language = language_of(request, services, actor)
     head = request.app[LIVE].head
     ctx = RequestContext(request, services, now, language, actor, session, Form({}), token_id, head)
+    READER_ZONE.set(ctx.zone)
     # What is refused from here on is answered to this person, in their language and within their frame.
     request[REQUEST_CONTEXT] = ctx
     if route.who != "anyone" and actor is None:
@@ -112,9 +114,9 @@ async def know_person(request: web.Request) -> None:
         return
     actor = session.actor if session else None
     language, head = language_of(request, services, actor), request.app[LIVE].head
-    request[REQUEST_CONTEXT] = RequestContext(
-        request, services, utc_now(), language, actor, session, Form({}), None, head
-    )
+    ctx = RequestContext(request, services, utc_now(), language, actor, session, Form({}), None, head)
+    READER_ZONE.set(ctx.zone)
+    request[REQUEST_CONTEXT] = ctx
 
 
 async def find_session(request: web.Request, services: Services) -> Session | None:

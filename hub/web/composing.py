@@ -16,7 +16,7 @@ from hub.web.request_context import RequestContext, parse_moment
 def composer(ctx: RequestContext) -> Composer:
     """Return the service that composes and sends for the user of this request."""
     services = ctx.services
-    writer = Writer(ctx.actor, ctx.language, ctx.now.astimezone(services.settings.hub.zone))
+    writer = Writer(ctx.actor, ctx.language, ctx.now.astimezone(ctx.zone))
     return Composer(ctx.db, services.blobs, services.linker, writer, services.reply_key)
 
 
@@ -52,14 +52,12 @@ def read_content(ctx: RequestContext, files: tuple[DraftFile, ...] = ()) -> Cont
         html=drafts.cids_for_files(form.text("html", max_chars=many), files),
         text=form.text("text", max_chars=many),
         quotes=form.text("quotes") == "on",
-        send_at=read_send_at(
-            form.text("send_at") or form.text("send_on"), now=ctx.now, zone=ctx.services.settings.hub.zone
-        ),
+        send_at=read_send_at(form.text("send_at") or form.text("send_on"), now=ctx.now, zone=ctx.zone),
     )
 
 
 def read_send_at(text: str, *, now: datetime, zone: tzinfo) -> datetime | None:
-    """Read when to send: a moment, or a date and time at the company's clock. What is over already is now."""
+    """Read when to send: a moment, or a date and time at the writer's clock. What is over already is now."""
     if not text:
         return None
     at = parse_moment(text, field="send_at")

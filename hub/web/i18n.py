@@ -10,6 +10,7 @@ from __future__ import annotations
 import gettext as gnu
 import re
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cache
@@ -31,9 +32,13 @@ def N_(message: str) -> str:
     return message
 
 
+READER_ZONE: ContextVar[tzinfo] = ContextVar("reader_zone")
+"""The zone of who reads what this request draws: templates are made once a language, for readers of every zone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Translator:
-    """Words and formats of one language. `zone` is where the company's clock stands; None is this machine's."""
+    """Words and formats of one language. `zone` is where the clock stands of who is not known; None: this machine's."""
 
     language: str
     messages: dict[str, str] = field(repr=False)
@@ -53,7 +58,7 @@ class Translator:
 
     def _local(self, at: datetime | str) -> datetime:
         moment = datetime.fromisoformat(at) if isinstance(at, str) else at
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(self.zone)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(READER_ZONE.get(self.zone))
 
     def clock(self, at: datetime | str) -> str:
         """14:05."""

@@ -11,7 +11,7 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -19,6 +19,7 @@ import msgspec
 from aiohttp import BodyPartReader, web
 
 from hub.crm.access import Actor
+from hub.crm.hours import read_zone
 from hub.crm.linking import Linker
 from hub.crm.people import Session
 from hub.errors import NotFound, NotSignedIn, Refused, TooLarge, TooSlow
@@ -111,6 +112,17 @@ class RequestContext:
         if self.visitor is None:
             raise NotSignedIn("not_signed_in", "sign in first")
         return self.visitor
+
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone of who asks: whatever they read or write of times and days is in it."""
+        company = self.services.settings.hub.zone
+        if self.visitor is None or not self.visitor.time_zone:
+            return company
+        try:
+            return read_zone(self.visitor.time_zone) or company
+        except Refused:
+            return company  # a zone that was there when it was stored, and is not on this machine
 
     @property
     def db(self) -> Database:

@@ -342,7 +342,25 @@ def _card(web: WebKind, row: Any) -> Card:
 
 PERSON = _card(
     USER_WEB,
-    UserRecord(5, 2, NOW, NOW, None, "Анна <Иванова>", "anna@hub.test", 3, "101", "ru", NOW, None, 4, NOW, None, (1,)),
+    UserRecord(
+        5,
+        2,
+        NOW,
+        NOW,
+        None,
+        "Анна <Иванова>",
+        "anna@hub.test",
+        3,
+        "101",
+        "ru",
+        "Asia/Omsk",
+        NOW,
+        None,
+        4,
+        NOW,
+        None,
+        (1,),
+    ),
 )
 TEAM = TeamRecord(1, 1, NOW, NOW, None, "sales")
 ROLE = RoleRecord(

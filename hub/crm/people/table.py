@@ -12,6 +12,7 @@ from hub.crm.base.collections import Collection, Pairs
 from hub.crm.base.entity import Entity
 from hub.crm.base.fields import Choice, Email, Link, Moment, Option, Person, Team, Text
 from hub.crm.base.labels import FieldError, _
+from hub.crm.hours import read_zone, zone_names
 from hub.crm.models import team_members, users
 from hub.errors import Refused
 
@@ -33,6 +34,7 @@ class UserRecord:
     role_id: int | None
     extension: str | None
     language: str | None
+    time_zone: str | None
     two_factor_at: datetime | None
     invited_until: datetime | None
     substitute_id: int | None
@@ -48,6 +50,7 @@ class UserInput(Struct, kw_only=True, frozen=True):
     teams: tuple[int, ...] | UnsetType = UNSET
     extension: str | UnsetType | None = UNSET
     language: str | UnsetType | None = UNSET
+    time_zone: str | UnsetType | None = UNSET
     substitute: int | UnsetType | None = UNSET
     substitute_from: datetime | UnsetType | None = UNSET
     substitute_until: datetime | UnsetType | None = UNSET
@@ -62,6 +65,22 @@ class Extension(Text):
             return sanitize.extension(clean) if clean else clean
         except Refused:
             raise FieldError("bad_extension", _("Must be 1 to 10 digits")) from None
+
+
+class TimeZone(Text):
+    """A time zone by its IANA name."""
+
+    @property
+    def suggestions(self) -> tuple[str, ...]:
+        return zone_names()
+
+    def check(self, value: str | None) -> str | None:
+        clean = super().check(value)
+        try:
+            read_zone(clean or "")
+        except Refused:
+            raise FieldError("bad_time_zone", _("There is no such time zone: write it as in Europe/Moscow")) from None
+        return clean
 
 
 USERS = Entity(
@@ -84,6 +103,12 @@ USERS = Entity(
         Collection(Team(team_members.c.team_id, _("Team")), _("Teams"), store=MEMBERSHIP, name="teams", shown=True),
         Extension(users.c.extension, _("Extension"), shown=True),
         Choice(users.c.language, _("Language"), options=LANGUAGES, sortable=False),
+        TimeZone(
+            users.c.time_zone,
+            _("Time zone"),
+            sortable=False,
+            help=_("As in Asia/Vladivostok. Leave empty: the company's time zone."),
+        ),
         Person(
             users.c.substitute_id,
             _("Substitute"),

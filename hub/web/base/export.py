@@ -111,7 +111,7 @@ class Export:
         if item.type == "choice":
             return dict(self.choices.options(field)).get(value, value)
         if item.type == "moment":
-            return value.astimezone().replace(tzinfo=None, microsecond=0)
+            return value.astimezone(self.ctx.zone).replace(tzinfo=None, microsecond=0)
         if isinstance(value, bool):
             return self.words.gettext(N_("Yes") if value else N_("No"))
         if isinstance(value, Amount):

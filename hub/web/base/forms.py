@@ -65,6 +65,12 @@ class FormField:
         return found
 
     @property
+    def suggestions(self) -> tuple[str, ...]:
+        """Values that the field offers while one types."""
+        found: tuple[str, ...] = getattr(item_of(self.field), "suggestions", ())
+        return found
+
+    @property
     def chosen(self) -> frozenset[str]:
         """The chosen values of several."""
         return frozenset(self.text.split("\n"))

@@ -173,7 +173,7 @@ class WebKind:
 
 def reading(ctx: RequestContext, *, is_form: bool = False) -> Reading:
     """Return how what this person sends is to be understood."""
-    return Reading(is_form=is_form, region=ctx.services.linker.region, zone=ctx.services.settings.hub.zone)
+    return Reading(is_form=is_form, region=ctx.services.linker.region, zone=ctx.zone)
 
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)

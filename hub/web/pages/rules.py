@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Literal
-from zoneinfo import available_timezones
 
 import msgspec
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm import blocking, directory, rules
-from hub.crm.hours import DAYS, openness, read_zone
+from hub.crm.hours import DAYS, openness, read_zone, zone_names
 from hub.errors import Conflict, HubError, NotFound, Refused
 from hub.web import render, team_rules
 from hub.web.form_version import form_version, refuse_older
@@ -118,7 +117,7 @@ async def _rules_page(
         "values": values,
         "version": form_version(await _stored(conn, ctx)),
         "days": list(zip(DAYS, DAY_NAMES, strict=True)),
-        "zones": sorted(zone for zone in available_timezones() if "/" in zone),
+        "zones": zone_names(),
         "query": query,
         "trial": trial,
         "trial_error": trial_error,
