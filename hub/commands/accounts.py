@@ -15,7 +15,7 @@ from hub.commands.words import AddCommand, print_table, read_duration, read_id
 from hub.crm import accounts, password_resets, people, phones, privileges, sessions, two_factor
 from hub.crm.base.history import Edit
 from hub.crm.browsers import browser_name
-from hub.errors import Refused
+from hub.errors import Conflict, Refused
 from hub.opening import opened
 from hub.settings import Settings, load
 
@@ -40,6 +40,12 @@ def add_parsers(user: argparse.ArgumentParser, command: AddCommand) -> None:
     link.add_argument(
         "--expires", metavar="D", default="24h", help="30m, 24h, 7d: how long it works (default: 24h, at most 30d)"
     )
+    invite = command(words, "invite", _invite, "print a link by which a new person sets their first password and joins")
+    invite.add_argument("email")
+    invite.add_argument("--name", help="of a person who is not there yet")
+    invite.add_argument("--role", help="of a person who is not there yet: admin, head, manager, observer, or a role")
+    invite.add_argument("--team", action="append", default=[], metavar="T")
+    invite.add_argument("--expires", metavar="D", default="7d", help="how long it works (default: 7d, at most 30d)")
     for word, run, text in (
         ("disable", _disable, "keep a person out at once: sessions, streams and tokens end, their queue items go back"),
         ("enable", _enable, "let a disabled person in again"),
@@ -112,6 +118,33 @@ async def _reset_link(arguments: argparse.Namespace) -> int:
     async with opened(settings) as parts, parts.db.begin() as conn:
         user_id = await privileges.user_id_of(conn, arguments.email)
         token = await password_resets.make(conn, user_id, lasts=lasts, by=None, now=utc_now())
+    sys.stdout.write(f"{_address(settings)}/reset/{token}\n")
+    return 0
+
+
+async def _invite(arguments: argparse.Namespace) -> int:
+    settings = load(arguments.config)
+    lasts = read_duration(arguments.expires, word="--expires", at_most=password_resets.LONGEST)
+    is_new = bool(arguments.name or arguments.role or arguments.team)
+    if is_new and not (arguments.name and arguments.role):
+        raise Refused("bad_request", "a new person needs both --name and --role")
+    now = utc_now()
+    async with opened(settings) as parts, parts.db.begin() as conn:
+        if is_new:
+            user_id = await people.add_user(
+                conn,
+                email=arguments.email,
+                name=arguments.name,
+                role=arguments.role,
+                password_hash=password_resets.NO_PASSWORD,
+                team_names=arguments.team,
+                now=now,
+            )
+        else:
+            user_id = await privileges.user_id_of(conn, arguments.email)
+        if await password_resets.has_password(conn, user_id):
+            raise Conflict("joined", "this person has set a password already: use `hub user reset-link`")
+        token = await password_resets.make(conn, user_id, lasts=lasts, by=None, now=now)
     sys.stdout.write(f"{_address(settings)}/reset/{token}\n")
     return 0
 

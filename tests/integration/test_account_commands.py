@@ -250,3 +250,23 @@ async def test_a_reset_link_sets_one_password_and_leaves_no_trace_of_itself(hub:
     for name in ("hub.db", "hub.db-wal"):
         if (hub.folder / name).exists():
             assert token.encode() not in (hub.folder / name).read_bytes()
+
+
+async def test_an_invitation_by_command_makes_a_person_who_joins_by_its_link(hub: Hub) -> None:
+    words = ("user", "invite", "new@hub.test", "--name", "Новый", "--role", "manager", "--team", "sales")
+    first = (await said(hub, *words)).strip()
+    link = (await said(hub, "user", "invite", "new@hub.test")).strip()
+    assert link.startswith(f"{hub.url}/reset/")
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+        async with http.get(first) as answer:
+            assert answer.status == 410, "the newer one voids it"
+        form = {"token": link.rpartition("/")[2], "password": NEW, "again": NEW}
+        async with http.post(f"{hub.url}/reset", data=form, allow_redirects=False) as answer:
+            assert (answer.status, answer.headers["Location"]) == (303, "/desk")
+    assert [action for action, _ in audit(hub, "user.invited")] == ["user.invited"] * 2
+    for wrong, text in (
+        (("user", "invite", "new@hub.test"), "set a password already"),
+        (("user", "invite", "nobody@hub.test"), "no user nobody@hub.test"),
+        (("user", "invite", "other@hub.test", "--name", "Другой"), "both --name and --role"),
+    ):
+        assert text in await said(hub, *wrong, code=1)
