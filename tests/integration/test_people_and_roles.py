@@ -17,7 +17,10 @@ from hub.crm.base.operation_runs import OperationRuns
 from hub.crm.clients import CLIENTS, ClientInput
 from hub.crm.models import audit
 from hub.crm.operation_kinds import WORKS
+from hub.crm.people import deactivation
+from hub.crm.people.belongings import FATES
 from hub.crm.roles.presets import RIGHTS
+from hub.store.schema import metadata
 from tests.factories import got, post
 from tests.testbed.site import Site
 
@@ -125,8 +128,16 @@ async def test_deactivating_ends_sessions_and_hands_clients_over(site: Site) -> 
         await records.update(conn, CLIENTS, client_id, ClientInput(manager=olga), edit=edit)
     wrong = await sent(api, "POST", f"users/{olga}/deactivate", {"hand_over_to": olga})
     assert (wrong[0], set(wrong[1]["error"]["details"]["fields"])) == (422, {"hand_over_to"})
+    mine, theirs = await site.api("olga"), await site.api("pavel")
+    (team_id,) = site.actors["olga"].team_ids
+    with_team = {"shared_with": "team", "team": team_id}
+    for one, name, shared in ((mine, "Big ones", with_team), (mine, "Mine alone", {}), (theirs, "Big ones", {})):
+        status, made = await sent(one, "POST", "views", {"kind": "client", "name": name, **shared})
+        assert status == 201, made
     status, done = await sent(api, "POST", f"users/{olga}/deactivate", {"hand_over_to": pavel})
     assert (status, done["returned"], len(done["operations"])) == (200, 0, 2), "of clients and of leads"
+    assert done["views"] == 1, "the private one stays"
+    assert sorted(one["name"] for one in (await got(theirs, "views"))["items"]) == ["Big ones", "Big ones (2)"]
     async with browser.get("/desk", allow_redirects=False) as answer:
         assert answer.status == 303
     runs = OperationRuns(site.db, WORKS, load_actor)
@@ -257,3 +268,18 @@ async def test_the_name_of_a_role_is_a_link_only_for_whoever_may_see_roles(site:
         for path in found:
             async with browser.get(path) as answer:
                 assert answer.status == 200
+
+
+def test_everything_that_refers_to_people_has_its_fate_when_one_leaves() -> None:
+    refers = {
+        (table.name, column.name)
+        for table in metadata.tables.values()
+        for column in table.c
+        if any(key.column.table.name == "users" for key in column.foreign_keys)
+    }
+    # What other tests make on the same metadata is no table of Hub's.
+    refers = {one for one in refers if one[0] != "contracts"}
+    assert refers == set(FATES)
+    bulk = {(entity.table.name, field.column.name) for entity, field in deactivation.owned_kinds()}
+    handed_over = {one for one, fate in FATES.items() if fate == "handed_over"}
+    assert {one for one in bulk if one[0] != "contracts"} | {("views", "owner_id")} == handed_over

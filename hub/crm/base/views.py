@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -221,6 +221,26 @@ async def move(conn: AsyncConnection, person: Person, view_id: int, by: int, *, 
     for position, one in enumerate(order):
         await conn.execute(sa.update(views).where(views.c.id == one).values(position=position))
     await publish(conn, CHANGE, view_id, at=edit.now, user_id=view.owner_id, team_id=view.team_id)
+
+
+async def hand_over(conn: AsyncConnection, owner_id: int, heir_id: int, *, edit: Edit) -> int:
+    """Make the shared views of a person a colleague's; return how many. Private ones stay where they are.
+
+    One whose name the colleague uses already for the same kind gets a number behind it.
+    """
+    shared = sa.select(*_COLUMNS).where(views.c.owner_id == owner_id, views.c.shared_with != "me").order_by(views.c.id)
+    found = [View(**row) for row in (await conn.execute(shared)).mappings()]
+    held = sa.select(views.c.kind, views.c.name_folded).where(views.c.owner_id == heir_id)
+    taken = {(kind, name) for kind, name in await conn.execute(held)}
+    for view in found:
+        name, number = view.name, 2
+        while (view.kind, fold(name)[:100]) in taken:
+            name, number = f"{view.name[:90]} ({number})", number + 1
+        taken.add((view.kind, fold(name)[:100]))
+        row = {"owner_id": heir_id, "name": name, "name_folded": fold(name)[:100], "version": view.version + 1}
+        await conn.execute(sa.update(views).where(views.c.id == view.id).values(row | {"changed_at": edit.now}))
+        await _told(conn, replace(view, owner_id=heir_id, name=name), "view.changed", edit)
+    return len(found)
 
 
 def can_change(person: Person, view: View) -> bool:

@@ -107,11 +107,11 @@ async def reset_two_factor(ctx: RequestContext) -> web.StreamResponse:
 
 
 async def leave(ctx: RequestContext) -> web.StreamResponse:
-    """Deactivate a person by the form of their card."""
+    """Deactivate a person by the form of their card; the page of operations shows how the hand-over goes on."""
     heir = ctx.form.number("hand_over_to")
     async with ctx.db.begin() as conn:
-        await deactivation.deactivate(conn, ctx.id(), hand_over_to=heir, edit=_edit(ctx, is_page=True))
-    return render.redirect(ctx, f"{WEB.path}/{ctx.id()}")
+        done = await deactivation.deactivate(conn, ctx.id(), hand_over_to=heir, edit=_edit(ctx, is_page=True))
+    return render.redirect(ctx, "/operations" if done.operations else f"{WEB.path}/{ctx.id()}")
 
 
 def _edit(ctx: RequestContext, *, is_page: bool = False) -> Edit:
@@ -159,10 +159,12 @@ class Leaving(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Left(Shape, frozen=True, kw_only=True):
-    """`returned`: queue items that went back to their teams; `operations` hand over what the person owned."""
+    """`returned`: queue items that went back to their teams; `views`: shared lists that are the colleague's now;
+    `operations` hand over what the person owned."""
 
     id: int
     returned: int
+    views: int
     operations: list[int]
 
 
@@ -199,7 +201,7 @@ async def explained(conn: AsyncConnection, ctx: RequestContext, _query: Any) -> 
 
 async def deactivated(conn: AsyncConnection, ctx: RequestContext, body: Leaving) -> Left:
     done = await deactivation.deactivate(conn, ctx.id(), hand_over_to=body.hand_over_to, edit=_edit(ctx))
-    return Left(id=ctx.id(), returned=done.returned, operations=list(done.operations))
+    return Left(id=ctx.id(), returned=done.returned, views=done.views, operations=list(done.operations))
 
 
 async def linked(conn: AsyncConnection, ctx: RequestContext, _body: Any) -> Link:
