@@ -86,6 +86,10 @@ async def test_a_substitute_works_with_the_absent_persons_records_for_the_term(s
     assert status == 200, told
     assert told["substitute"] == {"id": boris, "name": "Boris"}
     assert [one["id"] for one in (await got(substitute, "clients"))["items"]] == [theirs]
+    told = await got(admin, f"users/{boris}/rights")
+    assert told["substitutes"] == [{"id": anna, "name": "Anna"}]
+    async with (await site.browser("irina")).get(f"/users/{boris}") as answer:
+        assert "Own records are those of Anna too, while substituting them." in await answer.text()
     async with substitute.patch(f"clients/{theirs}", json={"note": "called back"}) as answer:
         assert answer.status == 200, await answer.text()
     assert [one["id"] for one in (await got(substitute, "users"))["items"]] == [boris], (

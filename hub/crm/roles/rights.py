@@ -43,6 +43,8 @@ class Explanation:
     of_role: tuple[Right, ...]
     of_person: tuple[Right, ...]
     """Rights that the person holds beside the role, which the role does not hold."""
+    substitutes: tuple[tuple[int, str], ...] = ()
+    """Id and name of those whom the person substitutes now: their records are own ones too."""
 
 
 async def explain(conn: AsyncConnection, user_id: int) -> Explanation | None:
@@ -50,6 +52,8 @@ async def explain(conn: AsyncConnection, user_id: int) -> Explanation | None:
     actor = await load_actor(conn, user_id)
     if actor is None:
         return None
+    absent = sa.select(users.c.id, users.c.name).where(users.c.id.in_(sorted(actor.substitutes))).order_by(users.c.name)
+    substituted = (await conn.execute(absent)).all() if actor.substitutes else []
     of_role = set(await _rights_of_role(conn, actor.role_id, actor.role))
     return Explanation(
         actor.role_id,
@@ -58,6 +62,7 @@ async def explain(conn: AsyncConnection, user_id: int) -> Explanation | None:
         tuple(on_kinds(actor.grants)),
         tuple(right for right in RIGHTS if actor.is_admin or right in of_role),
         tuple(right for right in RIGHTS if not actor.is_admin and right in actor.privileges and right not in of_role),
+        tuple((row.id, row.name) for row in substituted),
     )
 
 

@@ -146,10 +146,14 @@ class Right(Shape, frozen=True, kw_only=True):
 
 
 class Rights(Shape, frozen=True, kw_only=True):
-    """The rights of a person, each with its reason; none for a disabled person."""
+    """The rights of a person, each with its reason; none for a disabled person.
+
+    `substitutes`: colleagues whom the person substitutes now, so that scope `own` reaches their records too.
+    """
 
     role: Ref | None
     administrator: bool
+    substitutes: list[Ref]
     kinds: list[OnKind]
     rights: list[Right]
 
@@ -184,10 +188,11 @@ async def explained(conn: AsyncConnection, ctx: RequestContext, _query: Any) -> 
     await records.get(conn, ctx.actor, USERS, ctx.id())
     found = await rights.explain(conn, ctx.id())
     if found is None:
-        return Rights(role=None, administrator=False, kinds=[], rights=[])
+        return Rights(role=None, administrator=False, substitutes=[], kinds=[], rights=[])
     return Rights(
         role=None if found.role_id is None else Ref(id=found.role_id, name=found.role_name),
         administrator=found.is_admin,
+        substitutes=[Ref(id=user_id, name=name) for user_id, name in found.substitutes],
         kinds=[
             OnKind(
                 kind=one.kind, named=one.is_named, **{str(action): one.scopes.get(action, "none") for action in ACTIONS}
