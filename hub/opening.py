@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from hub import process
 from hub.clock import utc_now
-from hub.crm import people
+from hub.crm import people, typical_data
 from hub.crm.addresses import parse_email, parse_phone
 from hub.crm.linking import Linker
 from hub.errors import ConfigError, Unavailable
@@ -97,9 +97,10 @@ def make_linker(settings: Settings) -> Linker:
 
 
 async def _seed(db: Database, settings: Settings) -> None:
-    """Make the teams and mailboxes that the configuration names."""
+    """Give the typical data once; make the teams and mailboxes that the configuration names."""
     now = utc_now()
     async with db.begin() as conn:
+        await typical_data.deliver(conn, language=settings.hub.language, now=now)
         for pbx in settings.pbx:
             for team in pbx.team:
                 await people.ensure_team(conn, team.team, now=now)

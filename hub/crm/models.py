@@ -421,3 +421,12 @@ idempotency_keys = sa.Table(
     sa.Column("status", sa.Integer()),
     sa.Column("answer", Json),
 )
+
+delivered_data = sa.Table(
+    "delivered_data",
+    metadata,
+    sa.Column("part", sa.String(100), primary_key=True),
+    moment("delivered_at", nullable=False),
+)
+"""`part` of the typical data that this database was given (`typical_data`): a list is filled in once, so that what the
+company deletes does not come back."""

@@ -1,4 +1,4 @@
-"""The lists and characteristics of the sample company: where clients come from, and fields that it added itself."""
+"""The sample company's own fields, and the sources of its clients."""
 
 from __future__ import annotations
 
@@ -7,20 +7,15 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hub.crm.base import characteristic_definitions, dictionaries
+from hub.crm.base import characteristic_definitions
 from hub.crm.base.characteristic_definitions import DefinitionInput
-from hub.crm.base.dictionaries import ValueInput
 from hub.crm.base.history import Edit
 from hub.crm.clients.rules import update_record
-from hub.crm.clients.table import CLIENTS, SOURCES
+from hub.crm.clients.table import CLIENTS
 from hub.crm.models import clients
 
-VALUES = (
-    ("site", "Сайт", "Website", "blue", "globe"),
-    ("call", "Входящий звонок", "Incoming call", "green", "phone"),
-    ("advice", "Рекомендация", "Recommendation", "orange", "users"),
-    ("fair", "Выставка", "Trade fair", "purple", "megaphone"),
-)
+SOURCES_USED = ("site", "call", "recommendation", "fair")
+"""Of the delivered sources of clients."""
 FIELDS = (
     DefinitionInput(
         key="size",
@@ -46,16 +41,13 @@ SIZES = ("small", "medium", "large")
 async def add(conn: AsyncConnection, *, now: datetime) -> None:
     """Define the fields and fill them in with every client but each fifth."""
     edit = Edit(None, "hub", now)
-    for key, ru, en, color, icon in VALUES:
-        given = ValueInput(key=key, label={"ru": ru, "en": en}, color=color, icon=icon)
-        await dictionaries.create(conn, SOURCES.name, given, edit=edit)
     for field in FIELDS:
         await characteristic_definitions.create(conn, CLIENTS, field, edit=edit)
     for client_id in (await conn.execute(sa.select(clients.c.id).order_by(clients.c.id))).scalars().all():
         if client_id % 5:
             values = {"size": SIZES[client_id % 3], "contract_since": f"2025-{client_id % 12 + 1:02}-10"}
             sent = {
-                "source": VALUES[client_id % 4][0],
+                "source": SOURCES_USED[client_id % 4],
                 "characteristics": values | {"discount": str(client_id % 4 * 2.5)},
             }
             await update_record(conn, client_id, CLIENTS.read(sent, is_new=False), edit=edit)

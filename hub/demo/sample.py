@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from hub.crm import clients, people
+from hub.crm import clients, people, typical_data
 from hub.crm.base.history import Edit
 from hub.crm.clients import ClientKind
 from hub.crm.clients.rules import update_record
@@ -214,6 +214,7 @@ async def seed(db: Database, intake: CallIntake, *, now: datetime) -> None:
     """Fill an empty database: people, clients, and calls of the last two weeks."""
     hashed = await people.hash_password(PASSWORD)
     async with db.begin() as conn:
+        await typical_data.deliver(conn, language="ru", now=now)
         for one in PEOPLE:
             await people.add_user(
                 conn,

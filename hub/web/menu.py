@@ -100,6 +100,7 @@ SETTINGS = (
     Entry("templates", "/templates", N_("Templates"), "file-text", sees("template")),
     Entry("dictionaries", "/dictionaries", N_("Lists of values"), "list", keeps_lists),
     Entry("characteristics", "/characteristics", N_("Characteristics"), "file-text", keeps_lists),
+    Entry("typical_data", "/typical-data", N_("Typical data"), "list-checks", admin),
     Entry("operations", "/operations", N_("Operations"), "rotate-cw", edits_many),
     Entry("writing", "/me/writing", N_("Signatures and senders"), "pencil"),
     Entry("sign_ins", "/me/sign-ins", N_("Sessions and tokens"), "key-round"),

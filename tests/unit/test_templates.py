@@ -51,6 +51,8 @@ from hub.crm.teams.table import TeamRecord
 from hub.crm.timeline import Figures
 from hub.crm.tokens import Token
 from hub.crm.two_factor import TwoFactor
+from hub.crm.typical_data import Item
+from hub.crm.typical_data import Part as TypicalPart
 from hub.errors import Conflict as Conflict409
 from hub.errors import Refused
 from hub.mail.accounts.account import Account, AccountSettings, Side
@@ -120,6 +122,7 @@ from hub.web.message_view import Attendee, Event, File, MessageView, event_of, l
 from hub.web.pages.characteristics import TYPE_LABELS
 from hub.web.pages.dictionaries import UsePlace
 from hub.web.pages.rules import BlockedQuery, TrialQuery
+from hub.web.pages.typical_data import STATES, ShownItem
 from hub.web.team_rules import Trial, form_values
 
 ROOT = Path(__file__).parents[2]
@@ -406,6 +409,9 @@ DEFINITION = Definition(1, "client", "size", {"ru": "<Размер>"}, "choice",
 KNOWN = KnownDictionary("client_source", "Sources of clients", False)
 OPTIONS = KnownDictionary("c.client.size", "Размер", False, DEFINITION)
 VALUE = Value(1, "client_source", "fair", {"ru": "<Выставка>"}, "red", "flag", 0, True, None, {}, 1)
+TYPICAL = TypicalPart(
+    "list.client_source", "Sources of clients", "/dictionaries/client_source", (Item("site", "<Site>", "missing"),), 1
+)
 OPERATION = Operation(
     *(1, "bulk_edit", "client", "running", 5, {}, 3, 10, 3, 1, False, "stopped <here>", None, NOW, NOW, None),
 )
@@ -648,6 +654,15 @@ PAGES: dict[str, dict[str, Any]] = {
         "uses": [UsePlace("Clients", "Source", 10_000, True, "/clients?where=x")],
         "others": [("site", "Сайт")],
         "error": Conflict409("in_use", "in use"),
+    },
+    "administration/typical_data.html": {"parts": [TYPICAL, replace(TYPICAL, name="roles", items=TYPICAL.items[:1])]},
+    "administration/typical_part.html": {
+        "part": TYPICAL,
+        "items": [
+            ShownItem("site", "<Сайт>", "delivered", ()),
+            ShownItem("fair", "<Выставка>", "changed", tuple([("<Name>", "<was>", "<now>")] * 9)),
+        ],
+        "states": STATES,
     },
     "administration/characteristics.html": {
         "entity": CLIENTS,

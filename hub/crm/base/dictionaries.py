@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection as Several
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -196,6 +197,24 @@ async def create(conn: AsyncConnection, dictionary: str, given: ValueInput, *, e
     await _place(conn, [value.id for value in there], made, given)
     await _told(conn, dictionary, made, "dictionary_value.created", edit, {"key": key})
     return await get(conn, dictionary, made)
+
+
+async def deliver(conn: AsyncConnection, dictionary: str, given: Sequence[ValueInput], *, now: datetime) -> None:
+    """Write the first values of an empty list at once; a value stands behind the one that it is below."""
+    ids: dict[str, int] = {}
+    above: set[str | None] = {None}
+    while here := [(at, one) for at, one in enumerate(given) if one.parent in above and one.key not in ids]:
+        rows = [
+            {"dictionary": dictionary, "key": one.key, "label": one.label, "position": at, "data": {}}
+            | {"color": one.color, "icon": one.icon, "parent_id": ids.get(str(one.parent))}
+            | {"created_at": now, "changed_at": now}
+            for at, one in here
+        ]
+        columns = dictionary_values.c
+        await conn.execute(dictionary_values.insert(), rows)
+        written = sa.select(columns.key, columns.id).where(columns.dictionary == dictionary)
+        ids = {row.key: row.id for row in await conn.execute(written)}
+        above = set(ids)
 
 
 async def update(

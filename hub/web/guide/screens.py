@@ -53,6 +53,8 @@ SCREENS = {
     "/dictionaries": "dictionaries",
     "/dictionaries/{name}": "dictionaries",
     "/dictionaries/{name}/{id}": "dictionaries",
+    "/typical-data": "typical-data",
+    "/typical-data/{part}": "typical-data",
     "/characteristics": "characteristics",
     "/characteristics/new": "characteristics",
     "/characteristics/{id}": "characteristics",

@@ -31,6 +31,7 @@ from hub.web.pages import (
     sign_ins,
     styleguide,
     two_factor,
+    typical_data,
 )
 from hub.web.routes import Route
 
@@ -60,6 +61,7 @@ PAGE_ROUTES: tuple[Route, ...] = (
     *sign_ins.ROUTES,
     *two_factor.ROUTES,
     *dictionaries.ROUTES,
+    *typical_data.ROUTES,
     *characteristics.ROUTES,
     *operations.ROUTES,
     # Its path with an id comes after every other path of the mailboxes.
