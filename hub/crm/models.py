@@ -253,6 +253,7 @@ clients = sa.Table(
     *(folded(f"{name}_folded", 100) for name in ("last_name", "first_name", "middle_name")),
     sa.Column("birth_date", sa.Date()),
     sa.Column("sex", sa.String(10)),
+    link("parent_id", "clients"),
     link("owner_id", "users"),
     link("team_id", "teams"),
     *(sa.Index(f"ix_clients_{name}", name, "id") for name in ("full_name_folded", "inn", "kpp", "ogrn")),
@@ -267,6 +268,15 @@ clients = sa.Table(
     sa.CheckConstraint("kind IN ('organisation', 'person')", name="kind"),
 )
 """`name_folded` holds the words of the name, by which it is searched; `name_sort` its twin with punctuation."""
+
+client_participants = sa.Table(
+    "client_participants",
+    metadata,
+    sa.Column("client_id", BigId, sa.ForeignKey("clients.id"), primary_key=True),
+    sa.Column("user_id", BigId, sa.ForeignKey("users.id"), primary_key=True),
+    sa.Column("role", sa.String(20), nullable=False),
+    sa.Index("ix_client_participants_user_id", "user_id", "client_id"),
+)
 
 client_bank_accounts = sa.Table(
     "client_bank_accounts",

@@ -12,6 +12,7 @@ from typing import Any
 from hub.crm.access import Actor
 from hub.crm.base.conditions.tree import EVERYTHING
 from hub.crm.base.operations import Operation
+from hub.crm.base.participants import Participant
 from hub.crm.base.views import View
 from hub.crm.clients import CLIENTS, ClientRecord
 from hub.crm.clients.addresses import AddressValue
@@ -73,6 +74,8 @@ def client(now: datetime) -> ClientRecord:
         birth_date=None,
         sex=None,
         bank_accounts=(),
+        parent_id=None,
+        participants=(Participant(-1, "leader"),),
         owner_id=-1,
         team_id=-1,
         phones=(AddressValue("+74951201101"),),

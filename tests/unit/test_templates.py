@@ -33,6 +33,7 @@ from hub.crm.base.views import View
 from hub.crm.blocking import Block, caller
 from hub.crm.clients import CLIENTS, Found
 from hub.crm.clients.addresses import AddressValue
+from hub.crm.clients.group import Company, Group
 from hub.crm.contacts import CONTACTS, ContactRow
 from hub.crm.directory import DirectoryEntry, Team
 from hub.crm.hours import openness
@@ -304,6 +305,7 @@ CLIENT_VALUES = {field.name: CLIENTS.value(CLIENT, field) for field in CLIENTS.f
 RECORD = Card(CLIENT_WEB, CLIENT, CLIENT_NAMES, frozenset({"see", "edit", "delete"}), CLIENTS.fields, CLIENT_VALUES)
 CARD |= {"card": RECORD, "figures": Figures(NOW, NOW - timedelta(days=3), 7), "only": "", "tab": ""}
 CARD |= {"items": SAMPLE["items"], "teams": {1: "sales"}}
+CARD |= {"group": Group((Company(8, "<Холдинг>"),), (Company(9, "<Цех>"),), True)}
 EDITS = Edits(
     [
         ShownEdit(
@@ -630,6 +632,16 @@ PAGES: dict[str, dict[str, Any]] = {
         "people": [PERSON.row],
         **grid(),
         "granted": {("client", "see"): "own"},
+    },
+    "client/participants_field.html": {
+        "one": FormField(
+            CLIENTS.field("participants"),
+            "several",
+            "5 leader\n6 member",
+            Problem("not_found", "There is no such record"),
+            (("5", "Анна <Иванова>", False),),
+        ),
+        "facts": CLIENT_WEB.field_templates["participants"].facts("5 leader\n6 member"),
     },
     "role/grid_field.html": {
         "one": FormField(

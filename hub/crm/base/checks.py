@@ -32,12 +32,12 @@ async def references(conn: AsyncConnection, fields: Mapping[str, Field], values:
     wanted: dict[str, set[int]] = {}
     for name, value in values.items():
         if (kind := fields[name].kind) is not None:
-            wanted.setdefault(kind, set()).update(several(value))
+            wanted.setdefault(kind, set()).update(fields[name].ids(value))
     problems: dict[str, Problem] = {}
     for kind, ids in wanted.items():
         known = await _known(conn, registry.kind(kind), ids, edit)
         for name, value in values.items():
-            if fields[name].kind == kind and not set(several(value)) <= known:
+            if fields[name].kind == kind and not set(fields[name].ids(value)) <= known:
                 problems[name] = Problem("not_found", _("There is no such record"))
     if problems:
         raise Invalid(problems)

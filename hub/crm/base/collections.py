@@ -113,6 +113,10 @@ class JoinedField(Field):
     def dump(self, value: Any) -> Any:
         return [self.item.dump(one) for one in value]
 
+    def ids(self, value: Any) -> tuple[int, ...]:
+        several = value if isinstance(value, tuple) else () if value is None else (value,)
+        return tuple(record_id for one in several for record_id in self.item.ids(one))
+
     def answer(self, value: Any, names: Names) -> Any:
         return [self.item.answer(one, names) for one in value]
 

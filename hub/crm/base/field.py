@@ -153,6 +153,10 @@ class Field(ABC):
         """Return a typed value as a form's field holds it: what `parse` reads back."""
         return str(self.dump(value))
 
+    def ids(self, value: Any) -> tuple[int, ...]:
+        """Return the ids of the records of `kind` that a typed value refers to."""
+        return () if value is None or self.kind is None else (value,)
+
     def answer(self, value: Any, names: Names) -> Any:
         """Return the typed value as the API answers it; `names` has what references need."""
         return self.dump(value)

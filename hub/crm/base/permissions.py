@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from hub.crm.base import registry
 from hub.crm.base.entity import Entity
 from hub.errors import Forbidden
+from hub.store.membership import in_set
 
 Action = Literal["see", "create", "edit", "delete", "assign", "export", "bulk"]
 Scope = Literal["none", "own", "team", "all"]
@@ -83,12 +84,11 @@ def _within(asker: Asker | None, entity: Entity[Any, Any], reach: Scope) -> sa.C
     if entity.through is not None:
         other = registry.target(entity, entity.through)
         held.append((entity.through, sa.select(other.id).where(_within(asker, other, reach))))
-    if not elsewhere:
-        return sa.or_(sa.false(), *(column.in_(values) for column, values in held))
-    # One set of ids: an OR with a sub-select has PostgreSQL read the whole table.
-    table = entity.table.alias()
-    elsewhere += [sa.select(table.c.id).where(table.c[column.key].in_(values)) for column, values in held]
-    return entity.id.in_(sa.union(*elsewhere))
+    return sa.or_(
+        sa.false(),
+        *(column.in_(values) for column, values in held),
+        *(in_set(entity.id, one) for one in elsewhere),
+    )
 
 
 def may_receive(asker: Asker, entity: Entity[Any, Any], told: Mapping[str, Any]) -> bool:

@@ -26,17 +26,16 @@ Principals = dict[str, set[int]]
 async def publish_write(
     conn: AsyncConnection,
     entity: Entity[Any, Any],
-    before: Mapping[str, Any] | None,
+    before: Principals | None,
     after: Mapping[str, Any],
     edit: Edit,
 ) -> None:
-    """Publish the change of one record. That of an operation is published with its batch."""
+    """Publish the change of one record, with its principals `before`. An operation's is published with its batch."""
     if edit.operation is not None:
         return
     data: dict[str, Any] = {"version": after["version"]}
-    old = {} if before is None else await _principals(conn, entity, [before])
     new = await _principals(conn, entity, [after])
-    data |= _together([*old.values(), *new.values()])
+    data |= _together([*([] if before is None else [before]), *new.values()])
     client_id = None if entity.client is None else after[entity.client.key]
     await publish(conn, entity.kind, after["id"], at=edit.now, client_id=client_id, data=data)
 
@@ -45,6 +44,11 @@ async def principals_of(conn: AsyncConnection, entity: Entity[Any, Any], ids: Se
     """Return the principals of each of these records."""
     rows = (await conn.execute(sa.select(entity.table).where(entity.id.in_(ids)))).mappings().all() if ids else []
     return await _principals(conn, entity, rows)
+
+
+async def principals_of_row(conn: AsyncConnection, entity: Entity[Any, Any], row: Mapping[Any, Any]) -> Principals:
+    """Return the principals of a record as it stands, before an edit takes some away."""
+    return (await _principals(conn, entity, [row]))[row["id"]]
 
 
 async def publish_batch(

@@ -176,10 +176,7 @@ async def names_for(
     for field in entity.fields:
         if field.kind is not None:
             for row in rows:
-                value = entity.value(row, field)
-                wanted.setdefault(field.kind, set()).update(
-                    value if isinstance(value, tuple) else () if value is None else (value,)
-                )
+                wanted.setdefault(field.kind, set()).update(field.ids(entity.value(row, field)))
     return {
         (kind, record_id): name
         for kind, ids in wanted.items()

@@ -123,6 +123,7 @@ async def update(
     stored = _stored(entity, changed) | dict(columns or {})
     assigned = {column.key for column in (entity.owner, entity.team) if column is not None} & set(stored)
     actions: list[Action] = ["edit", "assign"] if assigned else ["edit"]
+    seen_by = await publishing.principals_of_row(conn, entity, before.row)
     async with looked_for(conn, functools.partial(checks.unique, conn, entity, changed, record_id=record_id)):
         after = await _write_version(conn, entity, before, stored, actions, edit)
     await _replace_collections(conn, entity, record_id, changed, edit)
@@ -131,7 +132,7 @@ async def update(
     changes = {name: [fields[name].dump(before.values[name]), fields[name].dump(new)] for name, new in changed.items()}
     changes |= extra.changes()
     await history.write(conn, entity.kind, record_id, version=after["version"], changes=changes, edit=edit)
-    await publishing.publish_write(conn, entity, before.row, after, edit)
+    await publishing.publish_write(conn, entity, seen_by, after, edit)
     return await _typed(conn, entity, after, before, changed)
 
 
@@ -182,7 +183,8 @@ async def _set_archived(
     after = await _write_version(conn, entity, before, stored, ["delete"], edit)
     changes = {ARCHIVED: [not is_so, is_so]}
     await history.write(conn, entity.kind, record_id, version=after["version"], changes=changes, edit=edit)
-    await publishing.publish_write(conn, entity, before.row, after, edit)
+    seen_by = await publishing.principals_of_row(conn, entity, before.row)
+    await publishing.publish_write(conn, entity, seen_by, after, edit)
     return await _typed(conn, entity, after, before)
 
 

@@ -23,7 +23,7 @@ from hub.crm.base.fields import Reading
 from hub.crm.base.history import Edit, Way
 from hub.crm.base.labels import FieldError, Invalid, Problem, _
 from hub.crm.base.registry import Writers
-from hub.crm.clients import names
+from hub.crm.clients import group, names
 from hub.crm.clients.addresses import AddressItem, AddressValue, addresses_of, gives_addresses
 from hub.crm.clients.table import CLIENTS, ClientInput, ClientKind, ClientRecord
 from hub.crm.contacts import rules as contacts
@@ -45,6 +45,8 @@ async def update_record(
     conn: AsyncConnection, record_id: int, given: ClientInput, *, edit: Edit, version: int | None = None
 ) -> ClientRecord:
     _check_birth(given, edit)
+    if isinstance(given.parent, int):
+        await group.check_parent(conn, record_id, given.parent)
     gives_parts = any(getattr(given, part) is not UNSET for part in names.PARTS)
     if not gives_addresses(given) and not gives_parts:
         return await records.update(conn, CLIENTS, record_id, given, edit=edit, version=version)

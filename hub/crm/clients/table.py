@@ -13,14 +13,15 @@ from hub.crm.base import dictionaries
 from hub.crm.base.collections import Collection
 from hub.crm.base.dictionaries import Dictionary
 from hub.crm.base.entity import Entity, RecordInput
-from hub.crm.base.fields import Choice, Date, LongText, Moment, Option, Person, Team, Text
+from hub.crm.base.fields import Choice, Date, Link, LongText, Moment, Option, Person, Team, Text
 from hub.crm.base.labels import _
+from hub.crm.base.participants import Participant, Participants, ParticipantStore, pairs_of
 from hub.crm.clients.addresses import AddressValue, address_list
 from hub.crm.clients.bank_accounts import MOST as MOST_ACCOUNTS
 from hub.crm.clients.bank_accounts import BankAccount, BankAccountItem, BankAccountStore
 from hub.crm.clients.requisites import Inn, Kpp, Ogrn, Site
 from hub.crm.clients.search import fold_words, matches
-from hub.crm.models import addresses, client_bank_accounts, clients
+from hub.crm.models import addresses, client_bank_accounts, client_participants, clients
 
 ClientKind = Literal["organisation", "person"]
 KINDS = (
@@ -65,6 +66,8 @@ class ClientRecord:
     birth_date: date | None
     sex: str | None
     bank_accounts: tuple[BankAccount, ...]
+    participants: tuple[Participant, ...]
+    parent_id: int | None
     owner_id: int | None
     team_id: int | None
     phones: tuple[AddressValue, ...]
@@ -94,6 +97,8 @@ class ClientInput(RecordInput, kw_only=True, frozen=True):
     birth_date: date | UnsetType | None = UNSET
     sex: str | UnsetType | None = UNSET
     bank_accounts: tuple[BankAccount, ...] | UnsetType = UNSET
+    parent: int | UnsetType | None = UNSET
+    participants: tuple[Participant, ...] | UnsetType = UNSET
     manager: int | UnsetType | None = UNSET
     team: int | UnsetType | None = UNSET
     phones: tuple[AddressValue, ...] | UnsetType = UNSET
@@ -112,6 +117,9 @@ class ClientName(Text):
         return super().store(value) | {clients.c.name_folded.key: fold_words(value or "")}
 
 
+PARTICIPANTS = ParticipantStore(
+    client_participants.c.client_id, client_participants.c.user_id, client_participants.c.role
+)
 CLIENTS = Entity(
     kind="client",
     title=_("Client"),
@@ -122,6 +130,7 @@ CLIENTS = Entity(
     order="name",
     name=clients.c.name,
     owner=clients.c.owner_id,
+    participants=pairs_of(PARTICIPANTS),
     team=clients.c.team_id,
     client=clients.c.id,
     search=matches,
@@ -148,6 +157,8 @@ CLIENTS = Entity(
         Choice(clients.c.source, _("Source"), dictionary=SOURCES.name),
         Person(clients.c.owner_id, _("Manager"), name="manager", shown=True),
         Team(clients.c.team_id, _("Team")),
+        Participants(PARTICIPANTS, _("Participants"), name="participants"),
+        Link(clients.c.parent_id, _("Parent company"), to="client", when=OF_ORGANISATIONS),
         Choice(clients.c.industry, _("Industry"), dictionary=INDUSTRIES.name),
         Choice(clients.c.region, _("Region"), dictionary=REGIONS.name),
         Text(clients.c.full_name, _("Full legal name"), when=OF_ORGANISATIONS),

@@ -86,7 +86,5 @@ async def read_values(
     for field in (*fields, *([subtitle] if subtitle is not None else [])):
         kind = item_of(field).kind
         for row in rows if kind is not None else ():
-            value = values.of(row, field)
-            ids = value if isinstance(value, tuple) else () if value is None else (value,)
-            wanted.setdefault(kind or "", set()).update(ids)
+            wanted.setdefault(kind or "", set()).update(field.ids(values.of(row, field)))
     return Values(entity, await names_of(conn, ctx, wanted), extra)

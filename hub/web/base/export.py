@@ -107,7 +107,7 @@ class Export:
             return "; ".join(str(self.cell(item_of(field), one, values)) for one in value)
         item = item_of(field)
         if item.kind is not None:
-            return values.names.get((item.kind, value), "")
+            return values.names.get((item.kind, item.ids(value)[0]), "")
         if item.type == "choice":
             return dict(self.choices.options(field)).get(value, value)
         if item.type == "moment":

@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.base import applicable, history, records
 from hub.crm.base.characteristics import Characteristic
-from hub.crm.base.checks import several
 from hub.crm.base.field import Field
 from hub.crm.base.history import Entry
 from hub.crm.base.labels import FieldError
@@ -163,7 +162,7 @@ async def _names(
     wanted: dict[str, set[int]] = {}
     for field, value in told:
         if field.kind is not None:
-            wanted.setdefault(field.kind, set()).update(several(value))
+            wanted.setdefault(field.kind, set()).update(field.ids(value))
     return {
         (kind, record_id): name
         for kind, ids in wanted.items()

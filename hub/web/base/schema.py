@@ -18,6 +18,7 @@ from hub.crm.base.entity import Entity
 from hub.crm.base.field import Field
 from hub.crm.base.fields import MAX_ID, Choice, Integer, Text
 from hub.crm.base.history import WAYS
+from hub.crm.base.participants import ROLES
 from hub.web.api.shapes import Cursor, Moment, Ref, Reference, Shape, one_of
 from hub.web.base.kind import WebKind
 
@@ -39,6 +40,20 @@ class AddressAnswer(Shape, frozen=True, kw_only=True):
     value: str
     raw: str
     extension: str | None
+
+
+class ParticipantAnswer(Shape, frozen=True, kw_only=True):
+    """Somebody who takes part in a record, and in which role."""
+
+    user: Reference
+    role: Annotated[str, one_of(*ROLES)]
+
+
+class SentParticipant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A person with their role in a record; a member where none is said."""
+
+    user: Id
+    role: Annotated[str, one_of(*ROLES)] = "member"
 
 
 class Edited(Shape, frozen=True, kw_only=True):
@@ -69,6 +84,7 @@ _ANSWERED: dict[str, Any] = {
     "text": str, "long_text": str, "email": str, "phone": str, "integer": int, "duration": float,
     "json": dict[str, Any],
     "number": str, "money": MoneyAmount, "date": Day, "moment": Moment, "yes_no": bool, "choice": str,
+    "participant": ParticipantAnswer,
     "link": Reference, "person": Reference, "team": Reference, "address": AddressAnswer,
 }  # fmt: skip
 _SENT: dict[str, Callable[[Any], Any]] = {
@@ -85,6 +101,7 @@ _SENT: dict[str, Callable[[Any], Any]] = {
     "choice": lambda field: _chosen(field),
     "link": lambda _field: Id,
     "person": lambda _field: Id,
+    "participant": lambda _field: SentParticipant,
     "team": lambda _field: Id,
     "address": lambda _field: Annotated[str, msgspec.Meta(max_length=254)],
 }
@@ -108,10 +125,15 @@ def _chosen(field: Choice) -> Any:
     return Annotated[str, one_of(*(option.value for option in field.options))] if field.options else str
 
 
+def _shape(item: Field) -> str:
+    """Return the word of a value's type in the document: its field's, or what it says of itself."""
+    return getattr(item, "shape", item.type)
+
+
 def answered(field: Field) -> Any:
     """Return the type of a field in an answer."""
     if isinstance(field, Collection):
-        return GenericAlias(list, (_ANSWERED[field.item.type],))
+        return GenericAlias(list, (_ANSWERED[_shape(field.item)],))
     kind = _chosen(field) if isinstance(field, Choice) else _ANSWERED[field.type]
     return kind if field.is_required else kind | None
 
@@ -119,7 +141,7 @@ def answered(field: Field) -> Any:
 def sent(field: Field) -> Any:
     """Return the type of a field in what is sent."""
     if isinstance(field, Collection):
-        item = _SENT[field.item.type](field.item)
+        item = _SENT[_shape(field.item)](field.item)
         return Annotated[GenericAlias(list, (item,)), msgspec.Meta(max_length=field.most)] | None
     kind = _SENT[field.type](field)
     return kind if field.is_required else kind | None

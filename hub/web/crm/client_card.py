@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm import clients, directory, queue, timeline
 from hub.crm.base import records
-from hub.crm.clients import CLIENTS
+from hub.crm.clients import CLIENTS, group
 from hub.mail.filters import shown_by_twin
 from hub.mail.undeliverable import undeliverable_of
 from hub.store import changes
@@ -49,6 +49,7 @@ async def card(ctx: RequestContext) -> web.StreamResponse:
         figures = await timeline.figures(conn, ctx.actor, client_id, now=ctx.now)
         context = {"card": record, "client": client, "figures": figures, "only": query.only, "tab": query.tab}
         context |= await _waiting(conn, ctx, client_id)
+        context["group"] = await group.read(conn, ctx.actor, client_id)
         mails = client.every_address("email")
         context["writing"] = await composing.composer(ctx).on_card(conn, client.id, mails[0].value if mails else "")
         context["came_back"] = await undeliverable_of(conn, [one.value for one in mails])

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.crm.base import records
 from hub.crm.base.field import Field
 from hub.crm.base.labels import Invalid, Problem, _
+from hub.crm.base.participants import ROLE_LABELS
 from hub.crm.base.records import Edit
 from hub.crm.clients import CLIENTS, ClientRecord
 from hub.crm.clients import rules as clients
@@ -24,7 +25,7 @@ from hub.web.api.shapes import Ref, Shape
 from hub.web.base import schema
 from hub.web.base.answers import answers
 from hub.web.base.forms import read_input
-from hub.web.base.kind import WebKind, reading
+from hub.web.base.kind import FieldTemplate, WebKind, reading
 from hub.web.crm.contacts import KindedAddress, kinded
 from hub.web.request_context import RequestContext
 
@@ -162,6 +163,12 @@ def _read_contacts(sent: object, ctx: RequestContext) -> list[ContactInput]:
     return found
 
 
+def _participants(text: str) -> dict[str, Any]:
+    """Return what a form shows of a text of participants: each with their role, and the roles in words."""
+    rows = [tuple(line.split()) for line in text.splitlines() if len(line.split()) == 2]
+    return {"rows": rows, "roles": ROLE_LABELS}
+
+
 WEB = WebKind(
     entity=CLIENTS,
     more_types=(
@@ -174,6 +181,7 @@ WEB = WebKind(
     list_template="clients.html",
     list_facts=_reach,
     form_part="client/contact_part.html",
+    field_templates={"participants": FieldTemplate("client/participants_field.html", _participants)},
     create_from_form=_create_from_form,
     icon="users",
     subtitle="kind",
