@@ -7,7 +7,11 @@ export function startForms() {
   document.addEventListener("change", ({ target }) => {
     if (target.matches?.("[data-filters] select, [data-filters] [type=date]")) target.form.requestSubmit();
   });
-  document.addEventListener("change", ({ target }) => suit(target.form, target.name));
+  document.addEventListener("change", ({ target, isTrusted }) => {
+    suit(target.form, target.name);
+    if (target.name === "kind" && isTrusted) target.dataset.chosen = "";
+    if (target.name === "name") guess(target.form);
+  });
   document.addEventListener("submit", ({ target }) => {
     for (const one of target.querySelectorAll("[data-when][hidden] [name]")) one.disabled = true;
     if (target.matches("[data-filters]")) for (const one of target.elements) one.disabled = one.value === "" && one.name !== "";
@@ -25,6 +29,18 @@ function suit(form, name) {
   for (const one of form?.querySelectorAll("[data-when]") ?? []) {
     if (one.dataset.when === name) one.hidden = !one.dataset.whenIs.split(" ").includes(form.elements[name].value);
   }
+}
+
+// Chooses the type of a new client that its name tells, until somebody chooses one.
+async function guess(form) {
+  const { kind, name } = form?.elements ?? {};
+  const from = form?.querySelector("[data-guess]");
+  if (!from || !kind || kind.dataset.chosen !== undefined) return;
+  const answer = await fetch(`${from.dataset.guess}?${new URLSearchParams({ name: name.value })}`);
+  const told = answer.ok ? (await answer.json()).kind : null;
+  if (!told || kind.dataset.chosen !== undefined || kind.value === told) return;
+  kind.value = told;
+  kind.dispatchEvent(new Event("change", { bubbles: true }));
 }
 
 function open(composer) {

@@ -138,7 +138,7 @@ class Records:
         if entity.owner is None and entity.team is not None and entity.team is not entity.id:
             given = {self._name(entity, entity.team): min(self.cast.me.team_ids)} | given
         values: dict[str, Any] = {}
-        for field in entity.required_of_new:
+        for field in (*entity.required_of_new, *(one for one in entity.input_fields if one.follows)):
             if field.name in given or isinstance(field, Collection):
                 continue
             if field.kind is not None:

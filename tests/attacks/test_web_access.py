@@ -221,6 +221,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/mailboxes/{id}/sign-in"): Rule(404, 404),
     ("GET", "/oauth/callback"): Rule(400, 400),
     # cards are open to every manager
+    ("GET", "/clients/kind"): Rule(200, 200),
     ("GET", "/clients/{id}/timeline"): Rule(200, 200, of="client"),
     ("GET", "/clients/{id}/waiting"): Rule(200, 200, of="client"),
     ("POST", "/call"): Rule(200, 200, form="to=%2B74951234567&request_id=12345678"),

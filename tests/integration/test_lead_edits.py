@@ -96,12 +96,19 @@ async def test_a_lead_goes_on_to_its_client_with_source_and_note_and_tells_it_in
     olga = await site.person("olga")
     api = await site.api("irina")
     await post(api, "dictionaries/client_source", json={"key": "expo", "label": {"ru": "Выставка", "en": "Fair"}})
-    sent = {"address": "a@b.test", "team": min(olga.team_ids), "source": "expo", "note": "Ждёт цену", "name": "Зуева"}
+    sent = {
+        "address": "a@b.test",
+        "team": min(olga.team_ids),
+        "source": "expo",
+        "note": "Ждёт цену",
+        "name": "ИП Зуева",
+    }
     _, made = await post(api, "leads", json=sent)
     _, client = await post(api, f"leads/{made['id']}/convert", json={})
-    assert (client["name"], client["source"], client["note"]) == ("Зуева", "expo", "Ждёт цену")
+    assert (client["name"], client["source"], client["note"]) == ("ИП Зуева", "expo", "Ждёт цену")
+    assert client["kind"] == "organisation", "the name tells it"
     assert (await edits(site, made["id"]))[0] == {"state": ["open", "converted"], "client": [None, client["id"]]}
-    assert (await got(api, f"leads/{made['id']}"))["client"] == {"id": client["id"], "name": "Зуева"}
+    assert (await got(api, f"leads/{made['id']}"))["client"] == {"id": client["id"], "name": "ИП Зуева"}
     status, again = await post(api, "leads", json={"address": "a@b.test", "team": min(olga.team_ids)})
     assert status == 201, again
     # An archived open lead came to nothing: its item is done, and its address is free.

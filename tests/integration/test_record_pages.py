@@ -125,3 +125,15 @@ async def test_a_contact_is_added_to_a_client_that_is_found_by_typing(site: Site
     status, _, location = await posted(browser, "/contacts", name="Анна", client=str(client["id"]), phones="")
     assert status == 303
     assert (await got(api, location.removeprefix("/")))["client"]["id"] == client["id"]
+
+
+async def test_the_form_of_a_new_client_begins_with_the_type_that_its_name_tells(site: Site) -> None:
+    browser = await site.browser("olga")
+    for name, kind in (("ООО Ромашка", "organisation"), ("Иванов Иван Иванович", "person"), ("Ромашка", None)):
+        async with browser.get("/clients/kind", params={"name": name}) as answer:
+            assert await answer.json() == {"kind": kind}
+    for query, chosen in (
+        ("name=Иванов Иван Иванович", "person"),
+        ("name=Иванов Иван Иванович&kind=organisation", "organisation"),
+    ):
+        assert f'<option value="{chosen}" selected' in await page(browser, f"/clients/new?{query}")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 import sqlalchemy as sa
+from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.crm.base import records
@@ -16,11 +17,11 @@ from hub.crm.base.participants import ROLE_LABELS
 from hub.crm.base.records import Edit
 from hub.crm.clients import CLIENTS, ClientRecord
 from hub.crm.clients import rules as clients
-from hub.crm.clients.names import PARTS
+from hub.crm.clients.names import PARTS, guessed_kind
 from hub.crm.contacts import CONTACTS, ContactInput, ContactRecord
 from hub.crm.contacts import rules as contact_rules
 from hub.crm.models import contacts
-from hub.web.api.endpoint import Endpoint
+from hub.web.api.endpoint import Endpoint, json_response
 from hub.web.api.shapes import Ref, Shape
 from hub.web.base import schema
 from hub.web.base.answers import answers
@@ -28,6 +29,7 @@ from hub.web.base.forms import read_input
 from hub.web.base.kind import FieldTemplate, WebKind, reading
 from hub.web.crm.contacts import KindedAddress, kinded
 from hub.web.request_context import RequestContext
+from hub.web.routes import Route
 
 Digits = Annotated[str, msgspec.Meta(max_length=40)]
 Texts = Annotated[list[Annotated[str, msgspec.Meta(max_length=254)]], msgspec.Meta(max_length=50)]
@@ -163,6 +165,22 @@ def _read_contacts(sent: object, ctx: RequestContext) -> list[ContactInput]:
     return found
 
 
+class NameQuery(msgspec.Struct, frozen=True, kw_only=True):
+    name: Annotated[str, msgspec.Meta(max_length=300)] = ""
+
+
+async def kind_of_name(ctx: RequestContext) -> web.StreamResponse:
+    """Answer which type a name tells, for a form in which it is typed; null where it tells none."""
+    return json_response({"kind": guessed_kind(ctx.query(NameQuery).name)})
+
+
+async def _new_texts(_conn: AsyncConnection, ctx: RequestContext) -> dict[str, str]:
+    """Begin a form that was opened with a name with the type that it tells, unless the address says one."""
+    given = ctx.given(["name", "kind"])
+    kind = guessed_kind(given.get("name", ""))
+    return {"kind": kind} if kind and not given.get("kind") else {}
+
+
 def _participants(text: str) -> dict[str, Any]:
     """Return what a form shows of a text of participants: each with their role, and the roles in words."""
     rows = [tuple(line.split()) for line in text.splitlines() if len(line.split()) == 2]
@@ -181,11 +199,13 @@ WEB = WebKind(
     list_template="clients.html",
     list_facts=_reach,
     form_part="client/contact_part.html",
+    new_texts=_new_texts,
     field_templates={"participants": FieldTemplate("client/participants_field.html", _participants)},
     create_from_form=_create_from_form,
     icon="users",
     subtitle="kind",
 )
+ROUTES = (Route("GET", "/clients/kind", kind_of_name),)
 CREATE = Endpoint(
     method="POST",
     path="/clients",

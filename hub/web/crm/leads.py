@@ -14,6 +14,7 @@ from hub.crm.base import permissions, records
 from hub.crm.base.conditions.tree import EVERYTHING, Leaf, Tree, top_leaves
 from hub.crm.base.history import Way
 from hub.crm.clients import CLIENTS, ClientKind
+from hub.crm.clients.names import guessed_kind
 from hub.crm.leads import LEADS, Lead
 from hub.errors import Refused
 from hub.store import changes
@@ -34,10 +35,10 @@ class LeadQuery(RecordQuery, frozen=True, kw_only=True):
 
 
 class Conversion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The client that a lead becomes; without a name it keeps its own."""
+    """The client that a lead becomes; without a name it keeps its own, without a kind the name tells it."""
 
     name: str | None = None
-    kind: Literal["organisation", "person"] = "person"
+    kind: Literal["organisation", "person"] | None = None
 
 
 def _narrow_tree(query: LeadQuery, tree: Tree) -> Tree:
@@ -73,16 +74,19 @@ def may_end(ctx: RequestContext) -> bool:
     return permissions.scope(ctx.actor, "lead", "edit") != "none"
 
 
-async def _convert(conn: AsyncConnection, ctx: RequestContext, *, name: str | None, kind: ClientKind, way: Way) -> int:
+async def _convert(
+    conn: AsyncConnection, ctx: RequestContext, *, name: str | None, kind: ClientKind | None, way: Way
+) -> int:
     lead = await leads.find(conn, ctx.id(), actor=ctx.actor)
     name = lead.name if name is None else name
     if not name.strip():
         raise Refused("name_missing", "a client needs a name", field="name")
+    kind = kind or guessed_kind(name) or "person"
     return await leads.convert(conn, ctx.actor, lead.id, kind=kind, name=name, way=way, now=ctx.now)
 
 
 async def convert_page(ctx: RequestContext) -> web.StreamResponse:
-    kind = read_kind(ctx.form.text("kind") or "person")
+    kind = read_kind(text) if (text := ctx.form.text("kind")) else None
     async with ctx.db.begin() as conn:
         client_id = await _convert(conn, ctx, name=ctx.form.text("name", max_chars=300) or None, kind=kind, way="page")
     return render.redirect(ctx, f"/clients/{client_id}")

@@ -56,6 +56,7 @@ CARDS = {
 def pages() -> tuple[Route, ...]:
     """Return the pages of every kind."""
     return (
+        *clients.ROUTES,
         *client_card.ROUTES,
         *users.ROUTES,
         *user_sign_ins.ROUTES,
