@@ -42,6 +42,8 @@ FATES: Mapping[tuple[str, str], Fate] = {
     ("messages", "author_id"): "history",
     ("mail_templates", "created_by"): "history",
     ("blocked_callers", "created_by"): "history",
+    # Taking part in a client beside its manager: nobody is left without it, and it is there again with the person.
+    ("client_participants", "user_id"): "account",
     ("team_members", "user_id"): "account",
     ("phones", "user_id"): "account",
     ("user_privileges", "user_id"): "account",
