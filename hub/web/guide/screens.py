@@ -54,7 +54,7 @@ SCREENS = {
     "/dictionaries/{name}": "dictionaries",
     "/dictionaries/{name}/{id}": "dictionaries",
     "/typical-data": "typical-data",
-    "/typical-data/{part}": "typical-data",
+    "/typical-data/{name}": "typical-data",
     "/characteristics": "characteristics",
     "/characteristics/new": "characteristics",
     "/characteristics/{id}": "characteristics",

@@ -48,7 +48,7 @@ async def listed(ctx: RequestContext) -> web.StreamResponse:
 
 async def one(ctx: RequestContext) -> web.StreamResponse:
     async with ctx.db.read() as conn:
-        part = find(await typical_data.compare(conn), ctx.request.match_info["part"])
+        part = find(await typical_data.compare(conn), ctx.request.match_info["name"])
     items = sorted((_shown(item, ctx) for item in part.items), key=lambda item: item.state == "delivered")
     context = {"part": part, "items": items, "states": STATES}
     return render.page(ctx, "administration/typical_part.html", context)
@@ -56,7 +56,7 @@ async def one(ctx: RequestContext) -> web.StreamResponse:
 
 async def restore(ctx: RequestContext) -> web.StreamResponse:
     """Bring one item back, or, where the form names none, the whole part."""
-    part, key = ctx.request.match_info["part"], ctx.form.text("key")
+    part, key = ctx.request.match_info["name"], ctx.form.text("key")
     async with ctx.db.begin() as conn:
         edit = Edit(ctx.actor, "page", ctx.now)
         keys = [key] if key else None
@@ -83,6 +83,6 @@ def _text(value: str | Mapping[str, str], ctx: RequestContext) -> str:
 
 ROUTES = (
     Route("GET", "/typical-data", listed, who="admin"),
-    Route("GET", "/typical-data/{part}", one, who="admin"),
-    Route("POST", "/typical-data/{part}", restore, who="admin"),
+    Route("GET", "/typical-data/{name}", one, who="admin"),
+    Route("POST", "/typical-data/{name}", restore, who="admin"),
 )
